@@ -1,0 +1,1 @@
+"""PersQA: a job queue that turns images into personalized question-answer pairs."""

@@ -1,0 +1,88 @@
+"""What can go wrong, sorted by what happens next.
+
+    PersqaError
+    ├── UserError            the caller must change something; the command line exits with 2
+    │   ├── RecordError      one record cannot be used; it is stored as an `invalid` result
+    │   ├── InputError       the input as a whole cannot be read; nothing is enqueued
+    │   ├── SettingsError    an option or setting is wrong or missing
+    │   ├── RunConflict      the run's name is taken by other data or other options
+    │   └── RunNotFound      there is no run of that name
+    ├── Rejected             this item can never be answered; it becomes an `invalid` result
+    └── Infrastructure       nothing is wrong with the data; try again later; exit code 3
+        ├── StoreUnavailable
+        ├── BrokerUnavailable
+        ├── EngineDead       the engine is gone and cannot answer any more
+        └── WorkerDied       the local worker process ended before its work did
+"""
+
+from __future__ import annotations
+
+from persqa.reasons import Reason
+
+
+class PersqaError(Exception):
+    """Anything PersQA raises on purpose; its text is meant for a person."""
+
+
+class UserError(PersqaError):
+    """The caller must change something before trying again."""
+
+
+class RecordError(UserError):
+    """One record cannot be used.
+
+    Attributes:
+        reason: the code stored with the `invalid` result.
+    """
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class InputError(UserError):
+    """The input cannot be read as a whole; nothing of it was enqueued."""
+
+
+class SettingsError(UserError):
+    """An option or setting is wrong or missing."""
+
+
+class RunConflict(UserError):
+    """A run of this name exists with other data or other options."""
+
+
+class RunNotFound(UserError):
+    """No run has this name."""
+
+
+class Rejected(PersqaError):
+    """This item can never be answered as it is.
+
+    Attributes:
+        reason: the code stored with the `invalid` result.
+    """
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class Infrastructure(PersqaError):
+    """Something outside the data failed; the work is kept and can be tried again."""
+
+
+class StoreUnavailable(Infrastructure):
+    """The database does not answer."""
+
+
+class BrokerUnavailable(Infrastructure):
+    """Redis does not answer."""
+
+
+class EngineDead(Infrastructure):
+    """The engine stopped and will not answer any request of this process again."""
+
+
+class WorkerDied(Infrastructure):
+    """The local worker process ended before its work was done."""

@@ -1,0 +1,33 @@
+"""Generation: one output of the engine, the thing the tag rule judges."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class FinishReason(StrEnum):
+    """Why a generation ended; vLLM's own words."""
+
+    STOP = "stop"  #: an end-of-sequence token or a stop string
+    LENGTH = "length"  #: `max_tokens` or the model's context was used up
+    ABORT = "abort"  #: the request was cancelled
+    ERROR = "error"  #: the engine failed on this request
+    REPETITION = "repetition"  #: the engine's repetition detector stopped it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generation:
+    """One output of the engine.
+
+    Attributes:
+        text: the whole answer, the prefill included.
+        finish_reason: why it ended.
+        prompt_tokens: tokens of the prompt, those of the images and the prefill included.
+        output_tokens: tokens generated.
+    """
+
+    text: str
+    finish_reason: FinishReason
+    prompt_tokens: int
+    output_tokens: int

@@ -1,0 +1,39 @@
+"""Reason codes: why an item ended as `invalid` or `dead`, in one word a query can group by."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Why an item has no answer. Stored in `results.reason` beside a sentence in `results.detail`."""
+
+    # The record.
+    NOT_JSON = "not_json"  #: the line is not valid JSON or not valid UTF-8
+    NOT_AN_OBJECT = "not_an_object"  #: valid JSON, but not an object
+    BAD_IMAGE_FIELD = "bad_image_field"  #: `image` is missing or neither a string nor a list of strings
+    TOO_MANY_IMAGES = "too_many_images"  #: more images than one item may carry
+    BAD_CONVERSATION = "bad_conversation"  #: `conversation` is not a list of {"from", "value"}
+    BAD_TAG = "bad_tag"  #: the record's own tag breaks the tag pattern
+
+    # The image.
+    BAD_PATH = "bad_path"  #: the path cannot name a file (NUL, lone surrogate, too long)
+    OUTSIDE_ROOTS = "outside_roots"  #: the path, links resolved, is not under an allowed root
+    NOT_FOUND = "not_found"  #: no such file
+    NOT_PERMITTED = "not_permitted"  #: the file may not be read
+    NOT_A_FILE = "not_a_file"  #: a directory, FIFO, socket or device
+    EMPTY_FILE = "empty_file"  #: zero bytes
+    TOO_MANY_BYTES = "too_many_bytes"  #: the file is larger than the limit
+    TOO_MANY_PIXELS = "too_many_pixels"  #: the picture is larger than the limit
+    NOT_AN_IMAGE = "not_an_image"  #: no allowed image format was recognised
+    BROKEN_IMAGE = "broken_image"  #: the format was recognised, the data is truncated or corrupt
+    UNREADABLE = "unreadable"  #: the operating system failed to read the file
+
+    # The prompt and the engine.
+    SPECIAL_TOKEN = "special_token"  #: user text would introduce a special token of the model
+    TOO_LONG = "too_long"  #: the prompt does not fit the model's context
+    REFUSED = "refused"  #: the engine refused the request for another reason of its own
+
+    # Never `invalid`, always `dead`.
+    UNSTORABLE = "unstorable"  #: the database refused this row and only this row
+    INTERNAL_ERROR = "internal_error"  #: a defect of PersQA; the log has the traceback

@@ -1,0 +1,91 @@
+"""Every setting in one place: from flags first, then the environment (`PERSQA_...`), then `.env`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import BeforeValidator, JsonValue
+
+from persqa.errors import SettingsError
+
+
+def _split_paths(value: object) -> object:
+    """Paths from the environment come as one string, separated as in PATH."""
+    return [part for part in value.split(":") if part] if isinstance(value, str) else value
+
+
+class Settings(BaseSettings):
+    """What a machine or a deployment decides; what a run decides is in `RunOptions`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="PERSQA_", env_file=".env", extra="ignore", frozen=True, protected_namespaces=()
+    )
+
+    broker_url: str | None = Field(
+        default=None,
+        description="Redis or Valkey: redis://host:6379/0, or redis+socket:///path. Unset: an embedded Valkey.",
+    )
+    database_url: str = Field(
+        default="sqlite:///persqa.db",
+        description="The SQL database: sqlite:///file.db or postgresql://user@host/name.",
+    )
+    model: str | None = Field(
+        default=None,
+        description="A Hugging Face name or a folder. Unset: Qwen/Qwen2.5-VL-3B-Instruct with a GPU, else the noise model.",
+    )
+    engine: str = Field(
+        default="worker.vllm_engine:VllmEngine", description="The engine's class, as module:Class."
+    )
+    engine_args: dict[str, JsonValue] = Field(
+        default_factory=dict, description="vLLM engine arguments by name, as a JSON object."
+    )
+    window: int = Field(
+        default=128, ge=1, le=65_536, description="Items in flight in one worker: waiting, running or uncommitted."
+    )
+    image_threads: int = Field(default=4, ge=1, le=256, description="Threads that load images in one worker.")
+    image_roots: Annotated[list[Path], NoDecode, BeforeValidator(_split_paths)] = Field(
+        default_factory=list,
+        description="Folders images may be read from, separated by a colon. Empty: the folder of each run's input.",
+    )
+    max_image_pixels: int = Field(default=50_000_000, ge=1, description="Pixels in one image, at most.")
+    max_image_bytes: int = Field(default=64 * 2**20, ge=1, description="Bytes in one image file, at most.")
+    max_images: int = Field(default=4, ge=1, le=64, description="Images in one record, at most.")
+    commit_items: int = Field(default=64, ge=1, le=4096, description="Results in one transaction, at most.")
+    commit_seconds: float = Field(
+        default=0.25, gt=0, le=60, description="Seconds a result waits for others to share its transaction."
+    )
+    queue_bound: int = Field(
+        default=100_000, ge=1, description="Items waiting in Redis, at most; a submit waits for room."
+    )
+    drain_seconds: float = Field(
+        default=60, ge=0, description="Seconds a worker may take after SIGTERM to finish what is in flight."
+    )
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Read the settings; an override that is None counts as not given.
+
+    Raises:
+        SettingsError: with one line per wrong setting.
+    """
+    given = {name: value for name, value in overrides.items() if value is not None}
+    try:
+        return Settings(**given)  # pyright: ignore[reportArgumentType]
+    except ValidationError as error:
+        lines = [f"{_name(e['loc'])}: {e['msg']}" for e in error.errors()]
+        raise SettingsError("wrong settings\n  " + "\n  ".join(lines)) from None
+
+
+def without_password(url: str) -> str:
+    """The URL as it may be shown: what stands between `:` and `@` is replaced."""
+    return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", url)
+
+
+def _name(location: tuple[int | str, ...]) -> str:
+    return f"PERSQA_{str(location[0]).upper()}" if location else "settings"
+
+

@@ -1,0 +1,1 @@
+"""The second program: claims items from the queue and answers them."""

@@ -1,0 +1,71 @@
+"""What the worker asks of an engine: one request in, one generation out. vLLM is behind it, tests have their own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from PIL.Image import Image
+
+    from persqa.generations import Generation
+    from persqa.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One question about some images, ready for the engine.
+
+    Attributes:
+        request_id: unique among the requests in flight.
+        system: the system prompt; empty for none.
+        user: the human turn's text, without image placeholders.
+        prefill: the first words of the answer, given to the model as already said; empty for none.
+        images: decoded RGB images, placed before the text in this order.
+        sampling: vLLM sampling parameters by name, without the seed.
+        seed: makes the sampling repeatable.
+    """
+
+    request_id: str
+    system: str
+    user: str
+    prefill: str
+    images: Sequence[Image]
+    sampling: Mapping[str, object]
+    seed: int
+
+
+class Engine(Protocol):
+    """Turns requests into generations; used from one event loop."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Keep the settings; loading happens in `start`."""
+        ...
+
+    @property
+    def model(self) -> str:
+        """The name of the model it serves, stored with every result."""
+        ...
+
+    async def start(self) -> None:
+        """Load the model; returns when requests can be served.
+
+        Raises:
+            SettingsError: the model or the engine arguments cannot be used.
+        """
+        ...
+
+    async def generate(self, request: Request) -> Generation:
+        """Answer one request; many run at once, and cancelling one aborts only that one.
+
+        Raises:
+            Rejected: this request can never be served; the engine is well.
+            EngineDead: the engine is gone, for this request and all others.
+        """
+        ...
+
+    async def stop(self) -> None:
+        """Free everything; safe to call twice or before `start`."""
+        ...
