@@ -8,6 +8,7 @@
     │   ├── RunConflict      the run's name is taken by other data or other options
     │   └── RunNotFound      there is no run of that name
     ├── Rejected             this item can never be answered; it becomes an `invalid` result
+    ├── RowRefused           the database refuses the data of these rows; others can be stored
     └── Infrastructure       nothing is wrong with the data; try again later; exit code 3
         ├── StoreUnavailable
         ├── BrokerUnavailable
@@ -66,6 +67,10 @@ class Rejected(PersqaError):
     def __init__(self, reason: Reason, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class RowRefused(PersqaError):
+    """The database refuses the data of a statement, and would again; it is well otherwise."""
 
 
 class Infrastructure(PersqaError):

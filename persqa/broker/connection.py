@@ -1,0 +1,48 @@
+"""Plain connections to Redis or Valkey, and its failures in our words."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import redis
+
+from persqa.errors import BrokerUnavailable, SettingsError
+from persqa.settings import without_password
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_SOCKET = "redis+socket://"
+
+
+def celery_url(url: str) -> str:
+    """The URL in Celery's spelling; only that of a Unix socket differs from redis-py's."""
+    return _SOCKET + url.removeprefix("unix://") if url.startswith("unix://") else url
+
+
+def connect(url: str) -> redis.Redis:
+    """A client for a broker URL, in Celery's or redis-py's spelling; connects when first used.
+
+    Raises:
+        SettingsError: the URL is not one of Redis or Valkey.
+    """
+    plain = "unix://" + url.removeprefix(_SOCKET).replace("virtual_host=", "db=") if url.startswith(_SOCKET) else url
+    try:
+        return redis.Redis.from_url(plain, socket_timeout=15, socket_connect_timeout=5, health_check_interval=10)
+    except ValueError as error:
+        message = f"PERSQA_BROKER_URL: use redis://host:6379/0 or redis+socket:///path, not {without_password(url)}"
+        raise SettingsError(f"{message} ({error})") from None
+
+
+@contextmanager
+def translated(url: str) -> Iterator[None]:
+    """Turn redis-py's errors into ours.
+
+    Raises:
+        BrokerUnavailable: the server does not answer, or refuses, for instance because its memory is full.
+    """
+    try:
+        yield
+    except redis.RedisError as error:
+        raise BrokerUnavailable(f"Redis at {without_password(url)} failed: {error}") from error

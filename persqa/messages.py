@@ -1,0 +1,54 @@
+"""ItemMessage: what travels through Redis; all a worker needs to answer one item, without asking the database."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, JsonValue
+
+from persqa.items import Item
+from persqa.policies import Policy
+from persqa.runs import Run
+
+#: The only version of the message there is so far; a worker refuses what it does not know.
+VERSION = 1
+#: The Celery task an item travels as.
+TASK_NAME = "persqa.answer"
+
+
+class ItemMessage(BaseModel):
+    """One item on its way; image bytes never travel, only references."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    v: int
+    item: int
+    run: int
+    requeues: int
+    images: list[str]
+    base: str
+    tag: str
+    question: str
+    system: str
+    policy: Policy
+    sampling: dict[str, JsonValue]
+    seed: int
+
+
+def item_message(item: Item, run: Run) -> dict[str, JsonValue]:
+    """The message of an item, as plain JSON.
+
+    Built without pydantic, since the values were checked when they entered and this runs once per item.
+    """
+    return {
+        "v": VERSION,
+        "item": item.id,
+        "run": item.run_id,
+        "requeues": item.requeues,
+        "images": list(item.images),
+        "base": run.base,
+        "tag": item.tag,
+        "question": item.question,
+        "system": run.options.system_prompt,
+        "policy": run.options.tag_policy.value,
+        "sampling": run.options.sampling.model_dump(mode="json", exclude_none=True),
+        "seed": run.options.seed,
+    }

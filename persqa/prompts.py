@@ -1,0 +1,43 @@
+"""The words given to the model, and the conversation a record is exported with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from persqa.tags import Tag
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pydantic import JsonValue
+
+SYSTEM_PROMPT = (
+    "You describe the main character of an image. The user names the character with a tag. "
+    "Answer in one short sentence, begin with the tag exactly as the user writes it, "
+    "state only what can be seen, and do not repeat the question."
+)
+
+_HUMAN = ("human", "user")
+
+
+def human_turn(tag: Tag, question: str) -> str:
+    """The human turn, byte for byte as the original operator writes it, trailing space included."""
+    return (
+        f"The name of the main character in the image is {tag}. "
+        f"You need to answer a question about {tag}.\n"
+        f"Question: {question} Please answer starting with {tag}!\n"
+        f"Answer: "
+    )
+
+
+def rewrite_conversation(conversation: Sequence[JsonValue] | None, prompt: str) -> list[JsonValue]:
+    """Put the prompt into the first human turn; without one, a new turn goes before all but system turns."""
+    turns = list(conversation or ())
+    for index, turn in enumerate(turns):
+        if isinstance(turn, dict) and turn.get("from") in _HUMAN:
+            turns[index] = {**turn, "value": prompt}
+            return turns
+    systems = [isinstance(turn, dict) and turn.get("from") == "system" for turn in turns]
+    front = systems.index(False) if False in systems else len(turns)
+    turns.insert(front, {"from": "human", "value": prompt})
+    return turns

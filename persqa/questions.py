@@ -1,0 +1,108 @@
+"""Question and QuestionPool: what may be asked, and the draw that decides what is asked."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from persqa.errors import SettingsError
+from persqa.tags import Tag
+
+#: Where the tag goes in a question template.
+TAG_FIELD = "{tag}"
+#: The pools that ship with PersQA.
+BUILT_IN_POOLS = ("human", "object")
+
+_LINE = re.compile(r"(?:(?P<topic>[a-z][a-z0-9_]*): +)?(?P<template>.+)")
+_MAX_CHARACTERS = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """One question template.
+
+    Attributes:
+        topic: what it asks about, one word to group by; the template itself where the pool gives none.
+        template: the words, with `{tag}` where the tag goes.
+    """
+
+    topic: str
+    template: str
+
+    def ask(self, tag: Tag) -> str:
+        """The question with the tag in its place."""
+        return self.template.replace(TAG_FIELD, tag)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuestionPool:
+    """The list of questions a run draws from."""
+
+    name: str
+    questions: tuple[Question, ...]
+
+    @property
+    def digest(self) -> str:
+        """Changes when any question does, so that a run is not continued with another pool."""
+        text = "\n".join(f"{question.topic}: {question.template}" for question in self.questions)
+        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+    def draw(self, count: int, *, seed: int, key: str) -> tuple[Question, ...]:
+        """Draw different questions; the same seed and record key always give the same ones.
+
+        The order is that of a hash and not of a random generator, so no Python version can change it.
+
+        Raises:
+            SettingsError: the pool is smaller than `count`.
+        """
+        if count > len(self.questions):
+            message = f"the pool {self.name!r} has {len(self.questions)} questions, {count} were asked for"
+            raise SettingsError(message)
+
+        def rank(question: Question) -> bytes:
+            text = f"{seed}\0{key}\0{question.template}"
+            return hashlib.blake2b(text.encode(), digest_size=8).digest()
+
+        return tuple(sorted(self.questions, key=rank)[:count])
+
+
+def load_pool(name: str) -> QuestionPool:
+    """Load a built-in pool by its name, or any other from a text file: a question a line, `#` for comments.
+
+    Raises:
+        SettingsError: there is no such pool, or a line of it is wrong.
+    """
+    if name in BUILT_IN_POOLS:
+        text = resources.files("persqa").joinpath("question_pools", f"{name}.txt").read_text("utf-8")
+        return parse_pool(name, text)
+    try:
+        return parse_pool(name, Path(name).read_text("utf-8"))
+    except (OSError, UnicodeError, ValueError) as error:
+        known = " or ".join(BUILT_IN_POOLS)
+        raise SettingsError(f"no question pool {name!r}: use {known}, or a UTF-8 text file ({error})") from None
+
+
+def parse_pool(name: str, text: str) -> QuestionPool:
+    """Read `topic: question` lines; the topic may be left out.
+
+    Raises:
+        SettingsError: a line is too long or stands twice, or there is none.
+    """
+    questions: dict[str, Question] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        match = _LINE.fullmatch(line.strip())
+        if match is None or line.lstrip().startswith("#"):
+            continue
+        template = match["template"]
+        if len(template) > _MAX_CHARACTERS or "\0" in template:
+            message = f"longer than {_MAX_CHARACTERS} characters, or with a NUL"
+            raise SettingsError(f"{name}, line {number}: a question {message}")
+        if template in questions:
+            raise SettingsError(f"{name}, line {number}: this question stands twice: {template}")
+        questions[template] = Question(topic=match["topic"] or template, template=template)
+    if not questions:
+        raise SettingsError(f"the question pool {name!r} has no question")
+    return QuestionPool(name=name, questions=tuple(questions.values()))

@@ -1,0 +1,120 @@
+"""Record: one line of the user's data, kept as given; here it is checked, nothing is repaired."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from persqa.errors import RecordError
+from persqa.reasons import Reason
+from persqa.tags import Tag, parse_tag
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pydantic import JsonValue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawRecord:
+    """What a reader hands over: one element of the input, read but not understood.
+
+    Attributes:
+        place: where it stands, for people: `line 7` or `record 7`.
+        value: the parsed JSON; the text itself where it is no JSON.
+        error: why it could not be read, if so.
+    """
+
+    place: str
+    value: JsonValue
+    error: RecordError | None = None
+
+    @property
+    def json(self) -> str:
+        """The value as ASCII JSON: no NUL, no lone surrogate, so every database stores it unchanged."""
+        return json.dumps(self.value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """A usable record.
+
+    Attributes:
+        images: one reference or more, as given.
+        tag: the record's own tag, or None for that of the run.
+    """
+
+    images: tuple[str, ...]
+    tag: Tag | None
+
+
+def record_key(record_json: str) -> str:
+    """A digest of the record's content; equal records have equal keys wherever they stand."""
+    return hashlib.blake2b(record_json.encode(), digest_size=16).hexdigest()
+
+
+def parse_record(raw: RawRecord, *, max_images: int) -> Record:
+    """Check one record against the seed format.
+
+    Raises:
+        RecordError: with the reason code and a sentence that names the place.
+    """
+    try:
+        if raw.error is not None:
+            raise raw.error
+        if not isinstance(raw.value, dict):
+            raise RecordError(Reason.NOT_AN_OBJECT, f"expected an object, found {_kind(raw.value)}")
+        fields = raw.value
+        _check_conversation(fields.get("conversation"))
+        tag = fields.get("tag")
+        return Record(images=_images(fields, max_images), tag=None if tag is None else parse_tag(tag))
+    except RecordError as error:
+        raise RecordError(error.reason, f"{raw.place}: {error}") from None
+
+
+def _images(fields: Mapping[str, JsonValue], max_images: int) -> tuple[str, ...]:
+    value = fields.get("image")
+    references = value if isinstance(value, list) else [value]
+    if not references or not all(isinstance(reference, str) and reference for reference in references):
+        found = "no `image`" if "image" not in fields else f"{_kind(value)} in `image`"
+        raise RecordError(Reason.BAD_IMAGE_FIELD, f"expected a path or a list of paths, found {found}")
+    if len(references) > max_images:
+        message = f"{len(references)} images, at most {max_images} are allowed (PERSQA_MAX_IMAGES)"
+        raise RecordError(Reason.TOO_MANY_IMAGES, message)
+    paths = cast("list[str]", references)
+    for path in paths:
+        if "\0" in path or any("\ud800" <= character <= "\udfff" for character in path):
+            raise RecordError(Reason.BAD_PATH, f"{path!r} cannot name a file")
+    return tuple(paths)
+
+
+def _check_conversation(value: JsonValue) -> None:
+    """A list of turns, each with a speaker; the words may be null, the first human ones get replaced."""
+    if value is None:
+        return
+    if not isinstance(value, list):
+        raise RecordError(Reason.BAD_CONVERSATION, f"expected a list in `conversation`, found {_kind(value)}")
+    for number, turn in enumerate(value, 1):
+        if not isinstance(turn, dict) or not isinstance(turn.get("from"), str):
+            raise RecordError(Reason.BAD_CONVERSATION, f'turn {number} is not an object with "from" and "value"')
+        if not isinstance(turn.get("value"), str | None):
+            message = f'turn {number}: "value" must be text, found {_kind(turn["value"])}'
+            raise RecordError(Reason.BAD_CONVERSATION, message)
+
+
+def _kind(value: JsonValue) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true or false"
+        case int() | float():
+            return "a number"
+        case str():
+            return "text"
+        case list():
+            return "a list" if value else "an empty list"
+        case dict():
+            return "an object"

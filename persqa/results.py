@@ -1,0 +1,86 @@
+"""Result and Violation: what is known of an item once it has ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from persqa.generations import FinishReason
+from persqa.items import ItemId
+from persqa.policies import Rung
+from persqa.reasons import Reason
+from persqa.runs import RunId
+from persqa.verdicts import ViolationKind
+
+
+class Status(StrEnum):
+    """How an item ended."""
+
+    OK = "ok"  #: a compliant answer
+    NONCOMPLIANT = "noncompliant"  #: an answer, but every rung of the policy broke the tag rule
+    INVALID = "invalid"  #: the record, its image or its prompt cannot be used
+    DEAD = "dead"  #: given up; nothing is wrong with the data as far as is known
+
+
+def now() -> datetime:
+    """The time, in UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """The one terminal row of an item.
+
+    Attributes:
+        reason: code for `invalid` and `dead`; the last violation's kind for `noncompliant`.
+        detail: a sentence about the reason.
+        rung: the rung that gave the answer.
+        generations: how many generations were made for it.
+        prompt_tokens: of the generation that gave the answer; likewise output_tokens, finish_reason.
+        image_seconds: from the start of loading to all images decoded, waiting for a thread included.
+        engine_seconds: all generations together.
+    """
+
+    item_id: ItemId
+    run_id: RunId
+    status: Status
+    reason: Reason | ViolationKind | None = None
+    detail: str | None = None
+    answer: str | None = None
+    rung: Rung | None = None
+    finish_reason: FinishReason | None = None
+    generations: int = 0
+    prompt_tokens: int | None = None
+    output_tokens: int | None = None
+    image_seconds: float | None = None
+    engine_seconds: float | None = None
+    worker: str | None = None
+    model: str | None = None
+    finished_at: datetime = field(default_factory=now)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Violation:
+    """One generation that broke the tag rule, with its raw text."""
+
+    item_id: ItemId
+    run_id: RunId
+    rung: Rung
+    kind: ViolationKind
+    text: str
+    finish_reason: FinishReason
+    seed: int
+    prompt_tokens: int
+    output_tokens: int
+    worker: str
+    model: str
+    created_at: datetime = field(default_factory=now)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """All that is stored of an item when it ends: stored together or not at all."""
+
+    result: Result
+    violations: tuple[Violation, ...] = ()

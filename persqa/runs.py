@@ -1,0 +1,112 @@
+"""Run and RunOptions: one submitted data set and what was asked of it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, NewType
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+
+from persqa.errors import RecordError, SettingsError
+from persqa.policies import Policy
+from persqa.prompts import SYSTEM_PROMPT
+from persqa.tags import parse_tag
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+#: Primary key of `runs`.
+RunId = NewType("RunId", int)
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+class Sampling(BaseModel):
+    """vLLM sampling parameters a run may set; the seed is not among them, it follows from the run's seed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    temperature: float = Field(default=0.7, ge=0, le=10)
+    top_p: float = Field(default=0.9, gt=0, le=1)
+    top_k: int | None = Field(default=None, ge=0)
+    min_p: float | None = Field(default=None, ge=0, le=1)
+    max_tokens: int = Field(default=128, ge=1)
+    min_tokens: int | None = Field(default=None, ge=0)
+    repetition_penalty: float | None = Field(default=None, gt=0)
+    presence_penalty: float | None = Field(default=None, ge=-2, le=2)
+    frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
+    stop: tuple[str, ...] | None = None
+
+
+class RunOptions(BaseModel):
+    """What a run asks for; two submits of one run must agree on all of it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    tag: Annotated[str, BeforeValidator(lambda value: _tag(value))] = "<mam>"
+    tag_policy: Policy = Policy.REPAIR
+    pool: str = "human"
+    questions_per_image: int = Field(default=1, ge=1, le=100)
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    model: str | None = Field(default=None, description="None: whatever model the workers serve")
+    sampling: Sampling = Sampling()
+    system_prompt: str = SYSTEM_PROMPT
+
+    @field_validator("system_prompt", "pool")
+    @classmethod
+    def _no_nul(cls, value: str) -> str:
+        if "\0" in value:
+            raise ValueError("a NUL character cannot be used here")
+        return value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One row of `runs`.
+
+    Attributes:
+        fingerprint: digest of all records in order; the same name cannot be used for other data.
+        base: folder that relative image paths are relative to.
+        items: how many items the whole run has.
+    """
+
+    id: RunId
+    name: str
+    options: RunOptions
+    pool_digest: str
+    fingerprint: str
+    base: str
+    items: int
+    created_at: datetime
+
+
+def parse_options(**options: object) -> RunOptions:
+    """Check a run's options; one that is None counts as not given.
+
+    Raises:
+        SettingsError: with one line per wrong option.
+    """
+    try:
+        return RunOptions.model_validate({k: v for k, v in options.items() if v is not None})
+    except ValidationError as error:
+        lines = [f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors()]
+        raise SettingsError("wrong options\n  " + "\n  ".join(lines)) from None
+
+
+def check_run_name(name: str) -> str:
+    """Accept a name that is easy to type and safe in a file name.
+
+    Raises:
+        SettingsError: the name is not usable.
+    """
+    if not _NAME.fullmatch(name):
+        raise SettingsError(f"{name!r} cannot name a run: use up to 100 letters, digits, dots, _ and -")
+    return name
+
+
+def _tag(value: object) -> str:
+    try:
+        return parse_tag(value)
+    except RecordError as error:
+        raise ValueError(str(error)) from None

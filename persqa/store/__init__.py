@@ -1,0 +1,37 @@
+"""The SQL side: `Store` is the door, behind it the ledger, the results and the questions people ask of both."""
+
+from __future__ import annotations
+
+from persqa.store.database import Database
+from persqa.store.ledger import Ledger
+from persqa.store.migrate import migrate
+from persqa.store.queries import Queries
+from persqa.store.results import Results
+
+__all__ = ["Store"]
+
+
+class Store:
+    """One open database, at the schema this version of PersQA knows."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.ledger = Ledger(database)
+        self.results = Results(database)
+        self.queries = Queries(database)
+
+    @classmethod
+    def open(cls, url: str) -> Store:
+        """Open a database and bring its schema up to date.
+
+        Raises:
+            SettingsError: the URL is wrong, or the schema is newer than this PersQA.
+            StoreUnavailable: the database does not answer.
+        """
+        database = Database(url)
+        migrate(database)
+        return cls(database)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._database.close()

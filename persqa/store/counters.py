@@ -1,0 +1,37 @@
+"""The sums in `run_counters`: changed in the same transaction as the rows they count."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from persqa.store.schema import run_counters
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+    from persqa.store.database import Database
+
+#: The counter of all items of a run, beside one for each status.
+SUBMITTED = "submitted"
+
+
+def count(database: Database, connection: sa.Connection, changes: Counter[tuple[int, str]]) -> None:
+    """Add to the counters; call it last in a transaction, since it makes others wait for the commit.
+
+    Args:
+        database: where the connection leads.
+        connection: the transaction that changed the rows.
+        changes: how many rows came (or went, below zero), by run and status.
+    """
+    # In key order, so that two transactions never wait for each other in a circle.
+    rows = [
+        {"run_id": run_id, "status": status, "items": number}
+        for (run_id, status), number in sorted(changes.items())
+        if number
+    ]
+    if rows:
+        insert = database.insert(run_counters)
+        total = run_counters.c["items"] + insert.excluded["items"]
+        keys = [run_counters.c.run_id, run_counters.c.status]
+        connection.execute(insert.on_conflict_do_update(index_elements=keys, set_={"items": total}), rows)

@@ -1,0 +1,122 @@
+"""Connections: SQLite and PostgreSQL set up so that a commit that returned is on disk."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+from sqlalchemy import exc
+from sqlalchemy.dialects import postgresql, sqlite
+
+from persqa.errors import RowRefused, SettingsError, StoreUnavailable
+from persqa.settings import without_password
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from sqlite3 import Connection as SqliteConnection
+
+#: Seconds a statement waits for SQLite's lock, or for PostgreSQL to accept a connection.
+_SQLITE_LOCK_SECONDS = 30
+_CONNECT_SECONDS = 5
+
+
+class Database:
+    """One database; every read and write of the project goes through `reading` or `writing`."""
+
+    def __init__(self, url: str) -> None:
+        """Prepare, without connecting.
+
+        Raises:
+            SettingsError: the URL names no database PersQA can use.
+        """
+        self.url = url
+        self._engine = _engine(url)
+        if self.is_sqlite:
+            sa.event.listen(self._engine, "connect", _set_pragmas)
+            sa.event.listen(self._engine, "begin", _begin)
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether this is SQLite and not PostgreSQL."""
+        return self._engine.dialect.name == "sqlite"
+
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """A connection whose transaction only reads.
+
+        Raises:
+            StoreUnavailable: the database does not answer.
+        """
+        with _translated(self.url), self._engine.execution_options(persqa_reading=True).begin() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[sa.Connection]:
+        """A connection whose transaction is committed at the end, or rolled back on an error.
+
+        Raises:
+            StoreUnavailable: the database does not answer.
+            RowRefused: it answers, and will not take this data.
+        """
+        with _translated(self.url), self._engine.begin() as connection:
+            yield connection
+
+    def insert(self, table: sa.Table) -> postgresql.Insert | sqlite.Insert:
+        """An INSERT that knows ON CONFLICT, in the database's own dialect."""
+        return sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)
+
+    def close(self) -> None:
+        """Close the pooled connections."""
+        self._engine.dispose()
+
+
+def _engine(url: str) -> sa.Engine:
+    try:
+        parsed = sa.make_url(url)
+    except exc.ArgumentError:
+        raise SettingsError(f"PERSQA_DATABASE_URL is no database URL: {without_password(url)}") from None
+    match parsed.get_backend_name():
+        case "sqlite" if parsed.database not in (None, "", ":memory:"):
+            return sa.create_engine(parsed, connect_args={"timeout": _SQLITE_LOCK_SECONDS})
+        case "postgresql" | "postgres":
+            parsed = parsed.set(drivername="postgresql+psycopg")
+            arguments = {"connect_timeout": _CONNECT_SECONDS, "application_name": "persqa"}
+            return sa.create_engine(parsed, pool_pre_ping=True, pool_recycle=1800, connect_args=arguments)
+        case _:
+            message = "use sqlite:///file.db or postgresql://user@host/name"
+            raise SettingsError(f"PERSQA_DATABASE_URL: {message}, not {without_password(url)}")
+
+
+def _set_pragmas(connection: SqliteConnection, _record: object) -> None:
+    # Transactions are begun below, by name: left to itself the driver begins them too late to be safe.
+    connection.isolation_level = None
+    connection.execute("PRAGMA journal_mode=WAL")
+    # NORMAL may lose what was committed, and so acknowledged, when the power fails.
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA foreign_keys=ON")
+
+
+def _begin(connection: sa.Connection) -> None:
+    # A writer that starts as a reader fails at once when another one wrote in between; this one waits instead.
+    reading = connection.get_execution_options().get("persqa_reading", False)
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+
+@contextmanager
+def _translated(url: str) -> Iterator[None]:
+    try:
+        yield
+    except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError) as error:
+        raise StoreUnavailable(f"the database {without_password(url)} failed: {_first_line(error)}") from error
+    except exc.DBAPIError as error:
+        if error.connection_invalidated:
+            raise StoreUnavailable(f"the connection to {without_password(url)} was lost") from error
+        raise RowRefused(f"the database refused the data: {_first_line(error)}") from error
+    except (exc.StatementError, UnicodeError) as error:
+        raise RowRefused(f"the data cannot be stored: {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    cause = error.orig if isinstance(error, exc.StatementError) and error.orig is not None else error
+    return str(cause).strip().split("\n", 1)[0]

@@ -1,0 +1,177 @@
+"""The ledger: runs and their items; written before anything is published, so nothing is lost with Redis."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from persqa.errors import RunConflict, RunNotFound
+from persqa.items import MAX_ITEMS, Item, ItemId
+from persqa.results import Outcome, Result, Status, now
+from persqa.runs import Run, RunId, RunOptions
+from persqa.store.counters import SUBMITTED, count
+from persqa.store.database import Database
+from persqa.store.results import insert_outcomes
+from persqa.store.schema import items, results, runs
+from persqa.store.text import storable
+from persqa.tags import Tag
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+
+class Ledger:
+    """Which runs there are, and which items each has."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def create_run(  # noqa: PLR0913 - one argument a column
+        self, name: str, *, options: RunOptions, pool_digest: str, fingerprint: str, base: str, item_count: int
+    ) -> Run:
+        """Create the run, or find the one of this name if it has the same data and options.
+
+        Raises:
+            RunConflict: the name is taken by other data or other options.
+        """
+        row = {
+            "name": name,
+            "options": options.model_dump_json(),
+            "pool_digest": pool_digest,
+            "fingerprint": fingerprint,
+            "base": base,
+            "items": item_count,
+            "model": options.model,
+            "created_at": now(),
+        }
+        with self._database.writing() as connection:
+            connection.execute(self._database.insert(runs).values(row).on_conflict_do_nothing())
+            run = _run(connection.execute(sa.select(runs).where(runs.c.name == name)).one())
+        _refuse_conflict(run, options=options, pool_digest=pool_digest, fingerprint=fingerprint)
+        return run
+
+    def find_run(self, name: str) -> Run:
+        """The run of this name.
+
+        Raises:
+            RunNotFound: there is none; the message lists some that there are.
+        """
+        with self._database.reading() as connection:
+            row = connection.execute(sa.select(runs).where(runs.c.name == name)).one_or_none()
+        if row is None:
+            known = ", ".join(run.name for run in self.runs()[:5])
+            raise RunNotFound(f"no run is named {name!r}; " + (f"there are: {known}" if known else "there is none yet"))
+        return _run(row)
+
+    def runs(self) -> list[Run]:
+        """All runs, the newest first."""
+        with self._database.reading() as connection:
+            return [_run(row) for row in connection.execute(sa.select(runs).order_by(runs.c.id.desc()))]
+
+    def add(self, batch: Sequence[Item], invalid: Sequence[Result]) -> int:
+        """Write items that are not there yet, and with them the results of those that can never be asked.
+
+        Returns:
+            How many items were new.
+        """
+        insert = self._database.insert(items).on_conflict_do_nothing().returning(items.c.id, items.c.run_id)
+        with self._database.writing() as connection:
+            new = connection.execute(insert, [_item_row(item) for item in batch]).all() if batch else []
+            new_ids = {row.id for row in new}
+            outcomes = [Outcome(result) for result in invalid if result.item_id in new_ids]
+            insert_outcomes(self._database, connection, outcomes)
+            count(self._database, connection, Counter((row.run_id, SUBMITTED) for row in new))
+        return len(new)
+
+    def pending(self, run_id: RunId, *, chunk: int = 1000) -> Iterator[list[Item]]:
+        """The items that have no result yet, in the input's order, in chunks."""
+        after = run_id * MAX_ITEMS - 1
+        query = (
+            sa.select(items)
+            .outerjoin(results, results.c.item_id == items.c.id)
+            .where(items.c.id > sa.bindparam("after"), items.c.id < (run_id + 1) * MAX_ITEMS)
+            .where(results.c.item_id.is_(None))
+            .order_by(items.c.id)
+            .limit(chunk)
+        )
+        while True:
+            with self._database.reading() as connection:
+                found = [_item(row) for row in connection.execute(query, {"after": after})]
+            if not found:
+                return
+            yield found
+            after = found[-1].id
+
+    def reopen(self, run_id: RunId, status: Status) -> int:
+        """Take back the results of one status, so that their items are pending again; violations stay.
+
+        Returns:
+            How many items were reopened.
+        """
+        chosen = sa.select(results.c.item_id).where(results.c.run_id == run_id, results.c.status == status)
+        # An item without an image never was a record: asking again cannot end otherwise.
+        askable = chosen.join(items, items.c.id == results.c.item_id).where(items.c.question != "")
+        with self._database.writing() as connection:
+            connection.execute(
+                sa.update(items).where(items.c.id.in_(askable)).values(requeues=items.c.requeues + 1)
+            )
+            taken = connection.execute(sa.delete(results).where(results.c.item_id.in_(askable))).rowcount
+            count(self._database, connection, Counter({(run_id, status): -taken}))
+        return taken
+
+
+def _refuse_conflict(run: Run, *, options: RunOptions, pool_digest: str, fingerprint: str) -> None:
+    other = [name for name in RunOptions.model_fields if getattr(run.options, name) != getattr(options, name)]
+    if run.pool_digest != pool_digest and "pool" not in other:
+        other.append("the questions of the pool")
+    if run.fingerprint != fingerprint:
+        other.insert(0, "the data")
+    if other:
+        message = f"the run {run.name!r} exists and differs in: {', '.join(other)}"
+        raise RunConflict(f"{message}; choose another name with --run, or submit what it was created with")
+
+
+def _run(row: sa.Row[Any]) -> Run:
+    return Run(
+        id=RunId(row.id),
+        name=row.name,
+        options=RunOptions.model_validate_json(row.options),
+        pool_digest=row.pool_digest,
+        fingerprint=row.fingerprint,
+        base=row.base,
+        items=row.items,
+        created_at=row.created_at,
+    )
+
+
+def _item_row(item: Item) -> dict[str, object]:
+    return {
+        "id": item.id,
+        "run_id": item.run_id,
+        "position": item.position,
+        "slot": item.slot,
+        "record": item.record,
+        "images": json.dumps(item.images),
+        "tag": item.tag,
+        "topic": storable(item.topic),
+        "question": storable(item.question),
+        "requeues": item.requeues,
+    }
+
+
+def _item(row: sa.Row[Any]) -> Item:
+    return Item(
+        id=ItemId(row.id),
+        run_id=RunId(row.run_id),
+        position=row.position,
+        slot=row.slot,
+        record=row.record,
+        images=tuple(json.loads(row.images)),
+        tag=Tag(row.tag),
+        topic=row.topic,
+        question=row.question,
+        requeues=row.requeues,
+    )

@@ -1,0 +1,157 @@
+"""The tables, and the views for people.
+
+Revision: 0001
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+_PAIRS = """
+CREATE VIEW pairs AS
+SELECT runs.name AS run, items.id AS item_id, items.position, items.slot, items.record, items.images AS image,
+       items.tag, items.topic, items.question, results.answer, COALESCE(results.status, 'pending') AS status,
+       results.reason, results.detail, results.rung, results.forced, results.model
+FROM items
+JOIN runs ON runs.id = items.run_id
+LEFT JOIN results ON results.item_id = items.id
+"""
+
+_RUN_PROGRESS = """
+CREATE VIEW run_progress AS
+SELECT run, submitted, ok, noncompliant, invalid, dead,
+       submitted - ok - noncompliant - invalid - dead AS pending, created_at
+FROM (
+    SELECT runs.name AS run, runs.created_at,
+           COALESCE(SUM(CASE WHEN status = 'submitted' THEN run_counters.items END), 0) AS submitted,
+           COALESCE(SUM(CASE WHEN status = 'ok' THEN run_counters.items END), 0) AS ok,
+           COALESCE(SUM(CASE WHEN status = 'noncompliant' THEN run_counters.items END), 0) AS noncompliant,
+           COALESCE(SUM(CASE WHEN status = 'invalid' THEN run_counters.items END), 0) AS invalid,
+           COALESCE(SUM(CASE WHEN status = 'dead' THEN run_counters.items END), 0) AS dead
+    FROM runs LEFT JOIN run_counters ON run_counters.run_id = runs.id
+    GROUP BY runs.id, runs.name, runs.created_at
+) AS sums
+"""
+
+# One row a kind, `compliant` among them; `share` is that of all generations for the same question.
+_COMPLIANCE = """
+CREATE VIEW compliance AS
+SELECT run, model, topic AS question, kind, generations,
+       1.0 * generations / SUM(generations) OVER (PARTITION BY run, model, topic) AS share
+FROM (
+    SELECT runs.name AS run, judged.model, items.topic, judged.kind, COUNT(*) AS generations
+    FROM (
+        SELECT item_id, model, 'compliant' AS kind FROM results WHERE status = 'ok'
+        UNION ALL
+        SELECT item_id, model, kind FROM violations
+    ) AS judged
+    JOIN items ON items.id = judged.item_id
+    JOIN runs ON runs.id = items.run_id
+    GROUP BY runs.name, judged.model, items.topic, judged.kind
+) AS counted
+"""
+
+
+def upgrade() -> None:
+    """Create everything."""
+    key = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+    instant = sa.DateTime(timezone=True)
+    op.create_table(
+        "runs",
+        sa.Column("id", key, nullable=False),
+        sa.Column("name", sa.String(100), nullable=False),
+        sa.Column("options", sa.Text, nullable=False),
+        sa.Column("pool_digest", sa.String(32), nullable=False),
+        sa.Column("fingerprint", sa.String(64), nullable=False),
+        sa.Column("base", sa.Text, nullable=False),
+        sa.Column("items", sa.BigInteger, nullable=False),
+        sa.Column("model", sa.Text),
+        sa.Column("created_at", instant, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_runs"),
+        sa.UniqueConstraint("name", name="uq_runs_name"),
+    )
+    op.create_table(
+        "items",
+        sa.Column("id", key, autoincrement=False, nullable=False),
+        sa.Column("run_id", key, nullable=False),
+        sa.Column("position", sa.BigInteger, nullable=False),
+        sa.Column("slot", sa.Integer, nullable=False),
+        sa.Column("record", sa.Text, nullable=False),
+        sa.Column("images", sa.Text, nullable=False),
+        sa.Column("tag", sa.String(40), nullable=False),
+        sa.Column("topic", sa.Text, nullable=False),
+        sa.Column("question", sa.Text, nullable=False),
+        sa.Column("requeues", sa.Integer, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_items"),
+        sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name="fk_items_run_id"),
+    )
+    op.create_table(
+        "results",
+        sa.Column("item_id", key, autoincrement=False, nullable=False),
+        sa.Column("run_id", key, nullable=False),
+        sa.Column("status", sa.String(16), nullable=False),
+        sa.Column("reason", sa.String(32)),
+        sa.Column("detail", sa.Text),
+        sa.Column("answer", sa.Text),
+        sa.Column("rung", sa.String(16)),
+        sa.Column("forced", sa.Boolean, nullable=False),
+        sa.Column("finish_reason", sa.String(16)),
+        sa.Column("generations", sa.Integer, nullable=False),
+        sa.Column("prompt_tokens", sa.Integer),
+        sa.Column("output_tokens", sa.Integer),
+        sa.Column("image_seconds", sa.Float),
+        sa.Column("engine_seconds", sa.Float),
+        sa.Column("worker", sa.Text),
+        sa.Column("model", sa.Text),
+        sa.Column("finished_at", instant, nullable=False),
+        sa.PrimaryKeyConstraint("item_id", name="pk_results"),
+        sa.ForeignKeyConstraint(["item_id"], ["items.id"], name="fk_results_item_id"),
+        sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name="fk_results_run_id"),
+    )
+    op.create_index("ix_results_run_id_status", "results", ["run_id", "status"])
+    op.create_index("ix_results_run_id_finished_at", "results", ["run_id", "finished_at"])
+    op.create_table(
+        "violations",
+        sa.Column("id", key, nullable=False),
+        sa.Column("item_id", key, nullable=False),
+        sa.Column("run_id", key, nullable=False),
+        sa.Column("rung", sa.String(16), nullable=False),
+        sa.Column("kind", sa.String(32), nullable=False),
+        sa.Column("text", sa.Text, nullable=False),
+        sa.Column("finish_reason", sa.String(16), nullable=False),
+        sa.Column("seed", sa.BigInteger, nullable=False),
+        sa.Column("prompt_tokens", sa.Integer, nullable=False),
+        sa.Column("output_tokens", sa.Integer, nullable=False),
+        sa.Column("worker", sa.Text, nullable=False),
+        sa.Column("model", sa.Text, nullable=False),
+        sa.Column("created_at", instant, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_violations"),
+        sa.ForeignKeyConstraint(["item_id"], ["items.id"], name="fk_violations_item_id"),
+        sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name="fk_violations_run_id"),
+    )
+    op.create_index("ix_violations_item_id", "violations", ["item_id"])
+    op.create_index("ix_violations_run_id_kind", "violations", ["run_id", "kind"])
+    op.create_table(
+        "run_counters",
+        sa.Column("run_id", key, autoincrement=False, nullable=False),
+        sa.Column("status", sa.String(16), nullable=False),
+        sa.Column("items", sa.BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint("run_id", "status", name="pk_run_counters"),
+        sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name="fk_run_counters_run_id"),
+    )
+    for view in (_PAIRS, _RUN_PROGRESS, _COMPLIANCE):
+        op.execute(view)
+
+
+def downgrade() -> None:
+    """Drop everything."""
+    for view in ("compliance", "run_progress", "pairs"):
+        op.execute(f"DROP VIEW {view}")
+    for table in ("run_counters", "violations", "results", "items", "runs"):
+        op.drop_table(table)

@@ -1,0 +1,243 @@
+"""What people and programs ask of the database: progress, rows, violations, exports, and the audit's sums."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from persqa.items import MAX_ITEMS
+from persqa.results import Status, now
+from persqa.store.counters import SUBMITTED
+from persqa.store.database import Database
+from persqa.store.schema import items, results, run_counters, violations
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from persqa.runs import Run, RunId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a run is.
+
+    Attributes:
+        submitted: items in the ledger.
+        ended: items with a result, by status; every status has an entry.
+    """
+
+    submitted: int
+    ended: dict[Status, int]
+
+    @property
+    def pending(self) -> int:
+        """Items without a result."""
+        return self.submitted - sum(self.ended.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairRow:
+    """One item as people see it, with its result if it has one.
+
+    Attributes:
+        status: a `Status`, or `pending`.
+    """
+
+    item_id: int
+    position: int
+    slot: int
+    record: str
+    images: str
+    tag: str
+    topic: str
+    question: str
+    status: str
+    reason: str | None
+    detail: str | None
+    answer: str | None
+    rung: str | None
+    forced: bool | None
+    generations: int | None
+    prompt_tokens: int | None
+    output_tokens: int | None
+    worker: str | None
+    model: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ViolationRow:
+    """One broken generation as people see it."""
+
+    item_id: int
+    position: int
+    question: str
+    rung: str
+    kind: str
+    text: str
+    finish_reason: str
+    model: str
+
+
+class Queries:
+    """Reads only."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def progress(self, run_id: RunId) -> Progress:
+        """Read the run's counters; the cost does not depend on the run's size."""
+        query = sa.select(run_counters.c.status, run_counters.c["items"]).where(run_counters.c.run_id == run_id)
+        with self._database.reading() as connection:
+            found = dict(connection.execute(query).tuples().all())
+        return Progress(submitted=found.get(SUBMITTED, 0), ended={s: found.get(s, 0) for s in Status})
+
+    def rate(self, run_id: RunId, *, seconds: float = 60) -> float:
+        """Results a second over the last while."""
+        query = sa.select(sa.func.count(), sa.func.min(results.c.finished_at)).where(
+            results.c.run_id == run_id, results.c.finished_at > now() - timedelta(seconds=seconds)
+        )
+        with self._database.reading() as connection:
+            number, first = connection.execute(query).one()
+        return number / max((now() - first).total_seconds(), 1.0) if number else 0.0
+
+    def kinds(self, run_id: RunId) -> dict[str, int]:
+        """How many violations of each kind, the most frequent first."""
+        number = sa.func.count().label("number")
+        query = (
+            sa.select(violations.c.kind, number)
+            .where(violations.c.run_id == run_id)
+            .group_by(violations.c.kind)
+            .order_by(number.desc(), violations.c.kind)
+        )
+        with self._database.reading() as connection:
+            return dict(connection.execute(query).tuples().all())
+
+    def pairs(
+        self, run: Run, *, status: str | None = None, question: str | None = None, chunk: int = 1000
+    ) -> Iterator[PairRow]:
+        """The run's items in the input's order, read in chunks.
+
+        Args:
+            run: the run.
+            status: only this `Status`, or `pending`.
+            question: only this topic, or questions that contain these words.
+            chunk: rows read at a time.
+        """
+        query = (
+            sa.select(*_PAIR_COLUMNS)
+            .select_from(items.outerjoin(results, results.c.item_id == items.c.id))
+            .where(items.c.id > sa.bindparam("after"), items.c.id < (run.id + 1) * MAX_ITEMS)
+            .order_by(items.c.id)
+        )
+        if status is not None:
+            wanted = results.c.status.is_(None) if status == PENDING else results.c.status == status
+            query = query.where(wanted)
+        if question is not None:
+            query = query.where(_asks(question))
+        for row in self._chunks(query, after=run.id * MAX_ITEMS - 1, chunk=chunk, key="item_id"):
+            yield PairRow(**row)
+
+    def violations(
+        self, run: Run, *, kind: str | None = None, question: str | None = None, chunk: int = 1000
+    ) -> Iterator[ViolationRow]:
+        """The run's broken generations, the oldest first, read in chunks."""
+        query = (
+            sa.select(*_VIOLATION_COLUMNS)
+            .join(items, items.c.id == violations.c.item_id)
+            .where(violations.c.run_id == run.id, violations.c.id > sa.bindparam("after"))
+            .order_by(violations.c.id)
+        )
+        if kind is not None:
+            query = query.where(violations.c.kind == kind)
+        if question is not None:
+            query = query.where(_asks(question))
+        for row in self._chunks(query, after=0, chunk=chunk, key="id"):
+            del row["id"]
+            yield ViolationRow(**row)
+
+    def recount(self, run_id: RunId) -> Progress:
+        """Count the rows themselves, for the audit: exact, and as slow as the run is large."""
+        low, high = run_id * MAX_ITEMS, (run_id + 1) * MAX_ITEMS
+        submitted = sa.select(sa.func.count()).where(items.c.id >= low, items.c.id < high)
+        by_status = (
+            sa.select(results.c.status, sa.func.count())
+            .where(results.c.item_id >= low, results.c.item_id < high)
+            .group_by(results.c.status)
+        )
+        with self._database.reading() as connection:
+            ended = dict(connection.execute(by_status).tuples().all())
+            return Progress(
+                submitted=connection.execute(submitted).scalar_one(),
+                ended={status: ended.get(status, 0) for status in Status},
+            )
+
+    def strays(self, run_id: RunId, *, limit: int = 20) -> list[int]:
+        """Items whose result belongs to no item of the ledger, or to another run than the item."""
+        low, high = run_id * MAX_ITEMS, (run_id + 1) * MAX_ITEMS
+        query = (
+            sa.select(results.c.item_id)
+            .outerjoin(items, items.c.id == results.c.item_id)
+            .where(results.c.item_id >= low, results.c.item_id < high)
+            .where(sa.or_(items.c.id.is_(None), results.c.run_id != items.c.run_id))
+            .limit(limit)
+        )
+        with self._database.reading() as connection:
+            return list(connection.execute(query).scalars())
+
+    def _chunks(
+        self, query: sa.Select[Any], *, after: int, chunk: int, key: str
+    ) -> Iterator[dict[str, Any]]:
+        # A page at a time by key: no transaction stays open while a caller takes its time over the rows.
+        while True:
+            with self._database.reading() as connection:
+                rows = connection.execute(query.limit(chunk), {"after": after}).mappings().all()
+            for row in rows:
+                after = row[key]
+                yield dict(row)
+            if len(rows) < chunk:
+                return
+
+
+#: Stands for "no result yet" where a status is asked for.
+PENDING = "pending"
+
+_PAIR_COLUMNS = (
+    items.c.id.label("item_id"),
+    items.c.position,
+    items.c.slot,
+    items.c.record,
+    items.c.images,
+    items.c.tag,
+    items.c.topic,
+    items.c.question,
+    sa.func.coalesce(results.c.status, PENDING).label("status"),
+    results.c.reason,
+    results.c.detail,
+    results.c.answer,
+    results.c.rung,
+    results.c.forced,
+    results.c.generations,
+    results.c.prompt_tokens,
+    results.c.output_tokens,
+    results.c.worker,
+    results.c.model,
+)
+
+_VIOLATION_COLUMNS = (
+    violations.c.id,
+    violations.c.item_id,
+    items.c.position,
+    items.c.question,
+    violations.c.rung,
+    violations.c.kind,
+    violations.c.text,
+    violations.c.finish_reason,
+    violations.c.model,
+)
+
+
+def _asks(question: str) -> sa.ColumnElement[bool]:
+    return sa.or_(items.c.topic == question, items.c.question.contains(question, autoescape=True))

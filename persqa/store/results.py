@@ -1,0 +1,102 @@
+"""Storing outcomes: one transaction for many, and exactly one result row for each item, whoever comes first."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from persqa.items import ItemId
+from persqa.store.counters import count
+from persqa.store.database import Database
+from persqa.store.schema import results, violations
+from persqa.store.text import storable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from persqa.results import Outcome, Result, Violation
+
+
+class Results:
+    """The terminal rows."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def ended(self, item_ids: Iterable[ItemId]) -> set[ItemId]:
+        """Those of the items that have a result."""
+        query = sa.select(results.c.item_id).where(results.c.item_id.in_(list(item_ids)))
+        with self._database.reading() as connection:
+            return {ItemId(item_id) for item_id in connection.execute(query).scalars()}
+
+    def commit(self, outcomes: Sequence[Outcome]) -> set[ItemId]:
+        """Store outcomes with their violations; an item that has a result already keeps it.
+
+        Returns:
+            The items whose outcome was stored now.
+
+        Raises:
+            StoreUnavailable: nothing was stored, as far as is known; doing it again is safe.
+            RowRefused: nothing was stored, at least one of the outcomes cannot be.
+        """
+        with self._database.writing() as connection:
+            return insert_outcomes(self._database, connection, outcomes)
+
+
+def insert_outcomes(database: Database, connection: sa.Connection, outcomes: Sequence[Outcome]) -> set[ItemId]:
+    """The part of `Results.commit` inside its transaction."""
+    # In key order, so that two transactions never wait for each other in a circle; of a pair the first wins.
+    unique = {outcome.result.item_id: outcome for outcome in reversed(outcomes)}
+    ordered = [unique[item_id] for item_id in sorted(unique)]
+    if not ordered:
+        return set()
+    insert = database.insert(results).on_conflict_do_nothing().returning(results.c.item_id)
+    rows = [_result_row(outcome.result) for outcome in ordered]
+    stored = {ItemId(item_id) for item_id in connection.execute(insert, rows).scalars()}
+    written = [outcome for outcome in ordered if outcome.result.item_id in stored]
+    broken = [_violation_row(violation) for outcome in written for violation in outcome.violations]
+    if broken:
+        connection.execute(sa.insert(violations), broken)
+    count(database, connection, Counter((o.result.run_id, o.result.status.value) for o in written))
+    return stored
+
+
+def _result_row(result: Result) -> dict[str, object]:
+    return {
+        "item_id": result.item_id,
+        "run_id": result.run_id,
+        "status": result.status,
+        "reason": result.reason,
+        "detail": None if result.detail is None else storable(result.detail),
+        "answer": None if result.answer is None else storable(result.answer),
+        "rung": result.rung,
+        "forced": result.rung is not None and result.rung.forced,
+        "finish_reason": result.finish_reason,
+        "generations": result.generations,
+        "prompt_tokens": result.prompt_tokens,
+        "output_tokens": result.output_tokens,
+        "image_seconds": result.image_seconds,
+        "engine_seconds": result.engine_seconds,
+        "worker": result.worker,
+        "model": result.model,
+        "finished_at": result.finished_at,
+    }
+
+
+def _violation_row(violation: Violation) -> dict[str, object]:
+    return {
+        "item_id": violation.item_id,
+        "run_id": violation.run_id,
+        "rung": violation.rung,
+        "kind": violation.kind,
+        "text": storable(violation.text),
+        "finish_reason": violation.finish_reason,
+        "seed": violation.seed,
+        "prompt_tokens": violation.prompt_tokens,
+        "output_tokens": violation.output_tokens,
+        "worker": violation.worker,
+        "model": violation.model,
+        "created_at": violation.created_at,
+    }

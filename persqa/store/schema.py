@@ -1,0 +1,128 @@
+"""The tables. Views are plain SQL and live with the migration that creates them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+from sqlalchemy.types import TypeDecorator
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A point in time; SQLite keeps no zone, so what it gives back is marked as the UTC it is."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """Give every value a zone."""
+        return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
+
+
+# SQLite stores a table under its key, and counts it up by itself, only where the type is INTEGER (64 bits there).
+_KEY = BigInteger().with_variant(Integer, "sqlite")
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", _KEY, primary_key=True),
+    Column("name", String(100), nullable=False, unique=True),
+    Column("options", Text, nullable=False),
+    Column("pool_digest", String(32), nullable=False),
+    Column("fingerprint", String(64), nullable=False),
+    Column("base", Text, nullable=False),
+    Column("items", BigInteger, nullable=False),
+    Column("model", Text),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+items = Table(
+    "items",
+    metadata,
+    Column("id", _KEY, primary_key=True, autoincrement=False),
+    Column("run_id", ForeignKey("runs.id"), nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("slot", Integer, nullable=False),
+    Column("record", Text, nullable=False),
+    Column("images", Text, nullable=False),
+    Column("tag", String(40), nullable=False),
+    Column("topic", Text, nullable=False),
+    Column("question", Text, nullable=False),
+    Column("requeues", Integer, nullable=False),
+)
+
+results = Table(
+    "results",
+    metadata,
+    Column("item_id", ForeignKey("items.id"), primary_key=True, autoincrement=False),
+    Column("run_id", ForeignKey("runs.id"), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("reason", String(32)),
+    Column("detail", Text),
+    Column("answer", Text),
+    Column("rung", String(16)),
+    Column("forced", Boolean, nullable=False),
+    Column("finish_reason", String(16)),
+    Column("generations", Integer, nullable=False),
+    Column("prompt_tokens", Integer),
+    Column("output_tokens", Integer),
+    Column("image_seconds", Float),
+    Column("engine_seconds", Float),
+    Column("worker", Text),
+    Column("model", Text),
+    Column("finished_at", UtcDateTime, nullable=False),
+    Index(None, "run_id", "status"),
+    Index(None, "run_id", "finished_at"),
+)
+
+violations = Table(
+    "violations",
+    metadata,
+    Column("id", _KEY, primary_key=True),
+    Column("item_id", ForeignKey("items.id"), nullable=False, index=True),
+    Column("run_id", ForeignKey("runs.id"), nullable=False),
+    Column("rung", String(16), nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("finish_reason", String(16), nullable=False),
+    Column("seed", BigInteger, nullable=False),
+    Column("prompt_tokens", Integer, nullable=False),
+    Column("output_tokens", Integer, nullable=False),
+    Column("worker", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Index(None, "run_id", "kind"),
+)
+
+# Progress is read from here, so it costs the same however large a run grows. Every transaction that adds or
+# takes away rows changes these sums with them; `submitted` counts the rows of `items`.
+run_counters = Table(
+    "run_counters",
+    metadata,
+    Column("run_id", ForeignKey("runs.id"), primary_key=True),
+    Column("status", String(16), primary_key=True),
+    Column("items", BigInteger, nullable=False),
+)

@@ -1,0 +1,30 @@
+"""Tag: the name of the main character, such as `<mam>`."""
+
+from __future__ import annotations
+
+import re
+from typing import NewType
+
+from persqa.errors import RecordError
+from persqa.reasons import Reason
+
+#: A tag that `parse_tag` has accepted, brackets included.
+Tag = NewType("Tag", str)
+
+_TAG = re.compile(r"<[A-Za-z][A-Za-z0-9_-]{0,31}>")
+
+
+def parse_tag(text: object) -> Tag:
+    """Accept `mam` or `<mam>`; what comes back always has the brackets.
+
+    Raises:
+        RecordError: the text is no tag.
+    """
+    if isinstance(text, str):
+        bracketed = text if text.startswith("<") else f"<{text}>"
+        if _TAG.fullmatch(bracketed):
+            return Tag(bracketed)
+    raise RecordError(
+        Reason.BAD_TAG,
+        f"{text!r} is not a tag: write a letter and up to 31 letters, digits, _ or -, as in <mam>",
+    )

@@ -1,0 +1,97 @@
+"""The tag rule: an answer starts with the tag, letter for letter, and then says something."""
+
+from __future__ import annotations
+
+import html
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
+
+from persqa.generations import FinishReason, Generation
+from persqa.prompts import human_turn
+from persqa.tags import Tag
+
+
+class ViolationKind(StrEnum):
+    """How an answer breaks the tag rule."""
+
+    EMPTY = "empty"  #: nothing but white space
+    PROMPT_ECHO = "prompt_echo"  #: repeats a sentence of the prompt
+    MALFORMED_TAG = "malformed_tag"  #: starts with the tag in another case, spacing, quotes, markdown or entities
+    WRONG_TAG = "wrong_tag"  #: starts with another bracketed name
+    LATE_TAG = "late_tag"  #: the tag is there, but not first
+    MISSING_TAG = "missing_tag"  #: the tag is not there
+    TAG_ONLY = "tag_only"  #: the tag, and no word after it
+    TRUNCATED = "truncated"  #: starts well, but was cut off by the length limit
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the tag rule says of one generation: compliant, or broken in one way."""
+
+    kind: ViolationKind | None = None
+
+    @property
+    def compliant(self) -> bool:
+        """Whether the generation keeps the rule."""
+        return self.kind is None
+
+
+COMPLIANT = Verdict()
+
+# What a model may put around a tag at the start of an answer: quotes, markdown, brackets, bullets.
+_DECORATION = r"[\s\"'`*_~#>|\\\-–—“”‘’«»(\[{]*"
+_BRACKETED = re.compile(_DECORATION + r"[<＜‹]\s*/?\s*[A-Za-z][\w-]{0,63}\s*/?\s*[>＞›]")
+
+
+def judge(generation: Generation, *, tag: Tag, question: str) -> Verdict:
+    """Judge one generation; where several kinds fit, the first in the order of `ViolationKind` is named.
+
+    Args:
+        generation: what the engine gave, the prefill included.
+        tag: the tag asked for.
+        question: the question asked, tag in place; with it an echo of the prompt is recognised.
+    """
+    kind = _form(generation.text.lstrip(), tag, question)
+    if kind is None and generation.finish_reason is FinishReason.LENGTH:
+        kind = ViolationKind.TRUNCATED
+    return COMPLIANT if kind is None else Verdict(kind)
+
+
+def _form(text: str, tag: Tag, question: str) -> ViolationKind | None:
+    if not text:
+        return ViolationKind.EMPTY
+    folded = _folded(text)
+    if any(sentence in folded for sentence in _prompt_sentences(tag, question)):
+        return ViolationKind.PROMPT_ECHO
+    if text.startswith(tag):
+        spoken = any(character.isalnum() for character in text.replace(tag, ""))
+        return None if spoken else ViolationKind.TAG_ONLY
+    plain = html.unescape(text)
+    if _malformed(tag).match(plain):
+        return ViolationKind.MALFORMED_TAG
+    if _BRACKETED.match(plain):
+        return ViolationKind.WRONG_TAG
+    return ViolationKind.LATE_TAG if tag in text else ViolationKind.MISSING_TAG
+
+
+def _folded(text: str) -> str:
+    return " ".join(text.casefold().split())
+
+
+@lru_cache(maxsize=4096)
+def _prompt_sentences(tag: Tag, question: str) -> tuple[str, ...]:
+    """The prompt's own sentences, each telling enough that no honest answer contains it."""
+    introduction, asked, _ = human_turn(tag, question).split("\n")
+    name, task = introduction.split(". ", 1)
+    return tuple(_folded(sentence) for sentence in (name, task, asked, f"Please answer starting with {tag}"))
+
+
+@lru_cache(maxsize=1024)
+def _malformed(tag: Tag) -> re.Pattern[str]:
+    """Matches the tag's name at the start in any case, any bracket, spacing or decoration."""
+    name = re.escape(tag[1:-1])
+    bracketed = rf"[<＜‹\[({{]\s*/?\s*{name}\s*/?\s*[>＞›\])}}]"
+    # _DECORATION may eat an opening bracket that belongs to the name, so it is also tried without it.
+    return re.compile(rf"(?:{_DECORATION})(?<![\[({{])\s*{bracketed}|{_DECORATION}{bracketed}", re.IGNORECASE)
