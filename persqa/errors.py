@@ -1,19 +1,19 @@
 """What can go wrong, sorted by what happens next.
 
-    PersqaError
-    ├── UserError            the caller must change something; the command line exits with 2
-    │   ├── RecordError      one record cannot be used; it is stored as an `invalid` result
-    │   ├── InputError       the input as a whole cannot be read; nothing is enqueued
-    │   ├── SettingsError    an option or setting is wrong or missing
-    │   ├── RunConflict      the run's name is taken by other data or other options
-    │   └── RunNotFound      there is no run of that name
-    ├── Rejected             this item can never be answered; it becomes an `invalid` result
-    ├── RowRefused           the database refuses the data of these rows; others can be stored
-    └── Infrastructure       nothing is wrong with the data; try again later; exit code 3
-        ├── StoreUnavailable
-        ├── BrokerUnavailable
-        ├── EngineDead       the engine is gone and cannot answer any more
-        └── WorkerDied       the local worker process ended before its work did
+PersqaError
+├── UserError            the caller must change something; the command line exits with 2
+│   ├── RecordError      one record cannot be used; it is stored as an `invalid` result
+│   ├── InputError       the input as a whole cannot be read; nothing is enqueued
+│   ├── SettingsError    an option or setting is wrong or missing
+│   ├── RunConflict      the run's name is taken by other data or other options
+│   └── RunNotFound      there is no run of that name
+├── Rejected             this item can never be answered; it becomes an `invalid` result
+├── RowRefused           the database refuses the data of these rows; others can be stored
+└── Infrastructure       nothing is wrong with the data; try again later; exit code 3
+    ├── StoreUnavailable
+    ├── BrokerUnavailable
+    ├── EngineDead       the engine is gone and cannot answer any more
+    └── WorkerDied       the local worker process ended before its work did
 """
 
 from __future__ import annotations

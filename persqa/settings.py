@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, ValidationError
+from pydantic import BeforeValidator, Field, JsonValue, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
-from pydantic import BeforeValidator, JsonValue
 
 from persqa.errors import SettingsError
 
@@ -35,16 +35,19 @@ class Settings(BaseSettings):
     )
     model: str | None = Field(
         default=None,
-        description="A Hugging Face name or a folder. Unset: Qwen/Qwen2.5-VL-3B-Instruct with a GPU, else the noise model.",
+        description=(
+            "A Hugging Face name or a folder. Unset: Qwen/Qwen2.5-VL-3B-Instruct with a GPU, else the noise model."
+        ),
     )
-    engine: str = Field(
-        default="worker.vllm_engine:VllmEngine", description="The engine's class, as module:Class."
-    )
+    engine: str = Field(default="worker.vllm_engine:VllmEngine", description="The engine's class, as module:Class.")
     engine_args: dict[str, JsonValue] = Field(
         default_factory=dict, description="vLLM engine arguments by name, as a JSON object."
     )
     window: int = Field(
-        default=128, ge=1, le=65_536, description="Items in flight in one worker: waiting, running or uncommitted."
+        default=128,
+        ge=1,
+        le=65_536,
+        description="Items in flight in one worker: waiting, running or uncommitted.",
     )
     image_threads: int = Field(default=4, ge=1, le=256, description="Threads that load images in one worker.")
     image_roots: Annotated[list[Path], NoDecode, BeforeValidator(_split_paths)] = Field(
@@ -64,6 +67,11 @@ class Settings(BaseSettings):
     drain_seconds: float = Field(
         default=60, ge=0, description="Seconds a worker may take after SIGTERM to finish what is in flight."
     )
+
+    def environment(self) -> dict[str, str]:
+        """These settings as environment variables, for a process that is to have the same."""
+        values = self.model_dump(mode="json", exclude_none=True)
+        return {f"PERSQA_{name.upper()}": _as_variable(value) for name, value in values.items()}
 
 
 def load_settings(**overrides: object) -> Settings:
@@ -85,7 +93,15 @@ def without_password(url: str) -> str:
     return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", url)
 
 
+def _as_variable(value: JsonValue) -> str:
+    match value:
+        case str():
+            return value
+        case list():
+            return ":".join(str(part) for part in value)
+        case _:
+            return json.dumps(value)
+
+
 def _name(location: tuple[int | str, ...]) -> str:
     return f"PERSQA_{str(location[0]).upper()}" if location else "settings"
-
-

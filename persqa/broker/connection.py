@@ -11,7 +11,7 @@ from persqa.errors import BrokerUnavailable, SettingsError
 from persqa.settings import without_password
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
 _SOCKET = "redis+socket://"
 
@@ -29,14 +29,16 @@ def connect(url: str) -> redis.Redis:
     """
     plain = "unix://" + url.removeprefix(_SOCKET).replace("virtual_host=", "db=") if url.startswith(_SOCKET) else url
     try:
-        return redis.Redis.from_url(plain, socket_timeout=15, socket_connect_timeout=5, health_check_interval=10)
+        return redis.Redis.from_url(  # pyright: ignore[reportUnknownMemberType] - its options are not typed
+            plain, socket_timeout=15, socket_connect_timeout=5, health_check_interval=10
+        )
     except ValueError as error:
         message = f"PERSQA_BROKER_URL: use redis://host:6379/0 or redis+socket:///path, not {without_password(url)}"
         raise SettingsError(f"{message} ({error})") from None
 
 
 @contextmanager
-def translated(url: str) -> Iterator[None]:
+def translated(url: str) -> Generator[None]:
     """Turn redis-py's errors into ours.
 
     Raises:

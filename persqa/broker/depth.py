@@ -42,8 +42,7 @@ class Inspector:
             BrokerUnavailable: Redis does not answer.
         """
         with translated(self._url):
-            waiting, held = self._redis.pipeline(transaction=False).llen(queue).hlen(UNACKED).execute()
-        return Depth(waiting=waiting, held=held)
+            return Depth(waiting=self._redis.llen(queue), held=self._redis.hlen(UNACKED))
 
     def task_ids(self, queue: str) -> set[str]:
         """The Celery ids of all tasks that wait in the queue or are in a worker's hand.
@@ -64,7 +63,8 @@ class Inspector:
             end -= _CHUNK
 
     def _held(self) -> Iterator[object]:
-        for _tag, entry in self._redis.hscan_iter(UNACKED, count=_CHUNK):
+        held = cast("Iterator[tuple[bytes, bytes]]", self._redis.hscan_iter(UNACKED, count=_CHUNK))  # pyright: ignore
+        for _tag, entry in held:
             # kombu keeps [message, exchange, routing key].
             yield json.loads(entry)[0]
 

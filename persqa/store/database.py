@@ -6,14 +6,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
-from sqlalchemy import exc
+from sqlalchemy import event, exc
 from sqlalchemy.dialects import postgresql, sqlite
 
 from persqa.errors import RowRefused, SettingsError, StoreUnavailable
 from persqa.settings import without_password
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
     from sqlite3 import Connection as SqliteConnection
 
 #: Seconds a statement waits for SQLite's lock, or for PostgreSQL to accept a connection.
@@ -32,9 +32,12 @@ class Database:
         """
         self.url = url
         self._engine = _engine(url)
+        # SQLite reads a snapshot by itself, PostgreSQL has to be told.
+        level = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
+        self._reader = self._engine.execution_options(persqa_reading=True, **level)
         if self.is_sqlite:
-            sa.event.listen(self._engine, "connect", _set_pragmas)
-            sa.event.listen(self._engine, "begin", _begin)
+            event.listen(self._engine, "connect", _set_pragmas)
+            event.listen(self._engine, "begin", _begin)
 
     @property
     def is_sqlite(self) -> bool:
@@ -42,17 +45,17 @@ class Database:
         return self._engine.dialect.name == "sqlite"
 
     @contextmanager
-    def reading(self) -> Iterator[sa.Connection]:
-        """A connection whose transaction only reads.
+    def reading(self) -> Generator[sa.Connection]:
+        """A connection whose transaction only reads, and sees the database as of one moment.
 
         Raises:
             StoreUnavailable: the database does not answer.
         """
-        with _translated(self.url), self._engine.execution_options(persqa_reading=True).begin() as connection:
+        with _translated(self.url), self._reader.begin() as connection:
             yield connection
 
     @contextmanager
-    def writing(self) -> Iterator[sa.Connection]:
+    def writing(self) -> Generator[sa.Connection]:
         """A connection whose transaction is committed at the end, or rolled back on an error.
 
         Raises:
@@ -104,7 +107,7 @@ def _begin(connection: sa.Connection) -> None:
 
 
 @contextmanager
-def _translated(url: str) -> Iterator[None]:
+def _translated(url: str) -> Generator[None]:
     try:
         yield
     except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError) as error:

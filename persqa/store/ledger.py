@@ -29,8 +29,15 @@ class Ledger:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def create_run(  # noqa: PLR0913 - one argument a column
-        self, name: str, *, options: RunOptions, pool_digest: str, fingerprint: str, base: str, item_count: int
+    def create_run(
+        self,
+        name: str,
+        *,
+        options: RunOptions,
+        pool_digest: str,
+        fingerprint: str,
+        base: str,
+        item_count: int,
     ) -> Run:
         """Create the run, or find the one of this name if it has the same data and options.
 
@@ -77,9 +84,11 @@ class Ledger:
         Returns:
             How many items were new.
         """
+        if not batch:
+            return 0
         insert = self._database.insert(items).on_conflict_do_nothing().returning(items.c.id, items.c.run_id)
         with self._database.writing() as connection:
-            new = connection.execute(insert, [_item_row(item) for item in batch]).all() if batch else []
+            new = connection.execute(insert, [_item_row(item) for item in batch]).all()
             new_ids = {row.id for row in new}
             outcomes = [Outcome(result) for result in invalid if result.item_id in new_ids]
             insert_outcomes(self._database, connection, outcomes)
@@ -115,9 +124,7 @@ class Ledger:
         # An item without an image never was a record: asking again cannot end otherwise.
         askable = chosen.join(items, items.c.id == results.c.item_id).where(items.c.question != "")
         with self._database.writing() as connection:
-            connection.execute(
-                sa.update(items).where(items.c.id.in_(askable)).values(requeues=items.c.requeues + 1)
-            )
+            connection.execute(sa.update(items).where(items.c.id.in_(askable)).values(requeues=items.c.requeues + 1))
             taken = connection.execute(sa.delete(results).where(results.c.item_id.in_(askable))).rowcount
             count(self._database, connection, Counter({(run_id, status): -taken}))
         return taken

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -24,6 +25,8 @@ def migrate(database: Database) -> None:
         SettingsError: the schema is newer than this PersQA.
         StoreUnavailable: the database does not answer.
     """
+    # Alembic tells on every connection which dialect it found.
+    logging.getLogger("alembic.runtime.migration").setLevel(logging.WARNING)
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     script = ScriptDirectory.from_config(config)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import sqlalchemy as sa
 
@@ -15,7 +16,7 @@ from persqa.store.database import Database
 from persqa.store.schema import items, results, run_counters, violations
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from persqa.runs import Run, RunId
 
@@ -36,6 +37,23 @@ class Progress:
     def pending(self) -> int:
         """Items without a result."""
         return self.submitted - sum(self.ended.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Census:
+    """A run counted row by row, all at one moment.
+
+    Attributes:
+        rows: what the rows say.
+        counters: what the counters say.
+        pending: items without a result, counted by themselves and not as a difference.
+        strays: results without an item, or of another run than their item.
+    """
+
+    rows: Progress
+    counters: Progress
+    pending: int
+    strays: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +84,11 @@ class PairRow:
     worker: str | None
     model: str | None
 
+    @property
+    def image(self) -> str:
+        """The image references, for people."""
+        return ", ".join(json.loads(self.images))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ViolationRow:
@@ -79,6 +102,9 @@ class ViolationRow:
     text: str
     finish_reason: str
     model: str
+
+
+_AnySelect: TypeAlias = "sa.Select[*tuple[Any, ...]]"
 
 
 class Queries:
@@ -102,6 +128,16 @@ class Queries:
         with self._database.reading() as connection:
             number, first = connection.execute(query).one()
         return number / max((now() - first).total_seconds(), 1.0) if number else 0.0
+
+    def throughput(self, run_id: RunId) -> float:
+        """Answered items a second between the first and the last of them; 0 where that is no time."""
+        query = sa.select(
+            sa.func.count(), sa.func.min(results.c.finished_at), sa.func.max(results.c.finished_at)
+        ).where(results.c.run_id == run_id, results.c.generations > 0)
+        with self._database.reading() as connection:
+            number, first, last = connection.execute(query).one()
+        seconds = (last - first).total_seconds() if number > 1 else 0.0
+        return (number - 1) / seconds if seconds else 0.0
 
     def kinds(self, run_id: RunId) -> dict[str, int]:
         """How many violations of each kind, the most frequent first."""
@@ -158,38 +194,37 @@ class Queries:
             del row["id"]
             yield ViolationRow(**row)
 
-    def recount(self, run_id: RunId) -> Progress:
-        """Count the rows themselves, for the audit: exact, and as slow as the run is large."""
-        low, high = run_id * MAX_ITEMS, (run_id + 1) * MAX_ITEMS
-        submitted = sa.select(sa.func.count()).where(items.c.id >= low, items.c.id < high)
-        by_status = (
-            sa.select(results.c.status, sa.func.count())
-            .where(results.c.item_id >= low, results.c.item_id < high)
-            .group_by(results.c.status)
-        )
-        with self._database.reading() as connection:
-            ended = dict(connection.execute(by_status).tuples().all())
-            return Progress(
-                submitted=connection.execute(submitted).scalar_one(),
-                ended={status: ended.get(status, 0) for status in Status},
-            )
+    def census(self, run_id: RunId, *, strays: int = 20) -> Census:
+        """Count the rows themselves, for the audit: exact, from one moment, and as slow as the run is large.
 
-    def strays(self, run_id: RunId, *, limit: int = 20) -> list[int]:
-        """Items whose result belongs to no item of the ledger, or to another run than the item."""
+        Args:
+            run_id: the run.
+            strays: how many stray results to name, at most.
+        """
         low, high = run_id * MAX_ITEMS, (run_id + 1) * MAX_ITEMS
-        query = (
+        in_ledger = sa.and_(items.c.id >= low, items.c.id < high)
+        in_results = sa.and_(results.c.item_id >= low, results.c.item_id < high)
+        by_status = sa.select(results.c.status, sa.func.count()).where(in_results).group_by(results.c.status)
+        outer = items.outerjoin(results, results.c.item_id == items.c.id)
+        pending = sa.select(sa.func.count()).select_from(outer).where(in_ledger, results.c.item_id.is_(None))
+        stray = (
             sa.select(results.c.item_id)
             .outerjoin(items, items.c.id == results.c.item_id)
-            .where(results.c.item_id >= low, results.c.item_id < high)
-            .where(sa.or_(items.c.id.is_(None), results.c.run_id != items.c.run_id))
-            .limit(limit)
+            .where(in_results, sa.or_(items.c.id.is_(None), results.c.run_id != items.c.run_id))
+            .limit(strays)
         )
         with self._database.reading() as connection:
-            return list(connection.execute(query).scalars())
+            return Census(
+                rows=_progress(
+                    connection.execute(sa.select(sa.func.count()).where(in_ledger)).scalar_one(),
+                    dict(connection.execute(by_status).tuples().all()),
+                ),
+                counters=_counters(connection, run_id),
+                pending=connection.execute(pending).scalar_one(),
+                strays=tuple(connection.execute(stray).scalars()),
+            )
 
-    def _chunks(
-        self, query: sa.Select[Any], *, after: int, chunk: int, key: str
-    ) -> Iterator[dict[str, Any]]:
+    def _chunks(self, query: _AnySelect, *, after: int, chunk: int, key: str) -> Iterator[dict[str, Any]]:
         # A page at a time by key: no transaction stays open while a caller takes its time over the rows.
         while True:
             with self._database.reading() as connection:
@@ -237,6 +272,16 @@ _VIOLATION_COLUMNS = (
     violations.c.finish_reason,
     violations.c.model,
 )
+
+
+def _counters(connection: sa.Connection, run_id: RunId) -> Progress:
+    query = sa.select(run_counters.c.status, run_counters.c["items"]).where(run_counters.c.run_id == run_id)
+    found = dict(connection.execute(query).tuples().all())
+    return _progress(found.get(SUBMITTED, 0), found)
+
+
+def _progress(submitted: int, by_status: Mapping[str, int]) -> Progress:
+    return Progress(submitted=submitted, ended={status: by_status.get(status, 0) for status in Status})
 
 
 def _asks(question: str) -> sa.ColumnElement[bool]:

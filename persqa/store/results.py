@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
     from persqa.results import Outcome, Result, Violation
 
+_LOOKUP_CHUNK = 5000
+
 
 class Results:
     """The terminal rows."""
@@ -27,9 +30,14 @@ class Results:
 
     def ended(self, item_ids: Iterable[ItemId]) -> set[ItemId]:
         """Those of the items that have a result."""
-        query = sa.select(results.c.item_id).where(results.c.item_id.in_(list(item_ids)))
+        ended: set[ItemId] = set()
+        remaining = iter(item_ids)
         with self._database.reading() as connection:
-            return {ItemId(item_id) for item_id in connection.execute(query).scalars()}
+            # A statement takes some ten thousand parameters at most.
+            while chunk := list(islice(remaining, _LOOKUP_CHUNK)):
+                query = sa.select(results.c.item_id).where(results.c.item_id.in_(chunk))
+                ended.update(ItemId(item_id) for item_id in connection.execute(query).scalars())
+        return ended
 
     def commit(self, outcomes: Sequence[Outcome]) -> set[ItemId]:
         """Store outcomes with their violations; an item that has a result already keeps it.

@@ -1,0 +1,79 @@
+"""The audit: submitted = ok + noncompliant + invalid + dead + pending, and nothing pending is lost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from persqa.broker.keys import queue_for
+from persqa.items import ItemId
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from persqa.broker.depth import Inspector
+    from persqa.runs import Run
+    from persqa.store import Store
+    from persqa.store.queries import Census
+
+#: How many items a problem names.
+_NAMED = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audit:
+    """The sum for one run, counted row by row.
+
+    Attributes:
+        census: the counts.
+        queue_checked: whether a broker could be asked for the pending items.
+        problems: what does not hold, a sentence each.
+    """
+
+    run: Run
+    census: Census
+    queue_checked: bool
+    problems: tuple[str, ...]
+
+    @property
+    def holds(self) -> bool:
+        """Whether every item is accounted for."""
+        return not self.problems
+
+
+def audit(store: Store, run: Run, inspector: Inspector | None) -> Audit:
+    """Count everything, and look for each pending item in Redis where a broker is known.
+
+    Raises:
+        StoreUnavailable: the database does not answer.
+        BrokerUnavailable: Redis does not answer.
+    """
+    problems = list(_sums(run, census := store.queries.census(run.id, strays=_NAMED)))
+    if inspector is not None and (lost := _lost(store, run, inspector)):
+        problems.append(f"{len(lost)} pending items are in no queue and with no worker: {_names(lost)}")
+    return Audit(run=run, census=census, queue_checked=inspector is not None, problems=tuple(problems))
+
+
+def _sums(run: Run, census: Census) -> Iterator[str]:
+    rows = census.rows
+    if rows.submitted != run.items:
+        yield f"the ledger has {rows.submitted} of {run.items} items: the submit was interrupted, submit again"
+    if rows.pending != census.pending:
+        yield f"{rows.submitted} items - {sum(rows.ended.values())} results, but {census.pending} are pending"
+    if rows != census.counters:
+        yield f"the counters say {census.counters}, the rows say {rows}"
+    if census.strays:
+        yield f"results without an item of this run: {_names(census.strays)}"
+
+
+def _lost(store: Store, run: Run, inspector: Inspector) -> set[ItemId]:
+    pending = {item.id for chunk in store.ledger.pending(run.id) for item in chunk}
+    there = inspector.task_ids(queue_for(run.options.model)) if pending else set[str]()
+    missing = {item_id for item_id in pending if str(item_id) not in there}
+    # Some may have ended between the two looks.
+    return missing - store.results.ended(missing)
+
+
+def _names(item_ids: Collection[int]) -> str:
+    named = sorted(item_ids)[:_NAMED]
+    return ", ".join(str(item_id) for item_id in named) + (" ..." if len(item_ids) > len(named) else "")

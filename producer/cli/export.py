@@ -1,0 +1,44 @@
+"""`persqa export`: a run as a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from persqa.errors import SettingsError
+from persqa.results import Status
+from persqa.settings import load_settings
+from producer.cli import options
+from producer.cli.printing import console, print_json
+from producer.client import Client
+
+
+def command(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="The run's name.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help=".json, .jsonl, .csv or .parquet")],
+    output_key: Annotated[
+        str, typer.Option("--output-key", metavar="NAME", help="The field that gets the answer.")
+    ] = "output",
+    only: Annotated[str | None, typer.Option("--only", metavar="STATUS", help="Only ok, noncompliant, ...")] = None,
+    database_url: options.DatabaseUrl = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Write the records in the input's order and shape, with the prompt and the answer.
+
+    Every record of the input is there; the answer is null where there is none. The file appears when it is whole.
+
+    Example: persqa export portraits pairs.jsonl --only ok --output-key pers_qa
+    """
+    if only is not None and only not in list(Status):
+        raise SettingsError(f"--only: {only!r} is none of {', '.join(Status)}")
+    with Client(load_settings(database_url=database_url)) as client:
+        handle = client.run(run)
+        number = handle.export(file, output_key=output_key, only=only)
+        if as_json:
+            print_json({"run": handle.name, "file": str(file), "rows": number})
+            return
+        console.print(f"{number} rows written to {file}", highlight=False, soft_wrap=True)
+        if pending := handle.progress().pending:
+            console.print(f"[yellow]{pending} of them have no answer yet[/]")

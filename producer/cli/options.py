@@ -1,0 +1,85 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, cast
+
+import typer
+from pydantic import JsonValue
+
+from persqa.errors import SettingsError
+
+BrokerUrl = Annotated[
+    str | None,
+    typer.Option("--broker-url", metavar="URL", help="Redis or Valkey, for instance redis://localhost:6379/0."),
+]
+DatabaseUrl = Annotated[
+    str | None,
+    typer.Option("--database-url", metavar="URL", help="sqlite:///file.db (default: persqa.db) or postgresql://..."),
+]
+RunName = Annotated[
+    str | None,
+    typer.Option("--run", metavar="NAME", help="The run's name (default: the input's, without suffix)."),
+]
+TagOption = Annotated[
+    str | None,
+    typer.Option("--tag", help="The main character's name in question and answer (default: <mam>)."),
+]
+TagPolicy = Annotated[
+    str | None,
+    typer.Option(
+        "--tag-policy",
+        metavar="check|repair|prefill",
+        help="What to do about an answer that does not begin with the tag: store it (check), ask again and at last "
+        "write the tag for the model (repair, the default), or write it from the start (prefill).",
+    ),
+]
+Pool = Annotated[
+    str | None,
+    typer.Option("--pool", help="Question pool: human (default), object, or a file, a question a line."),
+]
+QuestionsPerImage = Annotated[
+    int | None,
+    typer.Option("--questions-per-image", metavar="K", help="Different questions per record (default: 1)."),
+]
+Seed = Annotated[int | None, typer.Option("--seed", help="Decides the questions drawn and the sampling (default: 0).")]
+Model = Annotated[
+    str | None,
+    typer.Option("--model", help="Hugging Face name or folder; only workers that serve it answer this run."),
+]
+SamplingOption = Annotated[
+    str | None,
+    typer.Option("--sampling", metavar="JSON", help='Sampling, for instance {"temperature": 0.2}.'),
+]
+EngineArgs = Annotated[
+    str | None,
+    typer.Option("--engine-args", metavar="JSON", help='vLLM arguments, for instance {"max_model_len": 4096}.'),
+]
+ImageRoots = Annotated[
+    str | None,
+    typer.Option(
+        "--image-roots",
+        metavar="DIR[:DIR]",
+        help="Folders images may be read from (default: the input's folder).",
+    ),
+]
+Strict = Annotated[bool, typer.Option("--strict", help="Refuse the whole input if one record is wrong.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+
+
+def json_object(text: str | None, option: str) -> dict[str, JsonValue] | None:
+    """Read an option that takes a JSON object.
+
+    Raises:
+        SettingsError: it is none.
+    """
+    if text is None:
+        return None
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise SettingsError(f"{option}: not valid JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise SettingsError(f"{option}: expected a JSON object in braces, as in {{}}")
+    return cast("dict[str, JsonValue]", value)

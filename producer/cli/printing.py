@@ -1,0 +1,53 @@
+"""What commands print: tables for people, JSON for scripts."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from persqa.results import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from persqa.store.queries import Progress
+
+#: Standard output. Without a terminal there is no width to fit into, so nothing is cut.
+console = Console(width=None if sys.stdout.isatty() else 200)
+
+STYLES = {"ok": "green", "noncompliant": "yellow", "invalid": "magenta", "dead": "red", "pending": "dim"}
+
+
+def print_json(value: object) -> None:
+    """Print one JSON value on one line."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, default=str) + "\n")
+
+
+def table(columns: Iterable[str], *, title: str | None = None, numbers: Iterable[str] = ()) -> Table:
+    """A table in the house style; the named columns hold numbers."""
+    made = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
+    right = set(numbers)
+    for column in columns:
+        made.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    return made
+
+
+def styled_status(status: str) -> str:
+    """A status in its colour."""
+    return f"[{STYLES.get(status, 'none')}]{status}[/]"
+
+
+def plain(value: object) -> str:
+    """A value as the text of a cell, in which nothing is taken for markup."""
+    return "" if value is None else escape(str(value))
+
+
+def progress_dict(progress: Progress) -> dict[str, int]:
+    """The counts, by their names in the database."""
+    counts = {status.value: progress.ended[status] for status in Status}
+    return {"submitted": progress.submitted, **counts, "pending": progress.pending}

@@ -1,0 +1,41 @@
+"""`persqa requeue`: ask again."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from persqa.errors import SettingsError
+from persqa.results import Status
+from persqa.settings import load_settings
+from producer.cli import options
+from producer.cli.printing import console, print_json
+from producer.client import Client
+
+
+def command(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="The run's name.")],
+    status: Annotated[str, typer.Option("--status", metavar="noncompliant|invalid|dead", help="Which items.")],
+    broker_url: options.BrokerUrl = None,
+    database_url: options.DatabaseUrl = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Take back the results of one status and enqueue their items again, with new seeds.
+
+    Their violations stay. Records that were wrong in themselves stay invalid. Without a broker the items become
+    pending, and the next `persqa run` of the same input asks them.
+
+    Example: persqa requeue portraits --status noncompliant
+    """
+    if status not in list(Status):
+        raise SettingsError(f"--status: {status!r} is none of noncompliant, invalid, dead")
+    with Client(load_settings(broker_url=broker_url, database_url=database_url)) as client:
+        handle = client.run(run)
+        number = handle.requeue(Status(status))
+        if as_json:
+            print_json({"run": handle.name, "status": status, "requeued": number})
+        elif client.settings.broker_url is None:
+            console.print(f"{number} items are pending again; `persqa run` with the same input asks them")
+        else:
+            console.print(f"{number} items are enqueued again")

@@ -1,0 +1,124 @@
+"""`persqa run`: everything on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from persqa.settings import load_settings, without_password
+from producer.cli import options
+from producer.cli.printing import console, plain, print_json, progress_dict, styled_status, table
+from producer.cli.submit import report_submission
+from producer.client import Client, RunHandle
+
+_SHOWN_PAIRS = 6
+
+
+def command(  # noqa: PLR0913 - one parameter an option
+    data: Annotated[Path, typer.Argument(metavar="INPUT", help="Records: .json (an array) or .jsonl.")],
+    run: options.RunName = None,
+    tag: options.TagOption = None,
+    tag_policy: options.TagPolicy = None,
+    pool: options.Pool = None,
+    questions_per_image: options.QuestionsPerImage = None,
+    seed: options.Seed = None,
+    model: options.Model = None,
+    sampling: options.SamplingOption = None,
+    engine_args: options.EngineArgs = None,
+    image_roots: options.ImageRoots = None,
+    strict: options.Strict = False,
+    broker_url: options.BrokerUrl = None,
+    database_url: options.DatabaseUrl = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Do everything on this machine: embedded broker, one worker, SQLite.
+
+    Ends when every item has a result; exit code 0 when the audit holds. Safe to repeat: what has a result is
+    not asked again, and after Ctrl-C the same command goes on where it stopped.
+
+    Example: persqa run portraits.jsonl --tag mam --questions-per-image 2
+    """
+    settings = load_settings(
+        broker_url=broker_url,
+        database_url=database_url,
+        model=model,
+        engine_args=options.json_object(engine_args, "--engine-args"),
+        image_roots=image_roots,
+    )
+    with Client(settings) as client:
+        handle = client.submit(
+            data,
+            run=run,
+            strict=strict,
+            tag=tag,
+            tag_policy=tag_policy,
+            pool=pool,
+            questions_per_image=questions_per_image,
+            seed=seed,
+            sampling=options.json_object(sampling, "--sampling"),
+        )
+        if not as_json:
+            report_submission(handle)
+        try:
+            handle.wait()
+        except KeyboardInterrupt:
+            done = handle.progress()
+            console.print(
+                f"stopped with {done.pending} of {done.submitted} items to go; "
+                "what is in flight is finished, the same command goes on from there"
+            )
+            raise
+        holds = _summarize(handle, as_json=as_json)
+    if not holds:
+        raise typer.Exit(1)
+
+
+def _summarize(handle: RunHandle, *, as_json: bool) -> bool:
+    progress, audit = handle.progress(), handle.audit()
+    kinds, throughput = handle.violation_kinds(), handle.throughput()
+    if as_json:
+        print_json(
+            {
+                "run": handle.name,
+                **progress_dict(progress),
+                "violations": kinds,
+                "items_per_second": round(throughput, 2),
+                "database": without_password(handle.database_url),
+                "audit_holds": audit.holds,
+            }
+        )
+        return audit.holds
+    _print_pairs(handle)
+    counts = table(["status", "items"], title=f"run {handle.name}", numbers=["items"])
+    for status, number in progress.ended.items():
+        counts.add_row(styled_status(status), str(number))
+    console.print(counts)
+    if kinds:
+        broken = table(["violation", "generations"], title="broken tag rule", numbers=["generations"])
+        for kind, number in kinds.items():
+            broken.add_row(kind, str(number))
+        console.print(broken)
+    speed = f"{throughput:.1f} items/s, " if throughput else ""
+    console.print(f"{speed}database {without_password(handle.database_url)}", highlight=False, soft_wrap=True)
+    for problem in audit.problems:
+        console.print(f"[red]audit:[/] {plain(problem)}", soft_wrap=True)
+    if audit.holds:
+        console.print(f"audit: all {progress.submitted} items accounted for")
+    return audit.holds
+
+
+def _print_pairs(handle: RunHandle) -> None:
+    """The first few pairs; enough to see what came out."""
+    shown = table(["image", "question", "answer"], title="first pairs")
+    models: set[str] = set()
+    for number, row in enumerate(handle.results()):
+        if number == _SHOWN_PAIRS:
+            break
+        answer = plain(row.answer) if row.answer is not None else f"{styled_status(row.status)} {plain(row.detail)}"
+        shown.add_row(plain(row.image), plain(row.question), answer)
+        models.add(row.model or "")
+    console.print(shown)
+    if "noise" in models:
+        console.print("[dim]The model of random weights answers with noise; name a real one with --model.[/]")

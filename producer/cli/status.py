@@ -1,0 +1,100 @@
+"""`persqa status`: how far the runs are, and who works on them."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.console import Group, RenderableType
+from rich.live import Live
+
+from persqa.settings import load_settings
+from producer.cli import options
+from producer.cli.printing import console, plain, print_json, progress_dict, table
+from producer.client import Client, RunHandle
+
+_WATCH_SECONDS = 2.0
+
+
+def command(
+    run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="One run; all of them if left out.")] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Stay, and look again every two seconds.")] = False,
+    broker_url: options.BrokerUrl = None,
+    database_url: options.DatabaseUrl = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Show progress, rate, time left, queue depth and workers.
+
+    Example: persqa status portraits --watch
+    """
+    settings = load_settings(broker_url=broker_url, database_url=database_url)
+    with Client(settings) as client:
+        if as_json:
+            print_json(_facts(client, run))
+        elif not watch:
+            console.print(_drawn(_facts(client, run)))
+        else:
+            with Live(_drawn(_facts(client, run)), console=console, auto_refresh=False) as live:
+                while True:
+                    time.sleep(_WATCH_SECONDS)
+                    live.update(_drawn(_facts(client, run)), refresh=True)
+
+
+def _facts(client: Client, name: str | None) -> dict[str, list[dict[str, object]]]:
+    handles = client.runs() if name is None else [client.run(name)]
+    return {"runs": [_run_facts(handle) for handle in handles], "workers": _worker_facts(client)}
+
+
+def _run_facts(handle: RunHandle) -> dict[str, object]:
+    progress, depth = handle.progress(), handle.depth()
+    rate = handle.rate() if progress.pending else 0.0
+    return {
+        "run": handle.name,
+        **progress_dict(progress),
+        "items_per_second": round(rate, 2),
+        "seconds_left": round(progress.pending / rate) if rate else None,
+        "queued": depth.waiting if depth else None,
+        "created_at": handle.run.created_at.isoformat(timespec="seconds"),
+    }
+
+
+def _worker_facts(client: Client) -> list[dict[str, object]]:
+    if client.settings.broker_url is None:
+        return []
+    from persqa.broker.workers import live_workers
+
+    return [asdict(worker) for worker in live_workers(client.settings.broker_url)]
+
+
+def _drawn(facts: dict[str, list[dict[str, object]]]) -> RenderableType:
+    names = [
+        "run",
+        "submitted",
+        "ok",
+        "noncompliant",
+        "invalid",
+        "dead",
+        "pending",
+        "queued",
+        "items/s",
+        "left",
+    ]
+    runs = table(names, title="runs", numbers=names[1:])
+    for fact in facts["runs"]:
+        left = _duration(fact["seconds_left"])
+        runs.add_row(*(plain(fact[name]) for name in names[:8]), plain(fact["items_per_second"] or None), left)
+    if not facts["runs"]:
+        return "no run yet; start with: persqa run INPUT"
+    workers = table(["worker", "model", "in flight", "window"], title="workers", numbers=["in flight", "window"])
+    for fact in facts["workers"]:
+        workers.add_row(*(plain(fact[name]) for name in ("name", "model", "in_flight", "window")))
+    return Group(runs, workers) if facts["workers"] else runs
+
+
+def _duration(seconds: object) -> str:
+    if not isinstance(seconds, int):
+        return ""
+    hours, rest = divmod(seconds, 3600)
+    return f"{hours}:{rest // 60:02}:{rest % 60:02}"

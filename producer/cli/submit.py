@@ -1,0 +1,93 @@
+"""`persqa submit`: put a run into the queue."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from persqa.errors import SettingsError
+from persqa.settings import load_settings
+from producer.cli import options
+from producer.cli.printing import plain, print_json
+from producer.client import Client, RunHandle
+
+
+def command(  # noqa: PLR0913 - one parameter an option
+    data: Annotated[Path, typer.Argument(metavar="INPUT", help="Records: .json (an array) or .jsonl.")],
+    run: options.RunName = None,
+    tag: options.TagOption = None,
+    tag_policy: options.TagPolicy = None,
+    pool: options.Pool = None,
+    questions_per_image: options.QuestionsPerImage = None,
+    seed: options.Seed = None,
+    model: options.Model = None,
+    sampling: options.SamplingOption = None,
+    strict: options.Strict = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Stay until every item has a result.")] = False,
+    broker_url: options.BrokerUrl = None,
+    database_url: options.DatabaseUrl = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Enqueue a run for workers that run elsewhere.
+
+    Safe to repeat: only what has no result and is not in the queue is enqueued.
+
+    Example: persqa submit portraits.jsonl --broker-url redis://localhost:6379/0
+    """
+    settings = load_settings(broker_url=broker_url, database_url=database_url, model=model)
+    if settings.broker_url is None:
+        raise SettingsError(
+            "no broker is named: set --broker-url or PERSQA_BROKER_URL, "
+            "or use `persqa run`, which brings its own broker and worker"
+        )
+    told = False
+
+    def on_full() -> None:
+        nonlocal told
+        if not told:
+            told = True
+            message = f"{settings.queue_bound} items wait in the queue, the rest follows as workers take them"
+            Console(stderr=True).print(f"{message}; Ctrl-C is safe, the same submit goes on from there")
+
+    with Client(settings) as client:
+        handle = client.submit(
+            data,
+            run=run,
+            strict=strict,
+            on_full=on_full,
+            tag=tag,
+            tag_policy=tag_policy,
+            pool=pool,
+            questions_per_image=questions_per_image,
+            seed=seed,
+            sampling=options.json_object(sampling, "--sampling"),
+        )
+        if as_json and handle.submission is not None:
+            submission = handle.submission
+            print_json({"run": handle.name, "enqueued": submission.enqueued, "invalid": submission.invalid})
+        else:
+            report_submission(handle)
+        if wait:
+            handle.wait()
+
+
+def report_submission(handle: RunHandle) -> None:
+    """Say what a submit did, on standard error."""
+    submission = handle.submission
+    assert submission is not None
+    console = Console(stderr=True)
+    progress = handle.progress()
+    ended = sum(progress.ended.values())
+    console.print(
+        f"run [bold]{handle.name}[/]: {progress.submitted} items, {ended} have a result, "
+        f"{submission.enqueued} enqueued",
+        highlight=False,
+    )
+    for error in submission.first_errors:
+        console.print(f"  [magenta]invalid[/] {plain(error)}", highlight=False, soft_wrap=True)
+    if submission.invalid > len(submission.first_errors):
+        more = submission.invalid - len(submission.first_errors)
+        console.print(f"  [magenta]invalid[/] and {more} more: persqa results {handle.name} --status invalid")

@@ -1,0 +1,296 @@
+"""Client and RunHandle: all that a program can do with PersQA, and all that the command line is made of."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from persqa.audit import Audit, audit
+from persqa.errors import SettingsError
+from persqa.questions import load_pool
+from persqa.results import Status
+from persqa.runs import Run, check_run_name, parse_options
+from persqa.settings import Settings, load_settings
+from persqa.store import Store
+from producer.exporters import export
+from producer.local_fleet import LocalFleet
+from producer.progress import WaitDisplay, wait_for
+from producer.readers import open_input
+from producer.submit import enqueue_pending, item_count, refuse_wrong_records, survey, write_ledger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from persqa.broker.depth import Depth
+    from persqa.store.queries import PairRow, Progress, ViolationRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """What a submit did.
+
+    Attributes:
+        enqueued: items that went into the queue.
+        invalid: wrong records in the input; they are stored as `invalid` and not enqueued.
+        first_errors: a sentence each for the first few of them.
+    """
+
+    enqueued: int
+    invalid: int
+    first_errors: tuple[str, ...]
+
+
+class Client:
+    """One database and one broker.
+
+    Without a broker URL it brings its own broker and worker on this machine, started by the first submit that has
+    something to enqueue and stopped by `close`.
+    """
+
+    def __init__(self, settings: Settings | None = None, **overrides: object) -> None:
+        """Open the database.
+
+        Args:
+            settings: all settings; read from the environment where not given.
+            overrides: single settings by name, such as `broker_url`; only without `settings`.
+
+        Raises:
+            SettingsError: a setting is wrong.
+            StoreUnavailable: the database does not answer.
+        """
+        self.settings = settings or load_settings(**overrides)
+        self._stack = ExitStack()
+        self.store = Store.open(self.settings.database_url)
+        self._stack.callback(self.store.close)
+        self._fleet: LocalFleet | None = None
+
+    def __enter__(self) -> Self:
+        """Nothing more to do; `close` is called at the end."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close."""
+        self.close()
+
+    def close(self) -> None:
+        """Stop what this client started, and close the database."""
+        self._stack.close()
+        self._fleet = None
+
+    @property
+    def fleet(self) -> LocalFleet | None:
+        """The broker and worker this client brought, if it did."""
+        return self._fleet
+
+    def submit(
+        self,
+        data: str | Path | Iterable[Mapping[str, object]],
+        *,
+        run: str | None = None,
+        strict: bool = False,
+        on_full: Callable[[], None] = lambda: None,
+        **options: object,
+    ) -> RunHandle:
+        """Submit a data set; safe to repeat, since only what has no result is enqueued.
+
+        Args:
+            data: a file of records, or the records themselves.
+            run: the run's name; by default the file's name without its suffix.
+            strict: refuse the whole input if one record is wrong.
+            on_full: called again and again while the queue is full.
+            options: of the run, by name: `tag`, `tag_policy`, `pool`, `questions_per_image`, `seed`, `model`,
+                `sampling`, `system_prompt`.
+
+        Raises:
+            InputError: the input cannot be read; nothing was written.
+            SettingsError: an option is wrong; nothing was written.
+            RunConflict: the run exists with other data or options; nothing was written.
+            BrokerUnavailable: the ledger is written, not all is enqueued; submit again.
+        """
+        reader = open_input(data)
+        name = check_run_name(run or reader.name)
+        chosen = parse_options(**{"model": self.settings.model, **options})
+        pool = load_pool(chosen.pool)
+        pool.draw(chosen.questions_per_image, seed=0, key="")
+        found = survey(reader, max_images=self.settings.max_images)
+        if strict:
+            refuse_wrong_records(found)
+        created = self.store.ledger.create_run(
+            name,
+            options=chosen,
+            pool_digest=pool.digest,
+            fingerprint=found.fingerprint,
+            base=str(reader.base),
+            item_count=item_count(found, chosen),
+        )
+        if self.store.queries.progress(created.id).submitted < created.items:
+            write_ledger(self.store, reader, created, pool, max_images=self.settings.max_images)
+        enqueued = self.enqueue(created, on_full=on_full)
+        errors = tuple(str(error) for error in found.errors)
+        return RunHandle(self, created, Submission(enqueued=enqueued, invalid=found.invalid, first_errors=errors))
+
+    def enqueue(self, run: Run, *, on_full: Callable[[], None] = lambda: None) -> int:
+        """Enqueue what is pending in the ledger and not in the queue; returns how many items.
+
+        Raises:
+            BrokerUnavailable: not all is enqueued; call again.
+        """
+        # Celery is loaded here and not at import: looking at results must not take seconds.
+        from persqa.broker.depth import Inspector
+        from persqa.broker.publisher import Publisher
+
+        if self.store.queries.progress(run.id).pending == 0:
+            return 0
+        url = self._broker_url()
+        publisher = Publisher(url, queue_bound=self.settings.queue_bound)
+        inspector = Inspector(url)
+        try:
+            return enqueue_pending(self.store, publisher, inspector, run, on_full=on_full)
+        finally:
+            inspector.close()
+            publisher.close()
+
+    def run(self, name: str) -> RunHandle:
+        """A run that was submitted before.
+
+        Raises:
+            RunNotFound: there is none of this name.
+        """
+        return RunHandle(self, self.store.ledger.find_run(name))
+
+    def runs(self) -> list[RunHandle]:
+        """All runs, the newest first."""
+        return [RunHandle(self, run) for run in self.store.ledger.runs()]
+
+    def _broker_url(self) -> str:
+        """The broker's URL; where none is set, the local fleet is started first."""
+        if self.settings.broker_url is not None:
+            return self.settings.broker_url
+        if self._fleet is None:
+            self._fleet = self._stack.enter_context(LocalFleet(self.settings))
+            self._fleet.start_worker()
+        url = self._fleet.settings.broker_url
+        assert url is not None
+        return url
+
+    def known_broker_url(self) -> str | None:
+        """The broker's URL if there is one by now."""
+        return self._fleet.settings.broker_url if self._fleet else self.settings.broker_url
+
+
+class RunHandle:
+    """One run, and everything one can ask of it."""
+
+    def __init__(self, client: Client, run: Run, submission: Submission | None = None) -> None:
+        self._client = client
+        self._queries = client.store.queries
+        self.run = run
+        self.submission = submission
+
+    @property
+    def name(self) -> str:
+        """The run's name."""
+        return self.run.name
+
+    @property
+    def database_url(self) -> str:
+        """Where its rows are."""
+        return self._client.settings.database_url
+
+    def progress(self) -> Progress:
+        """How far it is; cheap at any size."""
+        return self._queries.progress(self.run.id)
+
+    def rate(self) -> float:
+        """Results a second over the last minute."""
+        return self._queries.rate(self.run.id)
+
+    def throughput(self) -> float:
+        """Answered items a second between the first and the last of them."""
+        return self._queries.throughput(self.run.id)
+
+    def wait(self, *, timeout_seconds: float | None = None, display: WaitDisplay | None = None) -> Progress:
+        """Wait until every item has a result, with a progress bar on a terminal.
+
+        Raises:
+            TimeoutError: it took longer.
+            WorkerDied: the worker this client started ended too early.
+        """
+        fleet = self._client.fleet
+        return wait_for(
+            self.progress,
+            name=self.name,
+            check=fleet.check if fleet is not None else lambda: None,
+            timeout_seconds=timeout_seconds,
+            display=display,
+        )
+
+    def results(self, *, status: str | None = None, question: str | None = None) -> Iterator[PairRow]:
+        """The items with their results, in the input's order.
+
+        Args:
+            status: only `ok`, `noncompliant`, `invalid`, `dead` or `pending`.
+            question: only this topic, or questions that contain these words.
+        """
+        return self._queries.pairs(self.run, status=status, question=question)
+
+    def violations(self, *, kind: str | None = None, question: str | None = None) -> Iterator[ViolationRow]:
+        """Every generation that broke the tag rule, the oldest first."""
+        return self._queries.violations(self.run, kind=kind, question=question)
+
+    def violation_kinds(self) -> dict[str, int]:
+        """How many of each kind, the most frequent first."""
+        return self._queries.kinds(self.run.id)
+
+    def export(self, path: str | Path, *, output_key: str = "output", only: str | None = None) -> int:
+        """Write the records to a file, in the input's order and shape; returns how many rows.
+
+        Args:
+            path: `.json`, `.jsonl`, `.csv` or `.parquet`; an existing file is replaced once all is written.
+            output_key: the field that gets the answer; null where there is none.
+            only: leave out items of any other status.
+
+        Raises:
+            InputError: the suffix is unknown, or the file cannot be written.
+        """
+        return export(self.results(status=only), Path(path), output_key=output_key)
+
+    def requeue(self, status: Status) -> int:
+        """Take back all results of one status and enqueue their items again; returns how many.
+
+        Raises:
+            SettingsError: `ok` is not to be requeued.
+        """
+        if status is Status.OK:
+            raise SettingsError("items that are ok are not enqueued again; choose noncompliant, invalid or dead")
+        reopened = self._client.store.ledger.reopen(self.run.id, status)
+        if reopened and self._client.known_broker_url() is not None:
+            self._client.enqueue(self.run)
+        return reopened
+
+    def depth(self) -> Depth | None:
+        """The queue this run's items wait in; None without a broker."""
+        from persqa.broker.depth import Inspector
+        from persqa.broker.keys import queue_for
+
+        if (url := self._client.known_broker_url()) is None:
+            return None
+        inspector = Inspector(url)
+        try:
+            return inspector.depth(queue_for(self.run.options.model))
+        finally:
+            inspector.close()
+
+    def audit(self) -> Audit:
+        """Count everything row by row, and look for pending items in the queue where a broker is known."""
+        from persqa.broker.depth import Inspector
+
+        url = self._client.known_broker_url()
+        inspector = Inspector(url) if url is not None else None
+        try:
+            return audit(self._client.store, self.run, inspector)
+        finally:
+            if inspector is not None:
+                inspector.close()

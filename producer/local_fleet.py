@@ -1,0 +1,99 @@
+"""LocalFleet: an embedded broker and one worker on this machine, the same programs a fleet is made of."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Self
+
+from persqa.broker.embedded import EmbeddedBroker
+from persqa.errors import WorkerDied
+from persqa.settings import Settings
+
+_LOG_LINES = 12
+# Beyond its own drain limit, the time a worker may take to free the engine.
+_STOP_SECONDS = 30
+
+
+class LocalFleet:
+    """Lives as long as the `with` block; nothing of it is left behind."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._given = settings
+        self._stack = ExitStack()
+        self._worker: subprocess.Popen[bytes] | None = None
+        self.log = _log_path(settings.database_url)
+        self.settings = settings
+
+    def __enter__(self) -> Self:
+        """Start the broker; afterwards `settings` names it.
+
+        Raises:
+            BrokerUnavailable: it did not start.
+        """
+        broker = self._stack.enter_context(EmbeddedBroker())
+        self.settings = self._given.model_copy(update={"broker_url": broker.url})
+        return self
+
+    def start_worker(self) -> None:
+        """Start the worker, unless it runs; returns at once, it loads its engine meanwhile."""
+        if self._worker is not None:
+            return
+        with self.log.open("ab") as log:
+            # A session of its own: Ctrl-C at the terminal reaches us, and we decide how the worker ends.
+            # Its standard input tells it when we are gone, however we went.
+            self._worker = subprocess.Popen(
+                [sys.executable, "-m", "worker", "--until-stdin-closes"],
+                env={**os.environ, **self.settings.environment()},
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def check(self) -> None:
+        """Make sure that the worker lives, if it was started.
+
+        Raises:
+            WorkerDied: it does not; the message has the end of its log.
+        """
+        if self._worker is not None and (code := self._worker.poll()) is not None:
+            lines = self.log.read_text(errors="replace").splitlines()[-_LOG_LINES:]
+            tail = "\n  ".join(lines)
+            raise WorkerDied(f"the worker ended with exit code {code}; the end of {self.log}:\n  {tail}")
+
+    def __exit__(self, *_: object) -> None:
+        """Stop the worker, then the broker."""
+        if self._worker is not None:
+            self._stop(self._worker)
+        self._stack.close()
+
+    def _stop(self, worker: subprocess.Popen[bytes]) -> None:
+        worker.terminate()
+        try:
+            worker.wait(self._given.drain_seconds + _STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            worker.kill()
+        finally:
+            # Whatever is left of its session: the engine's processes, had the worker no time to end them.
+            _kill_session(worker.pid)
+            worker.wait()
+            if worker.stdin is not None:
+                worker.stdin.close()
+
+
+def _kill_session(leader: int) -> None:
+    try:
+        os.killpg(leader, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+def _log_path(database_url: str) -> Path:
+    """Beside the database where that is a file, else in the working directory."""
+    folder = Path(database_url.removeprefix("sqlite:///")).parent if database_url.startswith("sqlite") else Path()
+    return folder / "persqa-worker.log"

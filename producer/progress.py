@@ -1,0 +1,119 @@
+"""Waiting for a run, with a bar that cannot be mistaken for a hang."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import Progress as Bar
+
+from persqa.results import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from persqa.store.queries import Progress
+
+_FIRST_POLL_SECONDS = 0.05
+_LONGEST_POLL_SECONDS = 1.0
+
+
+class WaitDisplay(Protocol):
+    """What a waiting person sees."""
+
+    def __call__(self, progress: Progress) -> None:
+        """Show how far the run is now."""
+        ...
+
+
+def wait_for(
+    progress: Callable[[], Progress],
+    *,
+    name: str,
+    check: Callable[[], None],
+    timeout_seconds: float | None,
+    display: WaitDisplay | None,
+) -> Progress:
+    """Poll until nothing is pending.
+
+    Args:
+        progress: reads how far the run is.
+        name: of the run.
+        check: called between polls; raises when waiting has no point any more.
+        timeout_seconds: give up after this long.
+        display: shows the progress; a bar on standard error where not given.
+
+    Raises:
+        TimeoutError: it took longer.
+    """
+    with progress_bar(name) if display is None else _as_is(display) as show:
+        started = time.monotonic()
+        pause = _FIRST_POLL_SECONDS
+        while True:
+            now = progress()
+            show(now)
+            if now.pending == 0:
+                return now
+            if timeout_seconds is not None and time.monotonic() - started > timeout_seconds:
+                raise TimeoutError(f"the run {name!r} has {now.pending} pending items after {timeout_seconds} s")
+            check()
+            time.sleep(pause)
+            pause = min(pause * 1.5, _LONGEST_POLL_SECONDS)
+
+
+@contextmanager
+def progress_bar(name: str) -> Generator[WaitDisplay]:
+    """A bar on standard error; where that is no terminal, a line now and then."""
+    console = Console(stderr=True)
+    columns = (
+        SpinnerColumn(),
+        TextColumn("[bold]{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[counts]}"),
+    )
+    with Bar(*columns, console=console, disable=not console.is_terminal, speed_estimate_period=20) as bar:
+        task = bar.add_task(name, total=None, rate="", counts="waiting for a worker")
+        printed = -1.0
+
+        def show(progress: Progress) -> None:
+            nonlocal printed
+            done = sum(progress.ended.values())
+            speed = bar.tasks[0].speed
+            bar.update(
+                task,
+                total=progress.submitted,
+                completed=done,
+                rate=f"{speed:.1f}/s" if speed else "",
+                counts=counts_text(progress) if done else "waiting for the first answer, the model may be loading",
+            )
+            share = done / max(progress.submitted, 1)
+            if not console.is_terminal and share - printed >= 0.1:
+                printed = share
+                console.print(f"{name}: {done} of {progress.submitted} done", highlight=False)
+
+        yield show
+
+
+def counts_text(progress: Progress) -> str:
+    """The counts that are not zero, in words."""
+    return ", ".join(f"{progress.ended[status]} {status}" for status in Status if progress.ended[status])
+
+
+@contextmanager
+def _as_is(display: WaitDisplay) -> Generator[WaitDisplay]:
+    yield display

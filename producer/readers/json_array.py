@@ -1,0 +1,113 @@
+"""A JSON array, read element by element in bounded memory.
+
+The standard library's decoder does the parsing: unlike the streaming parsers at hand it takes whatever
+`json.load` takes (large integers, lone surrogates, NaN), so a record means the same in an array and on a line.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from persqa.errors import InputError
+from persqa.records import RawRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pydantic import JsonValue
+
+_CHUNK_CHARACTERS = 1 << 20
+_SPACE = re.compile(r"[ \t\n\r]*")
+# A syntax error this close to the end of what has been read may only mean that the rest is still to come.
+_MARGIN_CHARACTERS = 64
+
+
+class JsonArrayReader:
+    """Reads the elements of one top-level array."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.name = path.stem
+        self.base = path.parent.resolve()
+
+    def __iter__(self) -> Iterator[RawRecord]:
+        """The records in order.
+
+        Raises:
+            InputError: the file cannot be read, or is not one JSON array.
+        """
+        try:
+            with self._path.open(encoding="utf-8-sig") as file:
+                for number, value in enumerate(_Elements(file), 1):
+                    yield RawRecord(place=f"record {number}", value=value)
+        except OSError as error:
+            raise InputError(f"{self._path}: {error.strerror}") from error
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"{self._path}: {error}") from None
+
+
+class _Elements:
+    """The elements of the array in a text file; a ValueError says what is wrong with it."""
+
+    def __init__(self, file: IO[str]) -> None:
+        self._file = file
+        self._text = ""
+        self._at = 0
+        self._complete = False
+        self._decoder = json.JSONDecoder()
+
+    def __iter__(self) -> Iterator[JsonValue]:
+        if self._peek() != "[":
+            raise ValueError("expected a JSON array; if it has one object a line, name the file .jsonl")
+        self._at += 1
+        number = 0
+        while self._peek() != "]":
+            if number:
+                self._expect_comma(number)
+            number += 1
+            yield self._element(number)
+        self._at += 1
+        if self._peek():
+            raise ValueError(f"text after the array's end, which comes after record {number}")
+
+    def _peek(self) -> str:
+        """The next character that is not white space, or nothing at the end of the file."""
+        while True:
+            self._at = _SPACE.match(self._text, self._at).end()  # pyright: ignore[reportOptionalMemberAccess] - matches always
+            if self._at < len(self._text) or not self._read():
+                return self._text[self._at : self._at + 1]
+
+    def _expect_comma(self, number: int) -> None:
+        if self._peek() != ",":
+            raise ValueError(f"expected a comma or the array's end after record {number}")
+        self._at += 1
+        self._peek()
+
+    def _element(self, number: int) -> JsonValue:
+        while True:
+            try:
+                value, end = self._decoder.raw_decode(self._text, self._at)
+            except json.JSONDecodeError as error:
+                unfinished = error.pos >= len(self._text) - _MARGIN_CHARACTERS or "Unterminated" in error.msg
+                if unfinished and self._read():
+                    continue
+                raise ValueError(f"record {number} is not valid JSON: {error.msg}") from None
+            # A number that touches the end of what has been read may go on.
+            if end == len(self._text) and self._read():
+                continue
+            self._at = end
+            return value
+
+    def _read(self) -> bool:
+        """Read on, dropping what is behind; tells whether there was more."""
+        if self._complete:
+            return False
+        # A record longer than a chunk would otherwise be parsed again for every chunk of it.
+        more = self._file.read(max(_CHUNK_CHARACTERS, len(self._text) - self._at))
+        self._complete = not more
+        self._text = self._text[self._at :] + more
+        self._at = 0
+        return bool(more)

@@ -1,0 +1,48 @@
+"""JSON Lines: one record a line, blank lines left out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from persqa.errors import InputError, RecordError
+from persqa.reasons import Reason
+from persqa.records import RawRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class JsonLinesReader:
+    """Reads line by line; a broken line harms only itself."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.name = path.stem
+        self.base = path.parent.resolve()
+
+    def __iter__(self) -> Iterator[RawRecord]:
+        """The records in order.
+
+        Raises:
+            InputError: the file cannot be read.
+        """
+        try:
+            with self._path.open("rb") as file:
+                for number, line in enumerate(file, 1):
+                    # Some editors begin a UTF-8 file with a byte order mark.
+                    text = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
+                    if text.strip():
+                        yield _parse(text, f"line {number}")
+        except OSError as error:
+            raise InputError(f"{self._path}: {error.strerror}") from error
+
+
+def _parse(line: bytes, place: str) -> RawRecord:
+    try:
+        return RawRecord(place=place, value=json.loads(line.decode()))
+    except (ValueError, RecursionError) as error:
+        # The line itself is kept as text, so that the ledger shows what stood there.
+        text = line.decode(errors="backslashreplace").rstrip("\r\n")
+        return RawRecord(place=place, value=text, error=RecordError(Reason.NOT_JSON, f"not valid JSON: {error}"))

@@ -1,0 +1,42 @@
+"""Records that a Python program already has in its hands."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from persqa.errors import InputError
+from persqa.records import RawRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+
+class MemoryReader:
+    """Reads any iterable of mappings; relative image paths are relative to the working directory."""
+
+    name = "run"
+
+    def __init__(self, records: Iterable[Mapping[str, object]]) -> None:
+        """Keep the records, as JSON: later changes to them have no effect.
+
+        Raises:
+            InputError: a record holds something that JSON does not know.
+        """
+        self._texts: list[str] = []
+        for number, record in enumerate(records, 1):
+            try:
+                self._texts.append(json.dumps(record))
+            except (TypeError, ValueError) as error:
+                raise InputError(f"record {number} is not JSON: {error}") from None
+
+    @property
+    def base(self) -> Path:
+        """The working directory."""
+        return Path.cwd()
+
+    def __iter__(self) -> Iterator[RawRecord]:
+        """The records in order."""
+        for number, text in enumerate(self._texts, 1):
+            yield RawRecord(place=f"record {number}", value=json.loads(text))

@@ -1,0 +1,163 @@
+"""Submitting: input -> records -> items -> ledger -> queue, one chunk at a time.
+
+The ledger is complete before the first message goes out, and messages are made from the ledger. So whatever stops a
+submit half-way, the same submit again goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from persqa.broker.keys import queue_for
+from persqa.errors import InputError, RecordError
+from persqa.items import Item, item_id
+from persqa.records import RawRecord, Record, parse_record, record_key
+from persqa.results import Result, Status
+from persqa.tags import Tag, parse_tag
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from persqa.broker.depth import Inspector
+    from persqa.broker.publisher import Publisher
+    from persqa.questions import QuestionPool
+    from persqa.runs import Run, RunOptions
+    from persqa.store import Store
+    from producer.readers.base import Reader
+
+_CHUNK = 1000
+#: How many wrong records a message shows.
+_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """What a first reading of the input found; nothing is written before it is known.
+
+    Attributes:
+        fingerprint: digest of all records in order.
+        records: how many there are, wrong ones included.
+        errors: the first few of the wrong ones.
+        invalid: how many are wrong.
+    """
+
+    fingerprint: str
+    records: int
+    errors: tuple[RecordError, ...]
+    invalid: int
+
+
+def survey(reader: Reader, *, max_images: int) -> Survey:
+    """Read the input once, from end to end.
+
+    Raises:
+        InputError: it cannot be read, or is empty.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    errors: list[RecordError] = []
+    records = invalid = 0
+    for raw in reader:
+        records += 1
+        digest.update(raw.json.encode() + b"\n")
+        try:
+            parse_record(raw, max_images=max_images)
+        except RecordError as error:
+            invalid += 1
+            errors = [*errors, error][:_SHOWN]
+    if not records:
+        raise InputError("the input has no record")
+    return Survey(fingerprint=digest.hexdigest(), records=records, errors=tuple(errors), invalid=invalid)
+
+
+def refuse_wrong_records(found: Survey) -> None:
+    """Apply `--strict`.
+
+    Raises:
+        InputError: at least one record is wrong; the first few are named.
+    """
+    if found.invalid:
+        shown = "\n  ".join(str(error) for error in found.errors)
+        more = f"\n  and {found.invalid - len(found.errors)} more" if found.invalid > len(found.errors) else ""
+        raise InputError(f"{found.invalid} of {found.records} records are wrong:\n  {shown}{more}")
+
+
+def write_ledger(store: Store, reader: Reader, run: Run, pool: QuestionPool, *, max_images: int) -> None:
+    """Write the items of all records, and the results of the wrong ones; what is there already stays."""
+    drafts = _drafts(reader, run, pool, max_images)
+    while chunk := list(islice(drafts, _CHUNK)):
+        store.ledger.add([item for item, _ in chunk], [result for _, result in chunk if result is not None])
+
+
+def enqueue_pending(
+    store: Store, publisher: Publisher, inspector: Inspector, run: Run, *, on_full: Callable[[], None]
+) -> int:
+    """Enqueue every item of the run that has no result and is not in the queue or in a worker's hand.
+
+    Returns:
+        How many were enqueued.
+
+    Raises:
+        BrokerUnavailable: the rest was not enqueued; call again.
+    """
+    queue = queue_for(run.options.model)
+    there = inspector.task_ids(queue)
+    enqueued = 0
+    for chunk in store.ledger.pending(run.id, chunk=_CHUNK):
+        if wanted := [item for item in chunk if str(item.id) not in there]:
+            publisher.publish(wanted, run, queue=queue, on_full=on_full)
+            enqueued += len(wanted)
+    return enqueued
+
+
+def item_count(found: Survey, options: RunOptions) -> int:
+    """How many items a run has: one per question of a usable record, one per wrong record."""
+    return (found.records - found.invalid) * options.questions_per_image + found.invalid
+
+
+def _drafts(reader: Reader, run: Run, pool: QuestionPool, max_images: int) -> Iterator[tuple[Item, Result | None]]:
+    for position, raw in enumerate(reader):
+        try:
+            record = parse_record(raw, max_images=max_images)
+        except RecordError as error:
+            yield _wrong(raw, run, position, error)
+        else:
+            for item in _items(raw, record, run, pool, position):
+                yield item, None
+
+
+def _items(raw: RawRecord, record: Record, run: Run, pool: QuestionPool, position: int) -> Iterator[Item]:
+    text = raw.json
+    count = run.options.questions_per_image
+    tag = record.tag or parse_tag(run.options.tag)
+    questions = pool.draw(count, seed=run.options.seed, key=record_key(text))
+    for slot, question in enumerate(questions):
+        yield Item(
+            id=item_id(run.id, position * count + slot),
+            run_id=run.id,
+            position=position,
+            slot=slot,
+            record=text,
+            images=record.images,
+            tag=tag,
+            topic=question.topic,
+            question=question.ask(tag),
+        )
+
+
+def _wrong(raw: RawRecord, run: Run, position: int, error: RecordError) -> tuple[Item, Result]:
+    item = Item(
+        id=item_id(run.id, position * run.options.questions_per_image),
+        run_id=run.id,
+        position=position,
+        slot=0,
+        record=raw.json,
+        images=(),
+        tag=Tag(""),
+        topic="",
+        question="",
+    )
+    result = Result(item_id=item.id, run_id=run.id, status=Status.INVALID, reason=error.reason, detail=str(error))
+    return item, result

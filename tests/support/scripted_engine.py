@@ -1,0 +1,71 @@
+"""ScriptedEngine: the suite's one fake; an engine driven by a function, in this process or in a worker's.
+
+A worker process gets it by `PERSQA_ENGINE=tests.support.scripted_engine:ScriptedEngine` and is told which function by
+`PERSQA_ENGINE_ARGS={"script": "tests.support.scripts:reads_colour"}`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, TypeAlias, cast
+
+from persqa.generations import FinishReason, Generation
+
+if TYPE_CHECKING:
+    from persqa.settings import Settings
+    from worker.engine import Request
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """What the script says to one request."""
+
+    text: str
+    seconds: float = 0.0
+    finish_reason: FinishReason = FinishReason.STOP
+
+
+#: Answers a request, or raises what an engine may raise.
+Script: TypeAlias = Callable[["Request"], Line]
+
+
+class ScriptedEngine:
+    """Says what its script says; a prefill is put in front, as every engine does."""
+
+    def __init__(self, settings: Settings, script: Script | None = None) -> None:
+        self.model = "scripted"
+        self._script = script or _named(str(settings.engine_args["script"]))
+        self.in_flight = 0
+        self.most_in_flight = 0
+
+    async def start(self) -> None:
+        """Nothing to load."""
+
+    async def generate(self, request: Request) -> Generation:
+        """Ask the script."""
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        try:
+            line = self._script(request)
+            if line.seconds:
+                await asyncio.sleep(line.seconds)
+        finally:
+            self.in_flight -= 1
+        text = request.prefill + line.text
+        return Generation(
+            text=text,
+            finish_reason=line.finish_reason,
+            prompt_tokens=len(request.user.split()),
+            output_tokens=len(line.text.split()),
+        )
+
+    async def stop(self) -> None:
+        """Nothing to free."""
+
+
+def _named(name: str) -> Script:
+    module, _, function = name.partition(":")
+    return cast("Script", getattr(import_module(module), function))

@@ -1,0 +1,86 @@
+"""Scripts for `ScriptedEngine`, by name, for workers in processes of their own."""
+
+from __future__ import annotations
+
+import random
+import re
+from typing import TYPE_CHECKING
+
+from persqa.errors import EngineDead, Rejected
+from persqa.generations import FinishReason
+from persqa.reasons import Reason
+from tests.support.scripted_engine import Line
+
+if TYPE_CHECKING:
+    from worker.engine import Request
+
+_TAG = re.compile(r"The name of the main character in the image is (<[\w-]+>)\.")
+
+
+def tag_of(request: Request) -> str:
+    """The tag the prompt asks for."""
+    match = _TAG.match(request.user)
+    assert match is not None, request.user
+    return match[1]
+
+
+def compliant(request: Request) -> Line:
+    """A good answer at once."""
+    start = "" if request.prefill else tag_of(request)
+    return Line(text=f"{start} wears a red coat.")
+
+
+def reads_colour(request: Request) -> Line:
+    """Answers with the colour of the image's first pixel, after a random while: an answer tells its image."""
+    red, green, blue = request.images[0].getpixel((0, 0))  # pyright: ignore[reportGeneralTypeIssues]
+    start = "" if request.prefill else tag_of(request)
+    return Line(text=f"{start} is {red}-{green}-{blue}", seconds=random.uniform(0, 0.05))
+
+
+def never_the_tag(request: Request) -> Line:
+    """Breaks the rule whenever it can: compliant only when prefilled."""
+    return Line(text=" wears a hat." if request.prefill else "The person wears a hat.")
+
+
+def always_broken(_request: Request) -> Line:
+    """Breaks the rule even when prefilled."""
+    return Line(text="")
+
+
+def second_try(request: Request) -> Line:
+    """Half of the seeds give a compliant answer."""
+    return Line(text=f"{tag_of(request)} smiles." if request.seed % 2 else "A smile.")
+
+
+def truncated(request: Request) -> Line:
+    """Runs into the length limit."""
+    return Line(text=f"{tag_of(request)} wears a", finish_reason=FinishReason.LENGTH)
+
+
+def hostile_text(request: Request) -> Line:
+    """Says what no database likes."""
+    return Line(text=f"{tag_of(request)} nul \0 surrogate \ud800 end")
+
+
+def too_long(request: Request) -> Line:
+    """Refuses every third item."""
+    if int(request.request_id.split("-")[0]) % 3 == 0:
+        raise Rejected(Reason.TOO_LONG, "the prompt has 9000 tokens, the model takes 2048")
+    return compliant(request)
+
+
+def defect(request: Request) -> Line:
+    """Fails in a way nobody foresaw, on every third item."""
+    if int(request.request_id.split("-")[0]) % 3 == 0:
+        raise KeyError("nobody thought of this")
+    return compliant(request)
+
+
+def slow(request: Request) -> Line:
+    """Takes its time."""
+    return Line(text=compliant(request).text, seconds=1.0)
+
+
+def dies(_request: Request) -> Line:
+    """The engine is gone."""
+    raise EngineDead("the engine died, as scripted")

@@ -1,0 +1,145 @@
+"""Answerer: engine and verdict, rung by rung, until one answer keeps the tag rule or the ladder ends."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from persqa.errors import Rejected
+from persqa.items import ItemId
+from persqa.policies import Rung, generation_seed
+from persqa.prompts import human_turn
+from persqa.reasons import Reason
+from persqa.results import Outcome, Result, Status, Violation
+from persqa.runs import RunId
+from persqa.tags import Tag
+from persqa.verdicts import ViolationKind, judge
+from worker.engine import Request
+
+if TYPE_CHECKING:
+    from persqa.generations import Generation
+    from persqa.messages import ItemMessage
+    from worker.engine import Engine
+    from worker.intake import Admitted
+
+
+class Answerer:
+    """Gives every item one outcome."""
+
+    def __init__(self, engine: Engine, *, worker: str) -> None:
+        """Prepare.
+
+        Args:
+            engine: started, or about to be.
+            worker: this worker's name, stored with every result.
+        """
+        self._engine = engine
+        self._worker = worker
+
+    async def answer(self, admitted: Admitted) -> Outcome:
+        """Climb the policy's ladder.
+
+        Raises:
+            EngineDead: the engine is gone; the item has no outcome.
+        """
+        message = admitted.message
+        started = time.monotonic()
+        violations: list[Violation] = []
+        try:
+            rung, generation, kind = await self._climb(admitted, violations)
+        except Rejected as rejected:
+            # What it did generate before is kept.
+            return Outcome(self.refuse(message, rejected).result, tuple(violations))
+        result = Result(
+            item_id=ItemId(message.item),
+            run_id=RunId(message.run),
+            status=Status.OK if kind is None else Status.NONCOMPLIANT,
+            reason=kind,
+            answer=generation.text,
+            rung=rung,
+            finish_reason=generation.finish_reason,
+            generations=len(violations) + (kind is None),
+            prompt_tokens=generation.prompt_tokens,
+            output_tokens=generation.output_tokens,
+            image_seconds=admitted.image_seconds,
+            engine_seconds=time.monotonic() - started,
+            worker=self._worker,
+            model=self._engine.model,
+        )
+        return Outcome(result, tuple(violations))
+
+    async def _climb(
+        self, admitted: Admitted, violations: list[Violation]
+    ) -> tuple[Rung, Generation, ViolationKind | None]:
+        """Generate rung by rung; returns the first compliant generation, or the last one with its violation.
+
+        Violations go into the list as they come, so that they are known when a later rung is rejected.
+        """
+        message = admitted.message
+        *earlier, last = message.policy.rungs
+        for rung in earlier:
+            generation, kind = await self._try(admitted, rung, violations)
+            if kind is None:
+                return rung, generation, None
+        return last, *await self._try(admitted, last, violations)
+
+    async def _try(
+        self, admitted: Admitted, rung: Rung, violations: list[Violation]
+    ) -> tuple[Generation, ViolationKind | None]:
+        message = admitted.message
+        seed = generation_seed(message.seed, item_id=message.item, rung=rung, requeues=message.requeues)
+        generation = await self._engine.generate(_request(admitted, rung, seed))
+        kind = judge(generation, tag=Tag(message.tag), question=message.question).kind
+        if kind is not None:
+            violations.append(self._violation(message, generation, rung, kind, seed))
+        return generation, kind
+
+    def refuse(self, message: ItemMessage, rejected: Rejected) -> Outcome:
+        """The outcome of an item that cannot be asked."""
+        return Outcome(self._without_answer(message, Status.INVALID, rejected.reason, rejected))
+
+    def give_up(self, message: ItemMessage, error: Exception) -> Outcome:
+        """The outcome of an item on which PersQA itself failed; its neighbours go on."""
+        return Outcome(self._without_answer(message, Status.DEAD, Reason.INTERNAL_ERROR, error))
+
+    def _without_answer(self, message: ItemMessage, status: Status, reason: Reason, error: Exception) -> Result:
+        return Result(
+            item_id=ItemId(message.item),
+            run_id=RunId(message.run),
+            status=status,
+            reason=reason,
+            detail=str(error) or repr(error),
+            worker=self._worker,
+            model=self._engine.model,
+        )
+
+    def _violation(
+        self, message: ItemMessage, generation: Generation, rung: Rung, kind: ViolationKind, seed: int
+    ) -> Violation:
+        return Violation(
+            item_id=ItemId(message.item),
+            run_id=RunId(message.run),
+            rung=rung,
+            kind=kind,
+            text=generation.text,
+            finish_reason=generation.finish_reason,
+            seed=seed,
+            prompt_tokens=generation.prompt_tokens,
+            output_tokens=generation.output_tokens,
+            worker=self._worker,
+            model=self._engine.model,
+        )
+
+
+def _request(admitted: Admitted, rung: Rung, seed: int) -> Request:
+    message = admitted.message
+    tag = Tag(message.tag)
+    return Request(
+        request_id=f"{message.item}-{rung}-{seed}",
+        system=message.system,
+        user=human_turn(tag, message.question),
+        prefill=tag if rung.forced else "",
+        images=admitted.images,
+        sampling=message.sampling,
+        seed=seed,
+    )

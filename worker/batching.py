@@ -1,0 +1,72 @@
+"""Batcher: many small calls from the event loop become few large ones in a thread."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+
+
+class Batcher(Generic[In, Out]):
+    """Collects what is submitted and hands it on in batches, one batch at a time, in the order of submission."""
+
+    def __init__(self, flush: Callable[[Sequence[In]], Sequence[Out]], *, name: str, size: int, seconds: float) -> None:
+        """Prepare; nothing is started.
+
+        Args:
+            flush: gets a batch, in a thread of its own; returns one answer for each element.
+            name: of the thread.
+            size: a batch goes out when it has this many.
+            seconds: or when its first element has waited this long.
+        """
+        self._flush = flush
+        self._size = size
+        self._seconds = seconds
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
+        self._waiting: list[tuple[In, asyncio.Future[Out]]] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._batches: set[asyncio.Task[None]] = set()
+
+    async def submit(self, element: In) -> Out:
+        """The answer for one element; an exception of `flush` is raised for all elements of its batch."""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Out] = loop.create_future()
+        self._waiting.append((element, answer))
+        if len(self._waiting) >= self._size:
+            self._send()
+        elif self._timer is None:
+            self._timer = loop.call_later(self._seconds, self._send)
+        return await answer
+
+    def close(self) -> None:
+        """Let the batch that is under way finish, and end the thread."""
+        self._thread.shutdown(wait=True)
+
+    def _send(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        batch, self._waiting = self._waiting, []
+        # The loop keeps only a weak reference to a task.
+        task = asyncio.ensure_future(self._run(batch))
+        self._batches.add(task)
+        task.add_done_callback(self._batches.discard)
+
+    async def _run(self, batch: list[tuple[In, asyncio.Future[Out]]]) -> None:
+        elements = [element for element, _ in batch]
+        try:
+            answers = await asyncio.get_running_loop().run_in_executor(self._thread, self._flush, elements)
+        except Exception as error:  # noqa: BLE001 - belongs to the callers, each of them gets it
+            for _, future in batch:
+                if not future.done():
+                    future.set_exception(error)
+            return
+        for (_, future), answer in zip(batch, answers, strict=True):
+            if not future.done():
+                future.set_result(answer)

@@ -1,0 +1,60 @@
+"""The Celery app; the name of this module is where `celery -A worker` looks for it."""
+
+from __future__ import annotations
+
+import logging
+
+from celery import Celery
+from kombu import Queue
+
+from persqa.broker.connection import celery_url
+from persqa.broker.keys import TRANSPORT_OPTIONS, queue_for
+from persqa.errors import SettingsError
+from persqa.messages import TASK_NAME
+from persqa.settings import Settings, load_settings
+
+
+def create_app(settings: Settings) -> Celery:
+    """Set Celery up the way the delivery contract needs it.
+
+    Raises:
+        SettingsError: no broker is named.
+    """
+    if settings.broker_url is None:
+        raise SettingsError(
+            "no broker is named: set PERSQA_BROKER_URL, for instance to redis://localhost:6379/0, "
+            "or use `persqa run`, which brings its own"
+        )
+    queues = [Queue(queue_for(None))]
+    if settings.model is not None:
+        queues.append(Queue(queue_for(settings.model)))
+    app = Celery("persqa", broker=celery_url(settings.broker_url), set_as_current=False)
+    app.conf.update(
+        accept_content=["json"],
+        broker_connection_max_retries=None,
+        broker_connection_retry_on_startup=True,
+        broker_transport_options=TRANSPORT_OPTIONS,
+        # The message is acknowledged when the pool reports success, and that is after the commit.
+        task_acks_late=True,
+        task_create_missing_queues=False,
+        task_default_queue=queue_for(None),
+        task_ignore_result=True,
+        task_queues=queues,
+        # On a lost connection the work goes on: an item is finished here sooner than it is begun elsewhere.
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        worker_concurrency=settings.window,
+        worker_pool="worker.pool:EnginePool",
+        worker_prefetch_multiplier=1,
+        worker_send_task_events=True,
+    )
+    app.task(name=TASK_NAME)(_only_through_the_pool)
+    # One line for each item received says nothing the database does not say better.
+    logging.getLogger("celery.worker.strategy").setLevel(logging.WARNING)
+    return app
+
+
+def _only_through_the_pool(message: object) -> None:
+    raise RuntimeError(f"{TASK_NAME} runs in worker.pool:EnginePool only, do not choose another pool ({message!r})")
+
+
+app = create_app(load_settings())

@@ -1,0 +1,82 @@
+"""Committer: outcomes of many items in one transaction; what it has accepted may be acknowledged."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from persqa.errors import RowRefused
+from persqa.reasons import Reason
+from persqa.results import Outcome, Result, Status
+from worker.batching import Batcher
+from worker.outages import retrying
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from threading import Event
+
+    from persqa.settings import Settings
+    from persqa.store.results import Results
+
+logger = logging.getLogger(__name__)
+
+
+class Committer:
+    """Gathers outcomes for a moment and commits them together, off the event loop."""
+
+    def __init__(self, results: Results, settings: Settings, *, stop: Event) -> None:
+        """Prepare.
+
+        Args:
+            results: where to.
+            settings: how many, and how long to gather.
+            stop: set when the worker is to stop; ends the wait for a database that does not answer.
+        """
+        self._results = results
+        self._stop = stop
+        self._batcher: Batcher[Outcome, None] = Batcher(
+            self._commit, name="persqa-commit", size=settings.commit_items, seconds=settings.commit_seconds
+        )
+
+    async def commit(self, outcome: Outcome) -> None:
+        """Store one outcome; when this returns it is on disk.
+
+        Raises:
+            StoreUnavailable: it is not, and the worker is stopping: do not acknowledge.
+        """
+        await self._batcher.submit(outcome)
+
+    def close(self) -> None:
+        """End the thread, after the transaction that is under way."""
+        self._batcher.close()
+
+    def _commit(self, outcomes: Sequence[Outcome]) -> list[None]:
+        try:
+            retrying(lambda: self._results.commit(outcomes), stop=self._stop)
+        except RowRefused as refused:
+            self._isolate(outcomes, refused)
+        return [None] * len(outcomes)
+
+    def _isolate(self, outcomes: Sequence[Outcome], refused: RowRefused) -> None:
+        """One row spoils the transaction of all: halve until it stands alone."""
+        if len(outcomes) > 1:
+            middle = len(outcomes) // 2
+            self._commit(outcomes[:middle])
+            self._commit(outcomes[middle:])
+            return
+        result = outcomes[0].result
+        logger.error("item %d: its result cannot be stored, it ends as dead: %s", result.item_id, refused)
+        dead = Result(
+            item_id=result.item_id,
+            run_id=result.run_id,
+            status=Status.DEAD,
+            reason=Reason.UNSTORABLE,
+            detail=str(refused),
+            worker=result.worker,
+            model=result.model,
+        )
+        try:
+            retrying(lambda: self._results.commit([Outcome(dead)]), stop=self._stop)
+        except RowRefused as again:
+            # The ledger does not know the item: a message of another database, with nobody waiting for it.
+            logger.error("item %d is not in the ledger, its message is dropped: %s", result.item_id, again)

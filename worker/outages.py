@@ -1,0 +1,44 @@
+"""Waiting out a database that does not answer: nothing is acknowledged meanwhile, so nothing is lost."""
+
+from __future__ import annotations
+
+import logging
+import random
+from typing import TYPE_CHECKING, TypeVar
+
+from persqa.errors import StoreUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from threading import Event
+
+Answer = TypeVar("Answer")
+
+_FIRST_SECONDS = 0.5
+_LONGEST_SECONDS = 30.0
+
+logger = logging.getLogger(__name__)
+
+
+def retrying(call: Callable[[], Answer], *, stop: Event) -> Answer:
+    """Call until the database answers, with growing pauses of 0.5 to 30 seconds.
+
+    Args:
+        call: what to do; safe to repeat.
+        stop: when set, the next failure is raised instead.
+
+    Raises:
+        StoreUnavailable: the database did not answer, and the worker is stopping.
+    """
+    pause = _FIRST_SECONDS
+    while True:
+        try:
+            return call()
+        except StoreUnavailable as error:
+            if stop.is_set():
+                raise
+            # Workers that lost the same database should not all come back at the same moment.
+            seconds = pause * random.uniform(0.5, 1.0)
+            logger.warning("%s; nothing is lost, trying again in %.1f s", error, seconds)
+            stop.wait(seconds)
+            pause = min(pause * 2, _LONGEST_SECONDS)

@@ -1,0 +1,187 @@
+"""EnginePool: Celery's request cycle on one side, the pipeline on the other.
+
+Celery hands every request to its pool and keeps all its own services (inspect, events, revoke) as long as the pool
+calls back. This pool calls back with success when the item's result is committed, and Celery then acknowledges.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from celery.concurrency.base import BasePool, apply_target
+from celery.worker import state
+
+from persqa.errors import Infrastructure, PersqaError, UserError
+from persqa.messages import TASK_NAME
+from persqa.settings import load_settings
+from worker.deliveries import Delivery
+from worker.loop_thread import LoopThread
+from worker.wiring import Worker, ready_worker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+logger = logging.getLogger(__name__)
+
+#: Exit codes of the worker process.
+EXIT_USER_ERROR = 2
+EXIT_INFRASTRUCTURE = 3
+
+_POLL_SECONDS = 0.2
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class Handle:
+    """What Celery keeps of a request it has given to the pool; it keeps it weakly, the pool strongly."""
+
+    future: Future[None]
+
+    def terminate(self, _signal: object) -> None:
+        """Abort the request; nothing is committed and nothing acknowledged."""
+        self.future.cancel()
+
+
+class EnginePool(BasePool):
+    """Feeds one engine with as many items at once as the worker's concurrency allows."""
+
+    body_can_be_buffer = True
+    signal_safe = False
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._settings = load_settings()
+        self._name = f"{os.uname().nodename}:{os.getpid()}"
+        self._loop = LoopThread("persqa-pipeline")
+        self._stopping = threading.Event()
+        self._handles: set[Handle] = set()
+        self._context: AbstractAsyncContextManager[Worker] | None = None
+        self._worker: Worker | None = None
+        # Celery's own small tasks, such as backend clean-up; nothing of ours runs here.
+        self._others = ThreadPoolExecutor(max_workers=2, thread_name_prefix="persqa-others")
+
+    def on_start(self) -> None:
+        """Load the engine; the first message is taken after this returns."""
+        self._loop.start()
+        logger.info("loading the engine; messages are taken once it is ready")
+        started = time.monotonic()
+        self._context = ready_worker(self._settings, name=self._name, stop=self._stopping)
+        entering = self._loop.submit(self._context.__aenter__())
+        try:
+            while not wait([entering], timeout=_POLL_SECONDS).done:
+                # Loading takes long, and a signal to stop is only noted; this raises when one was.
+                state.maybe_shutdown()
+            self._worker = worker = entering.result()
+        except PersqaError as error:
+            logger.critical("%s", error)
+            raise SystemExit(EXIT_USER_ERROR if isinstance(error, UserError) else EXIT_INFRASTRUCTURE) from error
+        finally:
+            if self._worker is None:
+                entering.cancel()
+        logger.info("engine ready after %.1f s: model %s", time.monotonic() - started, worker.model)
+
+    def on_apply(  # pyright: ignore[reportIncompatibleMethodOverride] - its stub says None, Celery wants a handle
+        self,
+        target: Callable[..., Any],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+        callback: Callable[..., Any] | None = None,
+        accept_callback: Callable[..., Any] | None = None,
+        **_options: Any,
+    ) -> Handle:
+        """Take one request from Celery."""
+        assert callback is not None
+        assert accept_callback is not None
+        if args[0] != TASK_NAME:
+            call = (apply_target, target, args, kwargs, callback, accept_callback)
+            return self._keep(self._others.submit(*call))
+        return self._keep(self._feed(args, callback, accept_callback))
+
+    def _feed(
+        self, args: tuple[Any, ...], callback: Callable[..., Any], accept_callback: Callable[..., Any]
+    ) -> Future[None]:
+        _name, task_id, _request, body, content_type, content_encoding = args
+        accepted = time.monotonic()
+
+        def acknowledge() -> None:
+            try:
+                callback((False, None, time.monotonic() - accepted))
+            except Exception:
+                logger.exception("task %s is committed, Celery failed to acknowledge it", task_id)
+
+        delivery = Delivery(
+            task_id=task_id,
+            body=body,
+            content_type=content_type,
+            content_encoding=content_encoding,
+            acknowledge=acknowledge,
+        )
+        accept_callback(os.getpid(), accepted)
+        assert self._worker is not None
+        return self._loop.submit(self._worker.pipeline.process(delivery))
+
+    def _keep(self, future: Future[None]) -> Handle:
+        handle = Handle(future)
+        self._handles.add(handle)
+
+        def done(_future: Future[None]) -> None:
+            self._handles.discard(handle)
+            self._notice_failure(_future)
+
+        future.add_done_callback(done)
+        return handle
+
+    def _notice_failure(self, future: Future[None]) -> None:
+        try:
+            error = future.exception()
+        except CancelledError:
+            return
+        if isinstance(error, Infrastructure):
+            # Nothing in flight can be finished here. The worker ends, and what it holds goes back to the queue.
+            if not state.should_terminate:
+                logger.critical("%s; this worker ends, its items go back to the queue", error)
+            state.should_terminate = EXIT_INFRASTRUCTURE
+        elif error is not None:
+            logger.error("a defect of PersQA, the message stays unacknowledged", exc_info=error)
+
+    def on_stop(self) -> None:
+        """Finish what is in flight, within the drain limit; then take everything apart."""
+        in_flight = [handle.future for handle in self._handles]
+        if in_flight:
+            logger.info("finishing %d items in flight", len(in_flight))
+        left = wait(in_flight, timeout=self._settings.drain_seconds).not_done
+        if left:
+            logger.warning("%d items are not finished after the drain limit and go back to the queue", len(left))
+        self._end()
+
+    def on_terminate(self) -> None:
+        """Take everything apart at once; what is in flight goes back to the queue."""
+        self._end()
+
+    def _end(self) -> None:
+        self._stopping.set()
+        for handle in list(self._handles):
+            handle.future.cancel()
+        if self._context is not None:
+            context, self._context = self._context, None
+            if self._worker is not None:
+                self._loop.submit(context.__aexit__(None, None, None)).result()
+            self._loop.stop()
+        self._others.shutdown(wait=False, cancel_futures=True)
+
+    def terminate_job(self, pid: int, signal: int | None = None) -> None:
+        """Nothing: Celery names a process to kill here, and that process is the whole worker."""
+
+    def _get_info(self) -> dict[str, Any]:
+        return {
+            **super()._get_info(),  # pyright: ignore - not in the stubs
+            "model": self._worker.model if self._worker else None,
+            "in-flight": len(self._handles),
+            "threads": [thread.name for thread in threading.enumerate()],
+        }
