@@ -22,11 +22,17 @@ _HUMAN = ("human", "user")
 
 def human_turn(tag: Tag, question: str) -> str:
     """The human turn, byte for byte as the original operator writes it, trailing space included."""
+    name, task, asked, demand = prompt_sentences(tag, question)
+    return f"{name} {task}\n{asked} {demand}\nAnswer: "
+
+
+def prompt_sentences(tag: Tag, question: str) -> tuple[str, str, str, str]:
+    """What the human turn is made of; an answer that contains one of them repeats the prompt."""
     return (
-        f"The name of the main character in the image is {tag}. "
-        f"You need to answer a question about {tag}.\n"
-        f"Question: {question} Please answer starting with {tag}!\n"
-        f"Answer: "
+        f"The name of the main character in the image is {tag}.",
+        f"You need to answer a question about {tag}.",
+        f"Question: {question}",
+        f"Please answer starting with {tag}!",
     )
 
 

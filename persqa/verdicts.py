@@ -9,7 +9,7 @@ from enum import StrEnum
 from functools import lru_cache
 
 from persqa.generations import FinishReason, Generation
-from persqa.prompts import human_turn
+from persqa.prompts import prompt_sentences
 from persqa.tags import Tag
 
 
@@ -63,7 +63,7 @@ def _form(text: str, tag: Tag, question: str) -> ViolationKind | None:
     if not text:
         return ViolationKind.EMPTY
     folded = _folded(text)
-    if any(sentence in folded for sentence in _prompt_sentences(tag, question)):
+    if any(sentence in folded for sentence in _folded_prompt(tag, question)):
         return ViolationKind.PROMPT_ECHO
     if text.startswith(tag):
         spoken = any(character.isalnum() for character in text.replace(tag, ""))
@@ -81,17 +81,13 @@ def _folded(text: str) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _prompt_sentences(tag: Tag, question: str) -> tuple[str, ...]:
-    """The prompt's own sentences, each telling enough that no honest answer contains it."""
-    introduction, asked, _ = human_turn(tag, question).split("\n")
-    name, task = introduction.split(". ", 1)
-    return tuple(_folded(sentence) for sentence in (name, task, asked, f"Please answer starting with {tag}"))
+def _folded_prompt(tag: Tag, question: str) -> tuple[str, ...]:
+    # Without the last mark: an echo may go on differently there.
+    return tuple(_folded(sentence)[:-1] for sentence in prompt_sentences(tag, question))
 
 
 @lru_cache(maxsize=1024)
 def _malformed(tag: Tag) -> re.Pattern[str]:
     """Matches the tag's name at the start in any case, any bracket, spacing or decoration."""
     name = re.escape(tag[1:-1])
-    bracketed = rf"[<＜‹\[({{]\s*/?\s*{name}\s*/?\s*[>＞›\])}}]"
-    # _DECORATION may eat an opening bracket that belongs to the name, so it is also tried without it.
-    return re.compile(rf"(?:{_DECORATION})(?<![\[({{])\s*{bracketed}|{_DECORATION}{bracketed}", re.IGNORECASE)
+    return re.compile(rf"{_DECORATION}[<＜‹\[({{]\s*/?\s*{name}\s*[/\\]?\s*[>＞›\])}}]", re.IGNORECASE)

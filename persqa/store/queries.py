@@ -117,7 +117,7 @@ class Queries:
         """Read the run's counters; the cost does not depend on the run's size."""
         query = sa.select(run_counters.c.status, run_counters.c["items"]).where(run_counters.c.run_id == run_id)
         with self._database.reading() as connection:
-            found = dict(connection.execute(query).tuples().all())
+            found = dict(connection.execute(query).all())
         return Progress(submitted=found.get(SUBMITTED, 0), ended={s: found.get(s, 0) for s in Status})
 
     def rate(self, run_id: RunId, *, seconds: float = 60) -> float:
@@ -149,7 +149,7 @@ class Queries:
             .order_by(number.desc(), violations.c.kind)
         )
         with self._database.reading() as connection:
-            return dict(connection.execute(query).tuples().all())
+            return dict(connection.execute(query).all())
 
     def pairs(
         self, run: Run, *, status: str | None = None, question: str | None = None, chunk: int = 1000
@@ -217,7 +217,7 @@ class Queries:
             return Census(
                 rows=_progress(
                     connection.execute(sa.select(sa.func.count()).where(in_ledger)).scalar_one(),
-                    dict(connection.execute(by_status).tuples().all()),
+                    dict(connection.execute(by_status).all()),
                 ),
                 counters=_counters(connection, run_id),
                 pending=connection.execute(pending).scalar_one(),
@@ -276,7 +276,7 @@ _VIOLATION_COLUMNS = (
 
 def _counters(connection: sa.Connection, run_id: RunId) -> Progress:
     query = sa.select(run_counters.c.status, run_counters.c["items"]).where(run_counters.c.run_id == run_id)
-    found = dict(connection.execute(query).tuples().all())
+    found = dict(connection.execute(query).all())
     return _progress(found.get(SUBMITTED, 0), found)
 
 

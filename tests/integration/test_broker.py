@@ -1,0 +1,120 @@
+"""Publishing and looking into the queue, on Valkey and on Redis."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+from celery import Celery
+
+from persqa.broker.connection import celery_url, connect
+from persqa.broker.depth import Inspector
+from persqa.broker.keys import QUEUE, queue_for
+from persqa.broker.publisher import Publisher
+from persqa.errors import BrokerUnavailable, SettingsError
+from persqa.messages import TASK_NAME, item_message
+from persqa.runs import RunId
+from tests.support.builders import a_run, an_item
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+BATCH = [an_item(RunId(1), index) for index in range(2500)]
+
+
+def publish(url: str, *, items: Iterable[Any] = BATCH, bound: int = 10_000) -> None:
+    publisher = Publisher(url, queue_bound=bound)
+    publisher.publish(list(items), a_run(), queue=QUEUE, on_full=lambda: None)
+    publisher.close()
+
+
+def test_a_published_message_is_what_celery_itself_would_send(broker_url: str) -> None:
+    item = BATCH[0]
+    publish(broker_url, items=[item])
+    app = Celery("peer", broker=celery_url(broker_url), set_as_current=False)
+    app.send_task(TASK_NAME, args=(item_message(item, a_run()),), task_id=str(item.id), queue="peer", ignore_result=True)
+    client = connect(broker_url)
+    ours, theirs = (json.loads(cast("bytes", client.lindex(name, 0))) for name in (QUEUE, "peer"))
+    client.close()
+    app.close()
+    assert ours["body"] == theirs["body"]
+    assert ours.keys() == theirs.keys()
+    for part in ("headers", "properties"):
+        assert ours[part].keys() == theirs[part].keys()
+    # Display text, who sent it, and what is new for every message; all else must be the same.
+    for message in (ours, theirs):
+        for name in ("argsrepr", "origin"):
+            del message["headers"][name]
+        for name in ("delivery_tag", "reply_to", "delivery_info"):
+            del message["properties"][name]
+    assert ours == theirs
+
+
+def test_a_stock_celery_consumer_reads_what_was_published(broker_url: str) -> None:
+    publish(broker_url, items=BATCH[:3])
+    app = Celery("peer", broker=celery_url(broker_url), set_as_current=False)
+    with app.connection_for_read() as connection, connection.SimpleQueue(QUEUE) as queue:
+        read = []
+        for _ in range(3):
+            message = queue.get(timeout=5)
+            read.append(message.payload[0][0]["item"])
+            message.ack()
+    app.close()
+    assert read == [item.id for item in BATCH[:3]]
+
+
+def test_what_was_enqueued_first_is_taken_first(broker_url: str) -> None:
+    publish(broker_url, items=BATCH[:2])
+    client = connect(broker_url)
+    taken = json.loads(cast("bytes", client.rpop(QUEUE)))
+    client.close()
+    assert taken["headers"]["id"] == str(BATCH[0].id)
+
+
+def test_the_inspector_counts_and_names_what_waits(broker_url: str) -> None:
+    publish(broker_url)
+    inspector = Inspector(broker_url)
+    assert inspector.depth(QUEUE).waiting == 2500
+    assert inspector.task_ids(QUEUE) == {str(item.id) for item in BATCH}
+    assert inspector.task_ids(queue_for("other")) == set()
+    inspector.close()
+
+
+def test_a_full_queue_makes_the_publisher_wait_for_room(broker_url: str) -> None:
+    publish(broker_url, items=BATCH[:10], bound=10)
+    client = connect(broker_url)
+    asked: list[int] = []
+
+    def on_full() -> None:
+        asked.append(client.llen(QUEUE))
+        client.rpop(QUEUE, 2)
+
+    publisher = Publisher(broker_url, queue_bound=10)
+    publisher.publish(BATCH[10:15], a_run(), queue=QUEUE, on_full=on_full)
+    assert asked == [10, 8, 6]
+    assert client.llen(QUEUE) == 9
+    publisher.close()
+    client.close()
+
+
+def test_a_full_server_is_told_clearly_and_nothing_is_half_done(broker_url: str) -> None:
+    client = connect(broker_url)
+    client.config_set("maxmemory-policy", "noeviction")
+    client.config_set("maxmemory", "1mb")
+    with pytest.raises(BrokerUnavailable, match="maxmemory"):
+        publish(broker_url)
+    client.config_set("maxmemory", "0")
+    assert client.llen(QUEUE) == 0
+    client.close()
+
+
+def test_an_unreachable_server_is_an_outage_and_the_password_is_not_shown() -> None:
+    with pytest.raises(BrokerUnavailable) as caught:
+        publish("redis://:secret@127.0.0.1:1/0")
+    assert "secret" not in str(caught.value)
+
+
+def test_a_wrong_url_is_refused() -> None:
+    with pytest.raises(SettingsError, match="PERSQA_BROKER_URL"):
+        connect("amqp://localhost")

@@ -1,0 +1,262 @@
+"""The store, on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+
+from persqa.audit import audit
+from persqa.errors import RowRefused, RunConflict, RunNotFound, SettingsError, StoreUnavailable
+from persqa.policies import Rung
+from persqa.reasons import Reason
+from persqa.results import Outcome, Status
+from persqa.runs import RunId, parse_options
+from persqa.store import Store
+from persqa.store.database import Database
+from persqa.store.migrate import migrate
+from persqa.store.queries import PENDING
+from persqa.store.schema import metadata, results, run_counters
+from persqa.verdicts import ViolationKind
+from tests.support.builders import a_violation, an_item, an_outcome
+
+if TYPE_CHECKING:
+    from persqa.items import Item
+    from persqa.runs import Run
+
+
+def a_stored_run(store: Store, items: int, name: str = "r") -> tuple[Run, list[Item]]:
+    run = store.ledger.create_run(
+        name, options=parse_options(), pool_digest="p", fingerprint="f", base="/data", item_count=items
+    )
+    batch = [an_item(run.id, index) for index in range(items)]
+    assert store.ledger.add(batch, []) == items
+    return run, batch
+
+
+def select(database_url: str, statement: str) -> list[tuple[Any, ...]]:
+    database = Database(database_url)
+    with database.reading() as connection:
+        rows = [tuple(row) for row in connection.execute(sa.text(statement))]
+    database.close()
+    return rows
+
+
+def test_the_migrations_make_exactly_the_tables_of_the_schema(store: Store, database_url: str) -> None:
+    database = Database(database_url)
+    with database.reading() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+    database.close()
+
+
+def test_many_may_open_a_new_database_at_once(database_url: str) -> None:
+    start = threading.Barrier(6)
+
+    def open_and_close() -> None:
+        start.wait()
+        Store.open(database_url).close()
+
+    with ThreadPoolExecutor(6, thread_name_prefix="test") as threads:
+        for future in [threads.submit(open_and_close) for _ in range(6)]:
+            future.result()
+
+
+def test_a_newer_schema_is_refused(store: Store, database_url: str) -> None:
+    database = Database(database_url)
+    with database.writing() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(SettingsError, match="newer than this PersQA"):
+        migrate(database)
+    database.close()
+
+
+@pytest.mark.parametrize("url", ["", "nonsense", "mysql://x/y", "sqlite://", "sqlite:///:memory:"])
+def test_a_wrong_url_is_refused(url: str) -> None:
+    with pytest.raises(SettingsError, match="PERSQA_DATABASE_URL"):
+        Database(url)
+
+
+def test_an_unreachable_database_is_an_outage_and_the_password_is_not_shown() -> None:
+    with pytest.raises(StoreUnavailable) as caught:
+        Store.open("postgresql://me:secret@127.0.0.1:1/none")
+    assert "secret" not in str(caught.value)
+
+
+def test_a_run_is_found_again_and_other_data_is_refused(store: Store) -> None:
+    run, _ = a_stored_run(store, 1)
+    options = parse_options()
+    again = store.ledger.create_run(
+        "r", options=options, pool_digest="p", fingerprint="f", base="/elsewhere", item_count=1
+    )
+    assert again == run == store.ledger.find_run("r")
+    with pytest.raises(RunConflict, match="differs in: the data;"):
+        store.ledger.create_run("r", options=options, pool_digest="p", fingerprint="g", base="/", item_count=1)
+    with pytest.raises(RunConflict, match="differs in: tag, seed;"):
+        store.ledger.create_run(
+            "r", options=parse_options(tag="bob", seed=3), pool_digest="p", fingerprint="f", base="/", item_count=1
+        )
+    with pytest.raises(RunNotFound, match="there are: r"):
+        store.ledger.find_run("s")
+
+
+def test_items_are_written_once_however_often(store: Store) -> None:
+    run, batch = a_stored_run(store, 5)
+    assert store.ledger.add(batch, []) == 0
+    assert store.ledger.add([*batch, an_item(run.id, 5)], []) == 1
+    assert store.queries.progress(run.id).submitted == 6
+
+
+def test_of_two_outcomes_of_an_item_the_first_stays(store: Store) -> None:
+    run, (item,) = a_stored_run(store, 1)
+    first = an_outcome(item, answer="<mam> first")
+    second = Outcome(an_outcome(item, Status.DEAD).result, (a_violation(item, Rung.FREE, ViolationKind.EMPTY),))
+    assert store.results.commit([first, second]) == {item.id}
+    assert store.results.commit([second]) == set()
+    (row,) = store.queries.pairs(run)
+    assert (row.status, row.answer) == ("ok", "<mam> first")
+    assert list(store.queries.violations(run)) == []
+    assert audit(store, run, None).holds
+
+
+def test_progress_is_the_sum_of_the_rows_under_concurrent_commits(store: Store) -> None:
+    run, batch = a_stored_run(store, 400)
+    statuses = list(Status)
+
+    def commit(start: int) -> None:
+        for offset in range(start, 400, 20):
+            chosen = batch[offset : offset + 40]
+            store.results.commit([an_outcome(item, statuses[item.position % 4]) for item in reversed(chosen)])
+
+    with ThreadPoolExecutor(8, thread_name_prefix="test") as threads:
+        for future in [threads.submit(commit, start) for start in range(8)]:
+            future.result()
+    assert store.queries.progress(run.id).ended == dict.fromkeys(Status, 100)
+    assert audit(store, run, None).holds
+
+
+def test_text_no_database_likes_is_stored_readably(store: Store) -> None:
+    run, (item,) = a_stored_run(store, 1)
+    violation = a_violation(item, Rung.FREE, ViolationKind.MISSING_TAG, text="\0\ud800")
+    store.results.commit([Outcome(an_outcome(item, answer="a\0b\udfffc ü 穿").result, (violation,))])
+    assert [row.answer for row in store.queries.pairs(run)] == ["a\ufffdb\ufffdc ü 穿"]
+    assert [row.text for row in store.queries.violations(run)] == ["\ufffd\ufffd"]
+
+
+def test_an_outcome_of_an_unknown_item_is_refused_and_spoils_the_transaction(store: Store) -> None:
+    run, batch = a_stored_run(store, 2)
+    with pytest.raises(RowRefused):
+        store.results.commit([an_outcome(batch[0]), an_outcome(an_item(run.id, 99))])
+    assert store.queries.progress(run.id).pending == 2
+
+
+def test_ended_takes_any_number_of_items(store: Store) -> None:
+    _, batch = a_stored_run(store, 20)
+    store.results.commit([an_outcome(item) for item in batch[:7]])
+    many = [item.id for item in batch] + [an_item(RunId(9), index).id for index in range(70_000)]
+    assert store.results.ended(many) == {item.id for item in batch[:7]}
+
+
+def test_pending_items_come_back_as_they_were_in_order_and_in_chunks(store: Store) -> None:
+    run, batch = a_stored_run(store, 25)
+    store.results.commit([an_outcome(item) for item in batch[::5]])
+    chunks = list(store.ledger.pending(run.id, chunk=8))
+    assert [len(chunk) for chunk in chunks] == [8, 8, 4]
+    assert [item for chunk in chunks for item in chunk] == [item for item in batch if item.position % 5]
+
+
+def test_runs_do_not_see_each_others_rows(store: Store) -> None:
+    one, batch = a_stored_run(store, 3, "one")
+    two, others = a_stored_run(store, 2, "two")
+    violation = a_violation(batch[0], Rung.FREE, ViolationKind.EMPTY)
+    store.results.commit([Outcome(an_outcome(batch[0]).result, (violation,)), an_outcome(others[1])])
+    assert [row.status for row in store.queries.pairs(one)] == ["ok", PENDING, PENDING]
+    assert [row.status for row in store.queries.pairs(two)] == [PENDING, "ok"]
+    assert store.queries.kinds(one.id) == {"empty": 1}
+    assert store.queries.kinds(two.id) == {}
+    assert [item.id for chunk in store.ledger.pending(two.id) for item in chunk] == [others[0].id]
+
+
+def test_rows_can_be_chosen_by_status_and_question(store: Store) -> None:
+    run, batch = a_stored_run(store, 4)
+    store.ledger.add([an_item(run.id, 4, question="100% <mam>?")], [])
+    store.results.commit([an_outcome(batch[0]), an_outcome(batch[1], Status.NONCOMPLIANT)])
+    assert [row.position for row in store.queries.pairs(run, status="noncompliant")] == [1]
+    assert [row.position for row in store.queries.pairs(run, status=PENDING)] == [2, 3, 4]
+    assert [row.position for row in store.queries.pairs(run, question="100%")] == [4]
+    assert [row.position for row in store.queries.pairs(run, question="attire", status="ok")] == [0]
+
+
+def test_requeued_items_are_pending_again_with_a_new_count(store: Store) -> None:
+    run, batch = a_stored_run(store, 4)
+    wrong = an_item(run.id, 4, question="")
+    bad = an_outcome(wrong, Status.INVALID, answer=None, reason=Reason.NOT_JSON).result
+    store.ledger.add([wrong], [bad])
+    store.results.commit([an_outcome(item, Status.INVALID if item.position < 2 else Status.OK) for item in batch])
+    assert store.ledger.reopen(run.id, Status.INVALID) == 2
+    pending = [item for chunk in store.ledger.pending(run.id) for item in chunk]
+    assert [(item.position, item.requeues) for item in pending] == [(0, 1), (1, 1)]
+    assert [row.position for row in store.queries.pairs(run, status="invalid")] == [4]
+    assert audit(store, run, None).census.rows.pending == 2
+
+
+def test_the_views_show_the_same_as_the_tables(store: Store, database_url: str) -> None:
+    run, batch = a_stored_run(store, 4)
+    broken = tuple(a_violation(batch[1], rung, ViolationKind.LATE_TAG) for rung in Rung)
+    store.results.commit(
+        [an_outcome(batch[0]), Outcome(an_outcome(batch[1], Status.NONCOMPLIANT).result, broken)]
+    )
+    pairs = select(database_url, "SELECT run, record, image, question, answer, status FROM pairs ORDER BY item_id")
+    assert pairs[0] == ("r", batch[0].record, '["a.png"]', "Is it <mam>?", "<mam> wears red.", "ok")
+    assert [pair[-1] for pair in pairs] == ["ok", "noncompliant", PENDING, PENDING]
+    names = "run, submitted, ok, noncompliant, invalid, dead, pending"
+    (progress,) = select(database_url, f"SELECT {names} FROM run_progress")
+    assert progress == (run.name, 4, 1, 1, 0, 0, 2)
+    compliance = select(
+        database_url, "SELECT run, model, question, kind, generations, share FROM compliance ORDER BY kind"
+    )
+    assert [(*row[:5], float(row[5])) for row in compliance] == [
+        ("r", "m", "attire", "compliant", 1, 0.25),
+        ("r", "m", "attire", "late_tag", 3, 0.75),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("damage", "problem"),
+    [
+        (sa.update(run_counters).where(run_counters.c.status == "ok").values({"items": 5}), "the counters say"),
+        (sa.delete(results), "the counters say"),
+    ],
+)
+def test_the_audit_finds_what_does_not_add_up(
+    store: Store, database_url: str, damage: sa.Update | sa.Delete, problem: str
+) -> None:
+    run, batch = a_stored_run(store, 3)
+    store.results.commit([an_outcome(item) for item in batch])
+    assert audit(store, run, None).holds
+    database = Database(database_url)
+    with database.writing() as connection:
+        connection.execute(damage)
+    database.close()
+    found = audit(store, run, None)
+    assert not found.holds
+    assert problem in found.problems[0]
+
+
+def test_the_audit_finds_an_incomplete_ledger_and_a_result_of_another_run(store: Store, database_url: str) -> None:
+    run, batch = a_stored_run(store, 3)
+    other, _ = a_stored_run(store, 1, "other")
+    store.results.commit([an_outcome(item) for item in batch])
+    database = Database(database_url)
+    with database.writing() as connection:
+        connection.execute(sa.update(results).where(results.c.item_id == batch[1].id).values(run_id=other.id))
+    database.close()
+    assert any(str(batch[1].id) in problem for problem in audit(store, run, None).problems)
+    store.ledger.create_run("half", options=parse_options(), pool_digest="", fingerprint="", base="", item_count=2)
+    (problem,) = audit(store, store.ledger.find_run("half"), None).problems
+    assert "0 of 2 items" in problem

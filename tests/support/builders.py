@@ -1,0 +1,96 @@
+"""Small makers of the things tests are about."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from persqa.generations import FinishReason, Generation
+from persqa.items import Item, item_id
+from persqa.results import Outcome, Result, Status, Violation
+from persqa.runs import Run, RunId, parse_options
+from persqa.tags import Tag
+
+if TYPE_CHECKING:
+    from persqa.policies import Rung
+    from persqa.verdicts import ViolationKind
+
+MAM = Tag("<mam>")
+
+
+def generation(text: str, finish_reason: FinishReason = FinishReason.STOP) -> Generation:
+    """A generation with some token counts."""
+    return Generation(text=text, finish_reason=finish_reason, prompt_tokens=20, output_tokens=5)
+
+
+def a_run(run_id: int = 1, **options: object) -> Run:
+    """A run that is in no database."""
+    return Run(
+        id=RunId(run_id),
+        name="a-run",
+        options=parse_options(**options),
+        pool_digest="",
+        fingerprint="",
+        base="/data",
+        items=1,
+        created_at=datetime.now(UTC),
+    )
+
+
+def an_item(run_id: RunId, index: int, *, images: tuple[str, ...] = ("a.png",), question: str = "Is it <mam>?") -> Item:
+    """A usable item."""
+    return Item(
+        id=item_id(run_id, index),
+        run_id=run_id,
+        position=index,
+        slot=0,
+        record=json.dumps({"image": list(images), "id": index}),
+        images=images,
+        tag=MAM,
+        topic="attire",
+        question=question,
+    )
+
+
+def an_outcome(item: Item, status: Status = Status.OK, *, answer: str = "<mam> wears red.", **more: object) -> Outcome:
+    """An outcome without violations."""
+    fields: dict[str, object] = {"model": "m", "generations": 1, "answer": answer, **more}
+    return Outcome(Result(item_id=item.id, run_id=item.run_id, status=status, **fields))  # pyright: ignore[reportArgumentType]
+
+
+def a_violation(item: Item, rung: Rung, kind: ViolationKind, text: str = "no tag") -> Violation:
+    """A violation of an item."""
+    return Violation(
+        item_id=item.id,
+        run_id=item.run_id,
+        rung=rung,
+        kind=kind,
+        text=text,
+        finish_reason=FinishReason.STOP,
+        seed=1,
+        prompt_tokens=20,
+        output_tokens=5,
+        worker="w",
+        model="m",
+    )
+
+
+def colour_of(index: int) -> tuple[int, int, int]:
+    """A colour of its own for each of 65,536 images."""
+    return index % 256, index // 256, 7
+
+
+def write_images(folder: Path, count: int) -> Path:
+    """Draw images of one colour each, and a JSON Lines file of their records; gives that file."""
+    (folder / "images").mkdir(parents=True)
+    records = folder / "records.jsonl"
+    with records.open("w") as file:
+        for index in range(count):
+            Image.new("RGB", (8, 8), colour_of(index)).save(folder / "images" / f"{index}.png")
+            file.write(json.dumps({"image": f"images/{index}.png", "id": index}) + "\n")
+    return records
+

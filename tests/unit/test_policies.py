@@ -1,0 +1,29 @@
+"""Ladders and seeds."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from persqa.policies import Policy, Rung, generation_seed
+
+
+def test_the_ladders_are_those_of_the_design() -> None:
+    assert Policy.CHECK.rungs == (Rung.FREE,)
+    assert Policy.REPAIR.rungs == (Rung.FREE, Rung.RESEED, Rung.PREFILL)
+    assert Policy.PREFILL.rungs == (Rung.PREFILL,)
+
+
+def test_only_a_prefilled_answer_is_forced() -> None:
+    assert [rung for rung in Rung if rung.forced] == [Rung.PREFILL]
+
+
+@given(seed=st.integers(0, 2**63 - 1), item=st.integers(0, 2**62), requeues=st.integers(0, 5))
+def test_every_rung_and_every_requeue_draws_afresh_and_repeatably(seed: int, item: int, requeues: int) -> None:
+    def seed_of(rung: Rung, requeues: int) -> int:
+        return generation_seed(seed, item_id=item, rung=rung, requeues=requeues)
+
+    seeds = {seed_of(rung, requeues) for rung in Rung} | {seed_of(Rung.FREE, requeues + 1)}
+    assert len(seeds) == 4
+    assert all(0 <= seed < 2**32 for seed in seeds)
+    assert seed_of(Rung.FREE, requeues) == seed_of(Rung.FREE, requeues)

@@ -1,0 +1,102 @@
+"""Records as given."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import JsonValue
+
+from persqa.errors import RecordError
+from persqa.reasons import Reason
+from persqa.records import RawRecord, parse_record, record_key
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def raw(value: JsonValue) -> RawRecord:
+    return RawRecord(place="line 7", value=value)
+
+
+def reason_of(value: JsonValue) -> tuple[Reason, str]:
+    with pytest.raises(RecordError) as caught:
+        parse_record(raw(value), max_images=2)
+    return caught.value.reason, str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"image": "a.png"},
+        {"image": ["a.png"]},
+        {"image": ["a.png", "b.png"], "source": "x", "conversation": [{"from": "human", "value": ""}]},
+        {"image": "a.png", "source": 5, "conversation": None, "score": float("nan"), "other": {"a": [None]}},
+        {"image": "a.png", "conversation": [{"from": "human", "value": None}, {"from": "gpt"}]},
+        {"image": "ü.png", "conversation": [{"from": "human", "value": "nul \0 and \ud800"}]},
+        {"image": "a.png", "tag": None},
+    ],
+)
+def test_the_seed_format_is_accepted(value: JsonValue) -> None:
+    record = parse_record(raw(value), max_images=2)
+    assert record.images[0].endswith(".png")
+    assert record.tag is None
+
+
+def test_a_record_may_bring_its_own_tag() -> None:
+    assert parse_record(raw({"image": "a", "tag": "bob"}), max_images=1).tag == "<bob>"
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (5, Reason.NOT_AN_OBJECT),
+        ([], Reason.NOT_AN_OBJECT),
+        (None, Reason.NOT_AN_OBJECT),
+        ({}, Reason.BAD_IMAGE_FIELD),
+        ({"image": None}, Reason.BAD_IMAGE_FIELD),
+        ({"image": ""}, Reason.BAD_IMAGE_FIELD),
+        ({"image": []}, Reason.BAD_IMAGE_FIELD),
+        ({"image": 5}, Reason.BAD_IMAGE_FIELD),
+        ({"image": ["a", None]}, Reason.BAD_IMAGE_FIELD),
+        ({"image": ["a", "b", "c"]}, Reason.TOO_MANY_IMAGES),
+        ({"image": "a\0b"}, Reason.BAD_PATH),
+        ({"image": "a\ud800b"}, Reason.BAD_PATH),
+        ({"image": "a", "conversation": "x"}, Reason.BAD_CONVERSATION),
+        ({"image": "a", "conversation": ["x"]}, Reason.BAD_CONVERSATION),
+        ({"image": "a", "conversation": [{"value": "x"}]}, Reason.BAD_CONVERSATION),
+        ({"image": "a", "conversation": [{"from": "human", "value": 5}]}, Reason.BAD_CONVERSATION),
+        ({"image": "a", "tag": "<1>"}, Reason.BAD_TAG),
+        ({"image": "a", "tag": 5}, Reason.BAD_TAG),
+    ],
+)
+def test_a_wrong_record_is_refused_with_its_reason_and_its_place(value: JsonValue, reason: Reason) -> None:
+    found, message = reason_of(value)
+    assert found is reason
+    assert message.startswith("line 7: ")
+
+
+@given(json_values)
+def test_no_json_value_makes_the_parser_fail_otherwise(value: JsonValue) -> None:
+    for candidate in (value, {"image": value}, {"image": "a", "conversation": value}, {"image": "a", "tag": value}):
+        try:
+            parse_record(raw(candidate), max_images=2)
+        except RecordError as error:
+            assert error.reason in Reason
+
+
+@given(json_values)
+def test_the_ledgers_json_is_ascii_and_means_the_same(value: JsonValue) -> None:
+    text = raw(value).json
+    assert text.isascii()
+    assert "\0" not in text
+    assert json.dumps(json.loads(text)) == text
+
+
+def test_equal_records_have_equal_keys_and_others_have_not() -> None:
+    assert record_key('{"a": 1}') == record_key('{"a": 1}') != record_key('{"a": 2}')
