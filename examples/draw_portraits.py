@@ -158,11 +158,11 @@ def _around_oval(centre: Point, radii: Point, degrees: float) -> Point:
 
 def _leaves(canvas: Canvas, colour: str, chance: random.Random) -> None:
     for x in (26, 84, 428, 486):
-        stem = _darker(colour, 0.35)
+        stem = _mix(colour, "#2f7a52", 0.8)
         top = chance.uniform(40, 110)
         canvas.line(stem, 4, (x, 512), (x, top))
         for y in range(int(top) + 14, 512, 46):
-            leaf = _mix(_darker(colour, 0.25), "#ffffff", chance.uniform(0, 0.2))
+            leaf = _mix(colour, "#3f9560", chance.uniform(0.45, 0.8))
             canvas.oval(x - 20, y, 19, 10, leaf)
             canvas.oval(x + 20, y + 22, 19, 10, leaf)
 
@@ -232,8 +232,8 @@ def _fringe(canvas: Canvas, colour: str) -> None:
 
 
 def _side_part(canvas: Canvas, colour: str) -> None:
-    canvas.crescent(CROWN, (224, 272, 104, 116), colour)
-    canvas.crescent((250, 196, 94, 102), (216, 262, 122, 122), _lighter(colour, 0.08))
+    canvas.crescent(CROWN, (232, 276, 100, 124), colour)
+    canvas.arc((262, 196), (70, 76), (262, 336), _lighter(colour, 0.2), 5)
 
 
 def _middle_part(canvas: Canvas, colour: str) -> None:
@@ -460,9 +460,10 @@ def _mouth(canvas: Canvas, person: Person) -> None:
             canvas.arc((256, 288), (29, 20), (0, 180), lip, 4)
             canvas.line(lip, 4, (228, 288), (284, 288))
         case "lipstick":
-            canvas.bowl(256, 293, 22, 15, "#c92f4b")
-            canvas.oval(246, 292, 12, 6, "#c92f4b")
-            canvas.oval(266, 292, 12, 6, "#c92f4b")
+            canvas.bowl(256, 292, 21, 11, "#c92f4b")
+            canvas.oval(247, 291, 12, 4.5, "#c92f4b")
+            canvas.oval(265, 291, 12, 4.5, "#c92f4b")
+            canvas.arc((256, 278), (20, 15), (40, 140), "#8f1f37", 2.5)
         case "surprised":
             canvas.oval(256, 298, 11, 14, "#7a1f2e")
         case "calm":

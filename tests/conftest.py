@@ -112,7 +112,7 @@ def _check_keys(broker: str) -> None:
     client = connect(broker)
     keys = {key.decode() for key in client.scan_iter()}  # pyright: ignore
     client.close()
-    unknown = {key for key in keys if not key.startswith(("_kombu.binding.", QUEUE)) or "unacked" in key}
+    unknown = {key for key in keys if not key.startswith(("_kombu.binding", QUEUE)) or "unacked" in key}
     assert not unknown, f"keys left in Redis: {unknown}"
 
 

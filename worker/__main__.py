@@ -6,6 +6,9 @@ import os
 import signal
 import sys
 import threading
+from importlib import import_module
+
+from celery.bin.celery import main as celery_main
 
 from persqa.errors import UserError
 
@@ -19,14 +22,15 @@ def main(arguments: list[str]) -> int:
         arguments = [argument for argument in arguments if argument != UNTIL_STDIN_CLOSES]
         threading.Thread(target=_stop_when_stdin_closes, name="persqa-parent", daemon=True).start()
     try:
-        from worker.celery import app
+        # Reads the settings. Celery would load it too, and show their errors as a traceback.
+        import_module("worker.celery")
     except UserError as error:
         sys.stderr.write(f"persqa worker: {error}\n")
         return 2
     # Mingle and gossip let workers talk to each other; ours have nothing to say and start faster without.
-    standard = ["worker", "--loglevel=INFO", "--without-gossip", "--without-mingle"]
-    app.worker_main([*standard, f"--hostname=worker-{os.getpid()}@%h", *arguments])
-    return 0
+    standard = ["--loglevel=INFO", "--without-gossip", "--without-mingle", f"--hostname=worker-{os.getpid()}@%h"]
+    sys.argv = ["celery", "-A", "worker", "worker", *standard, *arguments]
+    return celery_main()
 
 
 def _stop_when_stdin_closes() -> None:

@@ -144,9 +144,9 @@ class EnginePool(BasePool):
             return
         if isinstance(error, Infrastructure):
             # Nothing in flight can be finished here. The worker ends, and what it holds goes back to the queue.
-            if not state.should_terminate:
+            if not state.should_stop:
                 logger.critical("%s; this worker ends, its items go back to the queue", error)
-            state.should_terminate = EXIT_INFRASTRUCTURE
+            state.should_stop = EXIT_INFRASTRUCTURE
         elif error is not None:
             logger.error("a defect of PersQA, the message stays unacknowledged", exc_info=error)
 

@@ -1,0 +1,46 @@
+# make run    sets everything up and answers the questions of examples/
+# make test   sets everything up and passes every check and test
+
+SHELL := /bin/sh
+BIN := .venv/bin
+CODE := persqa producer worker tests examples
+
+# Tests and examples need no model hub; vLLM must not look for one.
+export HF_HUB_OFFLINE = 1
+
+.PHONY: help setup run test check unit lock clean
+
+help:
+	@sed -n 's/^# \(make .*\)/\1/p' Makefile
+
+setup: .venv/installed
+
+.venv/installed: pyproject.toml requirements/cpu.txt scripts/setup.sh
+	@scripts/setup.sh
+
+run: setup
+	@$(BIN)/persqa run examples/portraits.jsonl
+
+test: check
+	$(BIN)/pytest
+
+# make check  everything of `make test` that takes seconds
+check: setup
+	$(BIN)/ruff format --check --quiet $(CODE)
+	$(BIN)/ruff check --quiet $(CODE)
+	$(BIN)/basedpyright
+	$(BIN)/lint-imports --no-logo
+
+# make unit   the tests without a server and without vLLM
+unit: setup
+	$(BIN)/pytest tests/unit
+
+# make lock   pins anew what is installed where there is no GPU
+lock: setup
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade --no-annotate --no-emit-index-url \
+		--no-emit-find-links --custom-compile-command 'make lock' --override requirements/overrides.txt \
+		--extra dev requirements/cpu.in pyproject.toml --output-file requirements/cpu.txt
+
+# make clean  removes .venv and what a run leaves in this folder
+clean:
+	rm -rf .venv persqa.db persqa.db-wal persqa.db-shm persqa-worker.log

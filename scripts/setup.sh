@@ -1,0 +1,41 @@
+#!/bin/sh
+# Makes .venv and installs PersQA with everything it needs, development tools included. `make` calls it when needed.
+set -eu
+cd "$(dirname "$0")/.."
+
+python=""
+for candidate in ${PYTHON:-} python3.11 python3.12 python3.13 python3.14 python3; do
+    if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+        python=$candidate
+        break
+    fi
+done
+if [ -z "$python" ]; then
+    echo "setup: no Python 3.11 or newer found; name one with PYTHON=/path/to/python make" >&2
+    exit 1
+fi
+
+echo "setup: making .venv with $("$python" --version); the first time takes some minutes"
+"$python" -m venv .venv || {
+    echo "setup: $python cannot make virtual environments; on Debian or Ubuntu install python3-venv" >&2
+    exit 1
+}
+pip() { .venv/bin/python -m pip --quiet --disable-pip-version-check --no-input "$@"; }
+
+if nvidia-smi -L >/dev/null 2>&1; then
+    echo "setup: an NVIDIA GPU answers, installing vLLM for CUDA"
+    pip install --editable ".[cuda,dev]"
+else
+    echo "setup: no NVIDIA GPU answers, installing vLLM for the CPU"
+    # Pinned and without dependencies: left to itself the resolver would take CUDA builds of torch's companions.
+    pip install --no-deps --requirement requirements/cpu.txt
+    torch=2.13.0
+    case $(uname -s) in Linux) torch="$torch+cpu" ;; esac
+    # Where pip knows of no CPU build of torch, uv does: it has PyTorch's own backends by name.
+    pip install --no-deps "torch==$torch" 2>/dev/null ||
+        .venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps --torch-backend cpu "torch==2.13.0"
+    pip install --no-deps --editable .
+fi
+.venv/bin/python -c 'import vllm' >/dev/null 2>&1 || echo "setup: vLLM is installed but does not load; see: .venv/bin/python -c 'import vllm'" >&2
+touch .venv/installed
+echo "setup: done"

@@ -1,0 +1,338 @@
+"""A worker process on real servers: every way an item can go, with a scripted engine."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from celery import Celery
+
+from persqa.broker.connection import celery_url, connect
+from persqa.broker.keys import QUEUE, TRANSPORT_OPTIONS, UNACKED
+from persqa.broker.workers import live_workers
+from persqa.messages import TASK_NAME
+from persqa.policies import Rung
+from persqa.results import Status
+from producer import Client, RunHandle
+from tests.support.builders import colour_of, write_images
+from tests.support.wait import wait_until
+from tests.support.workers import WorkerProcess, scripted
+
+if TYPE_CHECKING:
+    from persqa.settings import Settings
+    from tests.conftest import Site
+
+
+def quiet(_progress: object) -> None:
+    """No progress bar in tests."""
+
+
+def answer_all(settings: Settings, data: Path, folder: Path, **options: object) -> tuple[Client, RunHandle]:
+    """Submit, answer with one worker, and hand out the finished run."""
+    client = Client(settings)
+    run = client.submit(data, **options)
+    with WorkerProcess(settings, folder):
+        run.wait(timeout_seconds=60, display=quiet)
+    return client, run
+
+
+def counts(run: RunHandle) -> dict[str, int]:
+    return {status.value: number for status, number in run.progress().ended.items() if number}
+
+
+@pytest.mark.parametrize(
+    ("script", "policy", "expected", "rungs", "kinds"),
+    [
+        ("compliant", "check", {"ok": 12}, {"free": 12}, {}),
+        ("compliant", "repair", {"ok": 12}, {"free": 12}, {}),
+        ("compliant", "prefill", {"ok": 12}, {"prefill": 12}, {}),
+        ("never_the_tag", "check", {"noncompliant": 12}, {"free": 12}, {"missing_tag": 12}),
+        ("never_the_tag", "repair", {"ok": 12}, {"prefill": 12}, {"missing_tag": 24}),
+        ("never_the_tag", "prefill", {"ok": 12}, {"prefill": 12}, {}),
+        ("always_broken", "repair", {"noncompliant": 12}, {"prefill": 12}, {"empty": 24, "tag_only": 12}),
+        ("truncated", "check", {"noncompliant": 12}, {"free": 12}, {"truncated": 12}),
+    ],
+)
+def test_each_policy_climbs_its_ladder_and_records_every_broken_generation(
+    site: Site, tmp_path: Path, script: str, policy: str, expected: dict[str, int], rungs: dict[str, int],
+    kinds: dict[str, int],
+) -> None:  # fmt: skip
+    client, run = answer_all(
+        scripted(site.settings, script), write_images(tmp_path / "data", 12), tmp_path, tag_policy=policy
+    )
+    with client:
+        rows = list(run.results())
+        assert counts(run) == expected
+        assert {rung: [row.rung for row in rows].count(rung) for rung in rungs} == rungs
+        assert run.violation_kinds() == kinds
+        assert all(row.forced == (row.rung == Rung.PREFILL) for row in rows)
+        violations = list(run.violations())
+        for row in rows:
+            mine = [violation for violation in violations if violation.item_id == row.item_id]
+            assert row.generations == len(mine) + (row.status == Status.OK)
+            assert row.reason == (None if row.status == Status.OK else mine[-1].kind)
+
+
+def test_another_seed_may_repair_an_answer_without_forcing_it(site: Site, tmp_path: Path) -> None:
+    client, run = answer_all(
+        scripted(site.settings, "second_try"), write_images(tmp_path / "data", 60), tmp_path
+    )
+    with client:
+        rungs = {row.rung for row in run.results(status="ok")}
+        assert {Rung.FREE, Rung.RESEED} <= rungs
+        assert run.progress().ended[Status.OK] + run.progress().ended[Status.NONCOMPLIANT] == 60
+
+
+def test_the_right_answer_is_on_the_right_row_with_two_workers_and_shuffled_latencies(
+    site: Site, tmp_path: Path
+) -> None:
+    settings = scripted(site.settings, "reads_colour")
+    data = write_images(tmp_path / "data", 2000)
+    with Client(settings) as client, WorkerProcess(settings, tmp_path), WorkerProcess(settings, tmp_path):
+        run = client.submit(data)
+        run.wait(timeout_seconds=120, display=quiet)
+        rows = list(run.results())
+        assert len({row.item_id for row in rows}) == len(rows) == 2000
+        wrong = []
+        for row in rows:
+            record = json.loads(row.record)
+            red, green, blue = colour_of(record["id"])
+            if row.answer != f"<mam> is {red}-{green}-{blue}" or row.position != record["id"]:
+                wrong.append(row)
+        assert wrong == []
+        assert len({row.worker for row in rows}) == 2
+
+
+def test_what_one_item_does_leaves_its_neighbours_alone(site: Site, tmp_path: Path) -> None:
+    client, run = answer_all(scripted(site.settings, "too_long"), write_images(tmp_path / "data", 30), tmp_path)
+    with client:
+        assert counts(run) == {"ok": 20, "invalid": 10}
+        assert {(row.reason, row.detail) for row in run.results(status="invalid")} == {
+            ("too_long", "the prompt has 9000 tokens, the model takes 2048")
+        }
+
+
+def test_a_defect_ends_its_item_as_dead_with_a_reason(site: Site, tmp_path: Path) -> None:
+    client, run = answer_all(scripted(site.settings, "defect"), write_images(tmp_path / "data", 30), tmp_path)
+    with client:
+        assert counts(run) == {"ok": 20, "dead": 10}
+        assert {row.reason for row in run.results(status="dead")} == {"internal_error"}
+        assert "nobody thought of this" in str(next(run.results(status="dead")).detail)
+
+
+def test_hostile_text_is_stored_with_its_neighbours(site: Site, tmp_path: Path) -> None:
+    client, run = answer_all(scripted(site.settings, "hostile_text"), write_images(tmp_path / "data", 5), tmp_path)
+    with client:
+        assert {row.answer for row in run.results()} == {"<mam> nul \ufffd surrogate \ufffd end"}
+
+
+def test_every_bad_image_ends_with_its_reason_among_good_neighbours(site: Site, tmp_path: Path) -> None:
+    data = write_images(tmp_path / "data", 20)
+    expected = _spoil(data)
+    client, run = answer_all(scripted(site.settings, "compliant"), data, tmp_path)
+    with client:
+        found = {json.loads(row.record)["id"]: row for row in run.results() if row.status != "ok"}
+        assert {name: row.reason for name, row in found.items()} == expected
+        assert counts(run) == {"ok": 20, "invalid": len(expected)}
+        assert all(row.detail for row in found.values())
+
+
+def _spoil(data: Path) -> dict[str, str]:
+    """Add a record for every way an image can be bad; gives the reason expected for each."""
+    images = data.parent / "images"
+    good = (images / "0.png").read_bytes()
+    (images / "empty.png").touch()
+    (images / "truncated.png").write_bytes(good[:-30])
+    (images / "text.png").write_text("no image")
+    (images / "folder.png").mkdir()
+    os.mkfifo(images / "fifo.png")
+    (data.parent.parent / "outside.png").write_bytes(good)
+    (images / "link.png").symlink_to(data.parent.parent / "outside.png")
+    with (images / "large.png").open("wb") as file:
+        file.truncate(65 * 2**20)
+    bombs = _png_of(60_000, 60_000)
+    (images / "bomb.png").write_bytes(bombs)
+    expected = {
+        "missing.png": "not_found",
+        "empty.png": "empty_file",
+        "truncated.png": "broken_image",
+        "text.png": "not_an_image",
+        "folder.png": "not_a_file",
+        "fifo.png": "not_a_file",
+        "link.png": "outside_roots",
+        "../../outside.png": "outside_roots",
+        "large.png": "too_many_bytes",
+        "bomb.png": "too_many_pixels",
+    }
+    with data.open("a") as file:
+        for name in expected:
+            file.write(json.dumps({"image": f"images/{name}", "id": name}) + "\n")
+    return expected
+
+
+def _png_of(width: int, height: int) -> bytes:
+    """The head of a PNG that claims to be this large."""
+    import struct
+    import zlib
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0")) + chunk(b"IEND", b"")
+
+
+def test_a_second_delivery_of_an_item_changes_nothing(site: Site, tmp_path: Path) -> None:
+    settings = scripted(site.settings, "compliant")
+    data = write_images(tmp_path / "data", 10)
+    with Client(settings) as client:
+        run = client.submit(data)
+        redis = connect(settings.broker_url or "")
+        for entry in redis.lrange(QUEUE, 0, -1):
+            redis.lpush(QUEUE, entry)
+        assert redis.llen(QUEUE) == 20
+        with WorkerProcess(settings, tmp_path):
+            run.wait(timeout_seconds=60, display=quiet)
+            wait_until(lambda: redis.llen(QUEUE) + redis.hlen(UNACKED) == 0, describe="the copies are acknowledged")
+        redis.close()
+        assert counts(run) == {"ok": 10}
+
+
+def test_what_is_no_item_is_dropped_and_its_neighbours_go_on(site: Site, tmp_path: Path) -> None:
+    settings = scripted(site.settings, "compliant")
+    app = Celery("peer", broker=celery_url(settings.broker_url or ""), set_as_current=False)
+    for arguments in ((), ({"v": 1},), ("x", "y"), ({"v": 99},)):
+        app.send_task(TASK_NAME, args=arguments, queue=QUEUE)
+    app.close()
+    client = Client(settings)
+    with client, WorkerProcess(settings, tmp_path) as worker:
+        run = client.submit(write_images(tmp_path / "data", 5))
+        run.wait(timeout_seconds=60, display=quiet)
+        wait_until(lambda: worker.text().count("it is dropped") == 4, describe="the four are dropped")
+        redis = connect(settings.broker_url or "")
+        wait_until(lambda: redis.hlen(UNACKED) == 0, describe="all are acknowledged")
+        redis.close()
+
+
+def test_sigterm_finishes_what_is_in_flight_and_leaves_the_rest_in_the_queue(site: Site, tmp_path: Path) -> None:
+    settings = scripted(site.settings, "slow").model_copy(update={"window": 8})
+    with Client(settings) as client:
+        run = client.submit(write_images(tmp_path / "data", 40))
+        with WorkerProcess(settings, tmp_path) as worker:
+            wait_until(lambda: run.progress().pending < 40, describe="the first items are answered")
+            worker.terminate()
+            assert worker.wait() == 0
+        done = counts(run)["ok"]
+        assert 8 <= done < 40
+        assert run.audit().holds
+        depth = run.depth()
+        assert depth is not None
+        assert (depth.waiting, depth.held) == (40 - done, 0)
+        with WorkerProcess(scripted(site.settings, "compliant"), tmp_path):
+            run.wait(timeout_seconds=60, display=quiet)
+
+
+def test_a_dead_engine_ends_the_worker_and_its_items_go_back_to_the_queue(site: Site, tmp_path: Path) -> None:
+    settings = scripted(site.settings, "dies")
+    with Client(settings) as client:
+        run = client.submit(write_images(tmp_path / "data", 10))
+        with WorkerProcess(settings, tmp_path) as worker:
+            assert worker.wait() == 3
+            assert "the engine died, as scripted" in worker.text()
+        depth = run.depth()
+        assert depth is not None
+        assert (depth.waiting, depth.held) == (10, 0)
+        with WorkerProcess(scripted(site.settings, "compliant"), tmp_path):
+            run.wait(timeout_seconds=60, display=quiet)
+
+
+def test_celerys_own_tools_see_the_worker(site: Site, tmp_path: Path) -> None:
+    settings = scripted(site.settings, "slow")
+    app = Celery("peer", broker=celery_url(settings.broker_url or ""), set_as_current=False)
+    app.conf.broker_transport_options = TRANSPORT_OPTIONS
+    seen: list[str] = []
+    with Client(settings) as client, WorkerProcess(settings, tmp_path) as worker:
+        worker.wait_ready()
+        with app.connection_for_read() as connection:
+            receiver = app.events.Receiver(connection, handlers={"*": lambda event: seen.append(event["type"])})
+            consumer = receiver.itercapture(limit=None, timeout=None, wakeup=False)
+            next(consumer)
+            run = client.submit(write_images(tmp_path / "data", 5))
+            wait_until(
+                lambda: sum(map(len, (app.control.inspect(timeout=0.5).active() or {}).values())) == 5,
+                describe="inspect active lists the items",
+            )
+            ((name, stats),) = (app.control.inspect().stats() or {}).items()
+            assert stats["pool"]["model"] == "scripted"
+            assert app.control.inspect().ping() == {name: {"ok": "pong"}}
+            assert [(found.name, found.model) for found in live_workers(settings.broker_url or "")] == [
+                (name, "scripted")
+            ]
+            run.wait(timeout_seconds=60, display=quiet)
+            while seen.count("task-succeeded") < 5:
+                next(consumer)
+            assert seen.count("task-received") == seen.count("task-started") == 5
+    app.close()
+
+
+def test_the_worker_starts_by_celerys_own_command_too(site: Site, tmp_path: Path) -> None:
+    settings = scripted(site.settings, "compliant")
+    command = ("-m", "celery", "-A", "worker", "worker", "--loglevel=INFO")
+    with Client(settings) as client, WorkerProcess(settings, tmp_path, command) as worker:
+        run = client.submit(write_images(tmp_path / "data", 5))
+        run.wait(timeout_seconds=60, display=quiet)
+        worker.terminate()
+        assert worker.wait() == 0
+
+
+def test_a_worker_answers_only_runs_of_its_own_model(site: Site, tmp_path: Path) -> None:
+    settings = scripted(site.settings, "compliant")
+    data = write_images(tmp_path / "data", 4)
+    with Client(settings) as client:
+        mine = client.submit(data, run="mine", model="model-a")
+        other = client.submit(data, run="other", model="model-b")
+        anyone = client.submit(data, run="anyone")
+        with WorkerProcess(settings.model_copy(update={"model": "model-a"}), tmp_path):
+            mine.wait(timeout_seconds=60, display=quiet)
+            anyone.wait(timeout_seconds=60, display=quiet)
+        assert other.progress().pending == 4
+        with WorkerProcess(settings.model_copy(update={"model": "model-b"}), tmp_path):
+            other.wait(timeout_seconds=60, display=quiet)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"broker_url": None}, "PERSQA_BROKER_URL"),
+        ({"engine": "nowhere:Engine"}, "PERSQA_ENGINE"),
+        ({"database_url": "sqlite:////nowhere/at/all/x.db"}, "unable to open database file"),
+    ],
+)
+def test_a_worker_that_cannot_start_says_why_and_ends(tmp_path: Path, change: dict[str, object], words: str) -> None:
+    from persqa.settings import load_settings
+    from tests.support.servers import valkey_server
+
+    with valkey_server() as url:
+        settings = load_settings(broker_url=url).model_copy(update=change)
+        with WorkerProcess(settings, tmp_path) as worker:
+            assert worker.wait() in (2, 3)
+            assert words in worker.text()
+
+
+def test_a_worker_ends_with_the_parent_that_wanted_it_so(site: Site, tmp_path: Path) -> None:
+    command = ("-m", "worker", "--until-stdin-closes")
+    with WorkerProcess(scripted(site.settings, "compliant"), tmp_path, command) as worker:
+        worker.wait_ready()
+        assert worker.process.stdin is not None
+        worker.process.stdin.close()
+        assert worker.wait(20) == 0
+
+
+def test_importing_the_worker_package_loads_nothing_heavy() -> None:
+    code = "import worker, sys; print([name for name in ('celery', 'vllm', 'torch') if name in sys.modules])"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
