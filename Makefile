@@ -8,7 +8,7 @@ CODE := persqa producer worker tests examples
 # Tests and examples need no model hub; vLLM must not look for one.
 export HF_HUB_OFFLINE = 1
 
-.PHONY: help setup run test check unit lock clean
+.PHONY: help setup run test check unit lock docs clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -40,6 +40,10 @@ lock: setup
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade --no-annotate --no-emit-index-url \
 		--no-emit-find-links --custom-compile-command 'make lock' --override requirements/overrides.txt \
 		--extra dev requirements/cpu.in pyproject.toml --output-file requirements/cpu.txt
+
+# make docs   writes docs/settings.md anew, from the settings themselves
+docs: setup
+	$(BIN)/python scripts/settings_docs.py
 
 # make clean  removes .venv and what a run leaves in this folder
 clean:

@@ -9,6 +9,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, JsonValue, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import SettingsError as UnreadableSetting
 
 from persqa.errors import SettingsError
 
@@ -83,6 +84,9 @@ def load_settings(**overrides: object) -> Settings:
     given = {name: value for name, value in overrides.items() if value is not None}
     try:
         return Settings(**given)  # pyright: ignore[reportArgumentType]
+    except UnreadableSetting as error:
+        # A variable that should hold JSON; the library's sentence names the field.
+        raise SettingsError(f"wrong settings\n  {error}: {error.__cause__}") from None
     except ValidationError as error:
         lines = [f"{_name(e['loc'])}: {e['msg']}" for e in error.errors()]
         raise SettingsError("wrong settings\n  " + "\n  ".join(lines)) from None

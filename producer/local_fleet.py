@@ -45,9 +45,9 @@ class LocalFleet:
             return
         with self.log.open("ab") as log:
             # A session of its own: Ctrl-C at the terminal reaches us, and we decide how the worker ends.
-            # Its standard input tells it when we are gone, however we went.
+            # Its standard input tells it when we are gone, however we went, and then it stops the broker too.
             self._worker = subprocess.Popen(
-                [sys.executable, "-m", "worker", "--until-stdin-closes"],
+                [sys.executable, "-m", "worker", "--local"],
                 env={**os.environ, **self.settings.environment()},
                 stdin=subprocess.PIPE,
                 stdout=log,
@@ -68,9 +68,11 @@ class LocalFleet:
 
     def __exit__(self, *_: object) -> None:
         """Stop the worker, then the broker."""
-        if self._worker is not None:
-            self._stop(self._worker)
-        self._stack.close()
+        try:
+            if self._worker is not None:
+                self._stop(self._worker)
+        finally:
+            self._stack.close()
 
     def _stop(self, worker: subprocess.Popen[bytes]) -> None:
         worker.terminate()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, TypeAlias
 
 from rich.console import Console
 from rich.progress import (
@@ -28,12 +28,8 @@ _FIRST_POLL_SECONDS = 0.05
 _LONGEST_POLL_SECONDS = 1.0
 
 
-class WaitDisplay(Protocol):
-    """What a waiting person sees."""
-
-    def __call__(self, progress: Progress) -> None:
-        """Show how far the run is now."""
-        ...
+#: Shows a waiting person how far the run is.
+WaitDisplay: TypeAlias = "Callable[[Progress], None]"
 
 
 def wait_for(

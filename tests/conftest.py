@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import psutil
 import pytest
@@ -110,7 +111,7 @@ def _check_audit(settings: Settings) -> None:
 def _check_keys(broker: str) -> None:
     """Only the queues may be left, and what kombu keeps of its exchanges."""
     client = connect(broker)
-    keys = {key.decode() for key in client.scan_iter()}  # pyright: ignore
+    keys = {key.decode() for key in cast("Iterable[bytes]", client.scan_iter())}  # pyright: ignore
     client.close()
     unknown = {key for key in keys if not key.startswith(("_kombu.binding", QUEUE)) or "unacked" in key}
     assert not unknown, f"keys left in Redis: {unknown}"

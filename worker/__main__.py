@@ -6,38 +6,55 @@ import os
 import signal
 import sys
 import threading
+from contextlib import suppress
 from importlib import import_module
 
 from celery.bin.celery import main as celery_main
 
-from persqa.errors import UserError
+from persqa.broker.connection import connect, translated
+from persqa.errors import BrokerUnavailable, UserError
+from persqa.settings import load_settings
 
-#: Given by a parent that wants no worker to outlive it.
-UNTIL_STDIN_CLOSES = "--until-stdin-closes"
+#: Given by a parent that brought a broker just for this worker, and wants neither to outlive it.
+LOCAL = "--local"
 
 
 def main(arguments: list[str]) -> int:
     """Run a worker until it is told to stop; returns the exit code."""
-    if UNTIL_STDIN_CLOSES in arguments:
-        arguments = [argument for argument in arguments if argument != UNTIL_STDIN_CLOSES]
-        threading.Thread(target=_stop_when_stdin_closes, name="persqa-parent", daemon=True).start()
     try:
         # Reads the settings. Celery would load it too, and show their errors as a traceback.
         import_module("worker.celery")
     except UserError as error:
         sys.stderr.write(f"persqa worker: {error}\n")
         return 2
+    orphaned = threading.Event()
+    if LOCAL in arguments:
+        arguments = [argument for argument in arguments if argument != LOCAL]
+        threading.Thread(target=_watch_parent, args=(orphaned,), name="persqa-parent", daemon=True).start()
     # Mingle and gossip let workers talk to each other; ours have nothing to say and start faster without.
     standard = ["--loglevel=INFO", "--without-gossip", "--without-mingle", f"--hostname=worker-{os.getpid()}@%h"]
     sys.argv = ["celery", "-A", "worker", "worker", *standard, *arguments]
-    return celery_main()
+    try:
+        return celery_main()
+    finally:
+        if orphaned.is_set():
+            _stop_broker()
 
 
-def _stop_when_stdin_closes() -> None:
+def _watch_parent(orphaned: threading.Event) -> None:
+    """Stop this worker when its standard input closes: the parent held the other end."""
     # Below Python's buffers: a thread inside one of those would be in the way when the interpreter ends.
     while os.read(sys.stdin.fileno(), 1024):
         pass
+    orphaned.set()
     os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _stop_broker() -> None:
+    url = load_settings().broker_url
+    assert url is not None
+    with suppress(BrokerUnavailable), translated(url):
+        connect(url).shutdown(nosave=True)  # pyright: ignore[reportUnknownMemberType] - not typed
 
 
 # The engine's processes are spawned and import this module again.

@@ -5,7 +5,7 @@ seed, in the ordinary Hugging Face layout, and vLLM loads it by path.
 """
 
 # transformers ships no usable types for most of what is built here.
-# pyright: reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false, reportUnknownMemberType=false
 
 from __future__ import annotations
 
@@ -25,7 +25,6 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
-from transformers.utils import logging
 
 #: Part of the folder's name; raise it whenever anything below changes what is built.
 VERSION = 1
@@ -94,7 +93,6 @@ def build_noise_model(folder: Path) -> None:
     draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         _write(draft)
-        draft.chmod(0o755)  # mkdtemp makes it private
         try:
             draft.rename(folder)
         except OSError:
@@ -108,15 +106,9 @@ def build_noise_model(folder: Path) -> None:
 def _write(folder: Path) -> None:
     words = _tokenizer()
     model = _model(words)
-    spoken = logging.get_verbosity()
-    # Saving compares with the defaults of the real Idefics3, and warns of those.
-    logging.set_verbosity_error()
-    try:
-        _processor(words).save_pretrained(folder)
-        model.config.save_pretrained(folder)
-        _generation_config(words).save_pretrained(folder)
-    finally:
-        logging.set_verbosity(spoken)
+    _processor(words).save_pretrained(folder)
+    model.config.save_pretrained(folder)
+    _generation_config(words).save_pretrained(folder)
     # The model's own save_pretrained does the same, with a progress bar.
     save_file(model.state_dict(), folder / "model.safetensors", metadata={"format": "pt"})
 
@@ -164,8 +156,9 @@ def _generation_config(words: Tokenizer) -> GenerationConfig:
 
 
 def _model(words: Tokenizer) -> Idefics3ForConditionalGeneration:
-    torch.manual_seed(_SEED)
-    model = Idefics3ForConditionalGeneration(_config(words))
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(_SEED)
+        model = Idefics3ForConditionalGeneration(_config(words))
     model.config.architectures = [type(model).__name__]
     _restrict(model, _full_stops(words) + _pieces(words))
     return model

@@ -41,6 +41,9 @@ class EmbeddedBroker:
 
     def __exit__(self, *_: object) -> None:
         """Stop the server and remove its folder."""
+        # Also when it has ended by itself: the process is still to be waited for.
         if self._server.is_running():
             self._server.stop()
+        else:
+            self._server.terminate()
         self._folder.cleanup()

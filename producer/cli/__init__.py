@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 import typer
@@ -14,13 +15,14 @@ from producer.cli import audit, doctor, export, requeue, results, run, status, s
 EXIT_USER_ERROR = 2
 EXIT_INFRASTRUCTURE = 3
 EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
 
 _HELP = """Personalized question-answer pairs for images, by the pile.
 
 Start with [bold]persqa run portraits.jsonl[/bold]: it does everything on this machine.
 
 Exit codes: 0 done, 1 a check did not hold, 2 something to change in what was typed or set,
-3 Redis, the database or the engine failed, 130 interrupted.
+3 Redis, the database or the engine failed, 130 or 143 interrupted.
 """
 
 app = typer.Typer(
@@ -36,6 +38,8 @@ for module in (run, submit, worker, status, results, export, requeue, audit, doc
 
 def main() -> None:
     """Run one command; errors that a person can act on are one message, without a traceback."""
+    # What `with` blocks hold, such as a worker process, is to be let go of then too.
+    signal.signal(signal.SIGTERM, _terminated)
     try:
         app()
     except UserError as error:
@@ -50,6 +54,10 @@ def main() -> None:
         sys.exit(0)
     except KeyboardInterrupt:
         sys.exit(EXIT_INTERRUPTED)
+
+
+def _terminated(_signal: int, _frame: object) -> None:
+    sys.exit(EXIT_TERMINATED)
 
 
 def _complain(error: Exception) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
@@ -91,15 +92,15 @@ def _summarize(handle: RunHandle, *, as_json: bool) -> bool:
         )
         return audit.holds
     _print_pairs(handle)
-    counts = table(["status", "items"], title=f"run {handle.name}", numbers=["items"])
+    counts = table(["status", "items"], numbers=["items"])
     for status, number in progress.ended.items():
         counts.add_row(styled_status(status), str(number))
-    console.print(counts)
+    console.print(counts, "")
     if kinds:
-        broken = table(["violation", "generations"], title="broken tag rule", numbers=["generations"])
+        broken = table(["broken tag rule", "generations"], numbers=["generations"])
         for kind, number in kinds.items():
             broken.add_row(kind, str(number))
-        console.print(broken)
+        console.print(broken, "")
     speed = f"{throughput:.1f} items/s, " if throughput else ""
     console.print(f"{speed}database {without_password(handle.database_url)}", highlight=False, soft_wrap=True)
     for problem in audit.problems:
@@ -111,14 +112,16 @@ def _summarize(handle: RunHandle, *, as_json: bool) -> bool:
 
 def _print_pairs(handle: RunHandle) -> None:
     """The first few pairs; enough to see what came out."""
-    shown = table(["image", "question", "answer"], title="first pairs")
+    shown = table(["image", "question", "status", "answer"])
     models: set[str] = set()
-    for number, row in enumerate(handle.results()):
-        if number == _SHOWN_PAIRS:
-            break
-        answer = plain(row.answer) if row.answer is not None else f"{styled_status(row.status)} {plain(row.detail)}"
-        shown.add_row(plain(row.image), plain(row.question), answer)
+    rows = handle.results()
+    for row in islice(rows, _SHOWN_PAIRS):
+        said = row.detail if row.answer is None else row.answer
+        shown.add_row(plain(row.image), plain(row.question), styled_status(row.status), plain(said))
         models.add(row.model or "")
     console.print(shown)
+    if next(rows, None) is not None:
+        console.print(f"[dim]... all of them: persqa results {handle.name} --limit 0[/]")
     if "noise" in models:
-        console.print("[dim]The model of random weights answers with noise; name a real one with --model.[/]")
+        console.print("[yellow]The model of random weights answers with noise; name a real one with --model.[/]")
+    console.print()

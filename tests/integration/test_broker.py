@@ -33,7 +33,9 @@ def test_a_published_message_is_what_celery_itself_would_send(broker_url: str) -
     item = BATCH[0]
     publish(broker_url, items=[item])
     app = Celery("peer", broker=celery_url(broker_url), set_as_current=False)
-    app.send_task(TASK_NAME, args=(item_message(item, a_run()),), task_id=str(item.id), queue="peer", ignore_result=True)
+    app.send_task(
+        TASK_NAME, args=(item_message(item, a_run()),), task_id=str(item.id), queue="peer", ignore_result=True
+    )
     client = connect(broker_url)
     ours, theirs = (json.loads(cast("bytes", client.lindex(name, 0))) for name in (QUEUE, "peer"))
     client.close()
@@ -55,7 +57,7 @@ def test_a_stock_celery_consumer_reads_what_was_published(broker_url: str) -> No
     publish(broker_url, items=BATCH[:3])
     app = Celery("peer", broker=celery_url(broker_url), set_as_current=False)
     with app.connection_for_read() as connection, connection.SimpleQueue(QUEUE) as queue:
-        read = []
+        read: list[int] = []
         for _ in range(3):
             message = queue.get(timeout=5)
             read.append(message.payload[0][0]["item"])
@@ -100,11 +102,11 @@ def test_a_full_queue_makes_the_publisher_wait_for_room(broker_url: str) -> None
 
 def test_a_full_server_is_told_clearly_and_nothing_is_half_done(broker_url: str) -> None:
     client = connect(broker_url)
-    client.config_set("maxmemory-policy", "noeviction")
-    client.config_set("maxmemory", "1mb")
+    client.config_set("maxmemory-policy", "noeviction")  # pyright: ignore
+    client.config_set("maxmemory", "1mb")  # pyright: ignore
     with pytest.raises(BrokerUnavailable, match="maxmemory"):
         publish(broker_url)
-    client.config_set("maxmemory", "0")
+    client.config_set("maxmemory", "0")  # pyright: ignore
     assert client.llen(QUEUE) == 0
     client.close()
 

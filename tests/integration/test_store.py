@@ -47,7 +47,8 @@ def select(database_url: str, statement: str) -> list[tuple[Any, ...]]:
     return rows
 
 
-def test_the_migrations_make_exactly_the_tables_of_the_schema(store: Store, database_url: str) -> None:
+@pytest.mark.usefixtures("store")
+def test_the_migrations_make_exactly_the_tables_of_the_schema(database_url: str) -> None:
     database = Database(database_url)
     with database.reading() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
@@ -67,7 +68,8 @@ def test_many_may_open_a_new_database_at_once(database_url: str) -> None:
             future.result()
 
 
-def test_a_newer_schema_is_refused(store: Store, database_url: str) -> None:
+@pytest.mark.usefixtures("store")
+def test_a_newer_schema_is_refused(database_url: str) -> None:
     database = Database(database_url)
     with database.writing() as connection:
         connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
@@ -208,9 +210,7 @@ def test_requeued_items_are_pending_again_with_a_new_count(store: Store) -> None
 def test_the_views_show_the_same_as_the_tables(store: Store, database_url: str) -> None:
     run, batch = a_stored_run(store, 4)
     broken = tuple(a_violation(batch[1], rung, ViolationKind.LATE_TAG) for rung in Rung)
-    store.results.commit(
-        [an_outcome(batch[0]), Outcome(an_outcome(batch[1], Status.NONCOMPLIANT).result, broken)]
-    )
+    store.results.commit([an_outcome(batch[0]), Outcome(an_outcome(batch[1], Status.NONCOMPLIANT).result, broken)])
     pairs = select(database_url, "SELECT run, record, image, question, answer, status FROM pairs ORDER BY item_id")
     assert pairs[0] == ("r", batch[0].record, '["a.png"]', "Is it <mam>?", "<mam> wears red.", "ok")
     assert [pair[-1] for pair in pairs] == ["ok", "noncompliant", PENDING, PENDING]

@@ -7,24 +7,28 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from celery import Celery
 
-from persqa.broker.connection import celery_url, connect
+from persqa.broker.connection import celery_url, connect, translated
 from persqa.broker.keys import QUEUE, TRANSPORT_OPTIONS, UNACKED
 from persqa.broker.workers import live_workers
+from persqa.errors import BrokerUnavailable
 from persqa.messages import TASK_NAME
 from persqa.policies import Rung
 from persqa.results import Status
+from persqa.settings import load_settings
 from producer import Client, RunHandle
 from tests.support.builders import colour_of, write_images
+from tests.support.servers import valkey_server
 from tests.support.wait import wait_until
 from tests.support.workers import WorkerProcess, scripted
 
 if TYPE_CHECKING:
     from persqa.settings import Settings
+    from persqa.store.queries import PairRow
     from tests.conftest import Site
 
 
@@ -32,7 +36,7 @@ def quiet(_progress: object) -> None:
     """No progress bar in tests."""
 
 
-def answer_all(settings: Settings, data: Path, folder: Path, **options: object) -> tuple[Client, RunHandle]:
+def answer_all(settings: Settings, data: Path, folder: Path, **options: Any) -> tuple[Client, RunHandle]:
     """Submit, answer with one worker, and hand out the finished run."""
     client = Client(settings)
     run = client.submit(data, **options)
@@ -58,10 +62,15 @@ def counts(run: RunHandle) -> dict[str, int]:
         ("truncated", "check", {"noncompliant": 12}, {"free": 12}, {"truncated": 12}),
     ],
 )
-def test_each_policy_climbs_its_ladder_and_records_every_broken_generation(
-    site: Site, tmp_path: Path, script: str, policy: str, expected: dict[str, int], rungs: dict[str, int],
+def test_each_policy_climbs_its_ladder_and_records_every_broken_generation(  # noqa: PLR0913 - columns of the table
+    site: Site,
+    tmp_path: Path,
+    script: str,
+    policy: str,
+    expected: dict[str, int],
+    rungs: dict[str, int],
     kinds: dict[str, int],
-) -> None:  # fmt: skip
+) -> None:
     client, run = answer_all(
         scripted(site.settings, script), write_images(tmp_path / "data", 12), tmp_path, tag_policy=policy
     )
@@ -79,9 +88,7 @@ def test_each_policy_climbs_its_ladder_and_records_every_broken_generation(
 
 
 def test_another_seed_may_repair_an_answer_without_forcing_it(site: Site, tmp_path: Path) -> None:
-    client, run = answer_all(
-        scripted(site.settings, "second_try"), write_images(tmp_path / "data", 60), tmp_path
-    )
+    client, run = answer_all(scripted(site.settings, "second_try"), write_images(tmp_path / "data", 60), tmp_path)
     with client:
         rungs = {row.rung for row in run.results(status="ok")}
         assert {Rung.FREE, Rung.RESEED} <= rungs
@@ -98,7 +105,7 @@ def test_the_right_answer_is_on_the_right_row_with_two_workers_and_shuffled_late
         run.wait(timeout_seconds=120, display=quiet)
         rows = list(run.results())
         assert len({row.item_id for row in rows}) == len(rows) == 2000
-        wrong = []
+        wrong: list[PairRow] = []
         for row in rows:
             record = json.loads(row.record)
             red, green, blue = colour_of(record["id"])
@@ -256,10 +263,14 @@ def test_celerys_own_tools_see_the_worker(site: Site, tmp_path: Path) -> None:
     app = Celery("peer", broker=celery_url(settings.broker_url or ""), set_as_current=False)
     app.conf.broker_transport_options = TRANSPORT_OPTIONS
     seen: list[str] = []
+
+    def notice(event: dict[str, str]) -> None:
+        seen.append(event["type"])
+
     with Client(settings) as client, WorkerProcess(settings, tmp_path) as worker:
         worker.wait_ready()
         with app.connection_for_read() as connection:
-            receiver = app.events.Receiver(connection, handlers={"*": lambda event: seen.append(event["type"])})
+            receiver = app.events.Receiver(connection, handlers={"*": notice})
             consumer = receiver.itercapture(limit=None, timeout=None, wakeup=False)
             next(consumer)
             run = client.submit(write_images(tmp_path / "data", 5))
@@ -314,9 +325,6 @@ def test_a_worker_answers_only_runs_of_its_own_model(site: Site, tmp_path: Path)
     ],
 )
 def test_a_worker_that_cannot_start_says_why_and_ends(tmp_path: Path, change: dict[str, object], words: str) -> None:
-    from persqa.settings import load_settings
-    from tests.support.servers import valkey_server
-
     with valkey_server() as url:
         settings = load_settings(broker_url=url).model_copy(update=change)
         with WorkerProcess(settings, tmp_path) as worker:
@@ -324,13 +332,16 @@ def test_a_worker_that_cannot_start_says_why_and_ends(tmp_path: Path, change: di
             assert words in worker.text()
 
 
-def test_a_worker_ends_with_the_parent_that_wanted_it_so(site: Site, tmp_path: Path) -> None:
-    command = ("-m", "worker", "--until-stdin-closes")
-    with WorkerProcess(scripted(site.settings, "compliant"), tmp_path, command) as worker:
-        worker.wait_ready()
-        assert worker.process.stdin is not None
-        worker.process.stdin.close()
-        assert worker.wait(20) == 0
+def test_a_local_worker_ends_with_its_parent_and_takes_the_broker_with_it(tmp_path: Path) -> None:
+    with valkey_server() as url:
+        settings = load_settings(broker_url=url, database_url=f"sqlite:///{tmp_path}/persqa.db")
+        with WorkerProcess(scripted(settings, "compliant"), tmp_path, ("-m", "worker", "--local")) as worker:
+            worker.wait_ready()
+            assert worker.process.stdin is not None
+            worker.process.stdin.close()
+            assert worker.wait(20) == 0
+        with pytest.raises(BrokerUnavailable), translated(url):
+            connect(url).ping()  # pyright: ignore[reportUnknownMemberType]
 
 
 def test_importing_the_worker_package_loads_nothing_heavy() -> None:

@@ -27,10 +27,10 @@ def generation(text: str, finish_reason: FinishReason = FinishReason.STOP) -> Ge
     return Generation(text=text, finish_reason=finish_reason, prompt_tokens=20, output_tokens=5)
 
 
-def a_run(run_id: int = 1, **options: object) -> Run:
+def a_run(**options: object) -> Run:
     """A run that is in no database."""
     return Run(
-        id=RunId(run_id),
+        id=RunId(1),
         name="a-run",
         options=parse_options(**options),
         pool_digest="",
@@ -56,7 +56,9 @@ def an_item(run_id: RunId, index: int, *, images: tuple[str, ...] = ("a.png",), 
     )
 
 
-def an_outcome(item: Item, status: Status = Status.OK, *, answer: str = "<mam> wears red.", **more: object) -> Outcome:
+def an_outcome(
+    item: Item, status: Status = Status.OK, *, answer: str | None = "<mam> wears red.", **more: object
+) -> Outcome:
     """An outcome without violations."""
     fields: dict[str, object] = {"model": "m", "generations": 1, "answer": answer, **more}
     return Outcome(Result(item_id=item.id, run_id=item.run_id, status=status, **fields))  # pyright: ignore[reportArgumentType]
@@ -93,4 +95,3 @@ def write_images(folder: Path, count: int) -> Path:
             Image.new("RGB", (8, 8), colour_of(index)).save(folder / "images" / f"{index}.png")
             file.write(json.dumps({"image": f"images/{index}.png", "id": index}) + "\n")
     return records
-

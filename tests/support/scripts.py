@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from persqa.errors import EngineDead, Rejected
 from persqa.generations import FinishReason
@@ -32,7 +32,7 @@ def compliant(request: Request) -> Line:
 
 def reads_colour(request: Request) -> Line:
     """Answers with the colour of the image's first pixel, after a random while: an answer tells its image."""
-    red, green, blue = request.images[0].getpixel((0, 0))  # pyright: ignore[reportGeneralTypeIssues]
+    red, green, blue = cast("tuple[int, int, int]", request.images[0].getpixel((0, 0)))
     start = "" if request.prefill else tag_of(request)
     return Line(text=f"{start} is {red}-{green}-{blue}", seconds=random.uniform(0, 0.05))
 

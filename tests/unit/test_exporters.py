@@ -32,7 +32,12 @@ def a_row(record: JsonValue, *, answer: str | None = "<mam> smiles.", question: 
 
 
 def test_everything_but_the_prompt_and_the_answer_is_as_it_came() -> None:
-    record: JsonValue = {"image": ["a.png"], "id": 7, "conversation": [{"from": "human", "value": ""}], "x": {"y": None}}
+    record: JsonValue = {
+        "image": ["a.png"],
+        "id": 7,
+        "conversation": [{"from": "human", "value": ""}],
+        "x": {"y": None},
+    }
     assert exported_record(a_row(record), "pers_qa") == {
         "image": ["a.png"],
         "id": 7,
@@ -73,7 +78,7 @@ def test_parquet_types_its_columns_and_falls_back_to_text(tmp_path: Path) -> Non
     ]
     path = tmp_path / "out.parquet"
     export(rows, path, output_key="out")
-    found = pq.read_table(path).to_pylist()
+    found = pq.read_table(path).to_pylist()  # pyright: ignore[reportUnknownMemberType]
     assert [row["image"] for row in found] == [["a"], ["b", "c"]]
     assert [row["n"] for row in found] == [1, 2]
     assert [row["mixed"] for row in found] == ["1", "x"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -84,10 +85,8 @@ def test_a_wrong_record_is_refused_with_its_reason_and_its_place(value: JsonValu
 @given(json_values)
 def test_no_json_value_makes_the_parser_fail_otherwise(value: JsonValue) -> None:
     for candidate in (value, {"image": value}, {"image": "a", "conversation": value}, {"image": "a", "tag": value}):
-        try:
+        with suppress(RecordError):
             parse_record(raw(candidate), max_images=2)
-        except RecordError as error:
-            assert error.reason in Reason
 
 
 @given(json_values)

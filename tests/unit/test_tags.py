@@ -18,7 +18,9 @@ def test_a_tag_may_be_given_with_or_without_brackets(text: str) -> None:
     assert parse_tag(text) == "<mam>"
 
 
-@pytest.mark.parametrize("text", ["", "<>", "<1a>", "a b", "<mam", "mam>", "<<mam>>", "<mam>\n", "a" * 33, 5, None, ["mam"]])
+@pytest.mark.parametrize(
+    "text", ["", "<>", "<1a>", "a b", "<mam", "mam>", "<<mam>>", "<mam>\n", "a" * 33, 5, None, ["mam"]]
+)
 def test_anything_else_is_refused_with_its_reason(text: object) -> None:
     with pytest.raises(RecordError) as caught:
         parse_tag(text)

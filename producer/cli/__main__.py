@@ -1,0 +1,7 @@
+"""`python -m producer.cli`: the same as `persqa`."""
+
+from __future__ import annotations
+
+from producer.cli import main
+
+main()

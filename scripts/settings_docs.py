@@ -1,0 +1,32 @@
+"""Write docs/settings.md from the settings themselves."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from pydantic_core import PydanticUndefined
+
+from persqa.settings import Settings
+
+_HEAD = """# Settings
+
+What a machine or a deployment decides. A command's flag overrides the environment, the environment overrides a file
+`.env` in the working directory. Written by `make docs`.
+
+| variable | default | meaning |
+|---|---|---|
+"""
+
+
+def main() -> None:
+    """Write the file."""
+    rows: list[str] = []
+    for name, field in Settings.model_fields.items():
+        default = field.get_default(call_default_factory=True, validated_data={})
+        shown = "" if default in (None, PydanticUndefined) else f"`{json.dumps(default)}`"
+        rows.append(f"| `PERSQA_{name.upper()}` | {shown} | {field.description} |\n")
+    (Path(__file__).parents[1] / "docs" / "settings.md").write_text(_HEAD + "".join(rows))
+
+
+main()

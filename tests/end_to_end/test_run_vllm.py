@@ -1,0 +1,135 @@
+"""`persqa run` with the real vLLM and the noise model: two hundred items and more, every policy, every bad image."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from persqa.prompts import human_turn
+from persqa.tags import Tag
+from tests.support.builders import write_images
+
+_ROOT = Path(__file__).parents[2]
+_RECORDS = 220
+
+pytestmark = pytest.mark.timeout(600)
+
+
+def persqa(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a command as a user would: no setting, nothing but a working directory."""
+    command = [sys.executable, "-m", "producer.cli", *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(_ROOT)}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A working directory with 220 good records, and a bad one of each kind that the engine or its images can meet."""
+    made = tmp_path_factory.mktemp("end-to-end")
+    data = write_images(made / "data", _RECORDS)
+    portraits = sorted((_ROOT / "examples" / "images").glob("*.jpg"))
+    for index, portrait in enumerate(portraits):
+        shutil.copy(portrait, made / "data" / "images" / f"{index}.png")
+    (made / "data" / "images" / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
+    with data.open("a") as file:
+        file.write('{"image": "images/bad.png", "id": "broken"}\n')
+        file.write('{"image": "images/none.png", "id": "missing"}\n')
+        file.write('{"image": "images/1.png", "tag": "<image>", "id": "placeholder"}\n')
+        file.write('{"image": "images/1.png", "tag": "<end_of_utterance>", "id": "special"}\n')
+        file.write('{"image": ["images/1.png", "images/2.png"], "id": "two"}\n')
+        file.write("not json\n")
+    return made
+
+
+def run(folder: Path, policy: str, *arguments: str) -> dict[str, Any]:
+    done = persqa(folder, "run", "data/records.jsonl", "--run", policy, "--tag-policy", policy, "--json", *arguments)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def rows(folder: Path, statement: str) -> list[tuple[Any, ...]]:
+    database = sqlite3.connect(folder / "persqa.db")
+    try:
+        return database.execute(statement).fetchall()
+    finally:
+        database.close()
+
+
+@pytest.mark.parametrize("policy", ["check", "repair", "prefill"])
+def test_every_item_of_a_run_ends_with_exactly_one_result(folder: Path, policy: str) -> None:
+    summary = run(folder, policy, "--sampling", '{"temperature": 1.0, "max_tokens": 24}')
+    assert summary["submitted"] == _RECORDS + 6
+    assert (summary["invalid"], summary["dead"], summary["pending"]) == (5, 0, 0)
+    assert summary["ok"] + summary["noncompliant"] == _RECORDS + 1
+    assert summary["audit_holds"]
+    _check_rows(folder, policy, summary)
+    _check_policy(folder, policy)
+    _check_second_submit(folder, policy)
+    _check_export(folder, policy)
+
+
+def _check_rows(folder: Path, policy: str, summary: dict[str, Any]) -> None:
+    chosen = f"from pairs where run = '{policy}'"
+    assert dict(rows(folder, f"select status, count(*) {chosen} group by 1")) == {
+        status: summary[status] for status in ("ok", "noncompliant", "invalid", "dead") if summary[status]
+    }
+    reasons = rows(folder, f"select json_extract(record, '$.id'), reason {chosen} and status = 'invalid'"
+                           " and json_valid(record) and json_type(record) = 'object'")  # fmt: skip
+    assert dict(reasons) == {
+        "broken": "broken_image",
+        "missing": "not_found",
+        "placeholder": "special_token",
+        "special": "special_token",
+    }
+    assert rows(folder, f"select count(*), count(distinct item_id) {chosen}") == [(_RECORDS + 6, _RECORDS + 6)]
+    assert rows(
+        folder, f"select count(*) {chosen} and json_extract(record, '$.id') = 'two' and answer is not null"
+    ) == [(1,)]
+
+
+def _check_policy(folder: Path, policy: str) -> None:
+    chosen = f"from pairs where run = '{policy}' and answer is not null"
+    rungs = Counter(rung for (rung,) in rows(folder, f"select rung {chosen}"))
+    if policy == "check":
+        # Random weights do not know the tag, so every free answer of theirs is a real violation.
+        assert set(rungs) == {"free"}
+        assert rows(folder, f"select count(*) {chosen} and status = 'noncompliant'")[0][0] > _RECORDS / 2
+    else:
+        assert rows(folder, f"select count(*) {chosen} and answer not like '<mam>%'") == [(0,)] or policy == "repair"
+        assert rungs["prefill"] > _RECORDS / 2
+        assert rows(folder, f"select count(*) {chosen} and forced <> (rung = 'prefill')") == [(0,)]
+    if policy == "prefill":
+        assert set(rungs) == {"prefill"}
+        assert rows(folder, f"select count(*) {chosen} and status = 'ok'")[0][0] > _RECORDS / 2
+
+
+def _check_second_submit(folder: Path, policy: str) -> None:
+    """Nothing is enqueued again: no worker is started, so this takes no time to load a model."""
+    log = folder / "persqa-worker.log"
+    size = log.stat().st_size
+    assert run(folder, policy, "--sampling", '{"temperature": 1.0, "max_tokens": 24}')["pending"] == 0
+    assert log.stat().st_size == size
+    assert persqa(folder, "audit", policy).returncode == 0
+
+
+def _check_export(folder: Path, policy: str) -> None:
+    assert persqa(folder, "export", policy, "out.jsonl", "--output-key", "pers_qa").returncode == 0
+    given = (folder / "data" / "records.jsonl").read_text().splitlines()
+    exported = [json.loads(line) for line in (folder / "out.jsonl").read_text().splitlines()]
+    stored = rows(folder, f"select tag, question, answer from pairs where run = '{policy}' order by item_id")
+    assert len(exported) == len(given) == len(stored)
+    for line, record, (tag, question, answer) in zip(given, exported, stored, strict=True):
+        if line == "not json":
+            assert record == {"record": "not json", "pers_qa": None}
+            continue
+        turn = {"from": "human", "value": human_turn(Tag(tag), question)}
+        assert record == {**json.loads(line), "conversation": [turn], "pers_qa": answer}

@@ -1,0 +1,331 @@
+"""The real vLLM on the CPU, with the noise model: what the worker relies on, measured where it comes from."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import gc
+from concurrent.futures import Future
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import pytest
+from PIL import Image
+from transformers import AutoTokenizer
+
+from persqa.errors import EngineDead, Rejected, SettingsError
+from persqa.generations import FinishReason, Generation
+from persqa.reasons import Reason
+from persqa.settings import Settings
+from worker.chat_prompts import ChatPrompts
+from worker.engine import Request
+from worker.loop_thread import LoopThread
+from worker.noise_model import build_noise_model, noise_model
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Iterator
+
+    from worker.vllm_engine import VllmEngine
+
+# Importing vLLM and loading its parts warns of things that are its own and not ours to mend.
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+Answer = TypeVar("Answer")
+
+USER = "The name of the main character in the image is <mam>.\nQuestion: What colour is it? \nAnswer: "
+
+
+def picture(edge: int = 64, *, shade: int = 0) -> Image.Image:
+    return Image.effect_noise((edge, edge), 40 + shade).convert("RGB")
+
+
+def request(name: str, **changes: Any) -> Request:
+    plain = Request(
+        request_id=name,
+        system="Answer in one short sentence.",
+        user=USER,
+        prefill="",
+        images=[picture()],
+        sampling={"temperature": 0.8, "max_tokens": 48},
+        seed=7,
+    )
+    return dataclasses.replace(plain, **changes)
+
+
+def noise_tokenizer() -> Any:
+    return cast("Any", AutoTokenizer).from_pretrained(noise_model())
+
+
+class RunningEngine:
+    """An engine in a loop thread of its own, as in a worker."""
+
+    def __init__(self, settings: Settings) -> None:
+        from worker.vllm_engine import VllmEngine
+
+        self.engine: VllmEngine = VllmEngine(settings)
+        self._thread = LoopThread("test-engine")
+        self._thread.start()
+
+    def run(self, coroutine: Coroutine[Any, Any, Answer]) -> Answer:
+        return self._thread.submit(coroutine).result(timeout=120)
+
+    def begin(self, request: Request) -> Future[Generation]:
+        return self._thread.submit(self.engine.generate(request))
+
+    def answer(self, request: Request) -> Generation:
+        return self.run(self.engine.generate(request))
+
+    def reject(self, request: Request) -> Rejected:
+        with pytest.raises(Rejected) as caught:
+            self.answer(request)
+        return caught.value
+
+    def close(self) -> None:
+        self.run(self.engine.stop())
+        self.run(self.engine.stop())
+        self._thread.stop()
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[RunningEngine]:
+    running = RunningEngine(Settings(model=None, max_images=2, engine_args={"max_model_len": 512}))
+    try:
+        running.run(running.engine.start())
+        yield running
+        assert running.answer(request("at the end")).output_tokens > 0, "the engine survived all of the above"
+    finally:
+        running.close()
+        # vLLM leaves a ZeroMQ context to the garbage collector, which warns; here the warning is ignored, later not.
+        gc.collect()
+
+
+@pytest.fixture(scope="module")
+def prompts() -> ChatPrompts:
+    tokenizer = noise_tokenizer()
+    return ChatPrompts(tokenizer, tokenizer.chat_template)
+
+
+def test_noise_model_is_what_answers_without_a_model_and_a_gpu(running: RunningEngine) -> None:
+    assert running.engine.model == "noise"
+
+
+@pytest.mark.parametrize("images", [0, 1, 2])
+def test_answers_with_any_allowed_number_of_images(running: RunningEngine, images: int) -> None:
+    got = running.answer(request("images", images=[picture(shade=index) for index in range(images)]))
+    assert got.finish_reason in (FinishReason.STOP, FinishReason.LENGTH)
+    assert 0 < got.output_tokens <= 48
+    assert got.prompt_tokens > 16 * images
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 900), (900, 1), (2000, 1500)])
+def test_answers_about_images_of_odd_sizes(running: RunningEngine, size: tuple[int, int]) -> None:
+    assert running.answer(request("size", images=[Image.new("RGB", size)])).output_tokens > 0
+
+
+def test_more_images_than_allowed_are_refused(running: RunningEngine) -> None:
+    assert running.reject(request("three", images=[picture()] * 3)).reason is Reason.REFUSED
+
+
+def test_prefill_is_the_beginning_of_the_answer(running: RunningEngine) -> None:
+    free, forced = running.answer(request("free")), running.answer(request("forced", prefill="<mam> "))
+    assert forced.text.startswith("<mam> ")
+    assert forced.prompt_tokens > free.prompt_tokens
+
+
+def test_the_seed_decides_the_answer(running: RunningEngine) -> None:
+    image = picture(shade=3)
+    first, again, other = (
+        running.answer(request(str(index), images=[image], seed=seed)) for index, seed in enumerate([1, 1, 2])
+    )
+    assert first == again
+    assert first.text != other.text
+
+
+def test_the_image_is_seen(running: RunningEngine) -> None:
+    answers = {
+        running.answer(request(colour, images=[Image.new("RGB", (64, 64), colour)])).text
+        for colour in ("black", "white", "red", "blue")
+    }
+    assert len(answers) > 1
+
+
+def test_answers_are_text_that_any_database_stores_and_most_end_by_themselves(running: RunningEngine) -> None:
+    begun = [running.begin(request(f"many-{seed}", seed=seed, images=[picture(shade=seed)])) for seed in range(32)]
+    answers = [future.result(timeout=120) for future in begun]
+    assert not [answer for answer in answers if "\0" in answer.text or "\ufffd" in answer.text]
+    assert len([answer for answer in answers if answer.finish_reason is FinishReason.STOP]) > 16
+    assert len({answer.text for answer in answers}) > 16
+
+
+def test_a_crowd_whose_prompts_are_read_in_pieces_is_answered_as_each_would_be_alone(running: RunningEngine) -> None:
+    # More than the engine reads in one step; without our plugin a seeded request that is cut there ends the engine.
+    crowd = [request(f"crowd-{seed}", seed=seed, images=[picture()], user=USER * 8) for seed in range(160)]
+    begun = [running.begin(one) for one in crowd]
+    answers = [future.result(timeout=120) for future in begun]
+    alone = [running.answer(dataclasses.replace(one, request_id=f"alone-{one.seed}")) for one in crowd[::20]]
+    assert answers[::20] == alone
+
+
+def test_the_end_of_the_context_ends_an_answer(running: RunningEngine) -> None:
+    sampling = {"temperature": 1, "max_tokens": 100_000, "ignore_eos": True}
+    got = running.answer(request("endless", sampling=sampling))
+    assert got.finish_reason is FinishReason.LENGTH
+    assert got.prompt_tokens + got.output_tokens == 512
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [(2000, "the model's context 512"), (470, "maximum model length of 512")],
+    ids=["by its text", "by its images"],
+)
+def test_only_the_prompt_that_is_too_long_is_refused(running: RunningEngine, words: int, message: str) -> None:
+    image = picture(shade=5)
+    before = running.begin(request("before"))
+    refused = running.reject(request("long", user=" b" * words, images=[image] * 2))
+    assert refused.reason is Reason.TOO_LONG
+    assert message in str(refused)
+    assert before.result(timeout=60).output_tokens > 0
+    assert running.answer(request("after", images=[image])).output_tokens > 0
+
+
+@pytest.mark.parametrize(
+    ("token", "field"),
+    [
+        ("<image>", "user"),
+        ("<end_of_utterance>", "user"),
+        ("<|noise-assistant|>", "user"),
+        ("<global-img>", "prefill"),
+    ],
+)
+def test_reserved_tokens_in_text_are_refused_by_name(running: RunningEngine, token: str, field: str) -> None:
+    refused = running.reject(request("injected", **{field: f"before{token}after"}))
+    assert refused.reason is Reason.SPECIAL_TOKEN
+    assert token in str(refused)
+
+
+@pytest.mark.parametrize(
+    "sampling",
+    [
+        {"temperture": 1},
+        {"temperature": "hot"},
+        {"temperature": -1},
+        {"temperature": float("nan")},
+        {"top_p": 3},
+        {"max_tokens": 0},
+        {"seed": 1},
+        {"n": 2},
+        {"_eos_token_id": 1},
+        {"stop": 5},
+        {"stop_token_ids": ["x"]},
+        {"logit_bias": {"99999": 1}},
+        {"structured_outputs": {"regex": "("}},
+    ],
+    ids=str,
+)
+def test_sampling_that_cannot_be_used_is_refused(running: RunningEngine, sampling: dict[str, object]) -> None:
+    assert running.reject(request("sampling", sampling=sampling)).reason is Reason.REFUSED
+
+
+def test_cancelling_aborts_only_that_request(running: RunningEngine) -> None:
+    endless = {"temperature": 1, "max_tokens": 400, "ignore_eos": True}
+    cancelled = running.begin(request("cancelled", sampling=endless, seed=1))
+    kept = running.begin(request("kept", sampling=endless, seed=2))
+    running.answer(request("meanwhile"))
+    cancelled.cancel()
+    assert kept.result(timeout=120).output_tokens == 400
+    assert running.engine._engine is not None  # pyright: ignore[reportPrivateUsage]
+    assert running.engine._engine.get_num_unfinished_requests() == 0  # pyright: ignore[reportPrivateUsage]
+
+
+@pytest.mark.parametrize(
+    "text", [USER, "  both ends  ", "\n\nlines\n\n", "{{ braces }} {% raw %}", "é漢字😀 \t", ""], ids=repr
+)
+def test_text_reaches_the_prompt_byte_for_byte(prompts: ChatPrompts, text: str) -> None:
+    asked = request("bytes", user=text, prefill="<mam> ", images=[picture()] * 2)
+    expected = (
+        "<|noise-begin|><|noise-system|>Answer in one short sentence.<end_of_utterance>"
+        f"<|noise-user|><image><image>{text}<end_of_utterance><|noise-assistant|><mam> "
+    )
+    assert prompts.text(asked) == expected
+    assert prompts.tokens(asked).count(510) == 2
+
+
+def test_an_empty_system_prompt_is_no_turn(prompts: ChatPrompts) -> None:
+    assert "<|noise-system|>" not in prompts.text(request("bare", system=""))
+
+
+def test_a_token_that_was_only_added_to_the_vocabulary_is_text() -> None:
+
+    tokenizer = noise_tokenizer()
+    tokenizer.add_tokens(["<mam>", "\n\n"])
+    prompts = ChatPrompts(tokenizer, tokenizer.chat_template)
+    assert tokenizer.convert_tokens_to_ids("<mam>") in prompts.tokens(request("personal", user="<mam>\n\n<mam>"))
+
+
+def test_a_template_that_strips_leaves_the_text_alone(prompts: ChatPrompts) -> None:
+
+    tokenizer = noise_tokenizer()
+    stripping = ChatPrompts(tokenizer, tokenizer.chat_template.replace("part['text'] }}", "part['text'] | trim }}"))
+    assert stripping.text(request("same")) == prompts.text(request("same"))
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{% for turn in messages %}{{ turn['content'] }}{% endfor %}<|noise-assistant|>",
+        "{{ messages[-1]['content'][-1]['text'] }}",
+        "{{ raise_exception('no') }}",
+        "<image>{{ messages[0]['content'] }}{{ messages[-1]['content'][-1]['text'] }}",
+    ],
+)
+def test_a_template_without_a_place_for_everything_is_refused(template: str) -> None:
+
+    tokenizer = noise_tokenizer()
+    with pytest.raises(Rejected, match="chat template"):
+        ChatPrompts(tokenizer, template)
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"engine_args": {"max_modl_len": 5}}, "max_modl_len"),
+        ({"engine_args": {"model": "other"}}, "PERSQA_MODEL"),
+        ({"engine_args": {"max_model_len": -7}}, "max_model_len"),
+        ({"engine_args": {"dtype": "float7"}}, "dtype"),
+        ({"model": "no/such-folder-or-model"}, "no/such-folder-or-model"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_loaded_is_a_wrong_setting(
+    changes: dict[str, Any], word: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from worker.vllm_engine import VllmEngine
+
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(SettingsError, match=word) as caught:
+        asyncio.run(VllmEngine(Settings(**changes)).start())
+    assert "\n" not in str(caught.value)
+
+
+def test_a_model_folder_that_does_not_exist_is_a_wrong_setting(tmp_path: Path) -> None:
+    from worker.vllm_engine import VllmEngine
+
+    with pytest.raises(SettingsError, match="missing"):
+        asyncio.run(VllmEngine(Settings(model=str(tmp_path / "missing"))).start())
+
+
+def test_an_engine_that_is_not_running_is_dead() -> None:
+    from worker.vllm_engine import VllmEngine
+
+    engine = VllmEngine(Settings())
+    asyncio.run(engine.stop())
+    with pytest.raises(EngineDead):
+        asyncio.run(engine.generate(request("early")))
+
+
+def test_building_the_noise_model_twice_leaves_one(tmp_path: Path) -> None:
+    build_noise_model(tmp_path / "model")
+    first = (tmp_path / "model" / "model.safetensors").read_bytes()
+    build_noise_model(tmp_path / "model")
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    assert (tmp_path / "model" / "model.safetensors").read_bytes() == first

@@ -1,0 +1,97 @@
+"""Engine and verdict, rung by rung."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from PIL import Image
+
+from persqa.errors import EngineDead, Rejected
+from persqa.messages import ItemMessage, item_message
+from persqa.policies import Policy, Rung
+from persqa.prompts import SYSTEM_PROMPT, human_turn
+from persqa.reasons import Reason
+from persqa.results import Outcome, Status
+from persqa.runs import RunId
+from persqa.settings import load_settings
+from persqa.verdicts import ViolationKind
+from tests.support import scripts
+from tests.support.builders import MAM, a_run, an_item
+from tests.support.scripted_engine import Line, Script, ScriptedEngine
+from worker.answerer import Answerer
+from worker.intake import Admitted
+
+if TYPE_CHECKING:
+    from worker.engine import Request
+
+
+def answer(script: Script, **options: Any) -> Outcome:
+    message = ItemMessage.model_validate(item_message(an_item(RunId(1), 3), a_run(**options)))
+    admitted = Admitted(message=message, images=[Image.new("RGB", (8, 8))], image_seconds=0.5)
+    answerer = Answerer(ScriptedEngine(load_settings(), script), worker="w")
+    return asyncio.run(answerer.answer(admitted))
+
+
+def test_the_engine_gets_the_prompt_byte_for_byte_and_the_runs_sampling() -> None:
+    seen: list[Request] = []
+
+    def script(request: Request) -> Line:
+        seen.append(request)
+        return scripts.compliant(request)
+
+    answer(script, sampling={"temperature": 0.1, "max_tokens": 7})
+    (request,) = seen
+    assert request.user == human_turn(MAM, "Is it <mam>?")
+    assert request.system == SYSTEM_PROMPT
+    assert request.prefill == ""
+    assert request.sampling == {"temperature": 0.1, "top_p": 0.9, "max_tokens": 7}
+
+
+def test_a_compliant_answer_ends_the_ladder() -> None:
+    outcome = answer(scripts.compliant)
+    assert outcome.violations == ()
+    result = outcome.result
+    assert (result.status, result.rung, result.generations, result.reason) == (Status.OK, Rung.FREE, 1, None)
+    assert (result.answer, result.worker, result.model) == ("<mam> wears a red coat.", "w", "scripted")
+    assert result.image_seconds == 0.5
+
+
+def test_the_repair_ladder_changes_the_seed_and_then_writes_the_tag() -> None:
+    seen: list[Request] = []
+
+    def script(request: Request) -> Line:
+        seen.append(request)
+        return scripts.never_the_tag(request)
+
+    outcome = answer(script)
+    assert [request.prefill for request in seen] == ["", "", "<mam>"]
+    assert len({request.seed for request in seen}) == 3
+    assert outcome.result.answer == "<mam> wears a hat."
+    assert [violation.rung for violation in outcome.violations] == [Rung.FREE, Rung.RESEED]
+    assert [violation.seed for violation in outcome.violations] == [request.seed for request in seen[:2]]
+    assert {violation.text for violation in outcome.violations} == {"The person wears a hat."}
+
+
+def test_a_run_that_only_checks_keeps_the_broken_answer() -> None:
+    outcome = answer(scripts.never_the_tag, tag_policy=Policy.CHECK)
+    assert outcome.result.status is Status.NONCOMPLIANT
+    assert outcome.result.reason is ViolationKind.MISSING_TAG
+    assert outcome.result.answer == "The person wears a hat."
+
+
+def test_what_was_generated_before_a_rejection_is_kept() -> None:
+    def script(request: Request) -> Line:
+        if request.prefill:
+            raise Rejected(Reason.SPECIAL_TOKEN, "no")
+        return Line(text="broken")
+
+    outcome = answer(script)
+    assert (outcome.result.status, outcome.result.reason) == (Status.INVALID, Reason.SPECIAL_TOKEN)
+    assert len(outcome.violations) == 2
+
+
+def test_a_dead_engine_is_nobodys_result() -> None:
+    with pytest.raises(EngineDead):
+        answer(scripts.dies)

@@ -1,0 +1,42 @@
+"""The command line's promises to a newcomer."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from producer.cli import app
+
+COMMANDS = ("run", "submit", "worker", "status", "results", "export", "requeue", "audit", "doctor")
+README = Path(__file__).parents[2] / "README.md"
+
+
+def test_every_command_of_the_design_is_there_and_no_other() -> None:
+    assert [command.name for command in app.registered_commands] == list(COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself_with_an_example_and_stands_in_the_readme(command: str) -> None:
+    help_text = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "120"}).output
+    assert f"Example: persqa {command}" in " ".join(help_text.split())
+    assert f"persqa {command}" in README.read_text()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_option_has_a_help_text(command: str) -> None:
+    function = next(found.callback for found in app.registered_commands if found.name == command)
+    assert function is not None
+    help_text = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200"}).output
+    described = [line for line in help_text.splitlines() if "--" in line and line.startswith("│")]
+    assert described
+    assert all(len(line.strip("│ ").split()) > 3 for line in described)
+
+
+def test_looking_at_results_loads_neither_celery_nor_an_engine() -> None:
+    heavy = ("celery", "kombu", "vllm", "torch", "transformers", "PIL")
+    code = f"import persqa, producer.cli, sys; print([name for name in {heavy} if name in sys.modules])"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"

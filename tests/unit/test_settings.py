@@ -1,0 +1,63 @@
+"""Settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from persqa.errors import SettingsError
+from persqa.settings import Settings, load_settings, without_password
+
+
+def test_flags_override_the_environment_and_the_environment_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path(".env").write_text("PERSQA_WINDOW=5\nPERSQA_MODEL=file\nPERSQA_ENGINE=file:E\n")
+    monkeypatch.setenv("PERSQA_MODEL", "environment")
+    monkeypatch.setenv("PERSQA_WINDOW", "6")
+    found = load_settings(window=7, model=None)
+    assert (found.window, found.model, found.engine) == (7, "environment", "file:E")
+
+
+def test_a_process_started_with_the_settings_environment_has_the_same_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load_settings(
+        broker_url="redis://h/1", engine_args={"a": [1, {"b": None}]}, image_roots=[Path("/a"), Path("/b")], window=3
+    )
+    for name, value in settings.environment().items():
+        monkeypatch.setenv(name, value)
+    assert load_settings() == settings
+
+
+def test_every_wrong_setting_is_named_with_what_is_wrong() -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(window=0, engine_args="{")
+    assert "PERSQA_WINDOW: " in str(caught.value)
+    assert "PERSQA_ENGINE_ARGS: " in str(caught.value)
+
+
+def test_a_setting_in_the_environment_that_is_no_json_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PERSQA_ENGINE_ARGS", "{")
+    with pytest.raises(SettingsError, match="engine_args"):
+        load_settings()
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_every_setting_says_what_it_is_and_stands_in_the_docs(name: str) -> None:
+    field = Settings.model_fields[name]
+    assert field.description is not None
+    docs = Path(__file__).parents[2] / "docs" / "settings.md"
+    assert f"`PERSQA_{name.upper()}`" in docs.read_text()
+    assert field.description in docs.read_text(), "run `make docs`"
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://:pw@h:1/0", "redis://:***@h:1/0"),
+        ("postgresql://u:p@h/x", "postgresql://u:***@h/x"),
+        ("redis://h:6379/0", "redis://h:6379/0"),
+        ("redis+socket:///a@b", "redis+socket:///a@b"),
+        ("sqlite:///a.db", "sqlite:///a.db"),
+    ],
+)
+def test_a_url_is_shown_without_its_password(url: str, shown: str) -> None:
+    assert without_password(url) == shown

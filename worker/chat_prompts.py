@@ -1,0 +1,148 @@
+"""ChatPrompts: a request as the tokens of one model's chat, with nothing in it but what was meant."""
+
+# Tokenizers come without usable types.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import TemplateError
+
+from persqa.errors import Rejected
+from persqa.reasons import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from worker.engine import Request
+
+#: Stands for the user's text while a template is rendered; no template alters it and no tokenizer has it as a token.
+_BLANK = "PERSQAxUSERxTEXT"
+#: A system prompt to try a template with.
+_PROBE = "PERSQAxSYSTEMxTEXT"
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """A rendered prompt without the user's text.
+
+    Attributes:
+        before: all that stands before the user's text.
+        after: all that stands between it and the answer.
+        reserved: how often each reserved token occurs in the two.
+    """
+
+    before: str
+    after: str
+    reserved: Counter[int]
+
+
+class ChatPrompts:
+    """Writes prompts for one model, and keeps what a user wrote from becoming more than text.
+
+    The user's text is put into a template that is already rendered, so it reaches the model byte for byte: rendering
+    would let some templates strip it.
+    """
+
+    def __init__(self, tokenizer: Any, template: str) -> None:
+        """Prepare.
+
+        Args:
+            tokenizer: a Hugging Face tokenizer; a copy of it is used, for it must not be shared between threads.
+            template: the model's chat template.
+
+        Raises:
+            Rejected: the template cannot place an image or a system prompt.
+        """
+        self._tokenizer = copy.deepcopy(tokenizer)
+        self._template = template
+        self._reserved = self._reserved_tokens()
+        self._frame = lru_cache(maxsize=256)(self._new_frame)
+        self._intruder = lru_cache(maxsize=4096)(self._find_intruder)
+        self._frame(_PROBE, 1)
+
+    def text(self, request: Request) -> str:
+        """The whole prompt, the beginning of the answer included."""
+        frame = self._frame(request.system, len(request.images))
+        return f"{frame.before}{request.user}{frame.after}{request.prefill}"
+
+    def tokens(self, request: Request) -> list[int]:
+        """The prompt as vLLM gets it, one placeholder per image.
+
+        Raises:
+            Rejected: user text or prefill contain a reserved token, or the template cannot render the request.
+        """
+        for name, text in (("text", request.user), ("prefill", request.prefill)):
+            if intruder := self._intruder(text):
+                raise Rejected(Reason.SPECIAL_TOKEN, f"the {name} contains {intruder!r}, a token reserved by the model")
+        tokens = self._encode(self.text(request))
+        # Text that is harmless alone could still form a token together with what stands beside it.
+        if self._count(tokens) != self._frame(request.system, len(request.images)).reserved:
+            raise Rejected(Reason.SPECIAL_TOKEN, "the text forms a token reserved by the model with its surroundings")
+        return tokens
+
+    def _reserved_tokens(self) -> dict[int, str]:
+        """Tokens that have a meaning in prompts; a token that was merely added to the vocabulary has none."""
+        sample = set(self._encode(self._render("", 1)))
+        special = set(self._tokenizer.all_special_ids)
+        return {
+            token: added.content
+            for token, added in self._tokenizer.added_tokens_decoder.items()
+            # Some tokenizers add runs of spaces and line breaks, which stand in templates and in any text.
+            if added.special
+            or token in special
+            or (added.content.strip() and (added.content in self._template or token in sample))
+        }
+
+    def _new_frame(self, system: str, images: int) -> _Frame:
+        before, blank, after = self._render(system, images).partition(_BLANK)
+        if not blank or _BLANK in after or system.strip() not in before:
+            raise Rejected(Reason.REFUSED, "its chat template leaves out the system prompt or the user's text")
+        reserved = self._count(self._encode(before + after))
+        if images:
+            self._check_placeholders(system, images, reserved)
+        return _Frame(before, after, reserved)
+
+    def _check_placeholders(self, system: str, images: int, reserved: Counter[int]) -> None:
+        without = self._frame(system, 0).reserved
+        one = self._frame(system, 1).reserved if images > 1 else reserved
+        placeholder = one - without
+        expected = Counter({token: count * images for token, count in placeholder.items()}) + without
+        if not placeholder or reserved != expected:
+            raise Rejected(Reason.REFUSED, "its chat template does not place one placeholder per image")
+
+    def _render(self, system: str, images: int) -> str:
+        """Render around the blank, with the system prompt in whichever form the template takes it; empty if none."""
+        turn: dict[str, object] = {
+            "role": "user",
+            "content": [*[{"type": "image"}] * images, {"type": "text", "text": _BLANK}],
+        }
+        if not system:
+            return self._apply([turn])
+        rendered = self._apply([{"role": "system", "content": system}, turn])
+        if system.strip() in rendered:
+            return rendered
+        return self._apply([{"role": "system", "content": [{"type": "text", "text": system}]}, turn])
+
+    def _apply(self, turns: Sequence[dict[str, object]]) -> str:
+        try:
+            return self._tokenizer.apply_chat_template(
+                turns, chat_template=self._template, tokenize=False, add_generation_prompt=True
+            )
+        except (TemplateError, TypeError):
+            return ""
+
+    def _find_intruder(self, text: str) -> str | None:
+        return next((self._reserved[token] for token in self._encode(text) if token in self._reserved), None)
+
+    def _encode(self, text: str) -> list[int]:
+        # A chat template writes the special tokens itself.
+        return self._tokenizer.encode(text, add_special_tokens=False)
+
+    def _count(self, tokens: Sequence[int]) -> Counter[int]:
+        return Counter(token for token in tokens if token in self._reserved)

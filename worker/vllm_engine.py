@@ -1,0 +1,232 @@
+"""VllmEngine: vLLM behind the engine protocol, and the only file that imports it."""
+
+# vLLM ships inline types with holes in them, above all around its lazily loaded names and the tokenizers.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter, ValidationError
+
+# Read when vLLM is imported, by its engine process too. That process has to be spawned, for a fork of a process with
+# threads can hang. The others stop reports to vLLM's makers, and pages of log on every start.
+os.environ.setdefault("VLLM_WORKER_MULTIPROC_METHOD", "spawn")
+os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+os.environ.setdefault("VLLM_DO_NOT_TRACK", "1")
+os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+
+from vllm import AsyncEngineArgs, SamplingParams
+from vllm.exceptions import VLLMValidationError
+from vllm.inputs import TokensPrompt
+from vllm.platforms import current_platform
+from vllm.sampling_params import RequestOutputKind
+from vllm.v1.engine.async_llm import AsyncLLM
+from vllm.v1.engine.exceptions import EngineDeadError
+
+from persqa.errors import EngineDead, Rejected, SettingsError
+from persqa.generations import FinishReason, Generation
+from persqa.reasons import Reason
+from worker.chat_prompts import ChatPrompts
+from worker.noise_model import noise_model
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vllm import RequestOutput
+
+    from persqa.settings import Settings
+    from worker.engine import Request
+
+logger = logging.getLogger(__name__)
+
+#: What the engine process gets to end by itself and give back memory before it is killed.
+_STOP_SECONDS = 30
+
+GPU_MODEL = "Qwen/Qwen2.5-VL-3B-Instruct"
+NOISE = "noise"
+
+#: Set for every request by `generate`, so not for a run to choose.
+_OWN_SAMPLING = frozenset({"seed", "n", "output_kind", "detokenize", "skip_clone", "stream_interval"})
+_SAMPLING_NAMES = frozenset(
+    name for name in SamplingParams.__struct_fields__ if not name.startswith("_") and name not in _OWN_SAMPLING
+)
+_SAMPLING = TypeAdapter(SamplingParams)
+
+
+class VllmEngine:
+    """One vLLM engine in a process of its own, used from the event loop that called `start`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._model = settings.model or (GPU_MODEL if current_platform.is_cuda_alike() else NOISE)
+        self._engine: AsyncLLM | None = None
+        self._prompts: ChatPrompts | None = None
+
+    @property
+    def model(self) -> str:
+        """The name or folder from the settings, or what stands in for it; `noise` for the noise model."""
+        return self._model
+
+    async def start(self) -> None:
+        """Load the model; the loop is blocked meanwhile, as vLLM builds its half in this process in the loop.
+
+        Raises:
+            SettingsError: the model or the engine arguments cannot be used.
+        """
+        arguments = _engine_arguments(self._settings, self._model)
+        try:
+            self._engine = AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments))
+        except Exception as error:
+            # vLLM lets through what its parts raise: pydantic, transformers, the hub, torch, its engine process.
+            raise SettingsError(
+                f"vLLM cannot load {self._model} with these engine arguments: {_one_line(error)} (the log has more)"
+            ) from error
+        try:
+            self._prompts = ChatPrompts(self._engine.get_tokenizer(), _chat_template(self._engine))
+        except Rejected as error:
+            raise SettingsError(f"{self._model} cannot be used: {error}") from error
+
+    async def generate(self, request: Request) -> Generation:
+        """Answer one request; many run at once, and cancelling one aborts only that one.
+
+        An answer that reaches the end of the model's context ends there with `length`, however large `max_tokens` is.
+
+        Raises:
+            Rejected: this request can never be served; the engine is well.
+            EngineDead: the engine is gone, for this request and all others.
+        """
+        engine, prompts = self._engine, self._prompts
+        if engine is None or prompts is None:
+            raise EngineDead("the engine is not running")
+        sampling = _sampling(request)
+        tokens = prompts.tokens(request)
+        _check_length(tokens, engine.model_config.max_model_len)
+        try:
+            output = await _output(engine, request, tokens, sampling)
+        except EngineDeadError as error:
+            raise EngineDead("the process of the vLLM engine has ended") from error
+        except Exception as error:
+            # Also what the model's own image processor raises, which can be anything.
+            raise self._failure(error) from error
+        return _generation(request, output)
+
+    async def stop(self) -> None:
+        """Free everything; safe to call twice or before `start`."""
+        engine, self._engine, self._prompts = self._engine, None, None
+        if engine is not None:
+            engine.shutdown(timeout=_STOP_SECONDS)
+
+    def _failure(self, error: Exception) -> Rejected | EngineDead:
+        if self._engine is None or self._engine.errored:
+            return EngineDead("the vLLM engine stopped while it was answering")
+        if isinstance(error, VLLMValidationError) and "maximum" in str(error) and "length" in str(error):
+            return Rejected(Reason.TOO_LONG, _one_line(error))
+        # vLLM's EngineGenerateError has no words of its own, only a cause.
+        return Rejected(Reason.REFUSED, f"vLLM refused the request: {_one_line(error.__cause__ or error)}")
+
+
+def _engine_arguments(settings: Settings, model: str) -> dict[str, Any]:
+    known = {field.name for field in fields(AsyncEngineArgs)}
+    if unknown := sorted(settings.engine_args.keys() - (known - {"model"})):
+        raise SettingsError(
+            f"PERSQA_ENGINE_ARGS: {', '.join(unknown)}: vLLM has no such engine argument, or it is set by PERSQA_MODEL"
+        )
+    defaults: dict[str, Any] = {
+        "model": model,
+        "limit_mm_per_prompt": {"image": settings.max_images, "video": 0},
+        "disable_log_stats": True,
+        "use_tqdm_on_load": False,
+        "seed": 0,
+        # This cache exists twice, here and in the engine process. A request that is cancelled or refused between the
+        # two lets them drift apart, and then later requests with the same image fail. Without it, an image that is
+        # asked about again is only scaled again; its encoding and its part of the KV cache are still reused.
+        "mm_processor_cache_gb": 0,
+        # The engine process may get the same SIGTERM as the worker; it is to outlive what is in flight.
+        "shutdown_timeout": int(settings.drain_seconds),
+    }
+    if current_platform.is_cpu():
+        defaults["enforce_eager"] = True
+        os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
+    if model == NOISE:
+        logger.warning("PERSQA_MODEL is unset and there is no GPU: the noise model answers, and its answers are noise")
+        # Left to itself, vLLM takes bfloat16 and warns of every weight that it converts.
+        defaults |= {"model": str(noise_model()), "dtype": "float32"}
+    # An older vLLM may lack some of the defaults.
+    return {name: value for name, value in defaults.items() if name in known} | settings.engine_args
+
+
+def _chat_template(engine: AsyncLLM) -> str:
+    tokenizer: Any = engine.get_tokenizer()
+    template = tokenizer.chat_template
+    if template is None and engine.renderer.mm_processor is not None:
+        processor: Any = engine.renderer.mm_processor.info.get_hf_processor()
+        template = processor.chat_template
+    # A model with several templates has them by name.
+    if isinstance(template, dict):
+        template = template.get("default")
+    if not isinstance(template, str):
+        raise SettingsError("the model has no chat template, so it is not made for questions")
+    return template
+
+
+def _sampling(request: Request) -> SamplingParams:
+    if unknown := sorted(request.sampling.keys() - _SAMPLING_NAMES):
+        raise Rejected(Reason.REFUSED, f"sampling: {', '.join(unknown)} cannot be set")
+    own = {"seed": request.seed, "n": 1, "output_kind": RequestOutputKind.FINAL_ONLY}
+    try:
+        # Types are checked here, because what the engine process cannot decode ends it for everyone.
+        return _SAMPLING.validate_python({**request.sampling, **own})
+    except ValidationError as error:
+        wrong = [
+            f"{name}: {part['msg']}" for part in error.errors() for name in part["loc"] if name in request.sampling
+        ]
+        raise Rejected(Reason.REFUSED, f"sampling: {'; '.join(wrong)}") from error
+    except (VLLMValidationError, ValueError) as error:
+        raise Rejected(Reason.REFUSED, f"sampling: {_one_line(error)}") from error
+
+
+def _check_length(tokens: Sequence[int], limit: int) -> None:
+    """Refuse what is too long even before its images take their place, so that no work is done on them."""
+    if len(tokens) >= limit:
+        raise Rejected(Reason.TOO_LONG, f"the prompt has {len(tokens)} tokens, the model's context {limit}")
+
+
+async def _output(engine: AsyncLLM, request: Request, tokens: list[int], sampling: SamplingParams) -> RequestOutput:
+    raw = TokensPrompt(prompt_token_ids=tokens)
+    if request.images:
+        raw["multi_modal_data"] = {"image": list(request.images)}
+    (prompt,) = await engine.renderer.render_cmpl_async([raw])
+    # FINAL_ONLY: there is exactly one.
+    outputs = [output async for output in engine.generate(prompt, sampling, request.request_id)]
+    return outputs[-1]
+
+
+def _generation(request: Request, output: RequestOutput) -> Generation:
+    """The answer, prefill included.
+
+    Raises:
+        Rejected: the engine failed on this request alone.
+        EngineDead: the engine was told to stop; nobody here aborts a request and still waits for it.
+    """
+    completion = output.outputs[0]
+    finish_reason = FinishReason(completion.finish_reason)
+    if finish_reason is FinishReason.ABORT:
+        raise EngineDead("the vLLM engine was stopped and aborted what was in flight")
+    if finish_reason is FinishReason.ERROR:
+        raise Rejected(Reason.REFUSED, "the vLLM engine failed on this request; its log has the traceback")
+    return Generation(
+        text=request.prefill + completion.text,
+        finish_reason=finish_reason,
+        prompt_tokens=len(output.prompt_token_ids or ()),
+        output_tokens=len(completion.token_ids),
+    )
+
+
+def _one_line(error: BaseException) -> str:
+    words = " ".join(str(error).split()) or type(error).__name__
+    return words if len(words) <= 500 else f"{words[:500]}…"
