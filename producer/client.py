@@ -49,11 +49,14 @@ class Client:
     something to enqueue and stopped by `close`.
     """
 
-    def __init__(self, settings: Settings | None = None, **overrides: object) -> None:
+    def __init__(
+        self, settings: Settings | None = None, *, local_worker: bool | None = None, **overrides: object
+    ) -> None:
         """Open the database.
 
         Args:
             settings: all settings; read from the environment where not given.
+            local_worker: whether to bring a worker; by default only where no broker is named.
             overrides: single settings by name, such as `broker_url`; only without `settings`.
 
         Raises:
@@ -64,6 +67,7 @@ class Client:
         self._stack = ExitStack()
         self.store = Store.open(self.settings.database_url)
         self._stack.callback(self.store.close)
+        self._local = self.settings.broker_url is None if local_worker is None else local_worker
         self._fleet: LocalFleet | None = None
 
     def __enter__(self) -> Self:
@@ -165,14 +169,13 @@ class Client:
         return [RunHandle(self, run) for run in self.store.ledger.runs()]
 
     def _broker_url(self) -> str:
-        """The broker's URL; where none is set, the local fleet is started first."""
-        if self.settings.broker_url is not None:
-            return self.settings.broker_url
-        if self._fleet is None:
+        """The broker's URL; the local fleet is started first where there is to be one."""
+        if self._local and self._fleet is None:
             self._fleet = self._stack.enter_context(LocalFleet(self.settings))
             self._fleet.start_worker()
-        url = self._fleet.settings.broker_url
-        assert url is not None
+        url = self.known_broker_url()
+        if url is None:
+            raise SettingsError("no broker is named: set PERSQA_BROKER_URL")
         return url
 
     def known_broker_url(self) -> str | None:

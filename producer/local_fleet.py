@@ -1,4 +1,4 @@
-"""LocalFleet: an embedded broker and one worker on this machine, the same programs a fleet is made of."""
+"""LocalFleet: one worker on this machine, and a broker if none is named; the same programs a fleet is made of."""
 
 from __future__ import annotations
 
@@ -30,24 +30,26 @@ class LocalFleet:
         self.settings = settings
 
     def __enter__(self) -> Self:
-        """Start the broker; afterwards `settings` names it.
+        """Start a broker if none is named; afterwards `settings` names one.
 
         Raises:
             BrokerUnavailable: it did not start.
         """
-        broker = self._stack.enter_context(EmbeddedBroker())
-        self.settings = self._given.model_copy(update={"broker_url": broker.url})
+        if self._given.broker_url is None:
+            broker = self._stack.enter_context(EmbeddedBroker())
+            self.settings = self._given.model_copy(update={"broker_url": broker.url})
         return self
 
     def start_worker(self) -> None:
         """Start the worker, unless it runs; returns at once, it loads its engine meanwhile."""
         if self._worker is not None:
             return
+        flags = ["--with-parent"] if self._given.broker_url else ["--with-parent", "--with-broker"]
         with self.log.open("ab") as log:
             # A session of its own: Ctrl-C at the terminal reaches us, and we decide how the worker ends.
-            # Its standard input tells it when we are gone, however we went, and then it stops the broker too.
+            # Its standard input tells it when we are gone, however we went; then it also stops a broker of ours.
             self._worker = subprocess.Popen(
-                [sys.executable, "-m", "worker", "--local"],
+                [sys.executable, "-m", "worker", *flags],
                 env={**os.environ, **self.settings.environment()},
                 stdin=subprocess.PIPE,
                 stdout=log,

@@ -15,8 +15,10 @@ from persqa.broker.connection import connect, translated
 from persqa.errors import BrokerUnavailable, UserError
 from persqa.settings import load_settings
 
-#: Given by a parent that brought a broker just for this worker, and wants neither to outlive it.
-LOCAL = "--local"
+#: Given by a parent that wants this worker not to outlive it.
+WITH_PARENT = "--with-parent"
+#: Given by a parent that brought the broker, too, for nobody else.
+WITH_BROKER = "--with-broker"
 
 
 def main(arguments: list[str]) -> int:
@@ -28,16 +30,16 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write(f"persqa worker: {error}\n")
         return 2
     orphaned = threading.Event()
-    if LOCAL in arguments:
-        arguments = [argument for argument in arguments if argument != LOCAL]
+    if WITH_PARENT in arguments:
         threading.Thread(target=_watch_parent, args=(orphaned,), name="persqa-parent", daemon=True).start()
     # Mingle and gossip let workers talk to each other; ours have nothing to say and start faster without.
     standard = ["--loglevel=INFO", "--without-gossip", "--without-mingle", f"--hostname=worker-{os.getpid()}@%h"]
-    sys.argv = ["celery", "-A", "worker", "worker", *standard, *arguments]
+    others = [argument for argument in arguments if argument not in (WITH_PARENT, WITH_BROKER)]
+    sys.argv = ["celery", "-A", "worker", "worker", *standard, *others]
     try:
         return celery_main()
     finally:
-        if orphaned.is_set():
+        if orphaned.is_set() and WITH_BROKER in arguments:
             _stop_broker()
 
 

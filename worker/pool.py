@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 #: Exit codes of the worker process.
+EXIT_DEFECT = 1
 EXIT_USER_ERROR = 2
 EXIT_INFRASTRUCTURE = 3
 
@@ -148,11 +149,14 @@ class EnginePool(BasePool):
                 logger.critical("%s; this worker ends, its items go back to the queue", error)
             state.should_stop = EXIT_INFRASTRUCTURE
         elif error is not None:
-            logger.error("a defect of PersQA, the message stays unacknowledged", exc_info=error)
+            # To go on would keep a place in the window taken for ever.
+            logger.critical("a defect of PersQA; this worker ends, its items go back to the queue", exc_info=error)
+            state.should_stop = EXIT_DEFECT
 
     def on_stop(self) -> None:
         """Finish what is in flight, within the drain limit; then take everything apart."""
-        in_flight = [handle.future for handle in self._handles]
+        # Copied in one step: items that end meanwhile leave the set from other threads.
+        in_flight = [handle.future for handle in list(self._handles)]
         if in_flight:
             logger.info("finishing %d items in flight", len(in_flight))
         left = wait(in_flight, timeout=self._settings.drain_seconds).not_done

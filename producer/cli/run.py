@@ -34,7 +34,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     database_url: options.DatabaseUrl = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Do everything on this machine: embedded broker, one worker, SQLite.
+    """Do everything on this machine: embedded broker (unless one is named), one worker, SQLite.
 
     Ends when every item has a result; exit code 0 when the audit holds. Safe to repeat: what has a result is
     not asked again, and after Ctrl-C the same command goes on where it stopped.
@@ -48,7 +48,7 @@ def command(  # noqa: PLR0913 - one parameter an option
         engine_args=options.json_object(engine_args, "--engine-args"),
         image_roots=image_roots,
     )
-    with Client(settings) as client:
+    with Client(settings, local_worker=True) as client:
         handle = client.submit(
             data,
             run=run,

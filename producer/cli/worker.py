@@ -17,7 +17,7 @@ def command(
     model: options.Model = None,
     engine_args: options.EngineArgs = None,
     window: Annotated[
-        int | None, typer.Option("--window", metavar="N", help="Items in flight at once (default: 128).")
+        int | None, typer.Option("--window", metavar="N", help="Items in flight at once (default: 256).")
     ] = None,
     image_roots: options.ImageRoots = None,
     broker_url: options.BrokerUrl = None,

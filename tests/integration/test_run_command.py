@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
+from persqa.broker.connection import connect
 from persqa.settings import load_settings
 from producer import Client
 from tests.support.builders import write_images
@@ -192,3 +193,10 @@ def test_the_python_client_of_the_readme_works_as_written(
         assert list(run.violations()) == []
         assert run.export("out.json", output_key="pers_qa") == 30
     assert len(json.loads(Path("out.json").read_text())) == 30
+
+
+def test_run_brings_a_worker_to_a_broker_that_is_named_and_leaves_the_broker(data: Path, tmp_path: Path) -> None:
+    with valkey_server() as url:
+        done = persqa(tmp_path, "run", str(data), "--broker-url", url)
+        assert done.returncode == 0, done.stderr
+        assert connect(url).ping()  # pyright: ignore[reportUnknownMemberType]

@@ -335,7 +335,9 @@ def test_a_worker_that_cannot_start_says_why_and_ends(tmp_path: Path, change: di
 def test_a_local_worker_ends_with_its_parent_and_takes_the_broker_with_it(tmp_path: Path) -> None:
     with valkey_server() as url:
         settings = load_settings(broker_url=url, database_url=f"sqlite:///{tmp_path}/persqa.db")
-        with WorkerProcess(scripted(settings, "compliant"), tmp_path, ("-m", "worker", "--local")) as worker:
+        with WorkerProcess(
+            scripted(settings, "compliant"), tmp_path, ("-m", "worker", "--with-parent", "--with-broker")
+        ) as worker:
             worker.wait_ready()
             assert worker.process.stdin is not None
             worker.process.stdin.close()
