@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from persqa.images import ImageLimits, load_image
-
 from persqa.errors import Rejected
+from persqa.images import ImageLimits, load_image
 from persqa.items import ItemId
 from worker.batching import Batcher
 from worker.outages import retrying
