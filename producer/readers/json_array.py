@@ -56,7 +56,6 @@ class _Elements:
         self._file = file
         self._text = ""
         self._at = 0
-        self._complete = False
         self._decoder = json.JSONDecoder()
 
     def __iter__(self) -> Iterator[JsonValue]:
@@ -95,19 +94,18 @@ class _Elements:
                 if unfinished and self._read():
                     continue
                 raise ValueError(f"record {number} is not valid JSON: {error.msg}") from None
-            # A number that touches the end of what has been read may go on.
-            if end == len(self._text) and self._read():
+            # A number near the end of what has been read may go on: `1`, `1.` and `1.5` are all beginnings of `1.5e3`.
+            may_go_on = end >= len(self._text) - _MARGIN_CHARACTERS and self._text[end : end + 1] not in (",", "]")
+            if may_go_on and self._read():
                 continue
             self._at = end
             return value
 
     def _read(self) -> bool:
-        """Read on, dropping what is behind; tells whether there was more."""
-        if self._complete:
-            return False
-        # A record longer than a chunk would otherwise be parsed again for every chunk of it.
+        """Read on, dropping what is behind; where there is no more, nothing changes, and that is the answer."""
+        # As much again: a record longer than a chunk would otherwise be parsed once for every chunk of it.
         more = self._file.read(max(_CHUNK_CHARACTERS, len(self._text) - self._at))
-        self._complete = not more
-        self._text = self._text[self._at :] + more
-        self._at = 0
+        if more:
+            self._text = self._text[self._at :] + more
+            self._at = 0
         return bool(more)

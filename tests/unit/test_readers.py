@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import JsonValue
 
@@ -70,7 +70,9 @@ def test_a_broken_array_is_refused_as_a_whole_and_says_where(tmp_path: Path, con
         list(open_input(write(tmp_path, "a.json", content)))
 
 
-@settings(max_examples=60)
+@settings(max_examples=300)
+@example(records=[0.0], chunk=1, indent=None)
+@example(records=[-1.5e300, None], chunk=2, indent=1)
 @given(records=st.lists(json_values, max_size=8), chunk=st.integers(1, 40), indent=st.sampled_from([None, 1]))
 def test_an_array_is_the_same_in_whatever_chunks_it_is_read(
     tmp_path_factory: pytest.TempPathFactory, records: list[JsonValue], chunk: int, indent: int | None
