@@ -65,10 +65,8 @@ def test_run_does_everything_and_its_summary_is_what_the_database_says(data: Pat
     done = persqa(tmp_path, "run", str(data), script="never_the_tag")
     assert done.returncode == 0, done.stderr
     assert "all 32 items accounted for" in done.stdout
-    words = done.stdout.split()
-    assert words[words.index("ok") + 1] == "30"
-    assert words[words.index("invalid") + 1] == "2"
-    assert words[words.index("missing_tag") + 1] == "60"
+    counts = dict(words for line in done.stdout.splitlines() if len(words := line.split()) == 2)
+    assert (counts["ok"], counts["invalid"], counts["missing_tag"]) == ("30", "2", "60")
     with sqlite3.connect(tmp_path / "persqa.db") as database:
         rows = database.execute("select status, count(*) from results group by 1").fetchall()
     database.close()
