@@ -65,7 +65,8 @@ def test_run_does_everything_and_its_summary_is_what_the_database_says(data: Pat
     done = persqa(tmp_path, "run", str(data), script="never_the_tag")
     assert done.returncode == 0, done.stderr
     assert "all 32 items accounted for" in done.stdout
-    counts = dict(words for line in done.stdout.splitlines() if len(words := line.split()) == 2)
+    lines = [line.split() for line in done.stdout.splitlines()]
+    counts = {words[0]: words[1] for words in lines if len(words) == 2}
     assert (counts["ok"], counts["invalid"], counts["missing_tag"]) == ("30", "2", "60")
     with sqlite3.connect(tmp_path / "persqa.db") as database:
         rows = database.execute("select status, count(*) from results group by 1").fetchall()
