@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 Answer = TypeVar("Answer")
 
 
+# Long enough to shut an engine down.
+_CLEAN_UP_SECONDS = 30
+
+
 class LoopThread:
     """Runs coroutines that other threads submit."""
 
@@ -29,7 +33,16 @@ class LoopThread:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
 
     def stop(self) -> None:
-        """Stop the loop and end the thread; what still runs is dropped."""
+        """Cancel what still runs, let it clean up for a while, and end the thread."""
+        self.submit(_cancel_others()).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+
+async def _cancel_others() -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    if others:
+        await asyncio.wait(others, timeout=_CLEAN_UP_SECONDS)

@@ -11,10 +11,11 @@ import os
 import threading
 import time
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import psutil
 from celery.concurrency.base import BasePool, apply_target
 from celery.worker import state
 
@@ -75,16 +76,10 @@ class EnginePool(BasePool):
         self._context = ready_worker(self._settings, name=self._name, stop=self._stopping)
         entering = self._loop.submit(self._context.__aenter__())
         try:
-            while not wait([entering], timeout=_POLL_SECONDS).done:
-                # Loading takes long, and a signal to stop is only noted; this raises when one was.
-                state.maybe_shutdown()
-            self._worker = worker = entering.result()
+            self._worker = worker = _wait_for_engine(entering)
         except PersqaError as error:
             logger.critical("%s", error)
             raise SystemExit(EXIT_USER_ERROR if isinstance(error, UserError) else EXIT_INFRASTRUCTURE) from error
-        finally:
-            if self._worker is None:
-                entering.cancel()
         logger.info("engine ready after %.1f s: model %s", time.monotonic() - started, worker.model)
 
     def on_apply(  # pyright: ignore[reportIncompatibleMethodOverride] - its stub says None, Celery wants a handle
@@ -189,3 +184,25 @@ class EnginePool(BasePool):
             "in-flight": len(self._handles),
             "threads": [thread.name for thread in threading.enumerate()],
         }
+
+
+def _wait_for_engine(entering: Future[Worker]) -> Worker:
+    """Wait until the engine is loaded, or give the loading up when this worker is told to stop.
+
+    Raises:
+        SystemExit: a signal said stop; nothing of the engine is left running.
+    """
+    try:
+        while not wait([entering], timeout=_POLL_SECONDS).done:
+            # A signal is only noted; this raises when there was one.
+            state.maybe_shutdown()
+    except SystemExit:
+        # Loading cannot be interrupted, and nothing is in flight yet. Without its processes it fails, and cleans up.
+        loading = True
+        while loading:
+            for child in psutil.Process().children(recursive=True):
+                with suppress(psutil.NoSuchProcess):
+                    child.kill()
+            loading = not wait([entering], timeout=_POLL_SECONDS).done
+        raise
+    return entering.result()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -12,11 +13,13 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from persqa.prompts import human_turn
 from persqa.tags import Tag
 from tests.support.builders import write_images
+from tests.support.wait import wait_until
 
 _ROOT = Path(__file__).parents[2]
 _RECORDS = 220
@@ -75,6 +78,24 @@ def test_every_item_of_a_run_ends_with_exactly_one_result(folder: Path, policy: 
     _check_policy(folder, policy)
     _check_second_submit(folder, policy)
     _check_export(folder, policy)
+
+
+def test_a_run_that_is_stopped_while_the_model_loads_ends_soon_and_leaves_nothing(tmp_path: Path) -> None:
+    data = write_images(tmp_path / "data", 3)
+    environment = {**os.environ, "PYTHONPATH": str(_ROOT)}
+    with subprocess.Popen(
+        [sys.executable, "-m", "producer.cli", "run", str(data)], cwd=tmp_path, env=environment, stderr=subprocess.PIPE
+    ) as process:
+        # The broker, the worker, and then the engine's own processes.
+        started = wait_until(
+            lambda: found if len(found := psutil.Process(process.pid).children(recursive=True)) > 2 else [],
+            describe="the engine's process is started",
+            seconds=60,
+        )
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert not [child for child in started if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
 
 
 def _check_rows(folder: Path, policy: str, summary: dict[str, Any]) -> None:
