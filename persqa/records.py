@@ -74,6 +74,12 @@ def parse_record(raw: RawRecord, *, max_images: int) -> Record:
         raise RecordError(error.reason, f"{raw.place}: {error}") from None
 
 
+def image_references(record_json: str) -> tuple[str, ...]:
+    """The image references of a record that was found usable."""
+    value = json.loads(record_json)["image"]
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
 def _images(fields: Mapping[str, JsonValue], max_images: int) -> tuple[str, ...]:
     value = fields.get("image")
     references = value if isinstance(value, list) else [value]

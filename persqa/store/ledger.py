@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from persqa.errors import RunConflict, RunNotFound
 from persqa.items import MAX_ITEMS, Item, ItemId
+from persqa.records import image_references
 from persqa.results import Outcome, Result, Status, now
 from persqa.runs import Run, RunId, RunOptions
 from persqa.store.counters import SUBMITTED, count
@@ -58,7 +59,13 @@ class Ledger:
             connection.execute(self._database.insert(runs).values(row).on_conflict_do_nothing())
             run = _run(connection.execute(sa.select(runs).where(runs.c.name == name)).one())
         _refuse_conflict(run, options=options, pool_digest=pool_digest, fingerprint=fingerprint)
-        return run
+        return run if run.base == base else self._move(run, base)
+
+    def _move(self, run: Run, base: str) -> Run:
+        """The same data in another folder: what is still to be enqueued is looked for there."""
+        with self._database.writing() as connection:
+            connection.execute(sa.update(runs).where(runs.c.id == run.id).values(base=base))
+        return replace(run, base=base)
 
     def find_run(self, name: str) -> Run:
         """The run of this name.
@@ -161,7 +168,7 @@ def _item_row(item: Item) -> dict[str, object]:
         "position": item.position,
         "slot": item.slot,
         "record": item.record,
-        "images": json.dumps(item.images),
+        "image": storable(", ".join(item.images)),
         "tag": item.tag,
         "topic": storable(item.topic),
         "question": storable(item.question),
@@ -176,7 +183,7 @@ def _item(row: sa.Row[Any]) -> Item:
         position=row.position,
         slot=row.slot,
         record=row.record,
-        images=tuple(json.loads(row.images)),
+        images=image_references(row.record) if row.question else (),
         tag=Tag(row.tag),
         topic=row.topic,
         question=row.question,

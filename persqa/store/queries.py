@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -61,6 +60,8 @@ class PairRow:
     """One item as people see it, with its result if it has one.
 
     Attributes:
+        record: the record as given, as JSON.
+        image: its image references, joined by commas.
         status: a `Status`, or `pending`.
     """
 
@@ -68,7 +69,7 @@ class PairRow:
     position: int
     slot: int
     record: str
-    images: str
+    image: str
     tag: str
     topic: str
     question: str
@@ -83,11 +84,6 @@ class PairRow:
     output_tokens: int | None
     worker: str | None
     model: str | None
-
-    @property
-    def image(self) -> str:
-        """The image references, for people."""
-        return ", ".join(json.loads(self.images))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,7 +240,7 @@ _PAIR_COLUMNS = (
     items.c.position,
     items.c.slot,
     items.c.record,
-    items.c.images,
+    items.c.image,
     items.c.tag,
     items.c.topic,
     items.c.question,

@@ -67,7 +67,8 @@ items = Table(
     Column("position", BigInteger, nullable=False),
     Column("slot", Integer, nullable=False),
     Column("record", Text, nullable=False),
-    Column("images", Text, nullable=False),
+    # For people; what a worker gets is read from the record.
+    Column("image", Text, nullable=False),
     Column("tag", String(40), nullable=False),
     Column("topic", Text, nullable=False),
     Column("question", Text, nullable=False),

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from persqa.errors import Infrastructure, UserError
 from producer.cli import audit, doctor, export, requeue, results, run, status, submit, worker
+from producer.cli.printing import plain
 
 #: Exit codes of every command; also in the help.
 EXIT_USER_ERROR = 2
@@ -61,8 +62,4 @@ def _terminated(_signal: int, _frame: object) -> None:
 
 
 def _complain(error: Exception) -> None:
-    Console(stderr=True).print(f"[bold red]persqa:[/] {_escaped(str(error))}", highlight=False, soft_wrap=True)
-
-
-def _escaped(text: str) -> str:
-    return text.replace("[", r"\[")
+    Console(stderr=True).print(f"[bold red]persqa:[/] {plain(error)}", highlight=False, soft_wrap=True)

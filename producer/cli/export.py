@@ -15,13 +15,14 @@ from producer.cli.printing import console, print_json
 from producer.client import Client
 
 
-def command(
+def command(  # noqa: PLR0913 - one parameter an option
     run: Annotated[str, typer.Argument(metavar="RUN", help="The run's name.")],
     file: Annotated[Path, typer.Argument(metavar="FILE", help=".json, .jsonl, .csv or .parquet")],
     output_key: Annotated[
         str, typer.Option("--output-key", metavar="NAME", help="The field that gets the answer.")
     ] = "output",
     only: Annotated[str | None, typer.Option("--only", metavar="STATUS", help="Only ok, noncompliant, ...")] = None,
+    broker_url: options.BrokerUrl = None,
     database_url: options.DatabaseUrl = None,
     as_json: options.AsJson = False,
 ) -> None:
@@ -33,7 +34,7 @@ def command(
     """
     if only is not None and only not in list(Status):
         raise SettingsError(f"--only: {only!r} is none of {', '.join(Status)}")
-    with Client(load_settings(database_url=database_url)) as client:
+    with Client(load_settings(broker_url=broker_url, database_url=database_url)) as client:
         handle = client.run(run)
         number = handle.export(file, output_key=output_key, only=only)
         if as_json:

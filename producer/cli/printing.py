@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 #: Standard output. Without a terminal there is no width to fit into, so nothing is cut.
 console = Console(width=None if sys.stdout.isatty() else 200)
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 STYLES = {"ok": "green", "noncompliant": "yellow", "invalid": "magenta", "dead": "red", "pending": "dim"}
 
@@ -43,8 +46,8 @@ def styled_status(status: str) -> str:
 
 
 def plain(value: object) -> str:
-    """A value as the text of a cell, in which nothing is taken for markup."""
-    return "" if value is None else escape(str(value))
+    """A value as it may be shown: nothing in it is taken for markup, or by the terminal for a command."""
+    return "" if value is None else escape(_CONTROL.sub("\ufffd", str(value)))
 
 
 def progress_dict(progress: Progress) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from itertools import islice
 from typing import Annotated
@@ -12,7 +13,7 @@ from rich.table import Table
 from persqa.errors import SettingsError
 from persqa.results import Status
 from persqa.settings import load_settings
-from persqa.store.queries import PENDING
+from persqa.store.queries import PENDING, PairRow, ViolationRow
 from producer.cli import options
 from producer.cli.printing import console, plain, print_json, styled_status, table
 from producer.client import Client, RunHandle
@@ -34,6 +35,7 @@ def command(  # noqa: PLR0913 - one parameter an option
         int | None,
         typer.Option("--limit", metavar="N", help="Rows at most (default: 50 in a table, all with --json); 0: all."),
     ] = None,
+    broker_url: options.BrokerUrl = None,
     database_url: options.DatabaseUrl = None,
     as_json: options.AsJson = False,
 ) -> None:
@@ -46,12 +48,12 @@ def command(  # noqa: PLR0913 - one parameter an option
         raise SettingsError(f"--status: {status!r} is none of {', '.join(known)}")
     if status is not None and violations:
         raise SettingsError("--status does not go with --violations: a violation is a generation, not a result")
-    with Client(load_settings(database_url=database_url)) as client:
+    with Client(load_settings(broker_url=broker_url, database_url=database_url)) as client:
         handle = client.run(run)
         rows = handle.violations(question=question) if violations else handle.results(status=status, question=question)
         if as_json:
             for row in islice(rows, limit or None):
-                print_json(asdict(row))
+                print_json(_fields(row))
             return
         shown = _TABLE_LIMIT if limit is None else limit or None
         if violations:
@@ -61,6 +63,12 @@ def command(  # noqa: PLR0913 - one parameter an option
 
 
 _TABLE_LIMIT = 50
+
+
+def _fields(row: PairRow | ViolationRow) -> dict[str, object]:
+    """The row for a script, with the record as JSON and not as text of it."""
+    fields = asdict(row)
+    return {**fields, "record": json.loads(row.record)} if isinstance(row, PairRow) else fields
 
 
 def _print_results(handle: RunHandle, status: str | None, question: str | None, limit: int | None) -> None:

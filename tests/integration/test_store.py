@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -93,10 +94,12 @@ def test_an_unreachable_database_is_an_outage_and_the_password_is_not_shown() ->
 def test_a_run_is_found_again_and_other_data_is_refused(store: Store) -> None:
     run, _ = a_stored_run(store, 1)
     options = parse_options()
-    again = store.ledger.create_run(
+    again = store.ledger.create_run("r", options=options, pool_digest="p", fingerprint="f", base="/data", item_count=1)
+    assert again == run == store.ledger.find_run("r")
+    moved = store.ledger.create_run(
         "r", options=options, pool_digest="p", fingerprint="f", base="/elsewhere", item_count=1
     )
-    assert again == run == store.ledger.find_run("r")
+    assert moved == replace(run, base="/elsewhere") == store.ledger.find_run("r")
     with pytest.raises(RunConflict, match="differs in: the data;"):
         store.ledger.create_run("r", options=options, pool_digest="p", fingerprint="g", base="/", item_count=1)
     with pytest.raises(RunConflict, match="differs in: tag, seed;"):
@@ -212,7 +215,7 @@ def test_the_views_show_the_same_as_the_tables(store: Store, database_url: str) 
     broken = tuple(a_violation(batch[1], rung, ViolationKind.LATE_TAG) for rung in Rung)
     store.results.commit([an_outcome(batch[0]), Outcome(an_outcome(batch[1], Status.NONCOMPLIANT).result, broken)])
     pairs = select(database_url, "SELECT run, record, image, question, answer, status FROM pairs ORDER BY item_id")
-    assert pairs[0] == ("r", batch[0].record, '["a.png"]', "Is it <mam>?", "<mam> wears red.", "ok")
+    assert pairs[0] == ("r", batch[0].record, "a.png", "Is it <mam>?", "<mam> wears red.", "ok")
     assert [pair[-1] for pair in pairs] == ["ok", "noncompliant", PENDING, PENDING]
     names = "run, submitted, ok, noncompliant, invalid, dead, pending"
     (progress,) = select(database_url, f"SELECT {names} FROM run_progress")

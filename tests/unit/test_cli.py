@@ -7,9 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from rich.text import Text
 from typer.testing import CliRunner
 
 from producer.cli import app
+from producer.cli.printing import plain
 
 COMMANDS = ("run", "submit", "worker", "status", "results", "export", "requeue", "audit", "doctor")
 README = Path(__file__).parents[2] / "README.md"
@@ -40,3 +42,8 @@ def test_looking_at_results_loads_neither_celery_nor_an_engine() -> None:
     heavy = ("celery", "kombu", "vllm", "torch", "transformers", "PIL")
     code = f"import persqa, producer.cli, sys; print([name for name in {heavy} if name in sys.modules])"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
+
+
+def test_nothing_in_a_cell_is_markup_or_a_terminal_command() -> None:
+    shown = Text.from_markup(plain("[red]\x1b[31m a\0b\x9b ü 穿\n")).plain
+    assert shown == "[red]\ufffd[31m a\ufffdb\ufffd ü 穿\n"

@@ -25,7 +25,7 @@ PROMPT = human_turn(MAM, "Who is <mam>?")
 
 def a_row(record: JsonValue, *, answer: str | None = "<mam> smiles.", question: str = "Who is <mam>?") -> PairRow:
     return PairRow(
-        item_id=1, position=0, slot=0, record=json.dumps(record), images="[]", tag=MAM if question else "", topic="",
+        item_id=1, position=0, slot=0, record=json.dumps(record), image="a", tag=MAM if question else "", topic="",
         question=question, status="ok" if answer else "invalid", reason=None, detail=None, answer=answer, rung=None,
         forced=None, generations=None, prompt_tokens=None, output_tokens=None, worker=None, model=None,
     )  # fmt: skip

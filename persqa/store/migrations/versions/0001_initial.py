@@ -15,7 +15,7 @@ depends_on = None
 
 _PAIRS = """
 CREATE VIEW pairs AS
-SELECT runs.name AS run, items.id AS item_id, items.position, items.slot, items.record, items.images AS image,
+SELECT runs.name AS run, items.id AS item_id, items.position, items.slot, items.record, items.image,
        items.tag, items.topic, items.question, results.answer, COALESCE(results.status, 'pending') AS status,
        results.reason, results.detail, results.rung, results.forced, results.model
 FROM items
@@ -83,7 +83,7 @@ def upgrade() -> None:
         sa.Column("position", sa.BigInteger, nullable=False),
         sa.Column("slot", sa.Integer, nullable=False),
         sa.Column("record", sa.Text, nullable=False),
-        sa.Column("images", sa.Text, nullable=False),
+        sa.Column("image", sa.Text, nullable=False),
         sa.Column("tag", sa.String(40), nullable=False),
         sa.Column("topic", sa.Text, nullable=False),
         sa.Column("question", sa.Text, nullable=False),
