@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -210,9 +211,9 @@ class RunHandle:
         """Results a second over the last minute."""
         return self._queries.rate(self.run.id)
 
-    def throughput(self) -> float:
-        """Answered items a second between the first and the last of them."""
-        return self._queries.throughput(self.run.id)
+    def throughput(self, *, since: datetime) -> float:
+        """Answered items a second between the first and the last of them after a moment; 0 where that is no time."""
+        return self._queries.throughput(self.run.id, since=since)
 
     def wait(self, *, timeout_seconds: float | None = None, display: WaitDisplay | None = None) -> Progress:
         """Wait until every item has a result, with a progress bar on a terminal.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import sqlalchemy as sa
@@ -125,11 +125,11 @@ class Queries:
             number, first = connection.execute(query).one()
         return number / max((now() - first).total_seconds(), 1.0) if number else 0.0
 
-    def throughput(self, run_id: RunId) -> float:
-        """Answered items a second between the first and the last of them; 0 where that is no time."""
+    def throughput(self, run_id: RunId, *, since: datetime) -> float:
+        """Answered items a second between the first and the last of them after a moment; 0 where that is no time."""
         query = sa.select(
             sa.func.count(), sa.func.min(results.c.finished_at), sa.func.max(results.c.finished_at)
-        ).where(results.c.run_id == run_id, results.c.generations > 0)
+        ).where(results.c.run_id == run_id, results.c.finished_at >= since, results.c.generations > 0)
         with self._database.reading() as connection:
             number, first, last = connection.execute(query).one()
         seconds = (last - first).total_seconds() if number > 1 else 0.0

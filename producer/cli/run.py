@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import Annotated
@@ -48,6 +49,7 @@ def command(  # noqa: PLR0913 - one parameter an option
         engine_args=options.json_object(engine_args, "--engine-args"),
         image_roots=image_roots,
     )
+    started = datetime.now(UTC)
     with Client(settings, local_worker=True) as client:
         handle = client.submit(
             data,
@@ -71,14 +73,14 @@ def command(  # noqa: PLR0913 - one parameter an option
                 "what is in flight is finished, the same command goes on from there"
             )
             raise
-        holds = _summarize(handle, as_json=as_json)
+        holds = _summarize(handle, started, as_json=as_json)
     if not holds:
         raise typer.Exit(1)
 
 
-def _summarize(handle: RunHandle, *, as_json: bool) -> bool:
+def _summarize(handle: RunHandle, started: datetime, *, as_json: bool) -> bool:
     progress, audit = handle.progress(), handle.audit()
-    kinds, throughput = handle.violation_kinds(), handle.throughput()
+    kinds, throughput = handle.violation_kinds(), handle.throughput(since=started)
     if as_json:
         print_json(
             {
