@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from typing import cast
 
 from celery import Celery
+from kombu.exceptions import OperationalError
 
 from persqa.broker.connection import celery_url
 from persqa.broker.keys import TRANSPORT_OPTIONS
+from persqa.errors import BrokerUnavailable
+from persqa.settings import without_password
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +41,8 @@ def live_workers(url: str, *, timeout_seconds: float = 1.0) -> list[WorkerInfo]:
     app.conf.broker_transport_options = TRANSPORT_OPTIONS
     try:
         answers = app.control.inspect(timeout=timeout_seconds).stats() or {}
+    except OperationalError as error:
+        raise BrokerUnavailable(f"Redis at {without_password(url)} failed: {error}") from error
     finally:
         app.close()
     found = [_info(name, cast("dict[str, object]", stats.get("pool", {}))) for name, stats in answers.items()]

@@ -37,7 +37,9 @@ TagPolicy = Annotated[
 ]
 Pool = Annotated[
     str | None,
-    typer.Option("--pool", help="Question pool: human (default), object, or a file, a question a line."),
+    typer.Option(
+        "--pool", help="Question pool: human (default), object, or a file: a question a line, {tag} for the tag."
+    ),
 ]
 QuestionsPerImage = Annotated[
     int | None,

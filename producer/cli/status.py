@@ -48,7 +48,9 @@ def _facts(client: Client, name: str | None) -> dict[str, list[dict[str, object]
 
 
 def _run_facts(handle: RunHandle) -> dict[str, object]:
-    progress, depth = handle.progress(), handle.depth()
+    progress = handle.progress()
+    # Others may wait in the same queue; of a run that is done nothing does.
+    depth = handle.depth() if progress.pending else None
     rate = handle.rate() if progress.pending else 0.0
     return {
         "run": handle.name,

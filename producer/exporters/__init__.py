@@ -57,10 +57,15 @@ def exported_record(row: PairRow, output_key: str) -> dict[str, JsonValue]:
     """The record as given, with the prompt in its conversation and the answer under `output_key`.
 
     What was no object in the input stands under `record`, so that no line of the input is missing in the output.
+
+    Raises:
+        InputError: the record has a field of that name itself.
     """
     given = cast("JsonValue", json.loads(row.record))
     if not isinstance(given, dict):
         return {"record": given, output_key: None}
+    if output_key in given:
+        raise InputError(f"record {row.position + 1} has a field {output_key!r} itself: choose another --output-key")
     if not row.question:
         return {**given, output_key: None}
     conversation = cast("list[JsonValue] | None", given.get("conversation"))

@@ -161,6 +161,11 @@ def test_an_unreachable_broker_is_code_3(data: Path, tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_an_unreachable_broker_is_code_3_for_status_too(tmp_path: Path) -> None:
+    done = persqa(tmp_path, "status", "--broker-url", "redis://:geheim@127.0.0.1:1/0")
+    assert (done.returncode, "Traceback" in done.stderr, "geheim" in done.stderr) == (3, False, False)
+
+
 def test_submit_worker_and_status_work_together(data: Path, tmp_path: Path) -> None:
     with valkey_server() as url:
         broker = ("--broker-url", url)

@@ -211,21 +211,28 @@ def test_requeued_items_are_pending_again_with_a_new_count(store: Store) -> None
 
 
 def test_the_views_show_the_same_as_the_tables(store: Store, database_url: str) -> None:
-    run, batch = a_stored_run(store, 4)
+    run, batch = a_stored_run(store, 5)
     broken = tuple(a_violation(batch[1], rung, ViolationKind.LATE_TAG) for rung in Rung)
-    store.results.commit([an_outcome(batch[0]), Outcome(an_outcome(batch[1], Status.NONCOMPLIANT).result, broken)])
+    store.results.commit(
+        [
+            an_outcome(batch[0], rung=Rung.FREE),
+            Outcome(an_outcome(batch[1], Status.NONCOMPLIANT).result, broken),
+            an_outcome(batch[2], rung=Rung.PREFILL),
+        ]
+    )
     pairs = select(database_url, "SELECT run, record, image, question, answer, status FROM pairs ORDER BY item_id")
     assert pairs[0] == ("r", batch[0].record, "a.png", "Is it <mam>?", "<mam> wears red.", "ok")
-    assert [pair[-1] for pair in pairs] == ["ok", "noncompliant", PENDING, PENDING]
+    assert [pair[-1] for pair in pairs] == ["ok", "noncompliant", "ok", PENDING, PENDING]
     names = "run, submitted, ok, noncompliant, invalid, dead, pending"
     (progress,) = select(database_url, f"SELECT {names} FROM run_progress")
-    assert progress == (run.name, 4, 1, 1, 0, 0, 2)
+    assert progress == (run.name, 5, 2, 1, 0, 0, 2)
     compliance = select(
         database_url, "SELECT run, model, question, kind, generations, share FROM compliance ORDER BY kind"
     )
     assert [(*row[:5], float(row[5])) for row in compliance] == [
-        ("r", "m", "attire", "compliant", 1, 0.25),
-        ("r", "m", "attire", "late_tag", 3, 0.75),
+        ("r", "m", "attire", "compliant", 1, 0.2),
+        ("r", "m", "attire", "forced", 1, 0.2),
+        ("r", "m", "attire", "late_tag", 3, 0.6),
     ]
 
 

@@ -20,6 +20,8 @@ from producer.exporters import export, exported_record
 from tests.support.builders import MAM
 from tests.unit.test_records import json_values
 
+field_names = st.text(max_size=6).filter(lambda name: name not in ("out", "record", "image", "conversation"))
+
 PROMPT = human_turn(MAM, "Who is <mam>?")
 
 
@@ -58,7 +60,11 @@ def test_a_wrong_record_keeps_its_conversation() -> None:
 
 
 @settings(max_examples=50)
-@given(extras=st.lists(st.dictionaries(st.text(max_size=6), json_values, max_size=3), max_size=5))
+@given(
+    extras=st.lists(
+        st.dictionaries(st.text(max_size=6).filter(lambda name: name != "out"), json_values, max_size=3), max_size=5
+    )
+)
 @pytest.mark.parametrize("suffix", [".json", ".jsonl"])
 def test_json_comes_back_as_it_went(
     tmp_path_factory: pytest.TempPathFactory, suffix: str, extras: list[dict[str, JsonValue]]
@@ -111,6 +117,11 @@ def test_an_unknown_suffix_is_refused_and_a_failed_export_leaves_the_old_file(tm
         export((broken() for _ in range(1)), path, output_key="out")  # pyright: ignore[reportArgumentType]
     assert path.read_text() == "old"
     assert [found.name for found in tmp_path.iterdir()] == ["out.json"]
+
+
+def test_a_field_of_the_input_is_never_replaced_by_the_answer() -> None:
+    with pytest.raises(InputError, match="has a field 'image' itself"):
+        exported_record(a_row({"image": "a"}), "image")
 
 
 def test_nan_stays_nan(tmp_path: Path) -> None:

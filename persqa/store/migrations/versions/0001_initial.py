@@ -39,7 +39,8 @@ FROM (
 ) AS sums
 """
 
-# One row a kind, `compliant` among them; `share` is that of all generations for the same question.
+# One row a kind, `compliant` among them, and `forced` where the tag was written for the model: that says nothing of
+# the model. `share` is that of all generations for the same question.
 _COMPLIANCE = """
 CREATE VIEW compliance AS
 SELECT run, model, topic AS question, kind, generations,
@@ -47,7 +48,8 @@ SELECT run, model, topic AS question, kind, generations,
 FROM (
     SELECT runs.name AS run, judged.model, items.topic, judged.kind, COUNT(*) AS generations
     FROM (
-        SELECT item_id, model, 'compliant' AS kind FROM results WHERE status = 'ok'
+        SELECT item_id, model, CASE WHEN forced THEN 'forced' ELSE 'compliant' END AS kind
+        FROM results WHERE status = 'ok'
         UNION ALL
         SELECT item_id, model, kind FROM violations
     ) AS judged
