@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from persqa.audit import Audit, audit
+from persqa.broker.depth import Depth, Inspector
+from persqa.broker.keys import queue_for
 from persqa.errors import SettingsError
 from persqa.questions import load_pool
 from persqa.results import Status
@@ -24,7 +26,6 @@ from producer.submit import enqueue_pending, item_count, refuse_wrong_records, s
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from persqa.broker.depth import Depth
     from persqa.store.queries import PairRow, Progress, ViolationRow
 
 
@@ -143,19 +144,16 @@ class Client:
             BrokerUnavailable: not all is enqueued; call again.
         """
         # Celery is loaded here and not at import: looking at results must not take seconds.
-        from persqa.broker.depth import Inspector
         from persqa.broker.publisher import Publisher
 
         if self.store.queries.progress(run.id).pending == 0:
             return 0
         url = self._broker_url()
-        publisher = Publisher(url, queue_bound=self.settings.queue_bound)
-        inspector = Inspector(url)
-        try:
+        with (
+            closing(Publisher(url, queue_bound=self.settings.queue_bound)) as publisher,
+            closing(Inspector(url)) as inspector,
+        ):
             return enqueue_pending(self.store, publisher, inspector, run, on_full=on_full)
-        finally:
-            inspector.close()
-            publisher.close()
 
     def run(self, name: str) -> RunHandle:
         """A run that was submitted before.
@@ -276,25 +274,14 @@ class RunHandle:
 
     def depth(self) -> Depth | None:
         """The queue this run's items wait in; None without a broker."""
-        from persqa.broker.depth import Inspector
-        from persqa.broker.keys import queue_for
-
         if (url := self._client.known_broker_url()) is None:
             return None
-        inspector = Inspector(url)
-        try:
+        with closing(Inspector(url)) as inspector:
             return inspector.depth(queue_for(self.run.options.model))
-        finally:
-            inspector.close()
 
     def audit(self) -> Audit:
         """Count everything row by row, and look for pending items in the queue where a broker is known."""
-        from persqa.broker.depth import Inspector
-
-        url = self._client.known_broker_url()
-        inspector = Inspector(url) if url is not None else None
-        try:
+        if (url := self._client.known_broker_url()) is None:
+            return audit(self._client.store, self.run, None)
+        with closing(Inspector(url)) as inspector:
             return audit(self._client.store, self.run, inspector)
-        finally:
-            if inspector is not None:
-                inspector.close()
