@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from persqa.errors import Infrastructure, UserError
-from producer.cli import audit, doctor, export, requeue, results, run, status, submit, worker
+from producer.cli import audit, demo_data, doctor, export, requeue, results, run, status, submit, worker
 from producer.cli.printing import plain
 
 #: Exit codes of every command; also in the help.
@@ -33,8 +33,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for module in (run, submit, worker, status, results, export, requeue, audit, doctor):
-    app.command(name=module.__name__.rsplit(".", 1)[-1])(module.command)
+for module in (run, submit, worker, status, results, export, requeue, audit, doctor, demo_data):
+    app.command(name=module.__name__.rsplit(".", 1)[-1].replace("_", "-"))(module.command)
 
 
 def main() -> None:

@@ -1,0 +1,35 @@
+"""`persqa demo-data`: portraits to try the system with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import track
+
+from producer.cli.printing import console, plain
+from producer.demo_data import RECORDS_FILE, TRUTH_FILE, write_demo_data
+
+
+def command(
+    count: Annotated[int, typer.Argument(metavar="N", min=1, max=999_999, help="How many portraits.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to; made if it does not exist.")],
+    seed: Annotated[int, typer.Option("--seed", help="Another seed draws other people.")] = 0,
+) -> None:
+    """Draw portraits of people who do not exist, with records to ask about them and the truth beside them.
+
+    The model that ships with PersQA knows such portraits. Each line of truth.jsonl has an image, its attributes
+    and the right answer to every question of the human pool.
+
+    Example: persqa demo-data 300 people && persqa run people/portraits.jsonl
+    """
+    drawn = write_demo_data(count, folder, seed=seed)
+    for _ in track(drawn, "drawing", total=count, console=Console(stderr=True), transient=True):
+        pass
+    console.print(
+        f"{count} portraits: {plain(str(folder / RECORDS_FILE))}, and the truth about them: {plain(TRUTH_FILE)}",
+        highlight=False,
+        soft_wrap=True,
+    )

@@ -1,0 +1,105 @@
+"""Demo data: portraits, the records that name them, and the truth about them."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from persqa.errors import UserError
+from producer.portraits import Person, draw, random_person, true_answers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+RECORDS_FILE = "portraits.jsonl"
+TRUTH_FILE = "truth.jsonl"
+
+_SIDE = 384
+_QUALITY = 90
+_AT_ONCE = 512
+
+
+@dataclass(frozen=True, slots=True)
+class _Portrait:
+    """One to be drawn; seed and number decide everything about it, whatever else is drawn."""
+
+    seed: int
+    number: int
+
+    @property
+    def name(self) -> str:
+        return f"portrait-{self.number:06}"
+
+    @property
+    def image(self) -> str:
+        return f"images/{self.name}.jpg"
+
+    def person(self) -> tuple[Person, random.Random]:
+        """Who is on it, and the chances that are left for the drawing."""
+        chance = random.Random(f"demo-data/{self.seed}/{self.number}")
+        return random_person(chance), chance
+
+
+def write_demo_data(count: int, folder: Path, *, seed: int = 0) -> Iterator[int]:
+    """Draw portraits into `folder`: `images/`, `portraits.jsonl` (records) and `truth.jsonl`, in the same order.
+
+    The same seed gives the same portraits, however many are drawn. A line of the truth has the image, the attributes
+    by name, and the right answers by question template; `{tag}` stands for the tag in both.
+
+    Yields:
+        How many are drawn so far. The two files appear when all are.
+
+    Raises:
+        UserError: the folder has such a file already, or cannot be written.
+    """
+    records, truth = folder / RECORDS_FILE, folder / TRUTH_FILE
+    for file in (records, truth):
+        if file.exists():
+            raise UserError(f"{file} exists already: name another folder, or remove it first")
+    try:
+        (folder / "images").mkdir(parents=True, exist_ok=True)
+        drafts = {file: file.with_name(f".{file.name}.part") for file in (records, truth)}
+        with drafts[records].open("w", encoding="utf-8") as for_records, drafts[truth].open("w") as for_truth:
+            for portrait in _drawn(count, folder, seed):
+                for_records.write(_line(_record(portrait)))
+                for_truth.write(_line(_truth(portrait)))
+                yield portrait.number
+        for file, draft in drafts.items():
+            draft.replace(file)
+    except OSError as error:
+        raise UserError(f"the demo data cannot be written: {error}") from error
+
+
+def _drawn(count: int, folder: Path, seed: int) -> Iterator[_Portrait]:
+    """Portraits whose files are written, in order; in threads, for Pillow's slow steps run beside each other."""
+    portraits = (_Portrait(seed, number) for number in range(1, count + 1))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        # The pool takes all that it is given at once, and a million waiting would fill the memory.
+        while some := list(islice(portraits, _AT_ONCE)):
+            yield from pool.map(_draw, some, [folder] * len(some))
+
+
+def _draw(portrait: _Portrait, folder: Path) -> _Portrait:
+    person, chance = portrait.person()
+    draw(person, chance, _SIDE).save(folder / portrait.image, quality=_QUALITY)
+    return portrait
+
+
+def _record(portrait: _Portrait) -> dict[str, object]:
+    turn = {"from": "human", "value": ""}
+    return {"id": portrait.name, "image": portrait.image, "source": "drawn", "conversation": [turn]}
+
+
+def _truth(portrait: _Portrait) -> dict[str, object]:
+    person, _ = portrait.person()
+    return {"image": portrait.image, "attributes": asdict(person), "answers": true_answers(person)}
+
+
+def _line(value: dict[str, object]) -> str:
+    return json.dumps(value) + "\n"
