@@ -3,12 +3,12 @@
 
 SHELL := /bin/sh
 BIN := .venv/bin
-CODE := persqa producer worker tests examples scripts
+CODE := persqa producer worker tests scripts
 
 # Tests and examples need no model hub; vLLM must not look for one.
 export HF_HUB_OFFLINE = 1
 
-.PHONY: help setup run test check unit lock docs clean
+.PHONY: help setup run test check unit lock docs demo-model clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -44,6 +44,10 @@ lock: setup
 # make docs   writes docs/settings.md anew, from the settings themselves
 docs: setup
 	$(BIN)/python scripts/settings_docs.py
+
+# make demo-model  trains worker/demo_model anew; about an hour on two cores
+demo-model: setup
+	$(BIN)/python -m scripts.demo_model --out worker/demo_model
 
 # make clean  removes .venv and what a run leaves in this folder
 clean:

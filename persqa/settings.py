@@ -37,7 +37,8 @@ class Settings(BaseSettings):
     model: str | None = Field(
         default=None,
         description=(
-            "A Hugging Face name or a folder. Unset: Qwen/Qwen2.5-VL-3B-Instruct with a GPU, else the noise model."
+            "A Hugging Face name or a folder, or demo: the small model that ships with PersQA. "
+            "Unset: Qwen/Qwen2.5-VL-3B-Instruct with a GPU, else demo."
         ),
     )
     engine: str = Field(default="worker.vllm_engine:VllmEngine", description="The engine's class, as module:Class.")

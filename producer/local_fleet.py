@@ -12,6 +12,7 @@ from typing import Self
 
 from persqa.broker.embedded import EmbeddedBroker
 from persqa.errors import WorkerDied
+from persqa.models import default_model
 from persqa.settings import Settings
 
 _LOG_LINES = 12
@@ -27,7 +28,8 @@ class LocalFleet:
         self._stack = ExitStack()
         self._worker: subprocess.Popen[bytes] | None = None
         self.log = _log_path(settings.database_url)
-        self.settings = settings
+        #: What is given, with the model and the broker that are really used.
+        self.settings = settings.model_copy(update={"model": settings.model or default_model()})
 
     def __enter__(self) -> Self:
         """Start a broker if none is named; afterwards `settings` names one.
@@ -37,7 +39,7 @@ class LocalFleet:
         """
         if self._given.broker_url is None:
             broker = self._stack.enter_context(EmbeddedBroker())
-            self.settings = self._given.model_copy(update={"broker_url": broker.url})
+            self.settings = self.settings.model_copy(update={"broker_url": broker.url})
         return self
 
     def start_worker(self) -> None:

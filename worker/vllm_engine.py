@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from dataclasses import fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -30,9 +30,9 @@ from vllm.v1.engine.exceptions import EngineDeadError
 
 from persqa.errors import EngineDead, Rejected, SettingsError
 from persqa.generations import FinishReason, Generation
+from persqa.models import DEMO_MODEL, default_model
 from persqa.reasons import Reason
 from worker.chat_prompts import ChatPrompts
-from worker.noise_model import noise_model
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,13 +42,10 @@ if TYPE_CHECKING:
     from persqa.settings import Settings
     from worker.engine import Request
 
-logger = logging.getLogger(__name__)
-
 #: What the engine process gets to end by itself and give back memory before it is killed.
 _STOP_SECONDS = 30
 
-GPU_MODEL = "Qwen/Qwen2.5-VL-3B-Instruct"
-NOISE = "noise"
+_DEMO_FOLDER = Path(__file__).with_name("demo_model")
 
 #: Set for every request by `generate`, so not for a run to choose.
 _OWN_SAMPLING = frozenset({"seed", "n", "output_kind", "detokenize", "skip_clone", "stream_interval"})
@@ -63,13 +60,13 @@ class VllmEngine:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._model = settings.model or (GPU_MODEL if current_platform.is_cuda_alike() else NOISE)
+        self._model = settings.model or default_model()
         self._engine: AsyncLLM | None = None
         self._prompts: ChatPrompts | None = None
 
     @property
     def model(self) -> str:
-        """The name or folder from the settings, or what stands in for it; `noise` for the noise model."""
+        """The name or folder from the settings, or the default for this machine."""
         return self._model
 
     async def start(self) -> None:
@@ -152,10 +149,8 @@ def _engine_arguments(settings: Settings, model: str) -> dict[str, Any]:
     if current_platform.is_cpu():
         defaults["enforce_eager"] = True
         os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
-    if model == NOISE:
-        logger.warning("PERSQA_MODEL is unset and there is no GPU: the noise model answers, and its answers are noise")
-        # Left to itself, vLLM takes bfloat16 and warns of every weight that it converts.
-        defaults |= {"model": str(noise_model()), "dtype": "float32"}
+    if model == DEMO_MODEL:
+        defaults["model"] = str(_DEMO_FOLDER)
     # An older vLLM may lack some of the defaults.
     return {name: value for name, value in defaults.items() if name in known} | settings.engine_args
 

@@ -6,11 +6,10 @@ import signal
 import sys
 
 import typer
-from rich.console import Console
 
 from persqa.errors import Infrastructure, UserError
 from producer.cli import audit, demo_data, doctor, export, requeue, results, run, status, submit, worker
-from producer.cli.printing import plain
+from producer.cli.printing import notes, plain
 
 #: Exit codes of every command; also in the help.
 EXIT_USER_ERROR = 2
@@ -62,4 +61,4 @@ def _terminated(_signal: int, _frame: object) -> None:
 
 
 def _complain(error: Exception) -> None:
-    Console(stderr=True).print(f"[bold red]persqa:[/] {plain(error)}", highlight=False, soft_wrap=True)
+    notes.print(f"[bold red]persqa:[/] {plain(error)}", highlight=False, soft_wrap=True)

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import track
 
-from producer.cli.printing import console, plain
+from producer.cli.printing import console, notes, plain
 from producer.demo_data import RECORDS_FILE, TRUTH_FILE, write_demo_data
 
 
@@ -26,7 +25,7 @@ def command(
     Example: persqa demo-data 300 people && persqa run people/portraits.jsonl
     """
     drawn = write_demo_data(count, folder, seed=seed)
-    for _ in track(drawn, "drawing", total=count, console=Console(stderr=True), transient=True):
+    for _ in track(drawn, "drawing", total=count, console=notes, transient=True):
         pass
     console.print(
         f"{count} portraits: {plain(str(folder / RECORDS_FILE))}, and the truth about them: {plain(TRUTH_FILE)}",

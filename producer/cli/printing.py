@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 #: Standard output. Without a terminal there is no width to fit into, so nothing is cut.
 console = Console(width=None if sys.stdout.isatty() else 200)
+#: Standard error: what is said beside the output.
+notes = Console(stderr=True)
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 

@@ -9,13 +9,15 @@ from typing import Annotated
 
 import typer
 
+from persqa.models import DEMO_MODEL, DEMO_POOL, questions_unknown_to_demo
+from persqa.questions import QuestionPool, load_pool
 from persqa.settings import load_settings, without_password
 from producer.cli import options
-from producer.cli.printing import console, plain, print_json, progress_dict, styled_status, table
+from producer.cli.printing import console, notes, plain, print_json, progress_dict, styled_status, table
 from producer.cli.submit import report_submission
 from producer.client import Client, RunHandle
 
-_SHOWN_PAIRS = 6
+_SHOWN_PAIRS = 12
 
 
 def command(  # noqa: PLR0913 - one parameter an option
@@ -64,6 +66,8 @@ def command(  # noqa: PLR0913 - one parameter an option
         )
         if not as_json:
             report_submission(handle)
+        if client.fleet and client.fleet.settings.model == DEMO_MODEL:
+            _say_what_demo_knows(load_pool(handle.run.options.pool))
         try:
             handle.wait()
         except KeyboardInterrupt:
@@ -76,6 +80,24 @@ def command(  # noqa: PLR0913 - one parameter an option
         holds = _summarize(handle, started, as_json=as_json)
     if not holds:
         raise typer.Exit(1)
+
+
+def _say_what_demo_knows(pool: QuestionPool) -> None:
+    """The demo model answers whatever it is asked, so nobody should take its guesses for more."""
+    known = f"drawn portraits (persqa demo-data) and the questions of the pool {DEMO_POOL}"
+    notes.print(
+        f"model: {DEMO_MODEL}, the small one that ships with PersQA; it knows {known}; another: --model NAME",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if unknown := questions_unknown_to_demo(pool):
+        share = f"{len(unknown)} of the {len(pool.questions)} questions of the pool {plain(pool.name)}"
+        notes.print(
+            f"[yellow]warning:[/] it was not trained on {share}, and what it answers to them means nothing, "
+            f"for instance to: {plain(unknown[0])}",
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 def _summarize(handle: RunHandle, started: datetime, *, as_json: bool) -> bool:
@@ -115,15 +137,11 @@ def _summarize(handle: RunHandle, started: datetime, *, as_json: bool) -> bool:
 def _print_pairs(handle: RunHandle) -> None:
     """The first few pairs; enough to see what came out."""
     shown = table(["image", "question", "status", "answer"])
-    models: set[str] = set()
     rows = handle.results()
     for row in islice(rows, _SHOWN_PAIRS):
         said = row.detail if row.answer is None else row.answer
         shown.add_row(plain(row.image), plain(row.question), styled_status(row.status), plain(said))
-        models.add(row.model or "")
     console.print(shown)
     if next(rows, None) is not None:
         console.print(f"[dim]... all of them: persqa results {handle.name} --limit 0[/]")
-    if "noise" in models:
-        console.print("[yellow]The model of random weights answers with noise; name a real one with --model.[/]")
     console.print()

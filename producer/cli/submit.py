@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from persqa.errors import SettingsError
 from persqa.settings import load_settings
 from producer.cli import options
-from producer.cli.printing import plain, print_json
+from producer.cli.printing import notes, plain, print_json
 from producer.client import Client, RunHandle
 
 
@@ -50,7 +49,7 @@ def command(  # noqa: PLR0913 - one parameter an option
         if not told:
             told = True
             message = f"{settings.queue_bound} items wait in the queue, the rest follows as workers take them"
-            Console(stderr=True).print(f"{message}; Ctrl-C is safe, the same submit goes on from there")
+            notes.print(f"{message}; Ctrl-C is safe, the same submit goes on from there")
 
     with Client(settings) as client:
         handle = client.submit(
@@ -78,16 +77,15 @@ def report_submission(handle: RunHandle) -> None:
     """Say what a submit did, on standard error."""
     submission = handle.submission
     assert submission is not None
-    console = Console(stderr=True)
     progress = handle.progress()
     ended = sum(progress.ended.values())
-    console.print(
+    notes.print(
         f"run [bold]{handle.name}[/]: {progress.submitted} items, {ended} have a result, "
         f"{submission.enqueued} enqueued",
         highlight=False,
     )
     for error in submission.first_errors:
-        console.print(f"  [magenta]invalid[/] {plain(error)}", highlight=False, soft_wrap=True)
+        notes.print(f"  [magenta]invalid[/] {plain(error)}", highlight=False, soft_wrap=True)
     if submission.invalid > len(submission.first_errors):
         more = submission.invalid - len(submission.first_errors)
-        console.print(f"  [magenta]invalid[/] and {more} more: persqa results {handle.name} --status invalid")
+        notes.print(f"  [magenta]invalid[/] and {more} more: persqa results {handle.name} --status invalid")

@@ -19,6 +19,7 @@ import pytest
 from persqa.prompts import human_turn
 from persqa.tags import Tag
 from tests.support.builders import write_images
+from tests.support.noise_model import noise_settings
 from tests.support.wait import wait_until
 
 _ROOT = Path(__file__).parents[2]
@@ -28,9 +29,9 @@ pytestmark = pytest.mark.timeout(600)
 
 
 def persqa(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a command as a user would: no setting, nothing but a working directory."""
+    """Run a command as a user would, with nothing but a working directory, and the model that breaks the rule most."""
     command = [sys.executable, "-m", "producer.cli", *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(_ROOT)}
+    environment = {**os.environ, **noise_settings().environment(), "PYTHONPATH": str(_ROOT)}
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 

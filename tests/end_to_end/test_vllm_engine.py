@@ -17,10 +17,10 @@ from persqa.errors import EngineDead, Rejected, SettingsError
 from persqa.generations import FinishReason, Generation
 from persqa.reasons import Reason
 from persqa.settings import Settings
+from tests.support.noise_model import build_noise_model, noise_model, noise_settings
 from worker.chat_prompts import ChatPrompts
 from worker.engine import Request
 from worker.loop_thread import LoopThread
-from worker.noise_model import build_noise_model, noise_model
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator
@@ -88,7 +88,7 @@ class RunningEngine:
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[RunningEngine]:
-    running = RunningEngine(Settings(model=None, max_images=2, engine_args={"max_model_len": 512}))
+    running = RunningEngine(noise_settings(max_images=2, max_model_len=512))
     try:
         running.run(running.engine.start())
         yield running
@@ -103,10 +103,6 @@ def running() -> Iterator[RunningEngine]:
 def prompts() -> ChatPrompts:
     tokenizer = noise_tokenizer()
     return ChatPrompts(tokenizer, tokenizer.chat_template)
-
-
-def test_noise_model_is_what_answers_without_a_model_and_a_gpu(running: RunningEngine) -> None:
-    assert running.engine.model == "noise"
 
 
 @pytest.mark.parametrize("images", [0, 1, 2])

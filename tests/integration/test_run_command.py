@@ -82,6 +82,19 @@ def test_run_again_asks_nothing_again(data: Path, tmp_path: Path) -> None:
     assert json.loads(again.stdout)["ok"] == 30
 
 
+def test_the_demo_model_is_not_asked_silently_what_it_was_not_trained_on(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "mood.txt").write_text("mood: How does {tag} feel?\nWhat color are {tag}'s eyes?\n")
+    known = persqa(tmp_path, "run", str(data)).stderr
+    assert "model: demo" in known
+    assert "the pool human" in known
+    assert "warning" not in known
+    partly = persqa(tmp_path, "run", str(data), "--run", "mood", "--pool", "mood.txt").stderr
+    assert "not trained on 1 of the 2 questions of the pool mood.txt" in partly
+    assert "How does {tag} feel?" in partly
+    named = persqa(tmp_path, "run", str(data), "--run", "named", "--pool", "object", "--model", "another").stderr
+    assert "demo" not in named
+
+
 def test_the_run_ends_with_code_3_when_its_worker_dies_and_goes_on_later(data: Path, tmp_path: Path) -> None:
     died = persqa(tmp_path, "run", str(data), script="dies")
     assert died.returncode == 3

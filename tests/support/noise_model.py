@@ -1,4 +1,4 @@
-"""Noise model: a tiny vision-language model of random weights, so that everything runs without a GPU or a download.
+"""Noise model: a tiny vision-language model of random weights, which breaks the tag rule in every way there is.
 
 It reads images and text as a real model does and answers with decodable noise. It is built where it is used, from a
 seed, in the ordinary Hugging Face layout, and vLLM loads it by path.
@@ -15,6 +15,7 @@ import tempfile
 from pathlib import Path
 
 import torch
+from pydantic import JsonValue
 from safetensors.torch import save_file
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
@@ -25,6 +26,8 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
+
+from persqa.settings import Settings
 
 #: Part of the folder's name; raise it whenever anything below changes what is built.
 VERSION = 1
@@ -85,6 +88,12 @@ def noise_model() -> Path:
     if not folder.is_dir():
         build_noise_model(folder)
     return folder
+
+
+def noise_settings(*, max_images: int = 4, **engine_args: JsonValue) -> Settings:
+    """Settings of a worker that serves it."""
+    # Left to itself, vLLM takes bfloat16 and warns of every weight that it converts.
+    return Settings(model=str(noise_model()), max_images=max_images, engine_args={"dtype": "float32", **engine_args})
 
 
 def build_noise_model(folder: Path) -> None:

@@ -1,0 +1,1 @@
+"""Trains the demo model, which answers the questions of the `human` pool about drawn portraits."""

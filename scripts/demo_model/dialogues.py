@@ -1,0 +1,106 @@
+"""Dialogues: prompts and answers as tokens, exactly as the worker's chat prompts make them."""
+
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from PIL import Image
+
+from persqa.prompts import SYSTEM_PROMPT, human_turn
+from persqa.questions import TAG_FIELD, Question
+from scripts.demo_model.tags import random_tag
+from scripts.demo_model.vocabulary import AROUND, CHAT_TEMPLATE, END, IMAGE, IMAGE_TOKENS, WHOLE, new_processor
+from worker.chat_prompts import ChatPrompts
+from worker.engine import Request
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Mapping, Sequence
+
+    from tokenizers import Tokenizer
+
+    from persqa.tags import Tag
+
+_BLANK = Image.new("RGB", (1, 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """What follows the image: the question of one prompt, and the answer to it.
+
+    Attributes:
+        image: the row of its image in the batch.
+        tokens: question and answer.
+        asked: how many of them are the question.
+    """
+
+    image: int
+    tokens: list[int]
+    asked: int
+
+
+class Dialogues:
+    """Writes prompts and answers as tokens.
+
+    Attributes:
+        opening: tokens before the image, the same in every prompt.
+        image: tokens of an image.
+    """
+
+    def __init__(self, words: Tokenizer) -> None:
+        self._words = words
+        self.prompts = ChatPrompts(new_processor(words).tokenizer, CHAT_TEMPLATE)
+        before, _, _ = self.prompts.text(request("")).partition(IMAGE)
+        self.opening = self._encode([before])[0]
+        self.image = self._encode([AROUND + WHOLE + IMAGE * IMAGE_TOKENS + AROUND])[0]
+
+    def questions(self, asked: Sequence[tuple[str, Tag]]) -> list[list[int]]:
+        """Tokens from behind the image up to the answer; of question templates with tags."""
+        return self._encode([self._after_the_image(template, tag) for template, tag in asked])
+
+    def segments(
+        self, truths: Sequence[Mapping[str, str]], questions_per_image: int, chance: random.Random
+    ) -> list[Segment]:
+        """Some questions about each image of a batch, each about a tag of its own."""
+        images: list[int] = []
+        texts: list[str] = []
+        for image, truth in enumerate(truths):
+            for template in chance.sample(sorted(truth), questions_per_image):
+                tag = random_tag(chance)
+                images.append(image)
+                texts += [self._after_the_image(template, tag), truth[template].replace(TAG_FIELD, tag) + END]
+        tokens = self._encode(texts)
+        return [
+            Segment(image, asked + answer, len(asked))
+            for image, asked, answer in zip(images, tokens[::2], tokens[1::2], strict=True)
+        ]
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """The text of an answer."""
+        return self._words.decode(tokens, skip_special_tokens=True)
+
+    def whole(self, segment: Segment) -> list[int]:
+        """A dialogue from its first token to its last."""
+        return [*self.opening, *self.image, *segment.tokens]
+
+    def _after_the_image(self, template: str, tag: Tag) -> str:
+        turn = human_turn(tag, Question(topic="", template=template).ask(tag))
+        return self.prompts.text(request(turn)).partition(IMAGE)[2]
+
+    def _encode(self, texts: list[str]) -> list[list[int]]:
+        return [one.ids for one in self._words.encode_batch_fast(texts, add_special_tokens=False)]
+
+
+def request(user: str) -> Request:
+    """A request as the worker makes it."""
+    return Request(request_id="", system=SYSTEM_PROMPT, user=user, prefill="", images=[_BLANK], sampling={}, seed=0)
+
+
+def padded(rows: Sequence[list[int]]) -> torch.Tensor:
+    """Rows of tokens as one rectangle; what is added at the end is never looked at."""
+    longest = max(map(len, rows))
+    return torch.tensor([row + [0] * (longest - len(row)) for row in rows])

@@ -1,0 +1,79 @@
+"""Training: the second stage, in which the whole model learns to answer."""
+
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import torch
+from torch.nn.functional import cross_entropy
+
+from producer.portraits import true_answers
+from scripts.demo_model.optimiser import Optimiser, batch_of
+from scripts.demo_model.pictures import Pictures, Stream, augmented
+from scripts.demo_model.progress import Progress
+from scripts.demo_model.reading import answer_scores
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from transformers import Idefics3ForConditionalGeneration
+
+    from scripts.demo_model.dialogues import Dialogues
+
+_PEAK: Final = 1.5e-3
+#: What has learned to see already has less to learn.
+_VISION_PEAK: Final = 4e-4
+_WEIGHT_DECAY: Final = 0.05
+#: Segments are read in groups of about equal length, for what pads the shorter ones is wasted.
+_GROUPS: Final = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Amount:
+    """How much is trained.
+
+    Attributes:
+        steps: of the whole stage.
+        batch: pictures in a step.
+        questions: asked about each of them.
+    """
+
+    steps: int
+    batch: int
+    questions: int
+
+
+def train_answers(
+    model: Idefics3ForConditionalGeneration,
+    dialogues: Dialogues,
+    stream: Stream,
+    pictures: Pictures,
+    amount: Amount,
+    folder: Path,
+) -> None:
+    """Train the whole model on questions about pictures; only what it says itself counts."""
+    parts = [
+        (model.model.vision_model, _VISION_PEAK),
+        (model.model.connector, _VISION_PEAK),
+        (model.model.text_model, _PEAK),
+        (model.lm_head, _PEAK),
+    ]
+    optimiser = Optimiser(parts, amount.steps, weight_decay=_WEIGHT_DECAY, checkpoint=folder / "answers.pt")
+    begun = optimiser.resumed()
+    progress = Progress("answers", amount.steps, amount.batch, begun)
+    for step in range(begun, amount.steps):
+        chosen = batch_of(step, amount.batch, len(pictures), stream.seed + 1)
+        chance = torch.Generator().manual_seed(stream.seed * 1_000_003 + step)
+        pixels = augmented(torch.from_numpy(pictures[chosen.numpy()]), chance)
+        truths = [true_answers(stream.person(index)) for index in chosen.tolist()]
+        segments = dialogues.segments(truths, amount.questions, random.Random(f"dialogues/{stream.seed}/{step}"))
+        with torch.autocast("cpu", torch.bfloat16):
+            scores, tokens = answer_scores(model, dialogues, pixels, segments, _GROUPS)
+        loss = cross_entropy(scores, tokens)
+        optimiser.step(loss, step + 1)
+        share = (scores.argmax(1) == tokens).float().mean().item()
+        progress.show(step + 1, f"loss {loss.item():.4f}  right tokens {share:.2%}")

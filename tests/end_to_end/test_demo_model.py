@@ -1,0 +1,128 @@
+"""The demo model through everything there is: its answers are true, each of its own image, and start with the tag."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import sqlalchemy as sa
+
+from persqa.questions import load_pool
+from persqa.settings import Settings
+from producer import Client, RunHandle
+from producer.demo_data import write_demo_data
+from scripts.demo_model.tags import HELD_OUT_TAGS
+from tests.support.servers import fresh_database, redis_server
+from tests.support.workers import WorkerProcess
+
+if TYPE_CHECKING:
+    from persqa.store.queries import PairRow
+
+_ROOT = Path(__file__).parents[2]
+_PEOPLE = 320
+_QUESTIONS = load_pool("human").questions
+
+pytestmark = pytest.mark.timeout(900)
+
+#: Right answers by image, then by question template; `{tag}` stands for the tag.
+Truth = dict[str, dict[str, str]]
+
+
+@dataclass(frozen=True)
+class Demo:
+    """A worker with the demo model, and people it has never seen."""
+
+    client: Client
+    people: Path
+    truth: Truth
+
+    def run(self, name: str, records: list[dict[str, Any]], **options: Any) -> RunHandle:
+        data = self.people / f"{name}.jsonl"
+        data.write_text("".join(json.dumps(record) + "\n" for record in records))
+        run = self.client.submit(data, **options)
+        run.wait(timeout_seconds=600, display=lambda _progress: None)
+        return run
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory, _postgres: sa.URL) -> Iterator[Demo]:
+    folder = tmp_path_factory.mktemp("demo")
+    list(write_demo_data(_PEOPLE, folder, seed=1234))
+    with redis_server() as broker, fresh_database(_postgres) as database:
+        settings = Settings(broker_url=broker, database_url=database)
+        with WorkerProcess(settings, folder), Client(settings) as client:
+            yield Demo(client, folder, read_truth(folder))
+
+
+def read_truth(folder: Path) -> Truth:
+    lines = (json.loads(line) for line in (folder / "truth.jsonl").read_text().splitlines())
+    return {line["image"]: line["answers"] for line in lines}
+
+
+def is_true(row: PairRow, answers: dict[str, str]) -> bool:
+    """Whether a row says exactly what is true, and of the image that the answers are of."""
+    template = row.question.replace(row.tag, "{tag}")
+    return row.answer == answers[template].replace("{tag}", row.tag)
+
+
+def accuracies(rows: list[PairRow], truth: Callable[[PairRow], dict[str, str]]) -> dict[str, float]:
+    """The share of exact answers, by topic and question."""
+    right: defaultdict[str, list[bool]] = defaultdict(list)
+    for row in rows:
+        right[row.question].append(is_true(row, truth(row)))
+    return {question: sum(found) / len(found) for question, found in right.items()}
+
+
+def test_answers_about_people_never_seen_are_true(demo: Demo) -> None:
+    records = [{"image": image} for image in demo.truth]
+    run = demo.run("people", records, tag="mam", tag_policy="check", questions_per_image=len(_QUESTIONS))
+    rows = list(run.results())
+    assert len(rows) == _PEOPLE * len(_QUESTIONS)
+
+    by_question = accuracies(rows, lambda row: demo.truth[row.image])
+    assert len(by_question) == len(_QUESTIONS)
+    assert min(by_question.values()) >= 0.95, by_question
+    assert sum(by_question.values()) / len(by_question) >= 0.98, by_question
+    assert run.progress().ended["ok"] / len(rows) >= 0.99
+    assert {row.model for row in rows} == {"demo"}
+
+    # What the sum above would be if rows were mixed up: each answer held against the next image's truth.
+    images = list(demo.truth)
+    neighbour = dict(zip(images, images[1:] + images[:1], strict=True))
+    mixed_up = accuracies(rows, lambda row: demo.truth[neighbour[row.image]])
+    assert max(mixed_up.values()) < 0.5, mixed_up
+
+
+def test_tags_never_seen_are_taken_over(demo: Demo) -> None:
+    images = list(demo.truth)[:150]
+    tags = [HELD_OUT_TAGS[index % len(HELD_OUT_TAGS)] for index in range(len(images))]
+    records = [{"image": image, "tag": tag} for image, tag in zip(images, tags, strict=True)]
+    run = demo.run("tags", records, tag_policy="check", questions_per_image=4)
+    rows = list(run.results())
+    assert {row.tag for row in rows} == set(HELD_OUT_TAGS)
+    right = [is_true(row, demo.truth[row.image]) for row in rows]
+    assert sum(right) / len(right) >= 0.95
+    for tag in HELD_OUT_TAGS:
+        of_tag = [found for row, found in zip(rows, right, strict=True) if row.tag == tag]
+        assert sum(of_tag) / len(of_tag) >= 0.8, tag
+
+
+def test_a_first_run_needs_no_setting_and_answers_right(tmp_path: Path) -> None:
+    """What `make run` does, on the examples, with everything embedded."""
+    command = [sys.executable, "-m", "producer.cli", "run", str(_ROOT / "examples" / "portraits.jsonl"), "--json"]
+    environment = {**os.environ, "PYTHONPATH": str(_ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    truth = read_truth(_ROOT / "examples")
+    with Client(database_url=f"sqlite:///{tmp_path}/persqa.db", broker_url="redis://unused") as client:
+        rows = list(client.run("portraits").results())
+    assert len(rows) == len(truth) == 12
+    assert sum(is_true(row, truth[row.image]) for row in rows) >= 11, [row.answer for row in rows]
