@@ -9,7 +9,6 @@ import typer
 from rich.progress import track
 
 from producer.cli.printing import console, notes, plain
-from producer.demo_data import RECORDS_FILE, TRUTH_FILE, write_demo_data
 
 
 def command(
@@ -24,6 +23,9 @@ def command(
 
     Example: persqa demo-data 300 people && persqa run people/portraits.jsonl
     """
+    # Loaded here and not at import: no other command draws.
+    from producer.demo_data import RECORDS_FILE, TRUTH_FILE, write_demo_data
+
     drawn = write_demo_data(count, folder, seed=seed)
     for _ in track(drawn, "drawing", total=count, console=notes, transient=True):
         pass

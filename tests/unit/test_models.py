@@ -39,7 +39,8 @@ def test_the_default_model_fits_the_machine(
 
 def test_the_demo_model_knows_its_pool_and_nothing_else() -> None:
     assert models.questions_unknown_to_demo(load_pool("human")) == []
-    unknown = models.questions_unknown_to_demo(load_pool("object"))
-    assert len(unknown) == len(load_pool("object").questions)
+    shared = "What is the most distinctive feature of {tag}?"
+    other = [question.template for question in load_pool("object").questions]
+    assert models.questions_unknown_to_demo(load_pool("object")) == [text for text in other if text != shared]
     own = parse_pool("own", "What color are {tag}'s eyes?\nmood: How does {tag} feel?")
     assert models.questions_unknown_to_demo(own) == ["How does {tag} feel?"]
