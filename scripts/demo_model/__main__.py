@@ -93,7 +93,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--asked", type=int, default=500, help="of these, pictures all questions are asked about")
     parser.add_argument("--vision-steps", type=int, default=5_000)
     parser.add_argument("--vision-batch", type=int, default=64)
-    parser.add_argument("--steps", type=int, default=3_600)
+    parser.add_argument("--steps", type=int, default=2_200)
     parser.add_argument("--batch", type=int, default=12)
     parser.add_argument("--questions", type=int, default=6, help="asked about each picture of a batch")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")

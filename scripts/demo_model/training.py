@@ -13,9 +13,10 @@ from torch.nn.functional import cross_entropy
 
 from producer.portraits import true_answers
 from scripts.demo_model.optimiser import Optimiser, batch_of
-from scripts.demo_model.pictures import Pictures, Stream, augmented
+from scripts.demo_model.pictures import Pictures, Stream, augmented, normalised
 from scripts.demo_model.progress import Progress
 from scripts.demo_model.reading import answer_scores
+from scripts.demo_model.vision import image_features
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +27,10 @@ if TYPE_CHECKING:
 
 _PEAK: Final = 1.5e-3
 #: What has learned to see already has less to learn.
-_VISION_PEAK: Final = 4e-4
+_VISION_PEAK: Final = 2e-4
+#: And nothing at first: what flows back from a text model that knows nothing would unteach it to see. (It did: within
+#: some hundred steps all pictures looked the same to the text model, which never looked at them again.)
+_VISION_FROM: Final = 0.5
 _WEIGHT_DECAY: Final = 0.05
 #: Segments are read in groups of about equal length, for what pads the shorter ones is wasted.
 _GROUPS: Final = 4
@@ -62,10 +66,13 @@ def train_answers(
         (model.model.text_model, _PEAK),
         (model.lm_head, _PEAK),
     ]
+    _calm(model, pictures)
     optimiser = Optimiser(parts, amount.steps, weight_decay=_WEIGHT_DECAY, checkpoint=folder / "answers.pt")
     begun = optimiser.resumed()
     progress = Progress("answers", amount.steps, amount.batch, begun)
     for step in range(begun, amount.steps):
+        for module in (model.model.vision_model, model.model.connector):
+            module.requires_grad_(step >= _VISION_FROM * amount.steps)
         chosen = batch_of(step, amount.batch, len(pictures), stream.seed + 1)
         chance = torch.Generator().manual_seed(stream.seed * 1_000_003 + step)
         pixels = augmented(torch.from_numpy(pictures[chosen.numpy()]), chance)
@@ -77,3 +84,12 @@ def train_answers(
         optimiser.step(loss, step + 1)
         share = (scores.argmax(1) == tokens).float().mean().item()
         progress.show(step + 1, f"loss {loss.item():.4f}  right tokens {share:.2%}")
+
+
+@torch.no_grad()
+def _calm(model: Idefics3ForConditionalGeneration, pictures: Pictures) -> None:
+    """Make image tokens as loud as words: otherwise nothing that the text model adds to them would be heard."""
+    seen = image_features(model, normalised(torch.from_numpy(pictures[:200].copy())))
+    words = model.get_input_embeddings().weight
+    loudness = words.norm(dim=-1).mean() / seen.norm(dim=-1).mean()
+    model.get_parameter("model.connector.modality_projection.proj.weight").mul_(loudness)
