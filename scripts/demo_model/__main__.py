@@ -16,17 +16,17 @@ from transformers import AutoProcessor, Idefics3ForConditionalGeneration
 from scripts.demo_model.accuracy import measure
 from scripts.demo_model.architecture import new_model, save_model
 from scripts.demo_model.checks import check_pixels, check_scores, check_tokens
-from scripts.demo_model.dialogues import Dialogues
+from scripts.demo_model.dialogues import BriefDialogues, Dialogues
 from scripts.demo_model.pictures import HELD_OUT, TRAIN, Stream
 from scripts.demo_model.progress import say
-from scripts.demo_model.training import Amount, train_answers
+from scripts.demo_model.training import Amount, calm, train_answers
 from scripts.demo_model.vision import report_vision, train_vision
 from scripts.demo_model.vocabulary import new_tokenizer
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-_STATES = ("vision.pt", "answers.pt")
+_STATES = ("vision.pt", "brief.pt", "answers.pt")
 
 
 def main() -> None:
@@ -68,8 +68,11 @@ def _train(options: argparse.Namespace, dialogues: Dialogues, words: Tokenizer) 
         model, stream, pictures, steps=options.vision_steps, batch=options.vision_batch, folder=options.build
     )
     report_vision(model, heads, shown, seen)
-    amount = Amount(steps=options.steps, batch=options.batch, questions=options.questions)
-    train_answers(model, dialogues, stream, pictures, amount, options.build)
+    calm(model, pictures)
+    brief = Amount(steps=options.brief_steps, batch=options.brief_batch, questions=12)
+    whole = Amount(steps=options.steps, batch=options.batch, questions=options.questions)
+    for name, spoken, amount in (("brief", BriefDialogues(words), brief), ("answers", dialogues, whole)):
+        train_answers(model, heads, spoken, stream, pictures, amount, name=name, folder=options.build)
     check_scores(model, dialogues)
     save_model(model, words, options.out)
 
@@ -93,7 +96,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--asked", type=int, default=500, help="of these, pictures all questions are asked about")
     parser.add_argument("--vision-steps", type=int, default=5_000)
     parser.add_argument("--vision-batch", type=int, default=64)
-    parser.add_argument("--steps", type=int, default=2_200)
+    parser.add_argument("--brief-steps", type=int, default=500)
+    parser.add_argument("--brief-batch", type=int, default=24)
+    parser.add_argument("--steps", type=int, default=1_400)
     parser.add_argument("--batch", type=int, default=12)
     parser.add_argument("--questions", type=int, default=6, help="asked about each picture of a batch")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")

@@ -17,6 +17,7 @@ from scripts.demo_model.pictures import Pictures, Stream, normalised
 from scripts.demo_model.progress import say
 from scripts.demo_model.reading import Memory, read_images, read_tokens, rows_of
 from scripts.demo_model.tags import HELD_OUT_TAGS, MAM, ODD_TAGS
+from scripts.demo_model.vision import image_features
 from scripts.demo_model.vocabulary import END, token_id
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def measure(
         for start in range(0, count, 250):
             numbers = range(start, min(start + 250, count))
             pixels = normalised(torch.from_numpy(pictures[numbers.start : numbers.stop].copy()))
-            memory = read_images(model, dialogues, pixels.to(model.dtype))
+            memory = read_images(model, dialogues, image_features(model, pixels.to(model.dtype)))
             people = [stream.person(index) for index in numbers]
             for template in catalogue():
                 for tag in tags:

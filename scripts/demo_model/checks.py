@@ -17,6 +17,7 @@ from scripts.demo_model.dialogues import Dialogues, request
 from scripts.demo_model.pictures import HELD_OUT, TRAIN, Stream, normalised
 from scripts.demo_model.reading import answer_scores
 from scripts.demo_model.tags import HELD_OUT_TAGS, ODD_TAGS
+from scripts.demo_model.vision import image_features
 from scripts.demo_model.vocabulary import IMAGE, new_processor, token_id
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def check_scores(model: Idefics3ForConditionalGeneration, dialogues: Dialogues) 
     pixels = torch.stack([_pixels(stream, index) for index in range(3)])
     truths = [true_answers(stream.person(index)) for index in range(3)]
     segments = sorted(dialogues.segments(truths, 3, random.Random(0)), key=lambda segment: len(segment.tokens))
-    scores, _ = answer_scores(model, dialogues, pixels, segments, 2)
+    scores, _ = answer_scores(model, dialogues, image_features(model, pixels), segments, 2)
     alone: list[torch.Tensor] = []
     for segment in segments:
         tokens = torch.tensor([dialogues.whole(segment)])

@@ -13,7 +13,18 @@ from PIL import Image
 from persqa.prompts import SYSTEM_PROMPT, human_turn
 from persqa.questions import TAG_FIELD, Question
 from scripts.demo_model.tags import random_tag
-from scripts.demo_model.vocabulary import AROUND, CHAT_TEMPLATE, END, IMAGE, IMAGE_TOKENS, WHOLE, new_processor
+from scripts.demo_model.vocabulary import (
+    AROUND,
+    ASSISTANT,
+    BEGIN,
+    CHAT_TEMPLATE,
+    END,
+    IMAGE,
+    IMAGE_TOKENS,
+    USER,
+    WHOLE,
+    new_processor,
+)
 from worker.chat_prompts import ChatPrompts
 from worker.engine import Request
 
@@ -72,7 +83,7 @@ class Dialogues:
             for template in chance.sample(sorted(truth), questions_per_image):
                 tag = random_tag(chance)
                 images.append(image)
-                texts += [self._after_the_image(template, tag), truth[template].replace(TAG_FIELD, tag) + END]
+                texts += [self._after_the_image(template, tag), self._answer(truth[template], tag) + END]
         tokens = self._encode(texts)
         return [
             Segment(image, asked + answer, len(asked))
@@ -91,8 +102,29 @@ class Dialogues:
         turn = human_turn(tag, Question(topic="", template=template).ask(tag))
         return self.prompts.text(request(turn)).partition(IMAGE)[2]
 
+    def _answer(self, template: str, tag: Tag) -> str:
+        return template.replace(TAG_FIELD, tag)
+
     def _encode(self, texts: list[str]) -> list[list[int]]:
         return [one.ids for one in self._words.encode_batch_fast(texts, add_special_tokens=False)]
+
+
+class BriefDialogues(Dialogues):
+    """Nothing but image, question and answer, without a tag: what is left is what one has to look at the image for.
+
+    Among all the words of a whole prompt the image is hard to find: a text model that starts with those guesses from
+    the question alone, for a thousand steps and more.
+    """
+
+    def __init__(self, words: Tokenizer) -> None:
+        super().__init__(words)
+        self.opening = self._encode([f"{BEGIN}{USER}"])[0]
+
+    def _after_the_image(self, template: str, tag: Tag) -> str:  # noqa: ARG002 - the tag is left out
+        return f"{template.replace(TAG_FIELD, '')}{END}{ASSISTANT}"
+
+    def _answer(self, template: str, tag: Tag) -> str:  # noqa: ARG002 - the tag is left out
+        return template.replace(TAG_FIELD, "")
 
 
 def request(user: str) -> Request:

@@ -10,7 +10,6 @@ import torch
 from transformers import DynamicCache
 
 from scripts.demo_model.dialogues import Dialogues, Segment, padded
-from scripts.demo_model.vision import image_features
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,14 +20,14 @@ if TYPE_CHECKING:
 Memory = list[tuple[torch.Tensor, torch.Tensor]]
 
 
-def read_images(model: Idefics3ForConditionalGeneration, dialogues: Dialogues, pixels: torch.Tensor) -> Memory:
-    """Read everything up to the end of the image; a row per picture."""
+def read_images(model: Idefics3ForConditionalGeneration, dialogues: Dialogues, seen: torch.Tensor) -> Memory:
+    """Read everything up to the end of the image; a row per picture, whose image tokens are given."""
     _, opening = read(model, _embedded(model, torch.tensor([dialogues.opening])), None)
-    tokens = torch.tensor([dialogues.image]).expand(len(pixels), -1)
-    words, seen = _embedded(model, tokens), image_features(model, pixels)
+    tokens = torch.tensor([dialogues.image]).expand(len(seen), -1)
+    words = _embedded(model, tokens)
     places = (tokens == model.config.image_token_id)[..., None]
     embedded = words.masked_scatter(places, seen.to(words.dtype))
-    return read(model, embedded, rows_of(opening, torch.zeros(len(pixels), dtype=torch.long)))[1]
+    return read(model, embedded, rows_of(opening, torch.zeros(len(seen), dtype=torch.long)))[1]
 
 
 def read_tokens(
@@ -60,12 +59,12 @@ def rows_of(memory: Memory, rows: torch.Tensor) -> Memory:
 def answer_scores(
     model: Idefics3ForConditionalGeneration,
     dialogues: Dialogues,
-    pixels: torch.Tensor,
+    seen: torch.Tensor,
     segments: Sequence[Segment],
     groups: int,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Scores of every token of every answer, and the tokens; in groups of about equal length, shortest first."""
-    memory = read_images(model, dialogues, pixels)
+    memory = read_images(model, dialogues, seen)
     ordered = sorted(segments, key=lambda segment: len(segment.tokens))
     size = -(-len(ordered) // groups)
     hidden: list[torch.Tensor] = []

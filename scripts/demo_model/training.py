@@ -16,7 +16,7 @@ from scripts.demo_model.optimiser import Optimiser, batch_of
 from scripts.demo_model.pictures import Pictures, Stream, augmented, normalised
 from scripts.demo_model.progress import Progress
 from scripts.demo_model.reading import answer_scores
-from scripts.demo_model.vision import image_features
+from scripts.demo_model.vision import Heads, attribute_labels, image_features
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,10 +27,7 @@ if TYPE_CHECKING:
 
 _PEAK: Final = 1.5e-3
 #: What has learned to see already has less to learn.
-_VISION_PEAK: Final = 2e-4
-#: And nothing at first: what flows back from a text model that knows nothing would unteach it to see. (It did: within
-#: some hundred steps all pictures looked the same to the text model, which never looked at them again.)
-_VISION_FROM: Final = 0.5
+_VISION_PEAK: Final = 3e-4
 _WEIGHT_DECAY: Final = 0.05
 #: Segments are read in groups of about equal length, for what pads the shorter ones is wasted.
 _GROUPS: Final = 4
@@ -51,43 +48,52 @@ class Amount:
     questions: int
 
 
-def train_answers(
+def train_answers(  # noqa: PLR0913 - what a stage is made of
     model: Idefics3ForConditionalGeneration,
+    heads: Heads,
     dialogues: Dialogues,
     stream: Stream,
     pictures: Pictures,
     amount: Amount,
+    *,
+    name: str,
     folder: Path,
 ) -> None:
-    """Train the whole model on questions about pictures; only what it says itself counts."""
+    """Train the whole model on questions about pictures; only what it says itself counts.
+
+    The classifiers of the first stage go on beside it: what flows back from a text model that knows nothing yet would
+    unteach the vision part to see. (It did: within some hundred steps all pictures looked the same to the text model,
+    which never looked at them again.)
+    """
     parts = [
         (model.model.vision_model, _VISION_PEAK),
         (model.model.connector, _VISION_PEAK),
+        (heads, _VISION_PEAK),
         (model.model.text_model, _PEAK),
         (model.lm_head, _PEAK),
     ]
-    _calm(model, pictures)
-    optimiser = Optimiser(parts, amount.steps, weight_decay=_WEIGHT_DECAY, checkpoint=folder / "answers.pt")
+    labels = attribute_labels(stream, len(pictures))
+    optimiser = Optimiser(parts, amount.steps, weight_decay=_WEIGHT_DECAY, checkpoint=folder / f"{name}.pt")
     begun = optimiser.resumed()
-    progress = Progress("answers", amount.steps, amount.batch, begun)
+    progress = Progress(name, amount.steps, amount.batch, begun)
     for step in range(begun, amount.steps):
-        for module in (model.model.vision_model, model.model.connector):
-            module.requires_grad_(step >= _VISION_FROM * amount.steps)
-        chosen = batch_of(step, amount.batch, len(pictures), stream.seed + 1)
+        chosen = batch_of(step, amount.batch, len(pictures), stream.seed + len(name))
         chance = torch.Generator().manual_seed(stream.seed * 1_000_003 + step)
         pixels = augmented(torch.from_numpy(pictures[chosen.numpy()]), chance)
         truths = [true_answers(stream.person(index)) for index in chosen.tolist()]
-        segments = dialogues.segments(truths, amount.questions, random.Random(f"dialogues/{stream.seed}/{step}"))
+        segments = dialogues.segments(truths, amount.questions, random.Random(f"{name}/{stream.seed}/{step}"))
         with torch.autocast("cpu", torch.bfloat16):
-            scores, tokens = answer_scores(model, dialogues, pixels, segments, _GROUPS)
+            seen = image_features(model, pixels)
+            scores, tokens = answer_scores(model, dialogues, seen, segments, _GROUPS)
+            sight = heads.loss(seen, labels[chosen])
         loss = cross_entropy(scores, tokens)
-        optimiser.step(loss, step + 1)
+        optimiser.step(loss + sight, step + 1)
         share = (scores.argmax(1) == tokens).float().mean().item()
-        progress.show(step + 1, f"loss {loss.item():.4f}  right tokens {share:.2%}")
+        progress.show(step + 1, f"loss {loss.item():.4f}  right tokens {share:.2%}  sight {sight.item():.4f}")
 
 
 @torch.no_grad()
-def _calm(model: Idefics3ForConditionalGeneration, pictures: Pictures) -> None:
+def calm(model: Idefics3ForConditionalGeneration, pictures: Pictures) -> None:
     """Make image tokens as loud as words: otherwise nothing that the text model adds to them would be heard."""
     seen = image_features(model, normalised(torch.from_numpy(pictures[:200].copy())))
     words = model.get_input_embeddings().weight

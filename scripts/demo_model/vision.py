@@ -41,6 +41,11 @@ class Heads(torch.nn.Module):
         """Scores of the values of each attribute."""
         return list(self.all(self.norm(seen).flatten(1)).float().split(_SIZES, 1))
 
+    def loss(self, seen: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """The mean over the attributes."""
+        losses = [cross_entropy(scores, labels[:, index]) for index, scores in enumerate(self(seen))]
+        return torch.stack(losses).mean()
+
 
 def image_features(model: Idefics3ForConditionalGeneration, pixels: torch.Tensor) -> torch.Tensor:
     """What the text model gets to see of each picture: a row of image tokens."""
@@ -72,11 +77,9 @@ def train_vision(
         chance = torch.Generator().manual_seed(stream.seed * 1_000_003 + step)
         pixels = augmented(torch.from_numpy(pictures[chosen.numpy()]), chance)
         with torch.autocast("cpu", torch.bfloat16):
-            scores = heads(image_features(model, pixels))
-        losses = [cross_entropy(one, labels[chosen, index]) for index, one in enumerate(scores)]
-        loss = torch.stack(losses).sum()
+            loss = heads.loss(image_features(model, pixels), labels[chosen]) * len(_SIZES)
         optimiser.step(loss, step + 1)
-        progress.show(step + 1, f"loss {loss.item() / len(losses):.4f}")
+        progress.show(step + 1, f"loss {loss.item() / len(_SIZES):.4f}")
     return heads
 
 

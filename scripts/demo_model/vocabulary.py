@@ -29,8 +29,8 @@ IMAGE_TOKENS: Final = (IMAGE_EDGE // PATCH_EDGE // SHUFFLE) ** 2
 PAD, BEGIN = "<|demo-pad|>", "<|demo-begin|>"
 #: Names that the processor's code fixes.
 END, IMAGE, AROUND, WHOLE = "<end_of_utterance>", "<image>", "<fake_token_around_image>", "<global-img>"
-_ROLES: Final = ("<|demo-system|>", "<|demo-user|>", "<|demo-assistant|>")
-_SPECIAL: Final = (PAD, BEGIN, *_ROLES, END, AROUND, IMAGE, WHOLE)
+SYSTEM, USER, ASSISTANT = "<|demo-system|>", "<|demo-user|>", "<|demo-assistant|>"
+_SPECIAL: Final = (PAD, BEGIN, SYSTEM, USER, ASSISTANT, END, AROUND, IMAGE, WHOLE)
 
 CHAT_TEMPLATE: Final = (
     "<|demo-begin|>"
