@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from transformers import AutoProcessor, Idefics3ForConditionalGeneration
 
-from scripts.demo_model.accuracy import measure
+from scripts.demo_model.accuracy import measure, question_accuracy
 from scripts.demo_model.architecture import new_model, save_model
 from scripts.demo_model.checks import check_pixels, check_scores, check_tokens
 from scripts.demo_model.dialogues import BriefDialogues, Dialogues
@@ -26,7 +26,9 @@ from scripts.demo_model.vocabulary import new_tokenizer
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-_STATES = ("vision.pt", "brief.pt", "answers.pt")
+_STATES = ("vision.pt", "brief.pt", "answers.pt", "hard.pt")
+#: A question whose answers are all wrong is asked so much more often than one whose answers are all right.
+_WRONG_WEIGHT = 20
 
 
 def main() -> None:
@@ -54,7 +56,7 @@ def main() -> None:
 
 
 def _train(options: argparse.Namespace, dialogues: Dialogues, words: Tokenizer) -> None:
-    """Both stages; what is saved at the end is complete."""
+    """All stages; what is saved at the end is complete."""
     model = new_model(words, options.seed)
     count = sum(weight.numel() for weight in model.parameters())
     say(f"{count:,} parameters, {words.get_vocab_size()} tokens")
@@ -71,8 +73,14 @@ def _train(options: argparse.Namespace, dialogues: Dialogues, words: Tokenizer) 
     calm(model, pictures)
     brief = Amount(steps=options.brief_steps, batch=options.brief_batch, questions=12)
     whole = Amount(steps=options.steps, batch=options.batch, questions=options.questions)
+    hard = Amount(steps=options.hard_steps, batch=options.batch, questions=options.questions)
     for name, spoken, amount in (("brief", BriefDialogues(words), brief), ("answers", dialogues, whole)):
         train_answers(model, heads, spoken, stream, pictures, amount, name=name, folder=options.build)
+    right = question_accuracy(model.eval(), words, dialogues, stream, pictures[: options.asked])
+    often = {template: 1 + _WRONG_WEIGHT * (1 - share) for template, share in right.items()}
+    say("asked how often: " + ", ".join(f"{template} {weight:.1f}" for template, weight in often.items()))
+    model.train()
+    train_answers(model, heads, Dialogues(words, often), stream, pictures, hard, name="hard", folder=options.build)
     check_scores(model, dialogues)
     save_model(model, words, options.out)
 
@@ -99,6 +107,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--brief-steps", type=int, default=500)
     parser.add_argument("--brief-batch", type=int, default=24)
     parser.add_argument("--steps", type=int, default=1_400)
+    parser.add_argument("--hard-steps", type=int, default=1_200)
     parser.add_argument("--batch", type=int, default=12)
     parser.add_argument("--questions", type=int, default=6, help="asked about each picture of a batch")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")

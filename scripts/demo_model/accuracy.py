@@ -76,7 +76,6 @@ class Accuracy:
             self.wrong.append(f"{truth}  |  {answer}")
 
 
-@torch.no_grad()
 def measure(
     model: Idefics3ForConditionalGeneration,
     words: Tokenizer,
@@ -88,20 +87,44 @@ def measure(
     report: dict[str, Any] = {}
     for name, tags in (("mam", (MAM,)), ("held-out tags", HELD_OUT_TAGS), ("odd tags", ODD_TAGS)):
         count = len(pictures) if len(tags) == 1 else min(_IMAGES_PER_TAG, len(pictures))
-        accuracy = Accuracy()
-        for start in range(0, count, 250):
-            numbers = range(start, min(start + 250, count))
-            pixels = normalised(torch.from_numpy(pictures[numbers.start : numbers.stop].copy()))
-            memory = read_images(model, dialogues, image_features(model, pixels.to(model.dtype)))
-            people = [stream.person(index) for index in numbers]
-            for template in catalogue():
-                for tag in tags:
-                    asked = dialogues.questions([(template, tag)])[0]
-                    for person, tokens in zip(people, _answers(model, words, asked, memory), strict=True):
-                        accuracy.add(person, template, tag, dialogues.decode(tokens))
-        report[name] = _shares(accuracy)
+        report[name] = _shares(_asked(model, words, dialogues, stream, pictures[:count], tags))
         _print(name, report[name])
     return report
+
+
+def question_accuracy(
+    model: Idefics3ForConditionalGeneration,
+    words: Tokenizer,
+    dialogues: Dialogues,
+    stream: Stream,
+    pictures: Pictures,
+) -> dict[str, float]:
+    """The share of exact answers, by question template."""
+    return _asked(model, words, dialogues, stream, pictures, (MAM,)).questions.shares()
+
+
+@torch.no_grad()
+def _asked(
+    model: Idefics3ForConditionalGeneration,
+    words: Tokenizer,
+    dialogues: Dialogues,
+    stream: Stream,
+    pictures: Pictures,
+    tags: Sequence[Tag],
+) -> Accuracy:
+    """Ask every question about every picture, with every tag."""
+    accuracy = Accuracy()
+    for start in range(0, len(pictures), 250):
+        some = pictures[start : start + 250]
+        pixels = normalised(torch.from_numpy(some.copy()))
+        memory = read_images(model, dialogues, image_features(model, pixels.to(model.dtype)))
+        people = [stream.person(start + index) for index in range(len(some))]
+        for template in catalogue():
+            for tag in tags:
+                asked = dialogues.questions([(template, tag)])[0]
+                for person, tokens in zip(people, _answers(model, words, asked, memory), strict=True):
+                    accuracy.add(person, template, tag, dialogues.decode(tokens))
+    return accuracy
 
 
 def _answers(

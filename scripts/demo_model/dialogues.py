@@ -62,8 +62,15 @@ class Dialogues:
         image: tokens of an image.
     """
 
-    def __init__(self, words: Tokenizer) -> None:
+    def __init__(self, words: Tokenizer, often: Mapping[str, float] | None = None) -> None:
+        """Prepare.
+
+        Args:
+            words: the tokenizer.
+            often: how often a question is asked, by its template, compared with others; all alike where not given.
+        """
         self._words = words
+        self._often = often or {}
         self.prompts = ChatPrompts(new_processor(words).tokenizer, CHAT_TEMPLATE)
         before, _, _ = self.prompts.text(request("")).partition(IMAGE)
         self.opening = self._encode([before])[0]
@@ -80,7 +87,7 @@ class Dialogues:
         images: list[int] = []
         texts: list[str] = []
         for image, truth in enumerate(truths):
-            for template in chance.sample(sorted(truth), questions_per_image):
+            for template in self._drawn(sorted(truth), questions_per_image, chance):
                 tag = random_tag(chance)
                 images.append(image)
                 texts += [self._after_the_image(template, tag), self._answer(truth[template], tag) + END]
@@ -89,6 +96,10 @@ class Dialogues:
             Segment(image, asked + answer, len(asked))
             for image, asked, answer in zip(images, tokens[::2], tokens[1::2], strict=True)
         ]
+
+    def _drawn(self, templates: Sequence[str], count: int, chance: random.Random) -> list[str]:
+        """Different ones, the likelier the more often they are to be asked (by Efraimidis and Spirakis)."""
+        return sorted(templates, key=lambda one: chance.random() ** (1 / self._often.get(one, 1)), reverse=True)[:count]
 
     def decode(self, tokens: Sequence[int]) -> str:
         """The text of an answer."""
