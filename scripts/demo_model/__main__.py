@@ -26,9 +26,9 @@ from scripts.demo_model.vocabulary import new_tokenizer
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-_STATES = ("vision.pt", "brief.pt", "answers.pt", "hard.pt")
-#: A question whose answers are all wrong is asked so much more often than one whose answers are all right.
-_WRONG_WEIGHT = 20
+_STATES = ("vision.pt", "brief.pt", "answers.pt", "hard.pt", "harder.pt")
+#: So much more often than one that is always answered right is the question asked that is answered worst.
+_EMPHASIS = 5
 
 
 def main() -> None:
@@ -73,16 +73,25 @@ def _train(options: argparse.Namespace, dialogues: Dialogues, words: Tokenizer) 
     calm(model, pictures)
     brief = Amount(steps=options.brief_steps, batch=options.brief_batch, questions=12)
     whole = Amount(steps=options.steps, batch=options.batch, questions=options.questions)
-    hard = Amount(steps=options.hard_steps, batch=options.batch, questions=options.questions)
     for name, spoken, amount in (("brief", BriefDialogues(words), brief), ("answers", dialogues, whole)):
         train_answers(model, heads, spoken, stream, pictures, amount, name=name, folder=options.build)
-    right = question_accuracy(model.eval(), words, dialogues, stream, pictures[: options.asked])
-    often = {template: 1 + _WRONG_WEIGHT * (1 - share) for template, share in right.items()}
-    say("asked how often: " + ", ".join(f"{template} {weight:.1f}" for template, weight in often.items()))
-    model.train()
-    train_answers(model, heads, Dialogues(words, often), stream, pictures, hard, name="hard", folder=options.build)
+    for name, steps in zip(("hard", "harder"), options.hard_steps, strict=True):
+        right = question_accuracy(model.eval(), words, dialogues, stream, pictures[: options.asked])
+        hard = Amount(steps=steps, batch=options.batch, questions=options.questions)
+        spoken = Dialogues(words, _how_often(right))
+        train_answers(model.train(), heads, spoken, stream, pictures, hard, name=name, folder=options.build)
     check_scores(model, dialogues)
     save_model(model, words, options.out)
+
+
+def _how_often(right: dict[str, float]) -> dict[str, float]:
+    """How often each question is to be asked, from how often it was answered right."""
+    worst = max(1 - share for share in right.values())
+    often = {template: 1 + _EMPHASIS * (1 - share) / max(worst, 1e-9) for template, share in right.items()}
+    say("wrong answers, and how often that is asked from now on")
+    for template, share in right.items():
+        say(f"  {template:<52}{1 - share:8.2%}{often[template]:6.1f}")
+    return often
 
 
 def _check_folder(folder: Path) -> None:
@@ -107,7 +116,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--brief-steps", type=int, default=500)
     parser.add_argument("--brief-batch", type=int, default=24)
     parser.add_argument("--steps", type=int, default=1_400)
-    parser.add_argument("--hard-steps", type=int, default=1_200)
+    parser.add_argument("--hard-steps", type=int, nargs=2, default=(1_200, 800), help="more of what is answered worst")
     parser.add_argument("--batch", type=int, default=12)
     parser.add_argument("--questions", type=int, default=6, help="asked about each picture of a batch")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
