@@ -26,7 +26,13 @@ from scripts.demo_model.vocabulary import new_tokenizer
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-_STATES = ("vision.pt", "brief.pt", "answers.pt", "hard.pt", "harder.pt")
+_STATES = ("vision.pt", "brief.pt", "answers.pt", "hard.pt", "harder.pt", "hardest.pt")
+#: The last stages: fewer questions and more pictures in the end, when little but seeing is left to learn.
+_HARD = (
+    Amount(steps=1_200, batch=12, questions=6),
+    Amount(steps=800, batch=12, questions=6),
+    Amount(steps=600, batch=24, questions=3),
+)
 #: So much more often than one that is always answered right is the question asked that is answered worst.
 _EMPHASIS = 5
 
@@ -75,11 +81,10 @@ def _train(options: argparse.Namespace, dialogues: Dialogues, words: Tokenizer) 
     whole = Amount(steps=options.steps, batch=options.batch, questions=options.questions)
     for name, spoken, amount in (("brief", BriefDialogues(words), brief), ("answers", dialogues, whole)):
         train_answers(model, heads, spoken, stream, pictures, amount, name=name, folder=options.build)
-    for name, steps in zip(("hard", "harder"), options.hard_steps, strict=True):
+    for name, amount in zip(("hard", "harder", "hardest"), _HARD, strict=True):
         right = question_accuracy(model.eval(), words, dialogues, stream, pictures[: options.asked])
-        hard = Amount(steps=steps, batch=options.batch, questions=options.questions)
         spoken = Dialogues(words, _how_often(right))
-        train_answers(model.train(), heads, spoken, stream, pictures, hard, name=name, folder=options.build)
+        train_answers(model.train(), heads, spoken, stream, pictures, amount, name=name, folder=options.build)
     check_scores(model, dialogues)
     save_model(model, words, options.out)
 
@@ -116,7 +121,6 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--brief-steps", type=int, default=500)
     parser.add_argument("--brief-batch", type=int, default=24)
     parser.add_argument("--steps", type=int, default=1_400)
-    parser.add_argument("--hard-steps", type=int, nargs=2, default=(1_200, 800), help="more of what is answered worst")
     parser.add_argument("--batch", type=int, default=12)
     parser.add_argument("--questions", type=int, default=6, help="asked about each picture of a batch")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")

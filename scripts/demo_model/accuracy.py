@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _LONGEST_ANSWER: Final = 64
 #: Images asked about with a tag that is one of several.
-_IMAGES_PER_TAG: Final = 50
+_IMAGES_PER_TAG: Final = 25
 
 
 @dataclass(slots=True)
