@@ -60,7 +60,8 @@ def demo(tmp_path_factory: pytest.TempPathFactory, _postgres: sa.URL) -> Iterato
     list(write_demo_data(_PEOPLE, folder, seed=1234))
     with redis_server() as broker, fresh_database(_postgres) as database:
         settings = Settings(broker_url=broker, database_url=database)
-        with WorkerProcess(settings, folder), Client(settings) as client:
+        with WorkerProcess(settings, folder) as worker, Client(settings) as client:
+            worker.wait_ready(seconds=180)
             yield Demo(client, folder, read_truth(folder))
 
 
