@@ -96,7 +96,7 @@ def test_answers_about_people_never_seen_are_true(demo: Demo) -> None:
     assert len(by_question) == len(_QUESTIONS)
     assert min(by_question.values()) >= 0.95, by_question
     assert sum(by_question.values()) / len(by_question) >= 0.98, by_question
-    assert run.progress().ended["ok"] / len(rows) >= 0.99
+    assert run.progress().ended[Status.OK] / len(rows) >= 0.99
     assert {row.model for row in rows} == {"demo"}
 
     # What the sum above would be if rows were mixed up: each answer held against the next image's truth.
