@@ -16,6 +16,7 @@ import pytest
 import sqlalchemy as sa
 
 from persqa.questions import load_pool
+from persqa.results import Status
 from persqa.settings import Settings
 from producer import Client, RunHandle
 from producer.demo_data import write_demo_data
