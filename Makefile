@@ -8,7 +8,7 @@ CODE := persqa producer worker tests scripts
 # Tests and examples need no model hub; vLLM must not look for one.
 export HF_HUB_OFFLINE = 1
 
-.PHONY: help setup run test check unit lock docs demo-model clean
+.PHONY: help setup run test check chaos soak unit lock docs demo-model clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -21,8 +21,9 @@ setup: .venv/installed
 run: setup
 	@$(BIN)/persqa run examples/portraits.jsonl
 
+# Two processes: one waits most of its time for servers, the other one for vLLM.
 test: check
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadgroup
 
 # make check  everything of `make test` that takes seconds
 check: setup
@@ -30,6 +31,14 @@ check: setup
 	$(BIN)/ruff check --quiet $(CODE)
 	$(BIN)/basedpyright
 	$(BIN)/lint-imports --no-logo
+
+# make chaos  the faults of tests/faults in full number and length; takes an hour or two
+chaos: setup
+	$(BIN)/pytest --chaos --timeout 3600 tests/faults tests/end_to_end/test_engine_faults.py -rA
+
+# make soak   half an hour of random faults; SOAK_MINUTES=5 for less
+soak: setup
+	$(BIN)/pytest --soak --timeout 7200 tests/faults/test_soak.py -rA
 
 # make unit   the tests without a server and without vLLM
 unit: setup

@@ -8,6 +8,7 @@ PersqaError
 │   ├── RunConflict      the run's name is taken by other data or other options
 │   └── RunNotFound      there is no run of that name
 ├── Rejected             this item can never be answered; it becomes an `invalid` result
+├── EngineLost           the engine died under this request; another one is being started, ask again
 ├── RowRefused           the database refuses the data of these rows; others can be stored
 └── Infrastructure       nothing is wrong with the data; try again later; exit code 3
     ├── StoreUnavailable
@@ -67,6 +68,10 @@ class Rejected(PersqaError):
     def __init__(self, reason: Reason, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class EngineLost(PersqaError):
+    """The engine died under a request; another one is being started, and the request can be made again."""
 
 
 class RowRefused(PersqaError):

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from persqa.items import Item
 from persqa.policies import Policy
 from persqa.runs import Run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 #: The only version of the message there is so far; a worker refuses what it does not know.
 VERSION = 1
@@ -33,22 +38,26 @@ class ItemMessage(BaseModel):
     seed: int
 
 
-def item_message(item: Item, run: Run) -> dict[str, JsonValue]:
-    """The message of an item, as plain JSON.
+def item_messages(batch: Iterable[Item], run: Run) -> Iterator[dict[str, JsonValue]]:
+    """The messages of items of one run, as plain JSON.
 
     Built without pydantic, since the values were checked when they entered and this runs once per item.
     """
-    return {
+    common: dict[str, JsonValue] = {
         "v": VERSION,
-        "item": item.id,
-        "run": item.run_id,
-        "requeues": item.requeues,
-        "images": list(item.images),
+        "run": run.id,
         "base": run.base,
-        "tag": item.tag,
-        "question": item.question,
         "system": run.options.system_prompt,
         "policy": run.options.tag_policy.value,
         "sampling": run.options.sampling.model_dump(mode="json", exclude_none=True),
         "seed": run.options.seed,
     }
+    for item in batch:
+        yield {
+            **common,
+            "item": item.id,
+            "requeues": item.requeues,
+            "images": list(item.images),
+            "tag": item.tag,
+            "question": item.question,
+        }

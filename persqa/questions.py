@@ -62,9 +62,12 @@ class QuestionPool:
             message = f"the pool {self.name!r} has {len(self.questions)} questions, {count} were asked for"
             raise SettingsError(message)
 
+        start = hashlib.blake2b(f"{seed}\0{key}\0".encode(), digest_size=8)
+
         def rank(question: Question) -> bytes:
-            text = f"{seed}\0{key}\0{question.template}"
-            return hashlib.blake2b(text.encode(), digest_size=8).digest()
+            whole = start.copy()
+            whole.update(question.template.encode())
+            return whole.digest()
 
         return tuple(sorted(self.questions, key=rank)[:count])
 

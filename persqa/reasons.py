@@ -36,4 +36,14 @@ class Reason(StrEnum):
 
     # Never `invalid`, always `dead`.
     UNSTORABLE = "unstorable"  #: the database refused this row and only this row
+    KILLS_ENGINE = "kills_engine"  #: the engine died again and again while it had nothing else to do
+    KILLS_WORKERS = "kills_workers"  #: delivered too often: whoever took it did not live to say how it ended
+    UNREADABLE_MESSAGE = "unreadable_message"  #: what was in the queue is no message of Celery, or carries no item
+    UNKNOWN_TASK = "unknown_task"  #: its message asks for something that PersQA does not do
+    UNKNOWN_VERSION = "unknown_version"  #: its message is of a version that this worker does not know
+    OVERSIZED_MESSAGE = "oversized_message"  #: its message is larger than the limit
+    TIME_LIMIT = "time_limit"  #: images and engine took longer than an item may
+    REVOKED = "revoked"  #: its message was revoked
+    EXPIRED = "expired"  #: its message came too late
+    LOST = "lost"  #: it was enqueued again too often and never came back
     INTERNAL_ERROR = "internal_error"  #: a defect of PersQA; the log has the traceback

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pydantic import JsonValue
+
+#: What no file's name can have: NUL, and halves of characters.
+_UNUSABLE = re.compile("[\0\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +95,7 @@ def _images(fields: Mapping[str, JsonValue], max_images: int) -> tuple[str, ...]
         raise RecordError(Reason.TOO_MANY_IMAGES, message)
     paths = cast("list[str]", references)
     for path in paths:
-        if "\0" in path or any("\ud800" <= character <= "\udfff" for character in path):
+        if _UNUSABLE.search(path):
             raise RecordError(Reason.BAD_PATH, f"{path!r} cannot name a file")
     return tuple(paths)
 

@@ -66,6 +66,24 @@ class Settings(BaseSettings):
     queue_bound: int = Field(
         default=100_000, ge=1, description="Items waiting in Redis, at most; a submit waits for room."
     )
+    lease_seconds: float = Field(
+        default=30, ge=1, le=3600, description="Seconds until the items of a worker that is gone start elsewhere."
+    )
+    reconcile_seconds: float = Field(
+        default=30, gt=0, description="Seconds between two looks for items that the queue has lost."
+    )
+    max_message_bytes: int = Field(default=256 * 2**10, ge=1024, description="Bytes in one message, at most.")
+    item_seconds: float = Field(
+        default=600, gt=0, description="Seconds that loading and answering one item may take before it ends as dead."
+    )
+    hang_seconds: float = Field(
+        default=300, gt=0, description="Seconds without any answer, with work in flight, after which an engine hangs."
+    )
+    engine_failures: int = Field(
+        default=5,
+        ge=0,
+        description="Deaths of the engine without an answer in between, before a worker ends.",
+    )
     drain_seconds: float = Field(
         default=60, ge=0, description="Seconds a worker may take after SIGTERM to finish what is in flight."
     )

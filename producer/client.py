@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, closing
+import time
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 from persqa.audit import Audit, audit
 from persqa.broker.depth import Depth, Inspector
 from persqa.broker.keys import queue_for
-from persqa.errors import SettingsError
+from persqa.errors import Infrastructure, SettingsError
 from persqa.questions import load_pool
 from persqa.results import Status
 from persqa.runs import Run, check_run_name, parse_options
@@ -71,6 +72,7 @@ class Client:
         self._stack.callback(self.store.close)
         self._local = self.settings.broker_url is None if local_worker is None else local_worker
         self._fleet: LocalFleet | None = None
+        self._looked_at = time.monotonic()
 
     def __enter__(self) -> Self:
         """Nothing more to do; `close` is called at the end."""
@@ -155,6 +157,21 @@ class Client:
         ):
             return enqueue_pending(self.store, publisher, inspector, run, on_full=on_full)
 
+    def reconcile(self) -> int:
+        """Enqueue again what the queue has lost; looks seldom, however often it is called, and where there is a broker.
+
+        Raises:
+            StoreUnavailable: the database does not answer.
+            BrokerUnavailable: Redis does not answer.
+        """
+        from persqa.reconciler import Reconciler
+
+        url = self.known_broker_url()
+        if url is None or time.monotonic() - self._looked_at < self.settings.reconcile_seconds:
+            return 0
+        self._looked_at = time.monotonic()
+        return Reconciler(self.store, self.settings.model_copy(update={"broker_url": url})).reconcile()
+
     def run(self, name: str) -> RunHandle:
         """A run that was submitted before.
 
@@ -220,14 +237,20 @@ class RunHandle:
             TimeoutError: it took longer.
             WorkerDied: the worker this client started ended too early.
         """
-        fleet = self._client.fleet
         return wait_for(
             self.progress,
             name=self.name,
-            check=fleet.check if fleet is not None else lambda: None,
+            check=self._keep_going,
             timeout_seconds=timeout_seconds,
             display=display,
         )
+
+    def _keep_going(self) -> None:
+        """What is done between two looks at the progress."""
+        if self._client.fleet is not None:
+            self._client.fleet.check()
+        with suppress(Infrastructure):
+            self._client.reconcile()
 
     def results(self, *, status: str | None = None, question: str | None = None) -> Iterator[PairRow]:
         """The items with their results, in the input's order.

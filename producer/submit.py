@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,10 @@ if TYPE_CHECKING:
     from persqa.store import Store
     from producer.readers.base import Reader
 
-_CHUNK = 1000
+#: Written in one transaction.
+_WRITTEN = 5000
+#: Enqueued in one round trip.
+_ENQUEUED = 1000
 #: How many wrong records a message shows.
 _SHOWN = 5
 
@@ -87,7 +91,7 @@ def refuse_wrong_records(found: Survey) -> None:
 def write_ledger(store: Store, reader: Reader, run: Run, pool: QuestionPool, *, max_images: int) -> None:
     """Write the items of all records, and the results of the wrong ones; what is there already stays."""
     drafts = _drafts(reader, run, pool, max_images)
-    while chunk := list(islice(drafts, _CHUNK)):
+    while chunk := list(islice(drafts, _WRITTEN)):
         store.ledger.add([item for item, _ in chunk], [result for _, result in chunk if result is not None])
 
 
@@ -103,11 +107,13 @@ def enqueue_pending(
         BrokerUnavailable: the rest was not enqueued; call again.
     """
     queue = queue_for(run.options.model)
-    there = inspector.task_ids(queue)
+    # Reading a long queue takes seconds, and nothing can be there yet of a run that is new.
+    there = inspector.task_ids(queue) if store.ledger.published_to(run.id) else set[str]()
     enqueued = 0
-    for chunk in store.ledger.pending(run.id, chunk=_CHUNK):
+    for chunk in store.ledger.pending(run.id, chunk=_ENQUEUED):
         if wanted := [item for item in chunk if str(item.id) not in there]:
-            publisher.publish(wanted, run, queue=queue, on_full=on_full)
+            mark = partial(store.ledger.mark_published, run.id, wanted[-1].id)
+            publisher.publish(wanted, run, queue=queue, on_full=on_full, on_room=mark)
             enqueued += len(wanted)
     return enqueued
 

@@ -4,26 +4,73 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import TypeAlias
 
 import psutil
 import pytest
 import sqlalchemy as sa
 
-from persqa.audit import audit
-from persqa.broker.connection import connect
-from persqa.broker.depth import Inspector
-from persqa.broker.keys import QUEUE
 from persqa.settings import Settings, load_settings
 from persqa.store import Store
-from tests.support.servers import fresh_database, postgres_server, redis_server, valkey_server
+from tests.support.oracle import check_audits, check_keys
+from tests.support.servers import (
+    BrokerProcess,
+    broker_process,
+    fresh_database,
+    postgres_server,
+    redis_binary,
+    redis_server,
+    valkey_binary,
+    valkey_server,
+)
 from tests.support.wait import wait_until
 
 os.environ["HF_HUB_OFFLINE"] = "1"
+
+#: Chooses between the short amount and the long one.
+Size: TypeAlias = Callable[[int, int], int]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Faults in full number and length, instead of the few that fit into every test run."""
+    parser.addoption("--chaos", action="store_true", help="inject faults in full number and length; takes hours")
+    parser.addoption("--soak", action="store_true", help="half an hour of random faults, too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The soak runs only where it is asked for; a fault meets one site in a short run, and each in a long one.
+
+    With several processes (`-n`), all that needs vLLM stays in one of them.
+    """
+    for item in items:
+        if "/end_to_end/" in item.path.as_posix():
+            item.add_marker(pytest.mark.xdist_group("vllm"))
+    if not config.getoption("--soak"):
+        items[:] = [item for item in items if item.get_closest_marker("soak") is None]
+    if not config.getoption("--chaos"):
+        items[:] = [item for item in items if "/faults/" not in item.path.as_posix() or _on_its_site(item, items)]
+
+
+def _on_its_site(item: pytest.Item, items: list[pytest.Item]) -> bool:
+    """Whether this is the site that a fault meets in a short run; the same one every time."""
+    same = sorted(other.name for other in items if _without_site(other.name) == _without_site(item.name))
+    return item.name == same[zlib.crc32(_without_site(item.name).encode()) % len(same)]
+
+
+def _without_site(name: str) -> str:
+    return name.replace("valkey+sqlite", "").replace("redis+postgresql", "")
+
+
+@pytest.fixture(scope="session")
+def size(request: pytest.FixtureRequest) -> Size:
+    """How many faults, and how long: few and short in every test run, many and long with `--chaos`."""
+    long = bool(request.config.getoption("--chaos"))
+    return lambda few, many: many if long else few
 
 
 @pytest.fixture(autouse=True)
@@ -82,6 +129,7 @@ class Site:
     """A broker and a database."""
 
     settings: Settings
+    broker: BrokerProcess
 
 
 @pytest.fixture(params=["valkey+sqlite", "redis+postgresql"])
@@ -89,32 +137,15 @@ def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
     """Each broker and each database once; afterwards every run's audit must hold and no key may be left."""
     with ExitStack() as stack:
         if request.param == "valkey+sqlite":
-            broker, database = stack.enter_context(valkey_server()), f"sqlite:///{tmp_path}/persqa.db"
+            broker = stack.enter_context(broker_process(valkey_binary()))
+            database = f"sqlite:///{tmp_path}/persqa.db"
         else:
-            broker = stack.enter_context(redis_server())
+            broker = stack.enter_context(broker_process(redis_binary()))
             database = stack.enter_context(fresh_database(request.getfixturevalue("_postgres")))
-        settings = load_settings(broker_url=broker, database_url=database, commit_seconds=0.05, drain_seconds=20)
-        yield Site(settings)
-        _check_audit(settings)
-        _check_keys(broker)
-
-
-def _check_audit(settings: Settings) -> None:
-    store, inspector = Store.open(settings.database_url), Inspector(settings.broker_url or "")
-    for run in store.ledger.runs():
-        found = audit(store, run, inspector)
-        assert found.holds, found.problems
-    inspector.close()
-    store.close()
-
-
-def _check_keys(broker: str) -> None:
-    """Only the queues may be left, and what kombu keeps of its exchanges."""
-    client = connect(broker)
-    keys = {key.decode() for key in cast("Iterable[bytes]", client.scan_iter())}  # pyright: ignore
-    client.close()
-    unknown = {key for key in keys if not key.startswith(("_kombu.binding", QUEUE)) or "unacked" in key}
-    assert not unknown, f"keys left in Redis: {unknown}"
+        settings = load_settings(broker_url=broker.url, database_url=database, commit_seconds=0.05, drain_seconds=20)
+        yield Site(settings, broker)
+        check_audits(settings)
+        check_keys(broker.url)
 
 
 def _our_threads() -> list[str]:

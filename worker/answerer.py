@@ -21,12 +21,13 @@ if TYPE_CHECKING:
     from persqa.messages import ItemMessage
     from worker.engine import Engine
     from worker.intake import Admitted
+    from worker.supervisor import Supervisor
 
 
 class Answerer:
     """Gives every item one outcome."""
 
-    def __init__(self, engine: Engine, *, worker: str) -> None:
+    def __init__(self, engine: Engine | Supervisor, *, worker: str) -> None:
         """Prepare.
 
         Args:
@@ -40,7 +41,8 @@ class Answerer:
         """Climb the policy's ladder.
 
         Raises:
-            EngineDead: the engine is gone; the item has no outcome.
+            EngineLost: the engine died under it; the item has no outcome yet.
+            EngineDead: the engine is gone for good.
         """
         message = admitted.message
         started = time.monotonic()
@@ -96,19 +98,19 @@ class Answerer:
 
     def refuse(self, message: ItemMessage, rejected: Rejected) -> Outcome:
         """The outcome of an item that cannot be asked."""
-        return Outcome(self._without_answer(message, Status.INVALID, rejected.reason, rejected))
+        return Outcome(self._without_answer(message, Status.INVALID, rejected.reason, str(rejected) or repr(rejected)))
 
-    def give_up(self, message: ItemMessage, error: Exception) -> Outcome:
-        """The outcome of an item on which PersQA itself failed; its neighbours go on."""
-        return Outcome(self._without_answer(message, Status.DEAD, Reason.INTERNAL_ERROR, error))
+    def give_up(self, message: ItemMessage, reason: Reason, detail: str) -> Outcome:
+        """The outcome of an item that is not tried again; its neighbours go on."""
+        return Outcome(self._without_answer(message, Status.DEAD, reason, detail))
 
-    def _without_answer(self, message: ItemMessage, status: Status, reason: Reason, error: Exception) -> Result:
+    def _without_answer(self, message: ItemMessage, status: Status, reason: Reason, detail: str) -> Result:
         return Result(
             item_id=ItemId(message.item),
             run_id=RunId(message.run),
             status=status,
             reason=reason,
-            detail=str(error) or repr(error),
+            detail=detail,
             worker=self._worker,
             model=self._engine.model,
         )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
-from celery import Celery
+from celery import Celery, bootsteps
 from kombu import Queue
 
 from persqa.broker.connection import celery_url
@@ -12,6 +13,39 @@ from persqa.broker.keys import TRANSPORT_OPTIONS, queue_for
 from persqa.errors import SettingsError
 from persqa.messages import TASK_NAME
 from persqa.settings import Settings, load_settings
+
+#: Events in one message, at most, and how long one waits for others.
+_EVENTS_TOGETHER = 1000
+_EVENT_SECONDS = 0.25
+
+
+class LeasingCelery(Celery):
+    """Consumes under leases; everything else goes over stock connections."""
+
+    def connection_for_read(self, url: str | None = None, **options: Any) -> Any:
+        """The connection that the worker consumes on."""
+        connection = super().connection_for_read(url, **options)
+        # Not as an option: of a URL with a plus, as those of Unix sockets, kombu takes the transport from the URL.
+        connection.transport_cls = "worker.transport:Transport"
+        return connection
+
+
+class EventsTogether(bootsteps.StartStopStep):
+    """Sends the events of many tasks in one message, a few times a second; by itself Celery does so for a few."""
+
+    requires = ("celery.worker.consumer.events:Events",)
+
+    def start(self, parent: Any) -> None:
+        """Take over when events are sent."""
+        dispatcher = parent.event_dispatcher
+        dispatcher.buffer_limit = _EVENTS_TOGETHER
+        dispatcher.on_send_buffered = None
+        self._timer = parent.timer.call_repeatedly(_EVENT_SECONDS, dispatcher.flush)
+
+    def stop(self, parent: Any) -> None:
+        """Send what is left."""
+        self._timer.cancel()
+        parent.event_dispatcher.flush()
 
 
 def create_app(settings: Settings) -> Celery:
@@ -28,7 +62,7 @@ def create_app(settings: Settings) -> Celery:
     queues = [Queue(queue_for(None))]
     if settings.model is not None:
         queues.append(Queue(queue_for(settings.model)))
-    app = Celery("persqa", broker=celery_url(settings.broker_url), set_as_current=False)
+    app = LeasingCelery("persqa", broker=celery_url(settings.broker_url), set_as_current=False)
     app.conf.update(
         accept_content=["json"],
         broker_connection_max_retries=None,
@@ -40,13 +74,17 @@ def create_app(settings: Settings) -> Celery:
         task_default_queue=queue_for(None),
         task_ignore_result=True,
         task_queues=queues,
+        task_time_limit=settings.item_seconds,
         # On a lost connection the work goes on: an item is finished here sooner than it is begun elsewhere.
         worker_cancel_long_running_tasks_on_connection_loss=False,
         worker_concurrency=settings.window,
+        # The keeper knows what is in hand, across connections.
+        worker_enable_prefetch_count_reduction=False,
         worker_pool="worker.pool:EnginePool",
         worker_prefetch_multiplier=1,
         worker_send_task_events=True,
     )
+    app.steps["consumer"].add(EventsTogether)
     app.task(name=TASK_NAME)(_only_through_the_pool)
     # One line for each item received says nothing the database does not say better.
     logging.getLogger("celery.worker.strategy").setLevel(logging.WARNING)

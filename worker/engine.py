@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from persqa.generations import Generation
+    from persqa.images import Resolution
     from persqa.settings import Settings
 
 
@@ -49,6 +50,11 @@ class Engine(Protocol):
         """The name of the model it serves, stored with every result."""
         ...
 
+    @property
+    def resolution(self) -> Resolution | None:
+        """How much of a picture the model looks at, known once it is loaded; None where all of it may matter."""
+        ...
+
     async def start(self) -> None:
         """Load the model; returns when requests can be served.
 
@@ -64,6 +70,10 @@ class Engine(Protocol):
             Rejected: this request can never be served; the engine is well.
             EngineDead: the engine is gone, for this request and all others.
         """
+        ...
+
+    def kill(self) -> None:
+        """End it at once, without a word; what it was asked then fails with `EngineDead`."""
         ...
 
     async def stop(self) -> None:

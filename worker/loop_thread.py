@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import deque
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
     from concurrent.futures import Future
 
 Answer = TypeVar("Answer")
@@ -17,12 +18,58 @@ Answer = TypeVar("Answer")
 _CLEAN_UP_SECONDS = 30
 
 
+class Job:
+    """A coroutine that a `LoopThread` is to run, runs or has run; what Celery keeps, weakly, of a request."""
+
+    __slots__ = ("__weakref__", "_cancelled", "_coroutine", "_loop", "_on_end", "task")
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        coroutine: Coroutine[Any, Any, None],
+        on_end: Callable[[Job, BaseException | None], None],
+    ) -> None:
+        self._loop = loop
+        self._coroutine = coroutine
+        self._on_end = on_end
+        self._cancelled = False
+        #: For the loop's thread only.
+        self.task: asyncio.Task[None] | None = None
+
+    def begin(self) -> None:
+        """Begin; called in the loop's thread."""
+        self.task = self._loop.create_task(self._coroutine)
+        self.task.add_done_callback(self._end)
+        if self._cancelled:
+            self.task.cancel()
+
+    def cancel(self) -> None:
+        """End it early; from any thread."""
+        self._loop.call_soon_threadsafe(self._cancel)
+
+    def terminate(self, _signal: object) -> None:
+        """Celery's word for it; nothing is committed and nothing acknowledged."""
+        self.cancel()
+
+    def _cancel(self) -> None:
+        self._cancelled = True
+        if self.task is not None:
+            self.task.cancel()
+
+    def _end(self, task: asyncio.Task[None]) -> None:
+        self._on_end(self, None if task.cancelled() else task.exception())
+
+
 class LoopThread:
     """Runs coroutines that other threads submit."""
 
     def __init__(self, name: str) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name=name, daemon=True)
+        #: Begun and not ended.
+        self.jobs: set[Job] = set()
+        self._new: deque[Job] = deque()
+        self._told = False
 
     def start(self) -> None:
         """Start the thread."""
@@ -32,12 +79,53 @@ class LoopThread:
         """Run a coroutine there; cancelling the future cancels the coroutine."""
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
 
+    def begin(self, coroutine: Coroutine[Any, Any, None], on_end: Callable[[BaseException | None], None]) -> Job:
+        """Run one of many coroutines there: those that come together wake the loop once.
+
+        Args:
+            coroutine: what to run.
+            on_end: called in the loop's thread with what it raised, or with None when it returned or was cancelled.
+        """
+
+        def end(job: Job, error: BaseException | None) -> None:
+            self.jobs.discard(job)
+            on_end(error)
+
+        job = Job(self._loop, coroutine, end)
+        self.jobs.add(job)
+        self._new.append(job)
+        if not self._told:
+            self._told = True
+            self._loop.call_soon_threadsafe(self._begin_new)
+        return job
+
+    def wait(self, seconds: float) -> int:
+        """Wait for all jobs to end, for so long at most; returns how many have not."""
+        return self.submit(self._wait(seconds)).result()
+
+    def cancel(self) -> None:
+        """Cancel all jobs."""
+        # Copied in one step: those that end meanwhile leave the set in the loop's thread.
+        for job in list(self.jobs):
+            job.cancel()
+
     def stop(self) -> None:
         """Cancel what still runs, let it clean up for a while, and end the thread."""
         self.submit(_cancel_others()).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+    def _begin_new(self) -> None:
+        # Before the first one is taken: whoever adds one from here on wakes the loop again.
+        self._told = False
+        while self._new:
+            self._new.popleft().begin()
+
+    async def _wait(self, seconds: float) -> int:
+        self._begin_new()
+        tasks = [job.task for job in list(self.jobs) if job.task is not None]
+        return len((await asyncio.wait(tasks, timeout=seconds))[1]) if tasks else 0
 
 
 async def _cancel_others() -> None:

@@ -8,19 +8,26 @@ and then nothing is acknowledged: the message stays in Redis for whoever comes n
 
 from __future__ import annotations
 
+import asyncio
+import json
 import logging
 from typing import TYPE_CHECKING, assert_never
 
-from persqa.errors import Infrastructure
+from persqa.errors import EngineLost, Infrastructure
+from persqa.reasons import Reason
 from worker.deliveries import Delivery, UnreadableDelivery
-from worker.intake import Admitted, AlreadyEnded, Refused
+from worker.intake import Admitted, Refused
+from worker.lanes import Lanes
+from worker.suspicion import Suspicion
 
 if TYPE_CHECKING:
     from persqa.messages import ItemMessage
     from persqa.results import Outcome
     from worker.answerer import Answerer
     from worker.committer import Committer
+    from worker.dead_letters import DeadLetters
     from worker.intake import Intake
+    from worker.supervisor import Supervisor
 
 logger = logging.getLogger(__name__)
 
@@ -28,10 +35,30 @@ logger = logging.getLogger(__name__)
 class Pipeline:
     """Takes deliveries, many at a time; each goes its way alone."""
 
-    def __init__(self, intake: Intake, answerer: Answerer, committer: Committer) -> None:
+    def __init__(
+        self,
+        intake: Intake,
+        answerer: Answerer,
+        committer: Committer,
+        *,
+        engine: Supervisor,
+        dead_letters: DeadLetters,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            intake: the first step.
+            answerer: the second.
+            committer: the third.
+            engine: what the answerer asks.
+            dead_letters: where messages go that carry no item.
+        """
         self._intake = intake
         self._answerer = answerer
         self._committer = committer
+        self._dead_letters = dead_letters
+        self._engine = engine
+        self._lanes = Lanes()
 
     async def process(self, delivery: Delivery) -> None:
         """Take one item from its message to its committed result.
@@ -42,26 +69,71 @@ class Pipeline:
         try:
             message = delivery.read()
         except UnreadableDelivery as error:
-            logger.error("%s; it is dropped", error)
+            await self._refuse(delivery, error)
         else:
-            outcome = await self._outcome(message)
-            if outcome is not None:
-                await self._committer.commit(outcome)
+            outcome = await self._end(message, delivery)
+            if outcome is not None and outcome.result.reason is Reason.TIME_LIMIT:
+                delivery.time_out()
+                return
         delivery.acknowledge()
 
-    async def _outcome(self, message: ItemMessage) -> Outcome | None:
+    async def _refuse(self, delivery: Delivery, error: UnreadableDelivery) -> None:
+        text = json.dumps(delivery.arguments)
+        written = self._dead_letters.bury(error.reason, str(error), text=text, task_id=delivery.task_id)
+        await asyncio.wrap_future(written)
+
+    async def _end(self, message: ItemMessage, delivery: Delivery) -> Outcome | None:
+        """Commit what becomes of an item, however often the engine dies under it; nothing when it has ended already."""
+        suspicion = Suspicion(delivery.count)
+        if suspicion.delivered_too_often:
+            return await self._give_up(message, Reason.KILLS_WORKERS, suspicion)
+        while True:
+            try:
+                async with self._lanes.lane(alone=suspicion.alone, rank=suspicion.rank):
+                    await self._engine.ready()
+                    if suspicion.of_killing_workers:
+                        await asyncio.wrap_future(delivery.try_alone())
+                    outcome = await self._answer(message, delivery.seconds)
+                    # Before the next one that may kill this worker is tried.
+                    return await self._commit(outcome)
+            except EngineLost as error:
+                suspicion.engine_died(str(error), answered=self._engine.answered)
+            if suspicion.proven:
+                return await self._give_up(message, Reason.KILLS_ENGINE, suspicion)
+            if suspicion.died_alone:
+                delivery.suspect()
+
+    async def _give_up(self, message: ItemMessage, reason: Reason, suspicion: Suspicion) -> Outcome | None:
+        return await self._commit(self._answerer.give_up(message, reason, suspicion.story))
+
+    async def _commit(self, outcome: Outcome | None) -> Outcome | None:
+        if outcome is not None:
+            await self._committer.commit(outcome)
+        return outcome
+
+    async def _answer(self, message: ItemMessage, seconds: float | None) -> Outcome | None:
+        # What the item does is limited; what the database and the engine's restarts take is not its fault.
+        limit = asyncio.timeout(seconds)
         try:
-            match await self._intake.admit(message):
-                case AlreadyEnded():
-                    return None
-                case Refused(rejected):
-                    return self._answerer.refuse(message, rejected)
-                case Admitted() as admitted:
-                    return await self._answerer.answer(admitted)
-                case never:
-                    assert_never(never)
-        except Infrastructure:
+            if await self._intake.has_ended(message):
+                return None
+            async with limit:
+                match await self._intake.admit(message):
+                    case Refused(rejected):
+                        return self._answerer.refuse(message, rejected)
+                    case Admitted() as admitted:
+                        return await self._answerer.answer(admitted)
+                    case never:
+                        assert_never(never)
+        except (EngineLost, Infrastructure):
             raise
-        except Exception as error:
-            logger.exception("item %d: a defect of PersQA, the item ends as dead", message.item)
-            return self._answerer.give_up(message, error)
+        except TimeoutError as error:
+            if limit.expired():
+                return self._answerer.give_up(message, Reason.TIME_LIMIT, f"not answered within {seconds:g} s")
+            return self._defect(message, error)
+        except Exception as error:  # noqa: BLE001 - one item's defect is not its neighbours'
+            return self._defect(message, error)
+
+    def _defect(self, message: ItemMessage, error: Exception) -> Outcome:
+        logger.error("item %d: a defect of PersQA, the item ends as dead", message.item, exc_info=error)
+        return self._answerer.give_up(message, Reason.INTERNAL_ERROR, str(error) or repr(error))

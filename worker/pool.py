@@ -10,20 +10,24 @@ import logging
 import os
 import threading
 import time
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import AbstractAsyncContextManager, suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import psutil
+from celery import signals
 from celery.concurrency.base import BasePool, apply_target
 from celery.worker import state
 
 from persqa.errors import Infrastructure, PersqaError, UserError
 from persqa.messages import TASK_NAME
 from persqa.settings import load_settings
+from worker.dead_letters import bury_revoked, dead_letters
 from worker.deliveries import Delivery
-from worker.loop_thread import LoopThread
+from worker.loop_thread import Job, LoopThread
+from worker.orphans import mark_children, sweep_orphans
+from worker.reconciling import Reconciling
+from worker.transport import DELIVERY_COUNT, lease_keeper
 from worker.wiring import Worker, ready_worker
 
 if TYPE_CHECKING:
@@ -39,17 +43,6 @@ EXIT_INFRASTRUCTURE = 3
 _POLL_SECONDS = 0.2
 
 
-@dataclass(frozen=True, slots=True, weakref_slot=True)
-class Handle:
-    """What Celery keeps of a request it has given to the pool; it keeps it weakly, the pool strongly."""
-
-    future: Future[None]
-
-    def terminate(self, _signal: object) -> None:
-        """Abort the request; nothing is committed and nothing acknowledged."""
-        self.future.cancel()
-
-
 class EnginePool(BasePool):
     """Feeds one engine with as many items at once as the worker's concurrency allows."""
 
@@ -61,8 +54,9 @@ class EnginePool(BasePool):
         self._settings = load_settings()
         self._name = f"{os.uname().nodename}:{os.getpid()}"
         self._loop = LoopThread("persqa-pipeline")
+        self._keeper = lease_keeper()
+        self._reconciling = Reconciling(self._settings)
         self._stopping = threading.Event()
-        self._handles: set[Handle] = set()
         self._context: AbstractAsyncContextManager[Worker] | None = None
         self._worker: Worker | None = None
         # Celery's own small tasks, such as backend clean-up; nothing of ours runs here.
@@ -71,6 +65,8 @@ class EnginePool(BasePool):
     def on_start(self) -> None:
         """Load the engine; the first message is taken after this returns."""
         self._loop.start()
+        sweep_orphans()
+        mark_children()
         logger.info("loading the engine; messages are taken once it is ready")
         started = time.monotonic()
         self._context = ready_worker(self._settings, name=self._name, stop=self._stopping)
@@ -80,7 +76,9 @@ class EnginePool(BasePool):
         except PersqaError as error:
             logger.critical("%s", error)
             raise SystemExit(EXIT_USER_ERROR if isinstance(error, UserError) else EXIT_INFRASTRUCTURE) from error
-        logger.info("engine ready after %.1f s: model %s", time.monotonic() - started, worker.model)
+        signals.task_revoked.connect(bury_revoked)
+        self._reconciling.start()
+        logger.info("engine ready after %.1f s: model %s", time.monotonic() - started, worker.engine.model)
 
     def on_apply(  # pyright: ignore[reportIncompatibleMethodOverride] - its stub says None, Celery wants a handle
         self,
@@ -89,55 +87,43 @@ class EnginePool(BasePool):
         kwargs: dict[str, Any] | None = None,
         callback: Callable[..., Any] | None = None,
         accept_callback: Callable[..., Any] | None = None,
+        timeout_callback: Callable[..., Any] | None = None,
         **_options: Any,
-    ) -> Handle:
+    ) -> Job | None:
         """Take one request from Celery."""
         assert callback is not None
         assert accept_callback is not None
-        if args[0] != TASK_NAME:
-            call = (apply_target, target, args, kwargs, callback, accept_callback)
-            return self._keep(self._others.submit(*call))
-        return self._keep(self._feed(args, callback, accept_callback))
-
-    def _feed(
-        self, args: tuple[Any, ...], callback: Callable[..., Any], accept_callback: Callable[..., Any]
-    ) -> Future[None]:
-        _name, task_id, _request, body, content_type, content_encoding = args
-        accepted = time.monotonic()
-
-        def acknowledge() -> None:
-            try:
-                callback((False, None, time.monotonic() - accepted))
-            except Exception:
-                logger.exception("task %s is committed, Celery failed to acknowledge it", task_id)
-
+        assert timeout_callback is not None
+        task, task_id, request, *_body = args
+        if task != TASK_NAME:
+            self._others.submit(apply_target, target, args, kwargs, callback, accept_callback)
+            return None
         delivery = Delivery(
+            tag=request["properties"]["delivery_tag"],
             task_id=task_id,
-            body=body,
-            content_type=content_type,
-            content_encoding=content_encoding,
-            acknowledge=acknowledge,
+            arguments=request["args"],
+            count=request.get(DELIVERY_COUNT, 1),
+            seconds=self._time_limit(request),
+            keeper=self._keeper,
+            on_success=callback,
+            on_timeout=timeout_callback,
         )
-        accept_callback(os.getpid(), accepted)
+        self._keeper.begin(delivery.tag)
+        accept_callback(os.getpid(), delivery.accepted)
         assert self._worker is not None
-        return self._loop.submit(self._worker.pipeline.process(delivery))
+        return self._loop.begin(self._worker.pipeline.process(delivery), self._notice_end)
 
-    def _keep(self, future: Future[None]) -> Handle:
-        handle = Handle(future)
-        self._handles.add(handle)
+    def _time_limit(self, request: dict[str, Any]) -> float | None:
+        """The time limit of one request, in seconds.
 
-        def done(_future: Future[None]) -> None:
-            self._handles.discard(handle)
-            self._notice_failure(_future)
+        Celery 5.7 hands the pool what held when it connected; what holds now, after `control time_limit`, is with the
+        task. Nothing in an item could catch a soft limit and tidy up, so whichever comes first ends it.
+        """
+        task = self.app.tasks[TASK_NAME]
+        hard, soft = request.get("timelimit") or (None, None)
+        return min((limit for limit in (hard or task.time_limit, soft or task.soft_time_limit) if limit), default=None)
 
-        future.add_done_callback(done)
-        return handle
-
-    def _notice_failure(self, future: Future[None]) -> None:
-        try:
-            error = future.exception()
-        except CancelledError:
-            return
+    def _notice_end(self, error: BaseException | None) -> None:
         if isinstance(error, Infrastructure):
             # Nothing in flight can be finished here. The worker ends, and what it holds goes back to the queue.
             if not state.should_stop:
@@ -150,13 +136,12 @@ class EnginePool(BasePool):
 
     def on_stop(self) -> None:
         """Finish what is in flight, within the drain limit; then take everything apart."""
-        # Copied in one step: items that end meanwhile leave the set from other threads.
-        in_flight = [handle.future for handle in list(self._handles)]
-        if in_flight:
-            logger.info("finishing %d items in flight", len(in_flight))
-        left = wait(in_flight, timeout=self._settings.drain_seconds).not_done
-        if left:
-            logger.warning("%d items are not finished after the drain limit and go back to the queue", len(left))
+        if self._worker is not None:
+            self._worker.engine.let_die()
+        if self._loop.jobs:
+            logger.info("finishing %d items in flight", len(self._loop.jobs))
+            if left := self._loop.wait(self._settings.drain_seconds):
+                logger.warning("%d items are not finished after the drain limit and go back to the queue", left)
         self._end()
 
     def on_terminate(self) -> None:
@@ -165,13 +150,15 @@ class EnginePool(BasePool):
 
     def _end(self) -> None:
         self._stopping.set()
-        for handle in list(self._handles):
-            handle.future.cancel()
+        self._reconciling.stop()
+        self._loop.cancel()
         if self._context is not None:
             context, self._context = self._context, None
             if self._worker is not None:
                 self._loop.submit(context.__aexit__(None, None, None)).result()
             self._loop.stop()
+        self._keeper.close()
+        dead_letters().close()
         self._others.shutdown(wait=False, cancel_futures=True)
 
     def terminate_job(self, pid: int, signal: int | None = None) -> None:
@@ -180,8 +167,8 @@ class EnginePool(BasePool):
     def _get_info(self) -> dict[str, Any]:
         return {
             **super()._get_info(),  # pyright: ignore - not in the stubs
-            "model": self._worker.model if self._worker else None,
-            "in-flight": len(self._handles),
+            "model": self._worker.engine.model if self._worker else None,
+            "in-flight": len(self._loop.jobs),
             "threads": [thread.name for thread in threading.enumerate()],
         }
 

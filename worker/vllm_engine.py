@@ -6,10 +6,13 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import psutil
 from pydantic import TypeAdapter, ValidationError
 
 # Read when vLLM is imported, by its engine process too. That process has to be spawned, for a fork of a process with
@@ -30,6 +33,7 @@ from vllm.v1.engine.exceptions import EngineDeadError
 
 from persqa.errors import EngineDead, Rejected, SettingsError
 from persqa.generations import FinishReason, Generation
+from persqa.images import Resolution
 from persqa.models import DEMO_MODEL, default_model
 from persqa.reasons import Reason
 from worker.chat_prompts import ChatPrompts
@@ -44,6 +48,9 @@ if TYPE_CHECKING:
 
 #: What the engine process gets to end by itself and give back memory before it is killed.
 _STOP_SECONDS = 30
+
+#: Scaled and normalized images kept for the next questions about them, in GiB.
+_PROCESSED_IMAGES_GB = 0.5
 
 _DEMO_FOLDER = Path(__file__).with_name("demo_model")
 
@@ -63,11 +70,17 @@ class VllmEngine:
         self._model = settings.model or default_model()
         self._engine: AsyncLLM | None = None
         self._prompts: ChatPrompts | None = None
+        self._resolution: Resolution | None = None
 
     @property
     def model(self) -> str:
         """The name or folder from the settings, or the default for this machine."""
         return self._model
+
+    @property
+    def resolution(self) -> Resolution | None:
+        """That of the model's own image processor."""
+        return self._resolution
 
     async def start(self) -> None:
         """Load the model; the loop is blocked meanwhile, as vLLM builds its half in this process in the loop.
@@ -87,6 +100,8 @@ class VllmEngine:
             self._prompts = ChatPrompts(self._engine.get_tokenizer(), _chat_template(self._engine))
         except Rejected as error:
             raise SettingsError(f"{self._model} cannot be used: {error}") from error
+        self._resolution = _resolution(self._engine)
+        _share_processed_images(self._engine)
 
     async def generate(self, request: Request) -> Generation:
         """Answer one request; many run at once, and cancelling one aborts only that one.
@@ -111,6 +126,14 @@ class VllmEngine:
             # Also what the model's own image processor raises, which can be anything.
             raise self._failure(error) from error
         return _generation(request, output)
+
+    def kill(self) -> None:
+        """Kill the engine's processes; whatever is asked of it then fails with `EngineDead`."""
+        for child in psutil.Process().children(recursive=True):
+            with suppress(psutil.Error):
+                # Python's own helper is a child, too, and has nothing to do with the engine.
+                if "multiprocessing.resource_tracker" not in " ".join(child.cmdline()):
+                    child.kill()
 
     async def stop(self) -> None:
         """Free everything; safe to call twice or before `start`."""
@@ -140,14 +163,15 @@ def _engine_arguments(settings: Settings, model: str) -> dict[str, Any]:
         "use_tqdm_on_load": False,
         "seed": 0,
         # This cache exists twice, here and in the engine process. A request that is cancelled or refused between the
-        # two lets them drift apart, and then later requests with the same image fail. Without it, an image that is
-        # asked about again is only scaled again; its encoding and its part of the KV cache are still reused.
+        # two lets them drift apart, and then later requests with the same image fail. See `_share_processed_images`.
         "mm_processor_cache_gb": 0,
         # The engine process may get the same SIGTERM as the worker; it is to outlive what is in flight.
         "shutdown_timeout": int(settings.drain_seconds),
     }
     if current_platform.is_cpu():
         defaults["enforce_eager"] = True
+        # Only whole blocks are shared between prompts, and those of 128 tokens are longer than a picture and its frame.
+        defaults["block_size"] = 32
         os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
     if model == DEMO_MODEL:
         defaults["model"] = str(_DEMO_FOLDER)
@@ -167,6 +191,40 @@ def _chat_template(engine: AsyncLLM) -> str:
     if not isinstance(template, str):
         raise SettingsError("the model has no chat template, so it is not made for questions")
     return template
+
+
+def _share_processed_images(engine: AsyncLLM) -> None:
+    """Scale and normalize an image once for all questions about it: vLLM's own cache of this kind, on this side alone.
+
+    vLLM takes it by itself only where several processes feed one engine.
+    """
+    renderer: Any = engine.renderer
+    if renderer.mm_processor is None or getattr(renderer, "_mm_processor_cache", renderer) is not None:
+        return
+    from vllm.multimodal.cache import MultiModalProcessorOnlyCache
+
+    size = SimpleNamespace(mm_processor_cache_gb=_PROCESSED_IMAGES_GB)
+    model_config: Any = SimpleNamespace(get_multimodal_config=lambda: size)
+    renderer._mm_processor_cache = MultiModalProcessorOnlyCache(model_config)  # noqa: SLF001
+
+
+def _resolution(engine: AsyncLLM) -> Resolution | None:
+    """What the image processor of the model scales every picture down to, for the families of which that is known."""
+    if engine.renderer.mm_processor is None:
+        return None
+    processor: Any = engine.renderer.mm_processor.info.get_hf_processor()
+    images: Any = getattr(processor, "image_processor", None)
+    longest = (getattr(images, "size", None) or {}).get("longest_edge")
+    if not isinstance(longest, int) or not getattr(images, "do_resize", False):
+        return None
+    match type(images).__name__:
+        case name if name.startswith(("Idefics3", "SmolVLM")):
+            return Resolution(edge=longest)
+        case name if name.startswith("Qwen2VL"):
+            # Here it is a number of pixels, whatever it is called.
+            return Resolution(pixels=longest)
+        case _:
+            return None
 
 
 def _sampling(request: Request) -> SamplingParams:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import signal
+import threading
 from functools import cache, wraps
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +17,31 @@ if TYPE_CHECKING:
 
 def register() -> None:
     """Called by vLLM in each of its processes, more than once in some."""
-    if multiprocessing.parent_process() is not None and current_platform.is_cpu():
+    if multiprocessing.parent_process() is None:
+        return
+    _leave_process_group()
+    _die_with_parent()
+    if current_platform.is_cpu():
         _spare_generators_of_unread_prompts()
+
+
+@cache
+def _leave_process_group() -> None:
+    """A signal to the whole group, as Ctrl-C sends it, tells the worker to finish: the engine is needed for that."""
+    os.setpgrp()
+
+
+@cache
+def _die_with_parent() -> None:
+    """End this process when the one that started it is gone: left to itself, it would keep the GPU's memory."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=watch, name="persqa-parent", daemon=True).start()
 
 
 @cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
@@ -11,11 +12,13 @@ from persqa.errors import SettingsError
 from persqa.store import Store
 from worker.answerer import Answerer
 from worker.committer import Committer
+from worker.dead_letters import dead_letters
 from worker.intake import Intake
 from worker.pipeline import Pipeline
+from worker.supervisor import Supervisor
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Callable
     from threading import Event
 
     from persqa.settings import Settings
@@ -27,7 +30,7 @@ class Worker:
     """What the pool needs to know of a worker that is ready."""
 
     pipeline: Pipeline
-    model: str
+    engine: Supervisor
 
 
 @asynccontextmanager
@@ -46,17 +49,18 @@ async def ready_worker(settings: Settings, *, name: str, stop: Event) -> AsyncGe
     async with AsyncExitStack() as stack:
         store = Store.open(settings.database_url)
         stack.callback(store.close)
-        engine = _engine(settings)
+        engine = Supervisor(_engine_maker(settings), settings)
         stack.push_async_callback(engine.stop)
         await engine.start()
         committer = Committer(store.results, settings, stop=stop)
         stack.callback(committer.close)
-        intake = Intake(store.results, settings, stop=stop)
+        intake = Intake(store.results, settings, resolution=engine.resolution, stop=stop)
         stack.callback(intake.close)
-        yield Worker(Pipeline(intake, Answerer(engine, worker=name), committer), engine.model)
+        answerer = Answerer(engine, worker=name)
+        yield Worker(Pipeline(intake, answerer, committer, engine=engine, dead_letters=dead_letters()), engine)
 
 
-def _engine(settings: Settings) -> Engine:
+def _engine_maker(settings: Settings) -> Callable[[], Engine]:
     module_name, _, class_name = settings.engine.partition(":")
     try:
         engine_class = cast("type[Engine]", getattr(import_module(module_name), class_name))
@@ -65,4 +69,4 @@ def _engine(settings: Settings) -> Engine:
         if module_name == "worker.vllm_engine":
             message += "; is vLLM installed? `make setup` installs the build that fits this machine"
         raise SettingsError(message) from error
-    return engine_class(settings)
+    return partial(engine_class, settings)

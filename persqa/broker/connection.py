@@ -13,6 +13,8 @@ from persqa.settings import without_password
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from redis.retry import Retry
+
 _SOCKET = "redis+socket://"
 
 
@@ -21,16 +23,22 @@ def celery_url(url: str) -> str:
     return _SOCKET + url.removeprefix("unix://") if url.startswith("unix://") else url
 
 
-def connect(url: str) -> redis.Redis:
+def connect(url: str, *, timeout_seconds: float = 15, retry: Retry | None = None) -> redis.Redis:
     """A client for a broker URL, in Celery's or redis-py's spelling; connects when first used.
+
+    Args:
+        url: the broker.
+        timeout_seconds: how long the server may take for an answer.
+        retry: what to do about lost connections; redis-py's default where not given.
 
     Raises:
         SettingsError: the URL is not one of Redis or Valkey.
     """
     plain = "unix://" + url.removeprefix(_SOCKET).replace("virtual_host=", "db=") if url.startswith(_SOCKET) else url
+    options: dict[str, object] = {} if retry is None else {"retry": retry}
     try:
         return redis.Redis.from_url(  # pyright: ignore[reportUnknownMemberType] - its options are not typed
-            plain, socket_timeout=15, socket_connect_timeout=5, health_check_interval=10
+            plain, socket_timeout=timeout_seconds, socket_connect_timeout=5, health_check_interval=10, **options
         )
     except ValueError as error:
         message = f"PERSQA_BROKER_URL: use redis://host:6379/0 or redis+socket:///path, not {without_password(url)}"

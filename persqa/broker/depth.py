@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from persqa.broker.connection import connect, translated
-from persqa.broker.keys import UNACKED
+from persqa.broker.keys import HELD, RECONCILED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -42,7 +43,7 @@ class Inspector:
             BrokerUnavailable: Redis does not answer.
         """
         with translated(self._url):
-            return Depth(waiting=self._redis.llen(queue), held=self._redis.hlen(UNACKED))
+            return Depth(waiting=self._redis.llen(queue), held=self._redis.hlen(HELD))
 
     def task_ids(self, queue: str) -> set[str]:
         """The Celery ids of all tasks that wait in the queue or are in a worker's hand.
@@ -55,28 +56,39 @@ class Inspector:
         with translated(self._url):
             return set(_ids(self._waiting(queue))) | set(_ids(self._held()))
 
-    def _waiting(self, queue: str) -> Iterator[object]:
-        # From the right, the end that workers take from: what they take meanwhile shifts nothing we still have to see.
-        end = -1
-        while chunk := cast("list[bytes]", self._redis.lrange(queue, end - _CHUNK + 1, end)):
-            yield from (json.loads(entry) for entry in chunk)
-            end -= _CHUNK
+    def _waiting(self, queue: str) -> Iterator[bytes]:
+        # From the left, where messages are put in: they only push what is still to be seen further to the right.
+        # What workers take from the right meanwhile is in their hands, and seen there.
+        start = 0
+        while chunk := cast("list[bytes]", self._redis.lrange(queue, start, start + _CHUNK - 1)):
+            yield from chunk
+            start += _CHUNK
 
-    def _held(self) -> Iterator[object]:
-        held = cast("Iterator[tuple[bytes, bytes]]", self._redis.hscan_iter(UNACKED, count=_CHUNK))  # pyright: ignore
+    def _held(self) -> Iterator[bytes]:
+        held = cast("Iterator[tuple[bytes, bytes]]", self._redis.hscan_iter(HELD, count=_CHUNK))  # pyright: ignore
         for _tag, entry in held:
-            # kombu keeps [message, exchange, routing key].
-            yield json.loads(entry)[0]
+            yield entry.partition(b"\n")[2]
+
+    def may_reconcile(self, every_seconds: float, run_id: int = 0) -> bool:
+        """Whether nobody has reconciled, that run or any, for a while; whoever is told so is the one to do it now.
+
+        Raises:
+            BrokerUnavailable: Redis does not answer.
+        """
+        with translated(self._url):
+            return bool(self._redis.set(f"{RECONCILED}:{run_id}", "1", nx=True, px=int(every_seconds * 900)))
 
     def close(self) -> None:
         """Close the connection."""
         self._redis.close()
 
 
-def _ids(messages: Iterable[object]) -> Iterator[str]:
+def _ids(messages: Iterable[bytes]) -> Iterator[str]:
     for message in messages:
-        match message:
-            case {"headers": {"id": str(task_id)}}:
-                yield task_id
-            case _:
-                continue
+        # Anybody can push anything; what carries no item is the worker's to bury.
+        with suppress(ValueError, RecursionError):
+            match json.loads(message):
+                case {"headers": {"id": str(task_id)}}:
+                    yield task_id
+                case _:
+                    continue

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 #: A list: messages waiting for any worker, whatever model it serves. The right end is taken first.
 QUEUE = "persqa"
-#: A hash: messages a worker holds, by delivery tag; kept by kombu.
-UNACKED = "persqa:unacked"
-#: A sorted set: the delivery tags of those, by the time they were taken; kept by kombu.
-UNACKED_INDEX = "persqa:unacked:index"
-#: A lock: one worker at a time puts back what others left; kept by kombu.
-UNACKED_MUTEX = "persqa:unacked:mutex"
+#: A hash: messages in workers' hands, by delivery tag; the line before each is the queue it came from.
+HELD = "persqa:held"
+#: A sorted set: the delivery tags of those, by the moment on the server's clock when their lease ends.
+LEASES = "persqa:leases"
+#: A hash: how often each message was taken, by delivery tag.
+COUNTS = "persqa:counts"
+#: Keys that start so are there for a while after somebody has held the ledger, or a run of it, against the queue.
+RECONCILED = "persqa:reconciled"
 
 
 def queue_for(model: str | None) -> str:
@@ -17,12 +19,12 @@ def queue_for(model: str | None) -> str:
     return QUEUE if model is None else f"{QUEUE}:model:{model}"
 
 
-#: How kombu is told of them; the worker, the producer and `celery inspect` must all use the same.
+#: For every connection of kombu. Its own bookkeeping of messages in hand is not used for ours; the keys keep it away
+#: from that of other Celery programs on the same server, which it would otherwise tidy up, too.
 TRANSPORT_OPTIONS: dict[str, object] = {
-    "unacked_key": UNACKED,
-    "unacked_index_key": UNACKED_INDEX,
-    "unacked_mutex_key": UNACKED_MUTEX,
-    "visibility_timeout": 3600,
+    "unacked_key": "persqa:unacked",
+    "unacked_index_key": "persqa:unacked:index",
+    "unacked_mutex_key": "persqa:unacked:mutex",
     "socket_timeout": 15,
     "socket_connect_timeout": 5,
     "socket_keepalive": True,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from persqa.broker.connection import connect, translated
 from persqa.broker.envelope import EnvelopeBuilder
-from persqa.messages import item_message
+from persqa.messages import item_messages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,7 +33,15 @@ class Publisher:
         self._bound = queue_bound
         self._envelopes = EnvelopeBuilder()
 
-    def publish(self, batch: Sequence[Item], run: Run, *, queue: str, on_full: Callable[[], None]) -> None:
+    def publish(
+        self,
+        batch: Sequence[Item],
+        run: Run,
+        *,
+        queue: str,
+        on_full: Callable[[], None] = lambda: None,
+        on_room: Callable[[], None] = lambda: None,
+    ) -> None:
         """Enqueue the items, all or none of them.
 
         Args:
@@ -41,15 +49,18 @@ class Publisher:
             run: the run they belong to.
             queue: where to.
             on_full: called again and again while there is no room; may raise to give up.
+            on_room: called once there is room, right before they are enqueued.
 
         Raises:
             BrokerUnavailable: none of them was enqueued, as far as is known.
         """
-        entries = [self._envelopes.build(str(item.id), item_message(item, run), queue=queue) for item in batch]
+        messages = zip(batch, item_messages(batch, run), strict=True)
+        entries = [self._envelopes.build(str(item.id), message, queue=queue) for item, message in messages]
         with translated(self._url):
             while self._redis.llen(queue) + len(entries) > max(self._bound, len(entries)):
                 on_full()
                 time.sleep(_POLL_SECONDS)
+            on_room()
             self._redis.lpush(queue, *entries)
 
     def close(self) -> None:

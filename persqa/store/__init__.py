@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from persqa.store.database import Database
+from persqa.store.dead_letters import DeadLetters
 from persqa.store.ledger import Ledger
 from persqa.store.migrate import migrate
 from persqa.store.queries import Queries
@@ -19,6 +20,7 @@ class Store:
         self.ledger = Ledger(database)
         self.results = Results(database)
         self.queries = Queries(database)
+        self.dead_letters = DeadLetters(database)
 
     @classmethod
     def open(cls, url: str) -> Store:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager
+from sqlite3 import OperationalError
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 #: Seconds a statement waits for SQLite's lock, or for PostgreSQL to accept a connection.
 _SQLITE_LOCK_SECONDS = 30
 _CONNECT_SECONDS = 5
+_SQLITE_POLL_SECONDS = 0.05
 
 
 class Database:
@@ -94,10 +97,24 @@ def _engine(url: str) -> sa.Engine:
 def _set_pragmas(connection: SqliteConnection, _record: object) -> None:
     # Transactions are begun below, by name: left to itself the driver begins them too late to be safe.
     connection.isolation_level = None
-    connection.execute("PRAGMA journal_mode=WAL")
+    _set_wal(connection)
     # NORMAL may lose what was committed, and so acknowledged, when the power fails.
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA foreign_keys=ON")
+
+
+def _set_wal(connection: SqliteConnection) -> None:
+    """Of several that open a new database at once, SQLite lets one switch and refuses the others without waiting."""
+    until = time.monotonic() + _SQLITE_LOCK_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except OperationalError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(_SQLITE_POLL_SECONDS)
+        else:
+            return
 
 
 def _begin(connection: sa.Connection) -> None:

@@ -16,7 +16,7 @@ from persqa.runs import Run, RunId, RunOptions
 from persqa.store.counters import SUBMITTED, count
 from persqa.store.database import Database
 from persqa.store.results import insert_outcomes
-from persqa.store.schema import items, results, runs
+from persqa.store.schema import items, results, run_counters, runs
 from persqa.store.text import storable
 from persqa.tags import Tag
 
@@ -104,15 +104,8 @@ class Ledger:
 
     def pending(self, run_id: RunId, *, chunk: int = 1000) -> Iterator[list[Item]]:
         """The items that have no result yet, in the input's order, in chunks."""
-        after = run_id * MAX_ITEMS - 1
-        query = (
-            sa.select(items)
-            .outerjoin(results, results.c.item_id == items.c.id)
-            .where(items.c.id > sa.bindparam("after"), items.c.id < (run_id + 1) * MAX_ITEMS)
-            .where(results.c.item_id.is_(None))
-            .order_by(items.c.id)
-            .limit(chunk)
-        )
+        query = _pending(run_id, items).limit(chunk)
+        after = self._tidy(run_id)
         while True:
             with self._database.reading() as connection:
                 found = [_item(row) for row in connection.execute(query, {"after": after})]
@@ -120,6 +113,55 @@ class Ledger:
                 return
             yield found
             after = found[-1].id
+
+    def _tidy(self, run_id: RunId) -> ItemId:
+        """Note how far the run has ended; returns the last item before which, and with which, all have results."""
+        with self._database.writing() as connection:
+            # The row is taken first, as `reopen` does: whoever comes second sees what the first has done.
+            touch = sa.update(runs).where(runs.c.id == run_id).values(ended_to=runs.c.ended_to)
+            known = connection.execute(touch.returning(runs.c.ended_to)).scalar_one()
+            after = max(known, run_id * MAX_ITEMS - 1)
+            first = connection.execute(_pending(run_id, items.c.id).limit(1), {"after": after}).scalar()
+            if first is None:
+                return ItemId(after)
+            connection.execute(sa.update(runs).where(runs.c.id == run_id).values(ended_to=first - 1))
+            return ItemId(first - 1)
+
+    def mark_published(self, run_id: RunId, last: ItemId) -> None:
+        """Note that items up to this one are being enqueued; call before they are.
+
+        From then on one of them that is pending and in no queue counts as lost.
+        """
+        further = sa.update(runs).where(runs.c.id == run_id, runs.c.published_to < last).values(published_to=last)
+        with self._database.writing() as connection:
+            connection.execute(further)
+
+    def published_to(self, run_id: RunId) -> ItemId:
+        """The last item that was enqueued at least once; 0 where none was."""
+        with self._database.reading() as connection:
+            found = connection.execute(sa.select(runs.c.published_to).where(runs.c.id == run_id)).scalar_one()
+        return ItemId(found)
+
+    def count_recoveries(self, item_ids: Sequence[ItemId], *, most: int) -> set[ItemId]:
+        """Note that these items were lost and are to be enqueued again.
+
+        Returns:
+            Those that were lost more than `most` times by now; they should be given up.
+        """
+        chosen = items.c.id.in_(item_ids)
+        update = sa.update(items).where(chosen).values(recoveries=items.c.recoveries + 1)
+        with self._database.writing() as connection:
+            connection.execute(update)
+            lost_too_often = sa.select(items.c.id).where(chosen, items.c.recoveries > most)
+            return {ItemId(item_id) for item_id in connection.execute(lost_too_often).scalars()}
+
+    def unfinished(self) -> list[Run]:
+        """The runs that have pending items."""
+        ended = sa.func.sum(sa.case((run_counters.c.status == SUBMITTED, run_counters.c["items"]),
+                                    else_=-run_counters.c["items"]))  # fmt: skip
+        query = sa.select(runs).join(run_counters).group_by(*runs.c).having(ended > 0).order_by(runs.c.id)
+        with self._database.reading() as connection:
+            return [_run(row) for row in connection.execute(query)]
 
     def reopen(self, run_id: RunId, status: Status) -> int:
         """Take back the results of one status, so that their items are pending again; violations stay.
@@ -131,10 +173,22 @@ class Ledger:
         # An item without an image never was a record: asking again cannot end otherwise.
         askable = chosen.join(items, items.c.id == results.c.item_id).where(items.c.question != "")
         with self._database.writing() as connection:
+            connection.execute(sa.update(runs).where(runs.c.id == run_id).values(ended_to=0))
             connection.execute(sa.update(items).where(items.c.id.in_(askable)).values(requeues=items.c.requeues + 1))
             taken = connection.execute(sa.delete(results).where(results.c.item_id.in_(askable))).rowcount
             count(self._database, connection, Counter({(run_id, status): -taken}))
         return taken
+
+
+def _pending(run_id: RunId, *columns: sa.FromClause | sa.ColumnElement[Any]) -> sa.Select[Any]:
+    """What a run has pending behind the item `after`, in order."""
+    return (
+        sa.select(*columns)
+        .select_from(items.outerjoin(results, results.c.item_id == items.c.id))
+        .where(items.c.id > sa.bindparam("after"), items.c.id < (run_id + 1) * MAX_ITEMS)
+        .where(results.c.item_id.is_(None))
+        .order_by(items.c.id)
+    )
 
 
 def _refuse_conflict(run: Run, *, options: RunOptions, pool_digest: str, fingerprint: str) -> None:

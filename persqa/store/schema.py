@@ -57,6 +57,10 @@ runs = Table(
     Column("items", BigInteger, nullable=False),
     Column("model", Text),
     Column("created_at", UtcDateTime, nullable=False),
+    # Items up to this one were enqueued at least once, so one of them that is in no queue was lost.
+    Column("published_to", BigInteger, nullable=False, server_default="0"),
+    # Items up to this one have results, so nobody needs to look there for pending ones.
+    Column("ended_to", BigInteger, nullable=False, server_default="0"),
 )
 
 items = Table(
@@ -73,6 +77,8 @@ items = Table(
     Column("topic", Text, nullable=False),
     Column("question", Text, nullable=False),
     Column("requeues", Integer, nullable=False),
+    # How often it was lost by the queue and enqueued again.
+    Column("recoveries", Integer, nullable=False, server_default="0"),
 )
 
 results = Table(
@@ -116,6 +122,20 @@ violations = Table(
     Column("model", Text, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Index(None, "run_id", "kind"),
+)
+
+dead_letters = Table(
+    "dead_letters",
+    metadata,
+    Column("id", _KEY, primary_key=True),
+    Column("reason", String(32), nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("queue", Text),
+    Column("task_id", Text),
+    Column("item_id", BigInteger),
+    Column("text", Text, nullable=False),
+    Column("worker", Text, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
 )
 
 # Progress is read from here, so it costs the same however large a run grows. Every transaction that adds or

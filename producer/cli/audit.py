@@ -29,10 +29,14 @@ def command(
     with Client(load_settings(broker_url=broker_url, database_url=database_url)) as client:
         handles = client.runs() if run is None else [client.run(run)]
         audits = [handle.audit() for handle in handles]
+        letters = client.store.dead_letters.counts()
     if as_json:
         print_json([_facts(audit) for audit in audits])
     else:
         _print(audits)
+        if letters:
+            kinds = ", ".join(f"{number} {reason}" for reason, number in letters.items())
+            console.print(f"messages that nobody could answer, in the table dead_letters: {kinds}", soft_wrap=True)
     if not all(audit.holds for audit in audits):
         raise typer.Exit(1)
 

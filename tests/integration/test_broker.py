@@ -7,18 +7,21 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from celery import Celery
+from redis import Redis
 
 from persqa.broker.connection import celery_url, connect
 from persqa.broker.depth import Inspector
-from persqa.broker.keys import QUEUE, queue_for
+from persqa.broker.keys import COUNTS, HELD, LEASES, QUEUE, queue_for
+from persqa.broker.leases import Leases
 from persqa.broker.publisher import Publisher
 from persqa.errors import BrokerUnavailable, SettingsError
-from persqa.messages import TASK_NAME, item_message
+from persqa.messages import TASK_NAME, item_messages
 from persqa.runs import RunId
 from tests.support.builders import a_run, an_item
+from tests.support.wait import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 BATCH = [an_item(RunId(1), index) for index in range(2500)]
 
@@ -34,7 +37,7 @@ def test_a_published_message_is_what_celery_itself_would_send(broker_url: str) -
     publish(broker_url, items=[item])
     app = Celery("peer", broker=celery_url(broker_url), set_as_current=False)
     app.send_task(
-        TASK_NAME, args=(item_message(item, a_run()),), task_id=str(item.id), queue="peer", ignore_result=True
+        TASK_NAME, args=tuple(item_messages([item], a_run())), task_id=str(item.id), queue="peer", ignore_result=True
     )
     client = connect(broker_url)
     ours, theirs = (json.loads(cast("bytes", client.lindex(name, 0))) for name in (QUEUE, "peer"))
@@ -78,9 +81,50 @@ def test_the_inspector_counts_and_names_what_waits(broker_url: str) -> None:
     publish(broker_url)
     inspector = Inspector(broker_url)
     assert inspector.depth(QUEUE).waiting == 2500
+    foreign = ["no JSON", b"\xff\x00", "[]", "[" * 9_000]
+    connect(broker_url).lpush(QUEUE, *foreign)
     assert inspector.task_ids(QUEUE) == {str(item.id) for item in BATCH}
     assert inspector.task_ids(queue_for("other")) == set()
     inspector.close()
+
+
+def test_the_inspector_overlooks_nothing_that_moves_meanwhile(broker_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    publish(broker_url)
+    leases = Leases(broker_url, seconds=30)
+    inspector = Inspector(broker_url)
+    look: Callable[..., object] = Redis.lrange
+
+    def look_and_move(*arguments: Any) -> object:
+        seen = look(*arguments)
+        leases.claim([QUEUE], 300)
+        publish(broker_url, items=[an_item(RunId(2), 0)])
+        return seen
+
+    monkeypatch.setattr(Redis, "lrange", look_and_move)
+    assert inspector.task_ids(QUEUE) >= {str(item.id) for item in BATCH}
+    leases.close()
+    inspector.close()
+
+
+def test_what_is_put_back_in_order_is_as_if_nobody_had_taken_it(broker_url: str) -> None:
+    publish(broker_url, items=BATCH[:1])
+    leases = Leases(broker_url, seconds=0.001)
+    client = connect(broker_url)
+    for _ in range(3):
+        (claimed,) = leases.claim([QUEUE], 9)
+        assert claimed.count == 1
+        leases.put_back([claimed.tag], count=False)
+    assert client.llen(QUEUE) == 1
+    assert client.exists(HELD, LEASES, COUNTS) == 0
+    # Of a worker that is gone it is told.
+    (claimed,) = leases.claim([QUEUE], 9)
+    assert wait_until(leases.expire, describe="the lease has run out") == [claimed.tag]
+    (claimed,) = leases.claim([QUEUE], 9)
+    assert claimed.count == 2
+    leases.settle([claimed.tag])
+    assert client.exists(QUEUE, HELD, LEASES, COUNTS) == 0
+    leases.close()
+    client.close()
 
 
 def test_a_full_queue_makes_the_publisher_wait_for_room(broker_url: str) -> None:

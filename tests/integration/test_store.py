@@ -210,6 +210,22 @@ def test_requeued_items_are_pending_again_with_a_new_count(store: Store) -> None
     assert audit(store, run, None).census.rows.pending == 2
 
 
+def test_what_was_requeued_is_pending_wherever_one_has_looked_before(store: Store) -> None:
+    run, batch = a_stored_run(store, 6)
+
+    def pending() -> list[int]:
+        return [item.position for chunk in store.ledger.pending(run.id, chunk=2) for item in chunk]
+
+    store.results.commit([an_outcome(batch[0], Status.DEAD), an_outcome(batch[1]), an_outcome(batch[3])])
+    assert pending() == [2, 4, 5]
+    store.results.commit([an_outcome(item) for item in batch[4:]])
+    assert pending() == [2]
+    store.results.commit([an_outcome(batch[2])])
+    assert pending() == []
+    store.ledger.reopen(run.id, Status.DEAD)
+    assert pending() == [0]
+
+
 def test_the_views_show_the_same_as_the_tables(store: Store, database_url: str) -> None:
     run, batch = a_stored_run(store, 5)
     broken = tuple(a_violation(batch[1], rung, ViolationKind.LATE_TAG) for rung in Rung)

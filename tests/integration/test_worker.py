@@ -13,7 +13,7 @@ import pytest
 from celery import Celery
 
 from persqa.broker.connection import celery_url, connect, translated
-from persqa.broker.keys import QUEUE, TRANSPORT_OPTIONS, UNACKED
+from persqa.broker.keys import HELD, QUEUE, TRANSPORT_OPTIONS
 from persqa.broker.workers import live_workers
 from persqa.errors import BrokerUnavailable
 from persqa.messages import TASK_NAME
@@ -205,25 +205,34 @@ def test_a_second_delivery_of_an_item_changes_nothing(site: Site, tmp_path: Path
         assert redis.llen(QUEUE) == 20
         with WorkerProcess(settings, tmp_path):
             run.wait(timeout_seconds=60, display=quiet)
-            wait_until(lambda: redis.llen(QUEUE) + redis.hlen(UNACKED) == 0, describe="the copies are acknowledged")
+            wait_until(lambda: redis.llen(QUEUE) + redis.hlen(HELD) == 0, describe="the copies are acknowledged")
         redis.close()
         assert counts(run) == {"ok": 10}
 
 
-def test_what_is_no_item_is_dropped_and_its_neighbours_go_on(site: Site, tmp_path: Path) -> None:
-    settings = scripted(site.settings, "compliant")
+def test_what_is_no_item_is_a_dead_letter_and_its_neighbours_go_on(site: Site, tmp_path: Path) -> None:
+    settings = scripted(site.settings, "compliant").model_copy(update={"max_message_bytes": 10_000})
     app = Celery("peer", broker=celery_url(settings.broker_url or ""), set_as_current=False)
     for arguments in ((), ({"v": 1},), ("x", "y"), ({"v": 99},)):
         app.send_task(TASK_NAME, args=arguments, queue=QUEUE)
+    app.send_task("somebody.elses", queue=QUEUE)
+    app.send_task(TASK_NAME, args=({"v": 1, "large": "x" * 20_000},), queue=QUEUE)
+    app.send_task(TASK_NAME, args=({"v": 1},), queue=QUEUE, serializer="pickle")
     app.close()
+    redis = connect(settings.broker_url or "")
+    redis.lpush(QUEUE, "no JSON", '{"headers": {}}', b"\xff\x00", "[]", "[" * 9_000)
     client = Client(settings)
-    with client, WorkerProcess(settings, tmp_path) as worker:
+    with client, WorkerProcess(settings, tmp_path):
         run = client.submit(write_images(tmp_path / "data", 5))
         run.wait(timeout_seconds=60, display=quiet)
-        wait_until(lambda: worker.text().count("it is dropped") == 4, describe="the four are dropped")
-        redis = connect(settings.broker_url or "")
-        wait_until(lambda: redis.hlen(UNACKED) == 0, describe="all are acknowledged")
-        redis.close()
+        wait_until(lambda: redis.hlen(HELD) == 0, describe="all are settled")
+        assert client.store.dead_letters.counts() == {
+            "unknown_version": 1,
+            "unreadable_message": 9,
+            "unknown_task": 1,
+            "oversized_message": 1,
+        }
+    redis.close()
 
 
 def test_sigterm_finishes_what_is_in_flight_and_leaves_the_rest_in_the_queue(site: Site, tmp_path: Path) -> None:

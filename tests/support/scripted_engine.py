@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, TypeAlias, cast
 
+from persqa.errors import EngineDead
 from persqa.generations import FinishReason, Generation
 
 if TYPE_CHECKING:
@@ -37,9 +39,11 @@ class ScriptedEngine:
 
     def __init__(self, settings: Settings, script: Script | None = None) -> None:
         self.model = "scripted"
+        self.resolution = None
         self._script = script or _named(str(settings.engine_args["script"]))
         self.in_flight = 0
         self.most_in_flight = 0
+        self._killed = asyncio.Event()
 
     async def start(self) -> None:
         """Nothing to load."""
@@ -50,8 +54,10 @@ class ScriptedEngine:
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
         try:
             line = self._script(request)
-            if line.seconds:
-                await asyncio.sleep(line.seconds)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._killed.wait(), line.seconds)
+            if self._killed.is_set():
+                raise EngineDead("the scripted engine was killed")
         finally:
             self.in_flight -= 1
         text = request.prefill + line.text
@@ -61,6 +67,10 @@ class ScriptedEngine:
             prompt_tokens=len(request.user.split()),
             output_tokens=len(line.text.split()),
         )
+
+    def kill(self) -> None:
+        """Fail whatever is asked, now and later."""
+        self._killed.set()
 
     async def stop(self) -> None:
         """Nothing to free."""

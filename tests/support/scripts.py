@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import random
 import re
+import signal
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from persqa.errors import EngineDead, Rejected
@@ -79,6 +82,56 @@ def defect(request: Request) -> Line:
 def slow(request: Request) -> Line:
     """Takes its time."""
     return Line(text=compliant(request).text, seconds=1.0)
+
+
+def takes_about(request: Request) -> Line:
+    """Takes a random while of a given mean."""
+    seconds = 2 * float(os.environ["SCRIPT_SECONDS"])
+    return Line(text=reads_colour(request).text, seconds=random.uniform(0, seconds))
+
+
+def takes_long(request: Request) -> Line:
+    """Takes several leases for each item."""
+    _note(request)
+    return Line(text=reads_colour(request).text, seconds=float(os.environ["SCRIPT_SECONDS"]))
+
+
+def third_takes_long(request: Request) -> Line:
+    """Takes long for the third item of the run."""
+    return takes_long(request) if request.request_id.split("-")[0].endswith("0003") else reads_colour(request)
+
+
+def compliant_by_number(request: Request) -> Line:
+    """A good answer that says which item of the run it is for."""
+    return Line(text=f"{tag_of(request)} has number {int(request.request_id.split('-')[0]) % 10**10}.")
+
+
+def poison(request: Request) -> Line:
+    """The engine dies of the third item of the run, whenever it comes."""
+    if request.request_id.split("-")[0].endswith("0003"):
+        raise EngineDead("the engine died of this, as scripted")
+    return reads_colour(request)
+
+
+def kills_worker(request: Request) -> Line:
+    """The whole worker dies of the third item of the run, whenever it comes."""
+    if request.request_id.split("-")[0].endswith("0003"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return reads_colour(request)
+
+
+def hangs_once(request: Request) -> Line:
+    """The first request of all is never answered; asked again, it is."""
+    marker = Path(os.environ["SCRIPT_NOTES"])
+    if marker.exists():
+        return reads_colour(request)
+    marker.touch()
+    return Line(text="", seconds=3600)
+
+
+def _note(request: Request) -> None:
+    with Path(os.environ["SCRIPT_NOTES"]).open("a") as notes:
+        notes.write(request.request_id.split("-")[0] + "\n")
 
 
 def dies(_request: Request) -> Line:

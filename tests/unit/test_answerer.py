@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from persqa.errors import EngineDead, Rejected
-from persqa.messages import ItemMessage, item_message
+from persqa.messages import ItemMessage, item_messages
 from persqa.policies import Policy, Rung
 from persqa.prompts import SYSTEM_PROMPT, human_turn
 from persqa.reasons import Reason
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 
 def answer(script: Script, **options: Any) -> Outcome:
-    message = ItemMessage.model_validate(item_message(an_item(RunId(1), 3), a_run(**options)))
+    (content,) = item_messages([an_item(RunId(1), 3)], a_run(**options))
+    message = ItemMessage.model_validate(content)
     admitted = Admitted(message=message, images=[Image.new("RGB", (8, 8))], image_seconds=0.5)
     answerer = Answerer(ScriptedEngine(load_settings(), script), worker="w")
     return asyncio.run(answerer.answer(admitted))

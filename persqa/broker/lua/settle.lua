@@ -1,0 +1,10 @@
+-- Take messages out for good. Not a transaction: a Redis 6 whose memory is full refuses those, whatever they do.
+--
+-- KEYS: held (hash), leases (sorted set), counts (hash)
+-- ARGV: the tags
+
+for _, tag in ipairs(ARGV) do
+    redis.call('HDEL', KEYS[1], tag)
+    redis.call('ZREM', KEYS[2], tag)
+    redis.call('HDEL', KEYS[3], tag)
+end

@@ -1,0 +1,111 @@
+"""Reconciler: items that are pending in SQL but in no queue and under no lease are enqueued again.
+
+That is how a run survives `FLUSHALL`, a Redis that kept nothing over its restart, or a failover that lost the last
+writes: the ledger in SQL knows what there is to do.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from persqa.broker.depth import Inspector
+from persqa.broker.keys import queue_for
+from persqa.broker.publisher import Publisher
+from persqa.reasons import Reason
+from persqa.results import Outcome, Result, Status
+
+if TYPE_CHECKING:
+    from persqa.items import Item
+    from persqa.runs import Run
+    from persqa.settings import Settings
+    from persqa.store import Store
+
+logger = logging.getLogger(__name__)
+
+#: An item that the queue has lost so often is given up.
+MOST_RECOVERIES = 5
+_CHUNK = 1000
+_SECOND_LOOK_SECONDS = 1.0
+#: A queue that is longer than this is looked through more seldom. It feeds the workers for a while, and what the
+#: whole of Redis has lost makes it short.
+_LONG = 10_000
+_SELDOM = 10
+
+
+class Reconciler:
+    """Looks again and again; whoever waits for a run or works on one has one."""
+
+    def __init__(self, store: Store, settings: Settings) -> None:
+        """Prepare, without connecting.
+
+        Args:
+            store: the ledger.
+            settings: the broker, and how much its queue may hold.
+        """
+        assert settings.broker_url is not None
+        self._store = store
+        self._url = settings.broker_url
+        self._queue_bound = settings.queue_bound
+        self._every = settings.reconcile_seconds
+
+    def reconcile(self) -> int:
+        """Look, unless somebody else has just looked; returns how many items were enqueued again.
+
+        Raises:
+            StoreUnavailable: the database does not answer.
+            BrokerUnavailable: Redis does not answer, or is full.
+        """
+        with closing(Inspector(self._url)) as inspector:
+            if not inspector.may_reconcile(self._every):
+                return 0
+            return sum(self._reconcile(run, inspector) for run in self._store.ledger.unfinished())
+
+    def _reconcile(self, run: Run, inspector: Inspector) -> int:
+        waiting = inspector.depth(queue_for(run.options.model)).waiting
+        if waiting > _LONG and not inspector.may_reconcile(_SELDOM * self._every, run.id):
+            return 0
+        lost = self._lost(run, inspector)
+        if not lost:
+            return 0
+        # What moves while one looks can be overlooked once, but not twice.
+        time.sleep(_SECOND_LOOK_SECONDS)
+        still = {item.id for item in self._lost(run, inspector)}
+        return self._recover(run, [item for item in lost if item.id in still])
+
+    def _lost(self, run: Run, inspector: Inspector) -> list[Item]:
+        # In this order: what is acknowledged after the look into the queue has a result by then, and what is first
+        # enqueued after it lies behind the mark.
+        mark = self._store.ledger.published_to(run.id)
+        there = inspector.task_ids(queue_for(run.options.model))
+        lost: list[Item] = []
+        for chunk in self._store.ledger.pending(run.id, chunk=_CHUNK):
+            lost += [item for item in chunk if item.id <= mark and str(item.id) not in there]
+            if chunk[-1].id > mark:
+                break
+        return lost
+
+    def _recover(self, run: Run, lost: list[Item]) -> int:
+        recovered = 0
+        with closing(Publisher(self._url, queue_bound=self._queue_bound)) as publisher:
+            for start in range(0, len(lost), _CHUNK):
+                some = lost[start : start + _CHUNK]
+                given_up = self._store.ledger.count_recoveries([item.id for item in some], most=MOST_RECOVERIES)
+                self._give_up([item for item in some if item.id in given_up])
+                again = [item for item in some if item.id not in given_up]
+                if again:
+                    publisher.publish(again, run, queue=queue_for(run.options.model))
+                    recovered += len(again)
+        if recovered:
+            logger.warning("run %s: the queue had lost %d items, they are enqueued again", run.name, recovered)
+        return recovered
+
+    def _give_up(self, lost: list[Item]) -> None:
+        detail = f"enqueued again {MOST_RECOVERIES} times, and lost by the queue each time"
+        dead = (
+            Result(item_id=item.id, run_id=item.run_id, status=Status.DEAD, reason=Reason.LOST, detail=detail)
+            for item in lost
+        )
+        self._store.results.commit([Outcome(result) for result in dead])

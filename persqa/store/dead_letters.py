@@ -1,0 +1,49 @@
+"""Storing dead letters."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from persqa.store.database import Database
+from persqa.store.schema import dead_letters
+from persqa.store.text import storable
+
+if TYPE_CHECKING:
+    from persqa.dead_letters import DeadLetter
+
+#: Of a message, in characters; an oversized one would be no smaller here.
+_KEPT = 65_536
+
+
+class DeadLetters:
+    """The table of messages that nobody will answer."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, letter: DeadLetter) -> None:
+        """Store one.
+
+        Raises:
+            StoreUnavailable: it is not stored.
+        """
+        row = {
+            "reason": letter.reason,
+            "detail": storable(letter.detail),
+            "queue": letter.queue,
+            "task_id": None if letter.task_id is None else storable(letter.task_id),
+            "item_id": letter.item_id,
+            "text": storable(letter.text[:_KEPT]),
+            "worker": letter.worker,
+            "created_at": letter.created_at,
+        }
+        with self._database.writing() as connection:
+            connection.execute(sa.insert(dead_letters), row)
+
+    def counts(self) -> dict[str, int]:
+        """How many of each reason."""
+        query = sa.select(dead_letters.c.reason, sa.func.count().label("number")).group_by(dead_letters.c.reason)
+        with self._database.reading() as connection:
+            return {row.reason: row.number for row in connection.execute(query)}

@@ -1,0 +1,106 @@
+"""A worker with something about it changed: `python -m tests.support.rigged_worker RIG ...`.
+
+dies:POINT:N     kills itself the Nth time it comes to POINT, one of `POINTS`
+clock:SECONDS    its clock is wrong by so much
+loses_reply:N    the database commits the Nth transaction, and the worker hears that the connection broke
+stock            consumes over kombu's own transport, without leases: what the faults are like without ours
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import sys
+import time
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+from celery import Celery
+
+from persqa.broker.leases import Leases
+from persqa.errors import StoreUnavailable
+from persqa.store.results import Results
+from tests.support.scripted_engine import ScriptedEngine
+from worker import __main__ as worker_main
+from worker.intake import Intake
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+#: Where a worker may die: the method, whether the step is done by then, and whether a call without content counts.
+POINTS: dict[str, tuple[type, str, bool]] = {
+    "claim": (Leases, "claim", True),
+    "image": (Intake, "_load", False),
+    "generate": (ScriptedEngine, "generate", False),
+    "before_commit": (Results, "commit", False),
+    "after_commit": (Results, "commit", True),
+    "acknowledge": (Leases, "settle", False),
+    "expire": (Leases, "expire", False),
+}
+
+
+def _dies(point: str, number: str) -> None:
+    owner, name, afterwards = POINTS[point]
+    original: Callable[..., Any] = getattr(owner, name)
+    calls = itertools.count(1)
+
+    def maybe_die(content: object) -> None:
+        # The keeper claims and settles nothing most of the time.
+        if content != [] and next(calls) == int(number):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    @wraps(original)
+    def rigged(self: object, *arguments: Any, **options: Any) -> Any:
+        if not afterwards:
+            maybe_die(arguments[0] if arguments else None)
+        answer = original(self, *arguments, **options)
+        if afterwards:
+            maybe_die(answer)
+        return answer
+
+    setattr(owner, name, rigged)
+
+
+def _clock(seconds: str) -> None:
+    right = time.time
+    time.time = lambda: right() + float(seconds)
+
+
+def _loses_reply(number: str) -> None:
+    original = Results.commit
+    calls = itertools.count(1)
+
+    @wraps(original)
+    def rigged(self: Results, *arguments: Any, **options: Any) -> Any:
+        answer = original(self, *arguments, **options)
+        if next(calls) == int(number):
+            raise StoreUnavailable("the reply to the commit was lost, as rigged")
+        return answer
+
+    Results.commit = rigged
+
+
+def _stock() -> None:
+    # It reads the settings when imported, and tests import this module, too.
+    from worker.celery import LeasingCelery
+
+    LeasingCelery.connection_for_read = Celery.connection_for_read
+
+
+def main() -> int:
+    """Rig, and run."""
+    rigs: dict[str, Callable[..., None]] = {
+        "dies": _dies,
+        "clock": _clock,
+        "loses_reply": _loses_reply,
+        "stock": _stock,
+    }
+    for argument in sys.argv[1:]:
+        name, *values = argument.split(":")
+        rigs[name](*values)
+    return worker_main.main([])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,160 @@
+"""Supervisor: an engine that is started anew when it dies or stands still."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from persqa.errors import EngineDead, EngineLost, PersqaError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from persqa.generations import Generation
+    from persqa.images import Resolution
+    from persqa.settings import Settings
+    from worker.engine import Engine, Request
+
+logger = logging.getLogger(__name__)
+
+_LOOK_SECONDS = 1.0
+#: Between two starts that fail, doubled each time: what the last engine held may not be free yet.
+_FIRST_PAUSE_SECONDS = 1.0
+_LONGEST_PAUSE_SECONDS = 30.0
+
+
+class Supervisor:
+    """Owns the engine of a worker, one after another; used from one event loop."""
+
+    def __init__(self, make_engine: Callable[[], Engine], settings: Settings) -> None:
+        """Prepare.
+
+        Args:
+            make_engine: gives a new engine, not started.
+            settings: how long an engine may stand still, and how often it may be started for nothing.
+        """
+        self._make_engine = make_engine
+        self._engine = make_engine()
+        self._hang_seconds = settings.hang_seconds
+        self._most_failures = settings.engine_failures
+        self._up = asyncio.Event()
+        self._given_up: EngineDead | None = None
+        self._ending = False
+        #: Deaths and failed starts since the last answer.
+        self._failures = 0
+        self._asked = 0
+        #: Requests answered so far, by all engines.
+        self.answered = 0
+        self._moved_at = time.monotonic()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def model(self) -> str:
+        """The name of the model."""
+        return self._engine.model
+
+    @property
+    def resolution(self) -> Resolution | None:
+        """How much of a picture the model looks at, once it is loaded."""
+        return self._engine.resolution
+
+    async def start(self) -> None:
+        """Load the model for the first time.
+
+        Raises:
+            SettingsError: it cannot be loaded; no use in trying again.
+        """
+        await self._engine.start()
+        self._up.set()
+        self._in_background(self._watch())
+
+    async def ready(self) -> None:
+        """Wait while the engine is being started anew."""
+        await self._up.wait()
+
+    def let_die(self) -> None:
+        """From now on an engine that dies is not started anew: this worker is about to end."""
+        self._ending = True
+
+    async def generate(self, request: Request) -> Generation:
+        """Answer one request.
+
+        Raises:
+            Rejected: this request can never be served.
+            EngineLost: the engine died under it; another one is being started, ask again.
+            EngineDead: it died too often without an answer in between, or while this worker is about to end.
+        """
+        await self.ready()
+        if self._given_up is not None:
+            raise self._given_up
+        engine = self._engine
+        if self._asked == 0:
+            self._moved_at = time.monotonic()
+        self._asked += 1
+        try:
+            generation = await engine.generate(request)
+        except EngineDead as error:
+            if self._ending:
+                raise
+            self._lose(engine, error)
+            raise EngineLost(str(error)) from error
+        finally:
+            self._asked -= 1
+            self._moved_at = time.monotonic()
+        self._failures = 0
+        self.answered += 1
+        return generation
+
+    async def stop(self) -> None:
+        """Free everything."""
+        for task in self._tasks:
+            task.cancel()
+        await self._engine.stop()
+
+    def _lose(self, engine: Engine, error: EngineDead) -> None:
+        """Only the first of those who were asking starts another one."""
+        if engine is self._engine and self._up.is_set() and self._given_up is None:
+            logger.error("%s; it is started anew, and what was in flight is asked again", error)
+            self._up.clear()
+            self._in_background(self._replace())
+
+    async def _replace(self) -> None:
+        started = time.monotonic()
+        pause = _FIRST_PAUSE_SECONDS
+        while True:
+            self._failures += 1
+            with suppress(Exception):
+                await self._engine.stop()
+            if self._failures > self._most_failures:
+                self._given_up = EngineDead(f"the engine died {self._failures} times without an answer in between")
+                break
+            try:
+                self._engine = self._make_engine()
+                await self._engine.start()
+            except PersqaError as error:
+                logger.error("the engine cannot be started: %s; trying again in %.0f s", error, pause)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+                continue
+            logger.info("engine ready again after %.1f s", time.monotonic() - started)
+            break
+        self._moved_at = time.monotonic()
+        self._up.set()
+
+    async def _watch(self) -> None:
+        """An engine that hangs does not die by itself, and nobody would notice."""
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            still = time.monotonic() - self._moved_at
+            if self._up.is_set() and self._asked and still > self._hang_seconds:
+                logger.error("no answer for %.0f s with %d requests in flight: the engine hangs", still, self._asked)
+                self._moved_at = time.monotonic()
+                self._engine.kill()
+
+    def _in_background(self, coroutine: Coroutine[None, None, None]) -> None:
+        task = asyncio.ensure_future(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

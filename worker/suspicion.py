@@ -1,0 +1,82 @@
+"""Suspicion: whether one item is what workers or engines die of; it is not to be laid on good items beside it."""
+
+from __future__ import annotations
+
+from persqa.broker.leases import SUSPECT_DELIVERIES
+
+#: An item that was delivered more often is given up: whoever had it did not live to say how it ended.
+_MOST_DELIVERIES = 5
+#: After so many deaths of the engine under it, among others, an item is tried alone.
+_DEATHS_AMONG_OTHERS = 2
+#: After so many deaths under it alone it is given up, if the engine answered others in between ...
+_DEATHS_ALONE = 2
+#: ... or after so many if it answered any before: there may be no others left.
+_DEATHS_ALONE_AT_LAST = 3
+
+
+class Suspicion:
+    """What speaks against one item."""
+
+    def __init__(self, deliveries: int) -> None:
+        """Begin.
+
+        Args:
+            deliveries: which delivery of it this is, of those that count.
+        """
+        self._deliveries = deliveries
+        self._deaths: list[str] = []
+        self._deaths_alone = 0
+        self._answered = 0
+        self._answered_between = 0
+
+    @property
+    def delivered_too_often(self) -> bool:
+        """Whether it is to be given up without being tried."""
+        return self._deliveries > _MOST_DELIVERIES
+
+    @property
+    def of_killing_workers(self) -> bool:
+        """Whether its deliveries alone are reason enough to try it alone."""
+        return self._deliveries >= SUSPECT_DELIVERIES
+
+    @property
+    def alone(self) -> bool:
+        """Whether it is to be tried alone."""
+        return self.of_killing_workers or len(self._deaths) >= _DEATHS_AMONG_OTHERS
+
+    @property
+    def rank(self) -> int:
+        """How grave it is, among others that are to be tried alone."""
+        return self._deliveries + len(self._deaths)
+
+    @property
+    def died_alone(self) -> bool:
+        """Whether the engine died under it while there was nothing else that it could have died of."""
+        return self._deaths_alone > 0
+
+    def engine_died(self, how: str, *, answered: int) -> None:
+        """The engine died while it was tried.
+
+        Args:
+            how: a sentence.
+            answered: requests that engines of this worker have answered so far.
+        """
+        if self.alone:
+            self._deaths_alone += 1
+            self._answered_between = answered - self._answered if self._deaths_alone > 1 else 0
+            self._answered = answered
+        self._deaths.append(f"{how} ({'alone' if self.alone else 'among others'})")
+
+    @property
+    def proven(self) -> bool:
+        """Whether the engine dies of it: an engine that dies of everything says nothing of one item."""
+        if self._answered_between > 0 and self._deaths_alone >= _DEATHS_ALONE:
+            return True
+        return self._answered > 0 and self._deaths_alone >= _DEATHS_ALONE_AT_LAST
+
+    @property
+    def story(self) -> str:
+        """What happened, for a person."""
+        if self.delivered_too_often:
+            return f"delivered {self._deliveries} times, and no worker that took it lived to say how it ended"
+        return f"the engine died {len(self._deaths)} times under it: {'; '.join(self._deaths)}"
