@@ -3,12 +3,12 @@
 
 SHELL := /bin/sh
 BIN := .venv/bin
-CODE := persqa producer worker tests scripts
+CODE := persqa producer worker tests scripts benchmarks
 
 # Tests and examples need no model hub; vLLM must not look for one.
 export HF_HUB_OFFLINE = 1
 
-.PHONY: help setup run test check chaos soak unit lock docs demo-model clean
+.PHONY: help setup run test check chaos soak bench unit lock docs demo-model clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -39,6 +39,10 @@ chaos: setup
 # make soak   half an hour of random faults; SOAK_MINUTES=5 for less
 soak: setup
 	$(BIN)/pytest --soak --timeout 7200 tests/faults/test_soak.py -rA
+
+# make bench  how near the fleet comes to its engine, and what a large run costs; about an hour
+bench: setup
+	@$(BIN)/python -m benchmarks
 
 # make unit   the tests without a server and without vLLM
 unit: setup

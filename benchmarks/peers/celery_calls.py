@@ -1,0 +1,78 @@
+"""vLLM behind an ordinary Celery task: one offline `LLM.chat` for each message, one message after the other.
+
+With many items in a message the engine runs in lockstep: it waits for the longest answer, then for the next message.
+With one item in a message it never batches at all.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from functools import cache
+from typing import TYPE_CHECKING, Any, cast
+
+from celery import Celery, group
+
+from benchmarks.peers.offline import answers
+from benchmarks.peers.serving import given, serve
+from persqa.broker.connection import celery_url
+
+if TYPE_CHECKING:
+    from vllm import LLM
+
+# Celery and vLLM have holes in their types.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+_QUEUE = "celery-calls"
+_SECONDS = 1800
+
+#: What the worker is started with, as `main` was.
+_GIVEN = cast("dict[str, Any]", json.loads(os.environ.get("PEER_ARGUMENTS", "{}")))
+
+app = Celery("celery_calls", broker=_GIVEN.get("broker_url"), backend=_GIVEN.get("broker_url"))
+app.conf.update(task_default_queue=_QUEUE, task_acks_late=True, worker_prefetch_multiplier=1)
+
+
+@cache
+def engine() -> LLM:
+    """The engine of this process."""
+    from benchmarks.peers.offline import load
+
+    return load(_GIVEN["engine_args"])
+
+
+@app.task(name="celery_calls.answer")
+def answer(items: list[dict[str, Any]]) -> list[str]:
+    """Answer some items."""
+    return answers(engine(), items)
+
+
+def main() -> None:
+    """Start a worker, and send it what is asked."""
+    arguments = given()
+    arguments["broker_url"] = celery_url(arguments["broker_url"])
+    size = cast("int", arguments["batch"])
+    app.conf.update(broker_url=arguments["broker_url"], result_backend=arguments["broker_url"])
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "celery", "-A", "benchmarks.peers.celery_calls", "worker", "-P", "solo", "-l", "ERROR"],
+        env={**os.environ, "PEER_ARGUMENTS": json.dumps(arguments)},
+        stdout=sys.stderr,
+    )
+
+    def ask(items: list[dict[str, Any]]) -> list[str]:
+        batches = [items[start : start + size] for start in range(0, len(items), size)]
+        done = group(answer.s(batch) for batch in batches).apply_async().get(timeout=_SECONDS)
+        return [text for batch in done for text in batch]
+
+    try:
+        answer.delay([]).get(timeout=_SECONDS)
+        serve(ask)
+    finally:
+        worker.terminate()
+        worker.wait()
+
+
+if __name__ == "__main__":
+    main()

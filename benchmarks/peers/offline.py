@@ -1,0 +1,55 @@
+"""One offline `LLM.chat` over all items: the most that vLLM's own batch interface gives.
+
+The same model and engine arguments, the same pictures from disk, the same words, the same sampling.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.peers.serving import given, serve
+
+if TYPE_CHECKING:
+    from vllm import LLM
+
+# vLLM's types have holes, above all around the messages of a chat.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+
+def load(engine_args: dict[str, Any]) -> LLM:
+    """The engine, with leave to read pictures from disk."""
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+    # As the worker has it.
+    os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
+    from vllm import LLM
+
+    return LLM(**engine_args, allowed_local_media_path="/")
+
+
+def answers(llm: LLM, items: list[dict[str, Any]]) -> list[str]:
+    """Ask all of them in one call."""
+    from vllm import SamplingParams
+
+    if not items:
+        return []
+    sampling = [SamplingParams(**item["sampling"], seed=item["seed"]) for item in items]
+    return [output.outputs[0].text for output in llm.chat([_chat(item) for item in items], sampling, use_tqdm=False)]
+
+
+def main() -> None:
+    """Load, then answer one line after the other."""
+    llm = load(given()["engine_args"])
+    serve(lambda items: answers(llm, items))
+
+
+def _chat(item: dict[str, Any]) -> Any:
+    pictures = [{"type": "image_url", "image_url": {"url": f"file://{image}"}} for image in item["images"]]
+    return [
+        {"role": "system", "content": item["system"]},
+        {"role": "user", "content": [*pictures, {"type": "text", "text": item["user"]}]},
+    ]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,153 @@
+"""Rows: what is measured, what it has to reach, and how large the long and the short form are."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from benchmarks import memory, overhead, scaling, sizes, submitting, throughput
+from benchmarks.measuring import Pair, median_ratio
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+Pairs = list[Pair]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One line of the table.
+
+    Attributes:
+        measure: what it is.
+        value: the figure.
+        unit: of the figure; empty for a ratio.
+        least: what the figure must not be below.
+        most: what it must not be above.
+        detail: both sides, for people.
+        pairs: all that was measured, in the order it was.
+    """
+
+    measure: str
+    value: float
+    unit: str = ""
+    least: float | None = None
+    most: float | None = None
+    detail: str = ""
+    pairs: Pairs = field(default_factory=Pairs)
+
+    @property
+    def reached(self) -> bool:
+        """Whether the figure is what was asked for; a figure for comparison always is."""
+        return (self.least is None or self.value >= self.least) and (self.most is None or self.value <= self.most)
+
+
+def _engine(short: bool) -> Iterator[Row]:
+    """The fleet beside one offline call."""
+    pairs = throughput.against("offline", items=200 if short else 1000, pairs=2 if short else 5)
+    yield _ratio("items/s ÷ one offline LLM.chat", pairs, least=1.05)
+
+
+def _peers(short: bool) -> Iterator[Row]:
+    """The fleet beside other ways to use vLLM from a queue."""
+    items, pairs = (100, 1) if short else (192, 3)
+    for measure, name, arguments in (
+        ("items/s ÷ Celery tasks of 32, in lockstep", "celery_calls", {"batch": 32}),
+        ("items/s ÷ Celery tasks of one item", "celery_calls", {"batch": 1}),
+        ("items/s ÷ celery-batches, 32 at most", "celery_batches", {}),
+    ):
+        yield _ratio(measure, throughput.against(name, items=items, pairs=pairs, **arguments))
+
+
+def _questions(short: bool) -> Iterator[Row]:
+    """Several questions about one image."""
+    pairs = throughput.questions_per_image(items=400 if short else 1000, questions=4, pairs=2 if short else 4)
+    yield _ratio("items/s, 4 questions per image ÷ 1", pairs, least=1.2)
+
+
+def _overhead(short: bool) -> Iterator[Row]:
+    """All but the engine."""
+    pairs = overhead.against_stock_celery(items=3000 if short else 10_000, pairs=2 if short else 5)
+    yield _ratio("items/s, an engine that answers at once ÷ stock Celery no-op tasks", pairs, least=2.0)
+
+
+def _submit(short: bool) -> Iterator[Row]:
+    """Submitting, for time."""
+    pairs = submitting.against_send_task(items=10_000 if short else 50_000, pairs=2 if short else 5)
+    yield Row(
+        measure="submit",
+        value=statistics.median(pair.ours for pair in pairs),
+        unit="items/s",
+        least=10_000,
+        pairs=pairs,
+    )
+    yield _ratio("submit ÷ stock send_task, items/s", pairs, least=8.0)
+
+
+def _submit_memory(short: bool) -> Iterator[Row]:
+    """Submitting, for memory."""
+    items = 150_000 if short else 1_000_000
+    producer, redis = submitting.memory(items=items)
+    yield Row(measure=f"producer memory, {items:,} items", value=producer, unit="MB", most=300)
+    yield Row(measure="Redis memory, the default bound of the queue", value=redis, unit="MB", most=200)
+
+
+def _workers(short: bool) -> Iterator[Row]:
+    """More workers."""
+    workers = 4 if short else 8
+    pair = scaling.workers_against_one(workers=workers, seconds=5 if short else 20)
+    yield _ratio(f"items/s, {workers} workers of 50 items/s ÷ 1", [pair], least=0.95 * workers)
+
+
+def _sizes(short: bool) -> Iterator[Row]:
+    """A large run beside a small one."""
+    large, small = (50_000, 3000) if short else (1_000_000, 10_000)
+    costs = sizes.large_against_small(large=large, small=small)
+    status = costs.pop("status")
+    for name, pairs in costs.items():
+        yield _ratio(f"cost of an item, {name}: {large:,} items ÷ {small:,}", pairs, most=1.15, unit="ms", factor=1000)
+    looked = statistics.median(pair.ours for pair in status)
+    yield Row(measure=f"status, {large:,} items", value=1000 * looked, unit="ms", most=50, pairs=status)
+
+
+def _worker_memory(short: bool) -> Iterator[Row]:
+    """A worker that has worked for long."""
+    early, late = (1000, 3000) if short else (5000, 50_000)
+    pair = memory.late_against_early(early=early, late=late)
+    yield _ratio(f"worker memory, after {late:,} items ÷ after {early:,}", [pair], most=1.05, unit="MB")
+
+
+#: By the name that the command takes.
+MEASURES: dict[str, Callable[[bool], Iterator[Row]]] = {
+    "engine": _engine,
+    "overhead": _overhead,
+    "submit": _submit,
+    "submit-memory": _submit_memory,
+    "workers": _workers,
+    "questions": _questions,
+    "sizes": _sizes,
+    "worker-memory": _worker_memory,
+    "peers": _peers,
+}
+
+
+def _ratio(
+    measure: str,
+    pairs: Pairs,
+    *,
+    least: float | None = None,
+    most: float | None = None,
+    unit: str = "/s",
+    factor: float = 1.0,
+) -> Row:
+    ours = factor * statistics.median(pair.ours for pair in pairs)
+    theirs = factor * statistics.median(pair.theirs for pair in pairs)
+    return Row(
+        measure=measure,
+        value=median_ratio(pairs),
+        least=least,
+        most=most,
+        detail=f"{ours:.4g} {unit} ÷ {theirs:.4g} {unit}",
+        pairs=pairs,
+    )

@@ -1,0 +1,9 @@
+"""The short form of the benchmark with the real engine: it fails on a collapse, and not on a noisy machine."""
+
+from __future__ import annotations
+
+from tests.support.collapse import check_no_collapse
+
+
+def test_the_worker_keeps_up_with_one_offline_call() -> None:
+    check_no_collapse("engine")
