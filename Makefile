@@ -21,9 +21,10 @@ setup: .venv/installed
 run: setup
 	@$(BIN)/persqa run examples/portraits.jsonl
 
-# Two processes: one waits most of its time for servers, the other one for vLLM.
+# Two processes: one waits most of its time for servers, the other one for vLLM. What measures has the machine for itself.
 test: check
-	$(BIN)/pytest -n 2 --dist loadgroup
+	$(BIN)/pytest -n 2 --dist loadgroup -m "not benchmark"
+	$(BIN)/pytest -m benchmark
 
 # make check  everything of `make test` that takes seconds
 check: setup

@@ -21,6 +21,7 @@ class InstantEngine:
         self.model = "instant"
         self.resolution = None
         self._settings = settings
+        self.heard_at = 0.0
 
     async def start(self) -> None:
         """Nothing to load."""

@@ -7,8 +7,8 @@ writes: the ledger in SQL knows what there is to do.
 from __future__ import annotations
 
 import logging
-import time
-from contextlib import closing
+from contextlib import closing, suppress
+from threading import Event
 from typing import TYPE_CHECKING
 
 from persqa.broker.depth import Inspector
@@ -35,21 +35,27 @@ _LONG = 10_000
 _SELDOM = 10
 
 
+class _Stopped(Exception):
+    """No more of this look."""
+
+
 class Reconciler:
     """Looks again and again; whoever waits for a run or works on one has one."""
 
-    def __init__(self, store: Store, settings: Settings) -> None:
+    def __init__(self, store: Store, settings: Settings, *, stop: Event | None = None) -> None:
         """Prepare, without connecting.
 
         Args:
             store: the ledger.
             settings: the broker, and how much its queue may hold.
+            stop: when set, a look that is under way is broken off; the next one finds what it leaves.
         """
         assert settings.broker_url is not None
         self._store = store
         self._url = settings.broker_url
         self._queue_bound = settings.queue_bound
         self._every = settings.reconcile_seconds
+        self._stop = stop or Event()
 
     def reconcile(self) -> int:
         """Look, unless somebody else has just looked; returns how many items were enqueued again.
@@ -61,9 +67,14 @@ class Reconciler:
         with closing(Inspector(self._url)) as inspector:
             if not inspector.may_reconcile(self._every):
                 return 0
-            return sum(self._reconcile(run, inspector) for run in self._store.ledger.unfinished())
+            recovered = 0
+            with suppress(_Stopped):
+                for run in self._store.ledger.unfinished():
+                    recovered += self._reconcile(run, inspector)
+            return recovered
 
     def _reconcile(self, run: Run, inspector: Inspector) -> int:
+        self._go_on(inspector)
         waiting = inspector.depth(queue_for(run.options.model)).waiting
         if waiting > _LONG and not inspector.may_reconcile(_SELDOM * self._every, run.id):
             return 0
@@ -71,9 +82,11 @@ class Reconciler:
         if not lost:
             return 0
         # What moves while one looks can be overlooked once, but not twice.
-        time.sleep(_SECOND_LOOK_SECONDS)
+        self._stop.wait(_SECOND_LOOK_SECONDS)
         still = {item.id for item in self._lost(run, inspector)}
-        return self._recover(run, [item for item in lost if item.id in still])
+        # The rest can wait until there is room: what fills the queue is work, too.
+        room = max(0, self._queue_bound - inspector.depth(queue_for(run.options.model)).waiting)
+        return self._recover(run, [item for item in lost if item.id in still][:room], inspector)
 
     def _lost(self, run: Run, inspector: Inspector) -> list[Item]:
         # In this order: what is acknowledged after the look into the queue has a result by then, and what is first
@@ -82,21 +95,29 @@ class Reconciler:
         there = inspector.task_ids(queue_for(run.options.model))
         lost: list[Item] = []
         for chunk in self._store.ledger.pending(run.id, chunk=_CHUNK):
+            self._go_on(inspector)
             lost += [item for item in chunk if item.id <= mark and str(item.id) not in there]
             if chunk[-1].id > mark:
                 break
         return lost
 
-    def _recover(self, run: Run, lost: list[Item]) -> int:
+    def _go_on(self, inspector: Inspector) -> None:
+        """Between two steps: keep others from doing the same."""
+        if self._stop.is_set():
+            raise _Stopped
+        inspector.keep_reconciling(self._every)
+
+    def _recover(self, run: Run, lost: list[Item], inspector: Inspector) -> int:
         recovered = 0
         with closing(Publisher(self._url, queue_bound=self._queue_bound)) as publisher:
             for start in range(0, len(lost), _CHUNK):
+                self._go_on(inspector)
                 some = lost[start : start + _CHUNK]
                 given_up = self._store.ledger.count_recoveries([item.id for item in some], most=MOST_RECOVERIES)
                 self._give_up([item for item in some if item.id in given_up])
                 again = [item for item in some if item.id not in given_up]
                 if again:
-                    publisher.publish(again, run, queue=queue_for(run.options.model))
+                    publisher.publish(again, run, queue=queue_for(run.options.model), on_full=_stop_when_full)
                     recovered += len(again)
         if recovered:
             logger.warning("run %s: the queue had lost %d items, they are enqueued again", run.name, recovered)
@@ -109,3 +130,8 @@ class Reconciler:
             for item in lost
         )
         self._store.results.commit([Outcome(result) for result in dead])
+
+
+def _stop_when_full() -> None:
+    """A producer was faster; nobody is to wait here while workers have enough to do."""
+    raise _Stopped

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BeforeValidator, Field, JsonValue, ValidationError
+from pydantic import BeforeValidator, Field, JsonValue, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableSetting
 
@@ -77,7 +77,10 @@ class Settings(BaseSettings):
         default=600, gt=0, description="Seconds that loading and answering one item may take before it ends as dead."
     )
     hang_seconds: float = Field(
-        default=300, gt=0, description="Seconds without any answer, with work in flight, after which an engine hangs."
+        default=180, gt=0, description="Seconds without a token, with work in flight, after which an engine hangs."
+    )
+    load_seconds: float = Field(
+        default=1800, gt=0, description="Seconds that loading the model may take before it is broken off."
     )
     engine_failures: int = Field(
         default=5,
@@ -87,6 +90,14 @@ class Settings(BaseSettings):
     drain_seconds: float = Field(
         default=60, ge=0, description="Seconds a worker may take after SIGTERM to finish what is in flight."
     )
+
+    @model_validator(mode="after")
+    def _a_hanging_engine_is_found_before_its_items_are_blamed(self) -> Self:
+        if self.hang_seconds >= self.item_seconds:
+            raise ValueError(
+                "PERSQA_HANG_SECONDS must be below PERSQA_ITEM_SECONDS, or items die of an engine that hangs"
+            )
+        return self
 
     def environment(self) -> dict[str, str]:
         """These settings as environment variables, for a process that is to have the same."""

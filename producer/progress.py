@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeAlias
@@ -17,12 +18,15 @@ from rich.progress import (
 )
 from rich.progress import Progress as Bar
 
+from persqa.errors import StoreUnavailable
 from persqa.results import Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from persqa.store.queries import Progress
+
+logger = logging.getLogger(__name__)
 
 _FIRST_POLL_SECONDS = 0.05
 _LONGEST_POLL_SECONDS = 1.0
@@ -40,7 +44,7 @@ def wait_for(
     timeout_seconds: float | None,
     display: WaitDisplay | None,
 ) -> Progress:
-    """Poll until nothing is pending.
+    """Poll until nothing is pending; a database that is away is waited for, too.
 
     Args:
         progress: reads how far the run is.
@@ -55,16 +59,26 @@ def wait_for(
     with progress_bar(name) if display is None else _as_is(display) as show:
         started = time.monotonic()
         pause = _FIRST_POLL_SECONDS
+        pending = "an unknown number of"
         while True:
-            now = progress()
-            show(now)
-            if now.pending == 0:
-                return now
+            if (now := _read(progress)) is not None:
+                show(now)
+                if now.pending == 0:
+                    return now
+                pending = str(now.pending)
             if timeout_seconds is not None and time.monotonic() - started > timeout_seconds:
-                raise TimeoutError(f"the run {name!r} has {now.pending} pending items after {timeout_seconds} s")
+                raise TimeoutError(f"the run {name!r} has {pending} pending items after {timeout_seconds} s")
             check()
             time.sleep(pause)
             pause = min(pause * 1.5, _LONGEST_POLL_SECONDS)
+
+
+def _read(progress: Callable[[], Progress]) -> Progress | None:
+    try:
+        return progress()
+    except StoreUnavailable as error:
+        logger.warning("%s; nothing is lost, still waiting", error)
+        return None
 
 
 @contextmanager

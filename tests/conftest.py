@@ -42,10 +42,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--soak", action="store_true", help="half an hour of random faults, too")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """The soak runs only where it is asked for; a fault meets one site in a short run, and each in a long one.
 
-    With several processes (`-n`), all that needs vLLM stays in one of them.
+    With several processes (`-n`), all that needs vLLM stays in one of them; xdist has to come second to see it.
     """
     for item in items:
         if "/end_to_end/" in item.path.as_posix():

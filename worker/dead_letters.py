@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from threading import Event
@@ -20,6 +19,7 @@ from persqa.results import Outcome, Result, Status
 from persqa.runs import RunId
 from persqa.settings import load_settings
 from persqa.store import Store
+from worker.identity import worker_name
 from worker.outages import retrying
 
 if TYPE_CHECKING:
@@ -117,4 +117,4 @@ def bury_revoked(request: Context, *, expired: bool, **_signal: object) -> None:
 @cache
 def dead_letters() -> DeadLetters:
     """Those of this process."""
-    return DeadLetters(load_settings().database_url, worker=f"{os.uname().nodename}:{os.getpid()}")
+    return DeadLetters(load_settings().database_url, worker=worker_name())

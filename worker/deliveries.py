@@ -42,6 +42,7 @@ class Delivery:
         task_id: Celery's id of it.
         arguments: of the task.
         count: which delivery of it this is, of those that count.
+        history: of one under suspicion, who had it before and did not live to say how it ended.
         seconds: how long images and engine may take; None for as long as they like.
         keeper: holds its lease.
         on_success: Celery's, told when it is answered.
@@ -52,6 +53,7 @@ class Delivery:
     task_id: str
     arguments: Sequence[JsonValue]
     count: int
+    history: Sequence[str]
     seconds: float | None
     keeper: LeaseKeeper
     on_success: Callable[[tuple[bool, None, float]], object]

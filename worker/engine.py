@@ -55,6 +55,11 @@ class Engine(Protocol):
         """How much of a picture the model looks at, known once it is loaded; None where all of it may matter."""
         ...
 
+    @property
+    def heard_at(self) -> float:
+        """When it last put out anything, a token of an answer is enough, by `time.monotonic()`; 0 before it did."""
+        ...
+
     async def start(self) -> None:
         """Load the model; returns when requests can be served.
 

@@ -7,6 +7,7 @@ others left behind. It knows nothing of Celery, so nothing that happens to Celer
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from concurrent.futures import Future
@@ -153,6 +154,14 @@ class LeaseKeeper:
             self._returned.append(tag)
 
     def _run(self) -> None:
+        try:
+            self._keep()
+        except Exception:
+            # Without this thread nothing would ever be settled; what is in hand is others' when its leases run out.
+            logger.critical("a defect of PersQA; this worker ends at once, its items go elsewhere", exc_info=True)
+            os._exit(1)
+
+    def _keep(self) -> None:
         idle = _BUSY_SECONDS
         pause = _FIRST_PAUSE_SECONDS
         while not self._ending.is_set():

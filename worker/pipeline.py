@@ -84,7 +84,7 @@ class Pipeline:
 
     async def _end(self, message: ItemMessage, delivery: Delivery) -> Outcome | None:
         """Commit what becomes of an item, however often the engine dies under it; nothing when it has ended already."""
-        suspicion = Suspicion(delivery.count)
+        suspicion = Suspicion(delivery.count, delivery.history)
         if suspicion.delivered_too_often:
             return await self._give_up(message, Reason.KILLS_WORKERS, suspicion)
         while True:

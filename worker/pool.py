@@ -24,10 +24,11 @@ from persqa.messages import TASK_NAME
 from persqa.settings import load_settings
 from worker.dead_letters import bury_revoked, dead_letters
 from worker.deliveries import Delivery
+from worker.identity import worker_name
 from worker.loop_thread import Job, LoopThread
 from worker.orphans import mark_children, sweep_orphans
 from worker.reconciling import Reconciling
-from worker.transport import DELIVERY_COUNT, lease_keeper
+from worker.transport import DELIVERY_COUNT, DELIVERY_HISTORY, lease_keeper
 from worker.wiring import Worker, ready_worker
 
 if TYPE_CHECKING:
@@ -52,7 +53,6 @@ class EnginePool(BasePool):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._settings = load_settings()
-        self._name = f"{os.uname().nodename}:{os.getpid()}"
         self._loop = LoopThread("persqa-pipeline")
         self._keeper = lease_keeper()
         self._reconciling = Reconciling(self._settings)
@@ -69,7 +69,7 @@ class EnginePool(BasePool):
         mark_children()
         logger.info("loading the engine; messages are taken once it is ready")
         started = time.monotonic()
-        self._context = ready_worker(self._settings, name=self._name, stop=self._stopping)
+        self._context = ready_worker(self._settings, name=worker_name(), stop=self._stopping)
         entering = self._loop.submit(self._context.__aenter__())
         try:
             self._worker = worker = _wait_for_engine(entering)
@@ -103,6 +103,7 @@ class EnginePool(BasePool):
             task_id=task_id,
             arguments=request["args"],
             count=request.get(DELIVERY_COUNT, 1),
+            history=request.get(DELIVERY_HISTORY, ()),
             seconds=self._time_limit(request),
             keeper=self._keeper,
             on_success=callback,
@@ -150,15 +151,16 @@ class EnginePool(BasePool):
 
     def _end(self) -> None:
         self._stopping.set()
-        self._reconciling.stop()
         self._loop.cancel()
+        # First what others wait for: taking an engine apart can take half a minute.
+        dead_letters().close()
+        self._keeper.close()
+        self._reconciling.stop()
         if self._context is not None:
             context, self._context = self._context, None
             if self._worker is not None:
                 self._loop.submit(context.__aexit__(None, None, None)).result()
             self._loop.stop()
-        self._keeper.close()
-        dead_letters().close()
         self._others.shutdown(wait=False, cancel_futures=True)
 
     def terminate_job(self, pid: int, signal: int | None = None) -> None:

@@ -29,7 +29,7 @@ class Reconciling:
         self._thread.start()
 
     def stop(self) -> None:
-        """End it, after the look that is under way."""
+        """End it; a look that is under way is broken off."""
         self._ending.set()
         if self._thread.is_alive():
             self._thread.join()
@@ -39,8 +39,10 @@ class Reconciling:
         while not self._ending.wait(self._settings.reconcile_seconds):
             try:
                 store = store or Store.open(self._settings.database_url)
-                Reconciler(store, self._settings).reconcile()
+                Reconciler(store, self._settings, stop=self._ending).reconcile()
             except Infrastructure as error:
                 logger.warning("could not look for lost items: %s", error)
+            except Exception:
+                logger.exception("a defect of PersQA; lost items are looked for again later")
         if store is not None:
             store.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -39,6 +40,7 @@ class Supervisor:
         self._make_engine = make_engine
         self._engine = make_engine()
         self._hang_seconds = settings.hang_seconds
+        self._load_seconds = settings.load_seconds
         self._most_failures = settings.engine_failures
         self._up = asyncio.Event()
         self._given_up: EngineDead | None = None
@@ -48,7 +50,8 @@ class Supervisor:
         self._asked = 0
         #: Requests answered so far, by all engines.
         self.answered = 0
-        self._moved_at = time.monotonic()
+        #: Since when there has been something to do.
+        self._busy_since = time.monotonic()
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -67,7 +70,7 @@ class Supervisor:
         Raises:
             SettingsError: it cannot be loaded; no use in trying again.
         """
-        await self._engine.start()
+        await self._load()
         self._up.set()
         self._in_background(self._watch())
 
@@ -92,7 +95,7 @@ class Supervisor:
             raise self._given_up
         engine = self._engine
         if self._asked == 0:
-            self._moved_at = time.monotonic()
+            self._busy_since = time.monotonic()
         self._asked += 1
         try:
             generation = await engine.generate(request)
@@ -103,7 +106,6 @@ class Supervisor:
             raise EngineLost(str(error)) from error
         finally:
             self._asked -= 1
-            self._moved_at = time.monotonic()
         self._failures = 0
         self.answered += 1
         return generation
@@ -133,25 +135,36 @@ class Supervisor:
                 break
             try:
                 self._engine = self._make_engine()
-                await self._engine.start()
-            except PersqaError as error:
-                logger.error("the engine cannot be started: %s; trying again in %.0f s", error, pause)
+                await self._load()
+            except Exception as error:
+                defect = not isinstance(error, PersqaError)
+                logger.error("the engine cannot be started: %s; trying again in %.0f s", error, pause, exc_info=defect)
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
                 continue
             logger.info("engine ready again after %.1f s", time.monotonic() - started)
             break
-        self._moved_at = time.monotonic()
+        self._busy_since = time.monotonic()
         self._up.set()
+
+    async def _load(self) -> None:
+        """Start the engine, which blocks the loop; one that takes for ever is killed, and fails."""
+        too_long = threading.Timer(self._load_seconds, self._engine.kill)
+        too_long.name = "persqa-load"
+        too_long.start()
+        try:
+            await self._engine.start()
+        finally:
+            too_long.cancel()
 
     async def _watch(self) -> None:
         """An engine that hangs does not die by itself, and nobody would notice."""
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
-            still = time.monotonic() - self._moved_at
+            still = time.monotonic() - max(self._busy_since, self._engine.heard_at)
             if self._up.is_set() and self._asked and still > self._hang_seconds:
-                logger.error("no answer for %.0f s with %d requests in flight: the engine hangs", still, self._asked)
-                self._moved_at = time.monotonic()
+                logger.error("not a word for %.0f s with %d requests in flight: the engine hangs", still, self._asked)
+                self._busy_since = time.monotonic()
                 self._engine.kill()
 
     def _in_background(self, coroutine: Coroutine[None, None, None]) -> None:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from persqa.broker.leases import SUSPECT_DELIVERIES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 #: An item that was delivered more often is given up: whoever had it did not live to say how it ended.
 _MOST_DELIVERIES = 5
@@ -17,13 +22,15 @@ _DEATHS_ALONE_AT_LAST = 3
 class Suspicion:
     """What speaks against one item."""
 
-    def __init__(self, deliveries: int) -> None:
+    def __init__(self, deliveries: int, history: Sequence[str] = ()) -> None:
         """Begin.
 
         Args:
             deliveries: which delivery of it this is, of those that count.
+            history: who had it before, a few words each.
         """
         self._deliveries = deliveries
+        self._history = history
         self._deaths: list[str] = []
         self._deaths_alone = 0
         self._answered = 0
@@ -78,5 +85,6 @@ class Suspicion:
     def story(self) -> str:
         """What happened, for a person."""
         if self.delivered_too_often:
-            return f"delivered {self._deliveries} times, and no worker that took it lived to say how it ended"
+            past = "; ".join(self._history) or "unknown"
+            return f"delivered {self._deliveries} times, and no worker that took it lived to say how it ended: {past}"
         return f"the engine died {len(self._deaths)} times under it: {'; '.join(self._deaths)}"

@@ -27,13 +27,15 @@ from persqa.messages import TASK_NAME
 from persqa.reasons import Reason
 from persqa.settings import load_settings
 from worker.dead_letters import dead_letters
+from worker.identity import worker_name
 from worker.lease_keeper import Consumer, LeaseKeeper
 
 if TYPE_CHECKING:
     from persqa.broker.leases import Claimed
 
-#: Header of a message: how often it was delivered, this time included.
+#: Headers of a message: how often it was delivered, this time included, and who had it before.
 DELIVERY_COUNT = "x-delivery-count"
+DELIVERY_HISTORY = "x-delivery-history"
 
 
 _settings = cache(load_settings)
@@ -44,7 +46,7 @@ def lease_keeper() -> LeaseKeeper:
     """The keeper of this process; it outlives Celery's connections, as what is in hand does."""
     settings = _settings()
     assert settings.broker_url is not None
-    leases = Leases(settings.broker_url, seconds=settings.lease_seconds)
+    leases = Leases(settings.broker_url, worker=worker_name(), seconds=settings.lease_seconds)
     return LeaseKeeper(leases, lease_seconds=settings.lease_seconds)
 
 
@@ -129,9 +131,13 @@ class Channel(redis.Channel):
 
     def _deliver_soon(self, claimed: list[Claimed]) -> None:
         """Called by the keeper's thread; Celery is not to be touched by any but its own."""
-        self.connection.hub.call_soon(self._deliver, claimed)
+        # What comes while the channel closes was given back by it.
+        if (transport := self.connection) is not None:
+            transport.hub.call_soon(self._deliver, claimed)
 
     def _deliver(self, claimed: list[Claimed]) -> None:
+        if self.connection is None:
+            return
         for message in claimed:
             if not lease_keeper().awaits(message.tag):
                 # Given back since, with the connection that was to bring it.
@@ -178,6 +184,7 @@ def _envelope(claimed: Claimed) -> dict[str, Any]:
         envelope["content"] = _content(envelope)
         envelope["body"] = None
         envelope["headers"][DELIVERY_COUNT] = claimed.count
+        envelope["headers"][DELIVERY_HISTORY] = claimed.history
         envelope["properties"]["delivery_info"]["redelivered"] = claimed.count > 1
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DeadMessage(Reason.UNREADABLE_MESSAGE, f"it is no message of Celery in JSON: {error!r}") from error

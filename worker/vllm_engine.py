@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import os
+import time
 from contextlib import suppress
 from dataclasses import fields
+from functools import wraps
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -71,6 +73,7 @@ class VllmEngine:
         self._engine: AsyncLLM | None = None
         self._prompts: ChatPrompts | None = None
         self._resolution: Resolution | None = None
+        self._heard_at = 0.0
 
     @property
     def model(self) -> str:
@@ -81,6 +84,11 @@ class VllmEngine:
     def resolution(self) -> Resolution | None:
         """That of the model's own image processor."""
         return self._resolution
+
+    @property
+    def heard_at(self) -> float:
+        """When the engine process last sent tokens, of whatever request."""
+        return self._heard_at
 
     async def start(self) -> None:
         """Load the model; the loop is blocked meanwhile, as vLLM builds its half in this process in the loop.
@@ -102,6 +110,7 @@ class VllmEngine:
             raise SettingsError(f"{self._model} cannot be used: {error}") from error
         self._resolution = _resolution(self._engine)
         _share_processed_images(self._engine)
+        self._listen(self._engine)
 
     async def generate(self, request: Request) -> Generation:
         """Answer one request; many run at once, and cancelling one aborts only that one.
@@ -140,6 +149,17 @@ class VllmEngine:
         engine, self._engine, self._prompts = self._engine, None, None
         if engine is not None:
             engine.shutdown(timeout=_STOP_SECONDS)
+
+    def _listen(self, engine: AsyncLLM) -> None:
+        """Note when tokens come: answers are handed out complete, and one can take a healthy engine long."""
+        process_outputs = engine.output_processor.process_outputs
+
+        @wraps(process_outputs)
+        def process(*arguments: Any, **options: Any) -> Any:
+            self._heard_at = time.monotonic()
+            return process_outputs(*arguments, **options)
+
+        engine.output_processor.process_outputs = process
 
     def _failure(self, error: Exception) -> Rejected | EngineDead:
         if self._engine is None or self._engine.errored:

@@ -67,7 +67,7 @@ class Inspector:
     def _held(self) -> Iterator[bytes]:
         held = cast("Iterator[tuple[bytes, bytes]]", self._redis.hscan_iter(HELD, count=_CHUNK))  # pyright: ignore
         for _tag, entry in held:
-            yield entry.partition(b"\n")[2]
+            yield entry.split(b"\n", 2)[2]
 
     def may_reconcile(self, every_seconds: float, run_id: int = 0) -> bool:
         """Whether nobody has reconciled, that run or any, for a while; whoever is told so is the one to do it now.
@@ -77,6 +77,15 @@ class Inspector:
         """
         with translated(self._url):
             return bool(self._redis.set(f"{RECONCILED}:{run_id}", "1", nx=True, px=int(every_seconds * 900)))
+
+    def keep_reconciling(self, every_seconds: float) -> None:
+        """Keep others from beginning while a long look goes on; to be called more often than every so many seconds.
+
+        Raises:
+            BrokerUnavailable: Redis does not answer.
+        """
+        with translated(self._url):
+            self._redis.set(f"{RECONCILED}:0", "1", px=int(every_seconds * 900))
 
     def close(self) -> None:
         """Close the connection."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 #: A list: messages waiting for any worker, whatever model it serves. The right end is taken first.
 QUEUE = "persqa"
-#: A hash: messages in workers' hands, by delivery tag; the line before each is the queue it came from.
+#: A hash: messages in workers' hands, by delivery tag; the two lines before each are the worker and the queue.
 HELD = "persqa:held"
 #: A sorted set: the delivery tags of those, by the moment on the server's clock when their lease ends.
 LEASES = "persqa:leases"
 #: A hash: how often each message was taken, by delivery tag.
 COUNTS = "persqa:counts"
+#: A hash: whose hands messages were in that came back by themselves, by delivery tag; worker and moment, a line each.
+HISTORIES = "persqa:histories"
 #: Keys that start so are there for a while after somebody has held the ledger, or a run of it, against the queue.
 RECONCILED = "persqa:reconciled"
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.support.collapse import check_no_collapse
+
+pytestmark = pytest.mark.benchmark
 
 
 def test_the_worker_keeps_up_with_one_offline_call() -> None:

@@ -32,8 +32,10 @@ _LOAD_SECONDS = 180
 def settings(_postgres: sa.URL) -> Iterator[Settings]:
     """A site of its own; the audit must hold at the end."""
     with broker_process(valkey_binary()) as broker, fresh_database(_postgres) as database:
-        chosen = Settings(broker_url=broker.url, database_url=database, lease_seconds=5, window=64, hang_seconds=10)
-        yield chosen
+        # Commits are smaller than the window, so that some are in flight whenever one is seen.
+        yield Settings(
+            broker_url=broker.url, database_url=database, lease_seconds=5, window=64, commit_items=16, hang_seconds=10
+        )
 
 
 @pytest.fixture(scope="module")

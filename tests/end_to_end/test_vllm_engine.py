@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import gc
+import time
 from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -18,6 +19,7 @@ from persqa.generations import FinishReason, Generation
 from persqa.reasons import Reason
 from persqa.settings import Settings
 from tests.support.noise_model import build_noise_model, noise_model, noise_settings
+from tests.support.wait import wait_until
 from worker.chat_prompts import ChatPrompts
 from worker.engine import Request
 from worker.loop_thread import LoopThread
@@ -126,6 +128,14 @@ def test_prefill_is_the_beginning_of_the_answer(running: RunningEngine) -> None:
     free, forced = running.answer(request("free")), running.answer(request("forced", prefill="<mam> "))
     assert forced.text.startswith("<mam> ")
     assert forced.prompt_tokens > free.prompt_tokens
+
+
+def test_the_engine_is_heard_of_before_its_answer_is_complete(running: RunningEngine) -> None:
+    before = time.monotonic()
+    answer = running.begin(request("long", sampling={"max_tokens": 256, "min_tokens": 256}))
+    wait_until(lambda: running.engine.heard_at > before, describe="the engine is heard of", seconds=60)
+    assert not answer.done()
+    assert answer.result(timeout=120).output_tokens == 256
 
 
 def test_the_seed_decides_the_answer(running: RunningEngine) -> None:

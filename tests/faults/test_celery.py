@@ -107,7 +107,7 @@ def test_a_revoked_item_ends_as_dead_with_a_dead_letter(
 @pytest.mark.usefixtures("begun")
 def test_a_time_limit_ends_its_item_alone(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SCRIPT_SECONDS", "600")
-    settings = quick(site, "third_takes_long", item_seconds=2)
+    settings = quick(site, "third_takes_long", item_seconds=2, hang_seconds=1)
     with (
         Client(settings) as client,
         peer(settings) as app,

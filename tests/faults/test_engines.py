@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from persqa.results import Status
 from producer import Client
 from tests.conftest import Site
-from tests.faults.tools import finish, quick
+from tests.faults.tools import finish, notes, quick, rigged
 from tests.support.builders import write_images
 from tests.support.oracle import check_empty, check_rows
 from tests.support.workers import WorkerProcess
@@ -35,6 +37,33 @@ def test_an_engine_that_hangs_is_replaced(site: Site, tmp_path: Path, begun: Pat
         assert "the engine hangs" in worker.text()
         check_rows(run, 50)
         check_empty(settings)
+
+
+def test_an_engine_that_takes_for_ever_to_load_is_broken_off_and_loaded_again(
+    site: Site, tmp_path: Path, begun: Path
+) -> None:
+    settings = quick(site, "dies_once", load_seconds=2)
+    with Client(settings) as client, rigged(settings, tmp_path, "stuck_load:2") as worker:
+        run = client.submit(write_images(tmp_path / "data", 50))
+        finish(run)
+        assert begun.exists()
+        assert "the engine cannot be started" in worker.text()
+        assert "engine ready again" in worker.text()
+        check_rows(run, 50)
+        check_empty(settings)
+
+
+def test_an_answer_that_takes_longer_than_a_hang_is_waited_for(
+    site: Site, tmp_path: Path, begun: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCRIPT_SECONDS", "4")
+    settings = quick(site, "takes_long", hang_seconds=1)
+    with Client(settings) as client, WorkerProcess(settings, tmp_path) as worker:
+        run = client.submit(write_images(tmp_path / "data", 3))
+        finish(run)
+        assert set(notes(begun).values()) == {1}
+        assert "hangs" not in worker.text()
+        check_rows(run, 3)
 
 
 def test_an_engine_that_only_dies_ends_the_worker_and_gives_everything_back(site: Site, tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ import pytest
 
 from tests.support.collapse import check_no_collapse
 
+pytestmark = pytest.mark.benchmark
+
 
 @pytest.mark.parametrize("measure", ["overhead", "submit", "submit-memory", "workers", "sizes", "worker-memory"])
 def test_nothing_has_become_much_slower_or_larger(measure: str) -> None:

@@ -11,7 +11,7 @@ from redis import Redis
 
 from persqa.broker.connection import celery_url, connect
 from persqa.broker.depth import Inspector
-from persqa.broker.keys import COUNTS, HELD, LEASES, QUEUE, queue_for
+from persqa.broker.keys import COUNTS, HELD, HISTORIES, LEASES, QUEUE, queue_for
 from persqa.broker.leases import Leases
 from persqa.broker.publisher import Publisher
 from persqa.errors import BrokerUnavailable, SettingsError
@@ -90,7 +90,7 @@ def test_the_inspector_counts_and_names_what_waits(broker_url: str) -> None:
 
 def test_the_inspector_overlooks_nothing_that_moves_meanwhile(broker_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     publish(broker_url)
-    leases = Leases(broker_url, seconds=30)
+    leases = Leases(broker_url, worker="one:1", seconds=30)
     inspector = Inspector(broker_url)
     look: Callable[..., object] = Redis.lrange
 
@@ -108,7 +108,7 @@ def test_the_inspector_overlooks_nothing_that_moves_meanwhile(broker_url: str, m
 
 def test_what_is_put_back_in_order_is_as_if_nobody_had_taken_it(broker_url: str) -> None:
     publish(broker_url, items=BATCH[:1])
-    leases = Leases(broker_url, seconds=0.001)
+    leases = Leases(broker_url, worker="one:1", seconds=0.001)
     client = connect(broker_url)
     for _ in range(3):
         (claimed,) = leases.claim([QUEUE], 9)
@@ -122,9 +122,37 @@ def test_what_is_put_back_in_order_is_as_if_nobody_had_taken_it(broker_url: str)
     (claimed,) = leases.claim([QUEUE], 9)
     assert claimed.count == 2
     leases.settle([claimed.tag])
-    assert client.exists(QUEUE, HELD, LEASES, COUNTS) == 0
+    assert client.exists(QUEUE, HELD, LEASES, COUNTS, HISTORIES) == 0
     leases.close()
     client.close()
+
+
+def test_what_another_has_taken_over_is_not_put_back_by_the_former_holder(broker_url: str) -> None:
+    publish(broker_url, items=BATCH[:1])
+    slow = Leases(broker_url, worker="slow:1", seconds=0.001)
+    other = Leases(broker_url, worker="other:2", seconds=30)
+    (claimed,) = slow.claim([QUEUE], 9)
+    wait_until(other.expire, describe="the lease has run out")
+    (again,) = other.claim([QUEUE], 9)
+    assert slow.put_back([claimed.tag], count=False) == 0
+    assert other.claim([QUEUE], 9) == []
+    assert other.put_back([again.tag], count=False) == 1
+    slow.close()
+    other.close()
+
+
+def test_a_message_under_suspicion_tells_who_had_it_before(broker_url: str) -> None:
+    publish(broker_url, items=BATCH[:1])
+    for number in (1, 2):
+        leases = Leases(broker_url, worker=f"host:{number}", seconds=0.001)
+        leases.claim([QUEUE], 9)
+        wait_until(leases.expire, describe="the lease has run out")
+        leases.close()
+    leases = Leases(broker_url, worker="host:3", seconds=30)
+    (claimed,) = leases.claim([QUEUE], 9)
+    assert claimed.count == 3
+    assert [holder.split()[0] for holder in claimed.history] == ["host:1", "host:2"]
+    leases.close()
 
 
 def test_a_full_queue_makes_the_publisher_wait_for_room(broker_url: str) -> None:

@@ -3,15 +3,20 @@
 dies:POINT:N     kills itself the Nth time it comes to POINT, one of `POINTS`
 clock:SECONDS    its clock is wrong by so much
 loses_reply:N    the database commits the Nth transaction, and the worker hears that the connection broke
+slow_end:SECONDS its engine takes so long to end
+stuck_load:N     loading its engine the Nth time takes for ever, until it is killed
+breaks_keeper:N  the thread that keeps the leases meets a defect, the Nth time it claims something
 stock            consumes over kombu's own transport, without leases: what the faults are like without ours
 """
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import os
 import signal
 import sys
+import threading
 import time
 from functools import wraps
 from typing import TYPE_CHECKING, Any
@@ -19,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from celery import Celery
 
 from persqa.broker.leases import Leases
-from persqa.errors import StoreUnavailable
+from persqa.errors import SettingsError, StoreUnavailable
 from persqa.store.results import Results
 from tests.support.scripted_engine import ScriptedEngine
 from worker import __main__ as worker_main
@@ -81,6 +86,44 @@ def _loses_reply(number: str) -> None:
     Results.commit = rigged
 
 
+def _slow_end(seconds: str) -> None:
+    async def stop(self: ScriptedEngine) -> None:  # noqa: ARG001
+        await asyncio.sleep(float(seconds))
+
+    ScriptedEngine.stop = stop
+
+
+def _stuck_load(number: str) -> None:
+    calls = itertools.count(1)
+    killed = threading.Event()
+
+    async def start(self: ScriptedEngine) -> None:  # noqa: ARG001
+        if next(calls) == int(number):
+            # As vLLM does, this blocks the loop.
+            killed.wait()
+            raise SettingsError("the engine was killed while it was loading, as rigged")
+
+    def kill(self: ScriptedEngine) -> None:  # noqa: ARG001
+        killed.set()
+
+    ScriptedEngine.start = start
+    ScriptedEngine.kill = kill
+
+
+def _breaks_keeper(number: str) -> None:
+    original = Leases.claim
+    calls = itertools.count(1)
+
+    @wraps(original)
+    def rigged(self: Leases, *arguments: Any, **options: Any) -> Any:
+        claimed = original(self, *arguments, **options)
+        if claimed and next(calls) == int(number):
+            raise KeyError("nobody thought of this, as rigged")
+        return claimed
+
+    Leases.claim = rigged
+
+
 def _stock() -> None:
     # It reads the settings when imported, and tests import this module, too.
     from worker.celery import LeasingCelery
@@ -94,6 +137,9 @@ def main() -> int:
         "dies": _dies,
         "clock": _clock,
         "loses_reply": _loses_reply,
+        "slow_end": _slow_end,
+        "stuck_load": _stuck_load,
+        "breaks_keeper": _breaks_keeper,
         "stock": _stock,
     }
     for argument in sys.argv[1:]:

@@ -7,6 +7,7 @@ A worker process gets it by `PERSQA_ENGINE=tests.support.scripted_engine:Scripte
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,10 +24,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """What the script says to one request."""
+    """What the script says to one request, after so many seconds, in which nothing is heard of a silent engine."""
 
     text: str
     seconds: float = 0.0
+    silent: bool = False
     finish_reason: FinishReason = FinishReason.STOP
 
 
@@ -44,6 +46,12 @@ class ScriptedEngine:
         self.in_flight = 0
         self.most_in_flight = 0
         self._killed = asyncio.Event()
+        self._silent = False
+
+    @property
+    def heard_at(self) -> float:
+        """Now, as long as it is not silent."""
+        return 0.0 if self._silent else time.monotonic()
 
     async def start(self) -> None:
         """Nothing to load."""
@@ -53,7 +61,7 @@ class ScriptedEngine:
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
         try:
-            line = self._script(request)
+            line = self._say(request)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._killed.wait(), line.seconds)
             if self._killed.is_set():
@@ -67,6 +75,16 @@ class ScriptedEngine:
             prompt_tokens=len(request.user.split()),
             output_tokens=len(line.text.split()),
         )
+
+    def _say(self, request: Request) -> Line:
+        """One dies for all, as real engines do."""
+        try:
+            line = self._script(request)
+        except EngineDead:
+            self._killed.set()
+            raise
+        self._silent = self._silent or line.silent
+        return line
 
     def kill(self) -> None:
         """Fail whatever is asked, now and later."""

@@ -126,7 +126,16 @@ def hangs_once(request: Request) -> Line:
     if marker.exists():
         return reads_colour(request)
     marker.touch()
-    return Line(text="", seconds=3600)
+    return Line(text="", seconds=3600, silent=True)
+
+
+def dies_once(request: Request) -> Line:
+    """The engine dies of the first request of all; asked again, it answers."""
+    marker = Path(os.environ["SCRIPT_NOTES"])
+    if marker.exists():
+        return reads_colour(request)
+    marker.touch()
+    raise EngineDead("the engine died once, as scripted")
 
 
 def _note(request: Request) -> None:

@@ -34,6 +34,11 @@ def test_every_wrong_setting_is_named_with_what_is_wrong() -> None:
     assert "PERSQA_ENGINE_ARGS: " in str(caught.value)
 
 
+def test_a_hang_has_to_be_found_before_its_items_time_out() -> None:
+    with pytest.raises(SettingsError, match="PERSQA_HANG_SECONDS must be below PERSQA_ITEM_SECONDS"):
+        load_settings(hang_seconds=60, item_seconds=60)
+
+
 def test_a_setting_in_the_environment_that_is_no_json_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PERSQA_ENGINE_ARGS", "{")
     with pytest.raises(SettingsError, match="engine_args"):

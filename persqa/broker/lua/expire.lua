@@ -1,7 +1,7 @@
 -- Put messages back whose lease has run out: their worker is gone, or stands still.
 --
--- KEYS: held (hash), leases (sorted set), counts (hash)
--- ARGV: how many at most
+-- KEYS: held (hash), leases (sorted set), counts (hash), histories (hash)
+-- ARGV: how many at most, characters of a history at most
 -- Returns their tags.
 
 local now = redis.call('TIME')
@@ -16,9 +16,13 @@ for _, tag in ipairs(tags) do
     local entry = redis.call('HGET', KEYS[1], tag)
     redis.call('ZREM', KEYS[2], tag)
     if entry then
-        local cut = string.find(entry, '\n', 1, true)
-        redis.call('RPUSH', string.sub(entry, 1, cut - 1), string.sub(entry, cut + 1))
+        local worker, queue, message = string.match(entry, '^([^\n]*)\n([^\n]*)\n(.*)$')
+        redis.call('RPUSH', queue, message)
         redis.call('HDEL', KEYS[1], tag)
+        local history = redis.call('HGET', KEYS[4], tag) or ''
+        if #history < tonumber(ARGV[2]) then
+            redis.call('HSET', KEYS[4], tag, history .. worker .. ' ' .. now[1] .. '\n')
+        end
     end
 end
 return tags
