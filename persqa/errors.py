@@ -8,7 +8,7 @@ PersqaError
 │   ├── RunConflict      the run's name is taken by other data or other options
 │   └── RunNotFound      there is no run of that name
 ├── Rejected             this item can never be answered; it becomes an `invalid` result
-├── EngineLost           the engine died under this request; another one is being started, ask again
+├── EngineLost           the engine died; another one is being started, ask again
 ├── RowRefused           the database refuses the data of these rows; others can be stored
 └── Infrastructure       nothing is wrong with the data; try again later; exit code 3
     ├── StoreUnavailable
@@ -71,7 +71,15 @@ class Rejected(PersqaError):
 
 
 class EngineLost(PersqaError):
-    """The engine died under a request; another one is being started, and the request can be made again."""
+    """The engine died; another one is being started, and the request can be made again.
+
+    Attributes:
+        asked: whether it had the request when it died, so that it may have died of it.
+    """
+
+    def __init__(self, message: str, *, asked: bool) -> None:
+        super().__init__(message)
+        self.asked = asked
 
 
 class RowRefused(PersqaError):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from persqa.items import Item
 from persqa.policies import Policy
@@ -19,14 +19,18 @@ VERSION = 1
 TASK_NAME = "persqa.answer"
 
 
+#: A key in the database, which takes no others.
+_Key: TypeAlias = Annotated[int, Field(ge=1, lt=2**63)]
+
+
 class ItemMessage(BaseModel):
     """One item on its way; image bytes never travel, only references."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     v: int
-    item: int
-    run: int
+    item: _Key
+    run: _Key
     requeues: int
     images: list[str]
     base: str

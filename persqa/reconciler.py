@@ -113,11 +113,13 @@ class Reconciler:
             for start in range(0, len(lost), _CHUNK):
                 self._go_on(inspector)
                 some = lost[start : start + _CHUNK]
-                given_up = self._store.ledger.count_recoveries([item.id for item in some], most=MOST_RECOVERIES)
+                given_up = self._store.ledger.recovered([item.id for item in some], times=MOST_RECOVERIES)
                 self._give_up([item for item in some if item.id in given_up])
                 again = [item for item in some if item.id not in given_up]
                 if again:
                     publisher.publish(again, run, queue=queue_for(run.options.model), on_full=_stop_when_full)
+                    # Not before: what could not be enqueued was not lost by the queue once more.
+                    self._store.ledger.count_recoveries([item.id for item in again])
                     recovered += len(again)
         if recovered:
             logger.warning("run %s: the queue had lost %d items, they are enqueued again", run.name, recovered)

@@ -27,6 +27,7 @@ class LocalFleet:
         self._given = settings
         self._stack = ExitStack()
         self._worker: subprocess.Popen[bytes] | None = None
+        self._broker: EmbeddedBroker | None = None
         self.log = _log_path(settings.database_url)
         #: What is given, with the model and the broker that are really used.
         self.settings = settings.model_copy(update={"model": settings.model or default_model()})
@@ -38,8 +39,8 @@ class LocalFleet:
             BrokerUnavailable: it did not start.
         """
         if self._given.broker_url is None:
-            broker = self._stack.enter_context(EmbeddedBroker())
-            self.settings = self.settings.model_copy(update={"broker_url": broker.url})
+            self._broker = self._stack.enter_context(EmbeddedBroker())
+            self.settings = self.settings.model_copy(update={"broker_url": self._broker.url})
         return self
 
     def start_worker(self) -> None:
@@ -60,11 +61,14 @@ class LocalFleet:
             )
 
     def check(self) -> None:
-        """Make sure that the worker lives, if it was started.
+        """Make sure that the worker lives, if it was started, and start the broker again if it does not.
 
         Raises:
-            WorkerDied: it does not; the message has the end of its log.
+            WorkerDied: the worker does not live; the message has the end of its log.
+            BrokerUnavailable: the broker did not start again.
         """
+        if self._broker is not None:
+            self._broker.revive()
         if self._worker is not None and (code := self._worker.poll()) is not None:
             lines = self.log.read_text(errors="replace").splitlines()[-_LOG_LINES:]
             tail = "\n  ".join(lines)

@@ -63,6 +63,7 @@ class LeaseKeeper:
         """
         self._leases = leases
         self._renew_every = lease_seconds / _RENEWALS
+        self._mercy_seconds = leases.timeout_seconds + _LONGEST_PAUSE_SECONDS + self._renew_every
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._ending = threading.Event()
@@ -74,8 +75,8 @@ class LeaseKeeper:
         self._returned: list[str] = []
         #: Of those, whose delivery is to count as one that failed should it be given back ...
         self._suspects: set[str] = set()
-        #: ... and whose delivery is not counted yet.
-        self._uncounted: set[str] = set()
+        #: ... and which delivery of a message it is that is not counted yet.
+        self._uncounted: dict[str, int] = {}
         self._to_count: list[tuple[str, Future[None]]] = []
         self._renewed_at = self._expired_at = time.monotonic()
         self._failing_since: float | None = None
@@ -138,16 +139,15 @@ class LeaseKeeper:
         self._wake.set()
 
     def close(self) -> None:
-        """Tell Redis the last of it, give back what is still in hand, and end the thread."""
+        """Tell Redis the last of it, give back what is still in hand, and end the thread; safe to call twice."""
         with self._lock:
             self._consumer = None
             for tag in list(self._held):
                 self._give_back(tag)
         self._ending.set()
         self._wake.set()
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
+        if (thread := self._thread) is not None:
+            thread.join()
 
     def _give_back(self, tag: str) -> None:
         if self._held.pop(tag, None) is not None:
@@ -207,7 +207,7 @@ class LeaseKeeper:
             self._leases.settle(settled)
             self._forget(settled)
             settled = []
-            as_counted = self._suspects | self._uncounted
+            as_counted = self._suspects | self._uncounted.keys()
             self._leases.put_back([tag for tag in returned if tag not in as_counted], count=False)
             self._leases.put_back([tag for tag in returned if tag in as_counted], count=True)
             self._forget(returned)
@@ -220,14 +220,15 @@ class LeaseKeeper:
 
     def _forget(self, tags: Sequence[str]) -> None:
         self._suspects.difference_update(tags)
-        self._uncounted.difference_update(tags)
+        for tag in tags:
+            self._uncounted.pop(tag, None)
 
     def _count(self) -> None:
         while self._to_count:
             tag, counted = self._to_count[0]
             if tag in self._uncounted:
-                self._leases.count(tag)
-                self._uncounted.discard(tag)
+                self._leases.count(tag, self._uncounted[tag])
+                del self._uncounted[tag]
             del self._to_count[0]
             if counted.set_running_or_notify_cancel():
                 counted.set_result(None)
@@ -241,7 +242,7 @@ class LeaseKeeper:
         claimed = self._leases.claim(consumer.queues, free)
         with self._lock:
             self._held.update((message.tag, False) for message in claimed)
-            self._uncounted.update(message.tag for message in claimed if message.count >= SUSPECT_DELIVERIES)
+            self._uncounted |= {one.tag: one.count for one in claimed if one.count >= SUSPECT_DELIVERIES}
             current = self._consumer is consumer
             if not current:
                 for message in claimed:
@@ -263,6 +264,8 @@ class LeaseKeeper:
         self._leases.close()
 
     def _say_failing(self, error: BrokerUnavailable) -> None:
+        # The others, too, can renew nothing meanwhile: they get the time to notice that they can again.
+        self._expired_at = time.monotonic() + self._mercy_seconds - _EXPIRE_SECONDS
         if self._failing_since is None:
             self._failing_since = time.monotonic()
             logger.warning("%s; %d messages in hand are finished meanwhile", error, self.held)

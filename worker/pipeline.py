@@ -91,32 +91,34 @@ class Pipeline:
             try:
                 async with self._lanes.lane(alone=suspicion.alone, rank=suspicion.rank):
                     await self._engine.ready()
-                    if suspicion.of_killing_workers:
-                        await asyncio.wrap_future(delivery.try_alone())
-                    outcome = await self._answer(message, delivery.seconds)
-                    # Before the next one that may kill this worker is tried.
-                    return await self._commit(outcome)
+                    # The commit, too, in its lane: before the next one that may kill this worker is tried.
+                    return await self._try(message, delivery, suspicion)
             except EngineLost as error:
-                suspicion.engine_died(str(error), answered=self._engine.answered)
+                if error.asked:
+                    suspicion.engine_died(str(error), answered=self._engine.answered)
             if suspicion.proven:
                 return await self._give_up(message, Reason.KILLS_ENGINE, suspicion)
             if suspicion.died_alone:
                 delivery.suspect()
 
+    async def _try(self, message: ItemMessage, delivery: Delivery, suspicion: Suspicion) -> Outcome | None:
+        if await self._intake.has_ended(message):
+            return None
+        if suspicion.of_killing_workers:
+            await asyncio.wrap_future(delivery.try_alone())
+        return await self._commit(await self._answer(message, delivery.seconds))
+
     async def _give_up(self, message: ItemMessage, reason: Reason, suspicion: Suspicion) -> Outcome | None:
         return await self._commit(self._answerer.give_up(message, reason, suspicion.story))
 
-    async def _commit(self, outcome: Outcome | None) -> Outcome | None:
-        if outcome is not None:
-            await self._committer.commit(outcome)
+    async def _commit(self, outcome: Outcome) -> Outcome:
+        await self._committer.commit(outcome)
         return outcome
 
-    async def _answer(self, message: ItemMessage, seconds: float | None) -> Outcome | None:
+    async def _answer(self, message: ItemMessage, seconds: float | None) -> Outcome:
         # What the item does is limited; what the database and the engine's restarts take is not its fault.
         limit = asyncio.timeout(seconds)
         try:
-            if await self._intake.has_ended(message):
-                return None
             async with limit:
                 match await self._intake.admit(message):
                     case Refused(rejected):

@@ -12,6 +12,7 @@ import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import AbstractAsyncContextManager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -23,6 +24,7 @@ from persqa.errors import Infrastructure, PersqaError, UserError
 from persqa.messages import TASK_NAME
 from persqa.settings import load_settings
 from worker.dead_letters import bury_revoked, dead_letters
+from worker.deadline import Deadline, told_to_stop
 from worker.deliveries import Delivery
 from worker.identity import worker_name
 from worker.loop_thread import Job, LoopThread
@@ -56,6 +58,7 @@ class EnginePool(BasePool):
         self._loop = LoopThread("persqa-pipeline")
         self._keeper = lease_keeper()
         self._reconciling = Reconciling(self._settings)
+        self._deadline = Deadline(self._settings.drain_seconds, last=self._keeper.close)
         self._stopping = threading.Event()
         self._context: AbstractAsyncContextManager[Worker] | None = None
         self._worker: Worker | None = None
@@ -65,6 +68,7 @@ class EnginePool(BasePool):
     def on_start(self) -> None:
         """Load the engine; the first message is taken after this returns."""
         self._loop.start()
+        self._deadline.start()
         sweep_orphans()
         mark_children()
         logger.info("loading the engine; messages are taken once it is ready")
@@ -112,7 +116,7 @@ class EnginePool(BasePool):
         self._keeper.begin(delivery.tag)
         accept_callback(os.getpid(), delivery.accepted)
         assert self._worker is not None
-        return self._loop.begin(self._worker.pipeline.process(delivery), self._notice_end)
+        return self._loop.begin(self._worker.pipeline.process(delivery), partial(self._notice_end, delivery))
 
     def _time_limit(self, request: dict[str, Any]) -> float | None:
         """The time limit of one request, in seconds.
@@ -124,14 +128,15 @@ class EnginePool(BasePool):
         hard, soft = request.get("timelimit") or (None, None)
         return min((limit for limit in (hard or task.time_limit, soft or task.soft_time_limit) if limit), default=None)
 
-    def _notice_end(self, error: BaseException | None) -> None:
+    def _notice_end(self, delivery: Delivery, error: BaseException | None) -> None:
         if isinstance(error, Infrastructure):
             # Nothing in flight can be finished here. The worker ends, and what it holds goes back to the queue.
-            if not state.should_stop:
+            if not told_to_stop():
                 logger.critical("%s; this worker ends, its items go back to the queue", error)
-            state.should_stop = EXIT_INFRASTRUCTURE
+                state.should_stop = EXIT_INFRASTRUCTURE
         elif error is not None:
-            # To go on would keep a place in the window taken for ever.
+            # To go on would keep a place in the window taken for ever. Should this item be why, it is found out.
+            delivery.suspect()
             logger.critical("a defect of PersQA; this worker ends, its items go back to the queue", exc_info=error)
             state.should_stop = EXIT_DEFECT
 
@@ -153,8 +158,8 @@ class EnginePool(BasePool):
         self._stopping.set()
         self._loop.cancel()
         # First what others wait for: taking an engine apart can take half a minute.
-        dead_letters().close()
         self._keeper.close()
+        dead_letters().close()
         self._reconciling.stop()
         if self._context is not None:
             context, self._context = self._context, None

@@ -79,18 +79,22 @@ class Supervisor:
         await self._up.wait()
 
     def let_die(self) -> None:
-        """From now on an engine that dies is not started anew: this worker is about to end."""
+        """From now on no engine is started anew: this worker is about to end. From any thread."""
         self._ending = True
+        if not self._up.is_set():
+            self._engine.kill()
 
     async def generate(self, request: Request) -> Generation:
         """Answer one request.
 
         Raises:
             Rejected: this request can never be served.
-            EngineLost: the engine died under it; another one is being started, ask again.
+            EngineLost: the engine died under it, or before; another one is being started, ask again when it is ready.
             EngineDead: it died too often without an answer in between, or while this worker is about to end.
         """
-        await self.ready()
+        if not self._up.is_set():
+            # Waiting here would be at the expense of the item's time.
+            raise EngineLost("the engine is being started anew", asked=False)
         if self._given_up is not None:
             raise self._given_up
         engine = self._engine
@@ -103,7 +107,7 @@ class Supervisor:
             if self._ending:
                 raise
             self._lose(engine, error)
-            raise EngineLost(str(error)) from error
+            raise EngineLost(str(error), asked=True) from error
         finally:
             self._asked -= 1
         self._failures = 0
@@ -130,6 +134,9 @@ class Supervisor:
             self._failures += 1
             with suppress(Exception):
                 await self._engine.stop()
+            if self._ending:
+                self._given_up = EngineDead("the engine was being started anew when this worker was told to end")
+                break
             if self._failures > self._most_failures:
                 self._given_up = EngineDead(f"the engine died {self._failures} times without an answer in between")
                 break

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from worker.engine import Request
 
 #: What the engine process gets to end by itself and give back memory before it is killed.
-_STOP_SECONDS = 30
+_STOP_SECONDS = 10
 
 #: Scaled and normalized images kept for the next questions about them, in GiB.
 _PROCESSED_IMAGES_GB = 0.5

@@ -71,6 +71,7 @@ class Leases:
         self._url = url
         self._worker = worker
         self._seconds = seconds
+        self.timeout_seconds = timeout_seconds
         # Not repeated underneath: a claim whose answer was lost has taken messages; they come back by themselves.
         self._redis = connect(url, timeout_seconds=timeout_seconds, retry=Retry(NoBackoff(), 0))
         self._claim, self._renew, self._settle, self._put_back, self._expire = map(
@@ -94,10 +95,11 @@ class Leases:
         with translated(self._url):
             return sum(cast("int", self._renew([LEASES], [self._seconds, *some])) for some in _chunks(tags))
 
-    def count(self, tag: str) -> None:
-        """Count the delivery of a message under suspicion: it is tried now."""
+    def count(self, tag: str, deliveries: int) -> None:
+        """Note which delivery this is of a message under suspicion: it is tried now."""
         with translated(self._url):
-            self._redis.hincrby(COUNTS, tag, 1)
+            # Not one more than there was: told twice, it is to be counted once.
+            self._redis.hset(COUNTS, tag, str(deliveries))
 
     def settle(self, tags: Sequence[str]) -> None:
         """Take messages out for good; nothing happens to tags that are not there."""

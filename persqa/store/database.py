@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 _SQLITE_LOCK_SECONDS = 30
 _CONNECT_SECONDS = 5
 _SQLITE_POLL_SECONDS = 0.05
+#: For libpq: a host that is gone without a word is noticed within seconds and not within hours.
+_NOTICE_LOST_HOST = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 20_000}
+#: PostgreSQL's classes of errors that are about rows: bad data, broken constraints, what a trigger raises, sizes.
+_STATES_OF_DATA = ("22", "23", "44", "54", "P0001")
+_READ_ONLY = "25006"
 
 
 class Database:
@@ -87,8 +92,10 @@ def _engine(url: str) -> sa.Engine:
             return sa.create_engine(parsed, connect_args={"timeout": _SQLITE_LOCK_SECONDS})
         case "postgresql" | "postgres":
             parsed = parsed.set(drivername="postgresql+psycopg")
-            arguments = {"connect_timeout": _CONNECT_SECONDS, "application_name": "persqa"}
-            return sa.create_engine(parsed, pool_pre_ping=True, pool_recycle=1800, connect_args=arguments)
+            arguments = {"connect_timeout": _CONNECT_SECONDS, "application_name": "persqa"} | _NOTICE_LOST_HOST
+            engine = sa.create_engine(parsed, pool_pre_ping=True, pool_recycle=1800, connect_args=arguments)
+            event.listen(engine, "handle_error", _leave_standby)
+            return engine
         case _:
             message = "use sqlite:///file.db or postgresql://user@host/name"
             raise SettingsError(f"PERSQA_DATABASE_URL: {message}, not {without_password(url)}")
@@ -127,14 +134,29 @@ def _begin(connection: sa.Connection) -> None:
 def _translated(url: str) -> Generator[None]:
     try:
         yield
-    except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError) as error:
-        raise StoreUnavailable(f"the database {without_password(url)} failed: {_first_line(error)}") from error
     except exc.DBAPIError as error:
-        if error.connection_invalidated:
-            raise StoreUnavailable(f"the connection to {without_password(url)} was lost") from error
-        raise RowRefused(f"the database refused the data: {_first_line(error)}") from error
-    except (exc.StatementError, UnicodeError) as error:
+        if _speaks_of_data(error):
+            raise RowRefused(f"the database refused the data: {_first_line(error)}") from error
+        # Also what no row can be blamed for and only people can mend, such as missing privileges: it is waited for.
+        raise StoreUnavailable(f"the database {without_password(url)} failed: {_first_line(error)}") from error
+    except exc.TimeoutError as error:
+        raise StoreUnavailable(f"the database {without_password(url)} failed: {_first_line(error)}") from error
+    except (exc.StatementError, UnicodeError, OverflowError) as error:
         raise RowRefused(f"the data cannot be stored: {_first_line(error)}") from error
+
+
+def _speaks_of_data(error: exc.DBAPIError) -> bool:
+    """Whether the rows of this statement are at fault, and would be again."""
+    state: object = getattr(error.orig, "sqlstate", None)
+    if isinstance(state, str):
+        return not error.connection_invalidated and state.startswith(_STATES_OF_DATA)
+    return isinstance(error, exc.DataError | exc.IntegrityError)
+
+
+def _leave_standby(context: sa.ExceptionContext) -> None:
+    """A primary that has become a standby keeps its connections and refuses to write: connect anew, and elsewhere."""
+    if getattr(context.original_exception, "sqlstate", None) == _READ_ONLY:
+        context.is_disconnect = True
 
 
 def _first_line(error: Exception) -> str:

@@ -142,18 +142,17 @@ class Ledger:
             found = connection.execute(sa.select(runs.c.published_to).where(runs.c.id == run_id)).scalar_one()
         return ItemId(found)
 
-    def count_recoveries(self, item_ids: Sequence[ItemId], *, most: int) -> set[ItemId]:
-        """Note that these items were lost and are to be enqueued again.
+    def recovered(self, item_ids: Sequence[ItemId], *, times: int) -> set[ItemId]:
+        """Those of the items that were lost and enqueued again so often."""
+        query = sa.select(items.c.id).where(items.c.id.in_(item_ids), items.c.recoveries >= times)
+        with self._database.reading() as connection:
+            return {ItemId(item_id) for item_id in connection.execute(query).scalars()}
 
-        Returns:
-            Those that were lost more than `most` times by now; they should be given up.
-        """
-        chosen = items.c.id.in_(item_ids)
-        update = sa.update(items).where(chosen).values(recoveries=items.c.recoveries + 1)
+    def count_recoveries(self, item_ids: Sequence[ItemId]) -> None:
+        """Note that these items were lost and are enqueued again."""
+        update = sa.update(items).where(items.c.id.in_(item_ids)).values(recoveries=items.c.recoveries + 1)
         with self._database.writing() as connection:
             connection.execute(update)
-            lost_too_often = sa.select(items.c.id).where(chosen, items.c.recoveries > most)
-            return {ItemId(item_id) for item_id in connection.execute(lost_too_often).scalars()}
 
     def unfinished(self) -> list[Run]:
         """The runs that have pending items."""
@@ -174,7 +173,8 @@ class Ledger:
         askable = chosen.join(items, items.c.id == results.c.item_id).where(items.c.question != "")
         with self._database.writing() as connection:
             connection.execute(sa.update(runs).where(runs.c.id == run_id).values(ended_to=0))
-            connection.execute(sa.update(items).where(items.c.id.in_(askable)).values(requeues=items.c.requeues + 1))
+            anew = {"requeues": items.c.requeues + 1, "recoveries": 0}
+            connection.execute(sa.update(items).where(items.c.id.in_(askable)).values(anew))
             taken = connection.execute(sa.delete(results).where(results.c.item_id.in_(askable))).rowcount
             count(self._database, connection, Counter({(run_id, status): -taken}))
         return taken

@@ -19,6 +19,7 @@ from tests.faults.tools import finish, quick, rigged, wait_progress
 from tests.support.builders import write_images
 from tests.support.oracle import check_audits, check_empty, check_rows
 from tests.support.servers import broker_process, postgres_process, redis_binary
+from tests.support.wait import wait_until
 from tests.support.workers import WorkerProcess
 
 
@@ -56,7 +57,8 @@ def _in_redis(url: str | None) -> int:
 
 @pytest.mark.parametrize("site", ["valkey+sqlite"], indirect=True)
 def test_a_locked_sqlite_is_waited_for(site: Site, tmp_path: Path, size: Size) -> None:
-    settings = quick(site, "reads_colour", window=16)
+    # Items may take less time than the lock lasts: that is not theirs.
+    settings = quick(site, "reads_colour", window=16, item_seconds=3, hang_seconds=2)
     with Client(settings) as client, WorkerProcess(settings, tmp_path) as worker:
         run = client.submit(write_images(tmp_path / "data", 1500))
         wait_progress(run)
@@ -91,6 +93,29 @@ def test_cut_database_connections_lose_and_double_nothing(site: Site, tmp_path: 
         assert worker.process.poll() is None
         check_rows(run, size(1500, 8000))
         check_empty(settings)
+    admin.dispose()
+
+
+@pytest.mark.parametrize("site", ["redis+postgresql"], indirect=True)
+def test_a_database_that_has_become_a_standby_is_waited_for(site: Site, tmp_path: Path) -> None:
+    settings = quick(site, "reads_colour", window=16)
+    admin = sa.create_engine(
+        settings.database_url.replace("postgresql:", "postgresql+psycopg:"), isolation_level="AUTOCOMMIT"
+    )
+    with Client(settings) as client:
+        run = client.submit(write_images(tmp_path / "data", 100))
+        with admin.connect() as connection:
+            name = connection.execute(sa.text("SELECT current_database()")).scalar_one()
+            connection.exec_driver_sql(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+        with WorkerProcess(settings, tmp_path) as worker:
+            wait_until(lambda: "read-only transaction" in worker.text(), describe="it meets the standby")
+            assert run.progress().pending == 100
+            with admin.connect() as connection:
+                connection.exec_driver_sql("SET default_transaction_read_only = off")
+                connection.exec_driver_sql(f"ALTER DATABASE {name} SET default_transaction_read_only = off")
+            finish(run)
+            check_empty(settings)
+        check_rows(run, 100)
     admin.dispose()
 
 

@@ -139,6 +139,36 @@ def test_a_redis_that_stands_still_wedges_nothing(site: Site, tmp_path: Path, si
         assert run.progress().ended[Status.OK] == 60
 
 
+def test_what_is_in_flight_survives_a_redis_that_stands_still_for_longer_than_a_lease(
+    site: Site, tmp_path: Path, begun: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCRIPT_SECONDS", "20")
+    settings = quick(site, "takes_long", window=8)
+    with Client(settings) as client, WorkerProcess(settings, tmp_path), WorkerProcess(settings, tmp_path):
+        run = client.submit(write_images(tmp_path / "data", 16))
+        wait_until(lambda: len(notes(begun)) == 16, describe="both have begun")
+        site.broker.signal(signal.SIGSTOP)
+        # The subject is how long it takes nobody to answer.
+        time.sleep(10)
+        site.broker.signal(signal.SIGCONT)
+        finish(run)
+        assert set(notes(begun).values()) == {1}
+        check_rows(run, 16)
+
+
+def test_a_worker_told_to_stop_ends_though_redis_stands_still(site: Site, tmp_path: Path) -> None:
+    settings = quick(site, "reads_colour", drain_seconds=1)
+    with WorkerProcess(settings, tmp_path) as worker:
+        worker.wait_ready()
+        site.broker.signal(signal.SIGSTOP)
+        try:
+            wait_until(lambda: "failed: Timeout" in worker.text(), describe="it notices")
+            worker.terminate()
+            assert worker.wait(45) in (0, 3)
+        finally:
+            site.broker.signal(signal.SIGCONT)
+
+
 def test_a_full_redis_loses_nothing_and_says_so_to_the_producer(site: Site, tmp_path: Path) -> None:
     settings = quick(site, "slow", window=8)
     redis = connect(settings.broker_url or "")

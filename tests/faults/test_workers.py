@@ -83,10 +83,12 @@ def test_without_leases_killed_workers_lose_items(site: Site, tmp_path: Path) ->
 def test_a_worker_may_die_at_any_point(site: Site, tmp_path: Path, size: Size, point: str) -> None:
     deaths, items = size(2, 20), size(300, 3000)
     settings = quick(site, "reads_colour", window=32)
+    # Leases are looked at every other second: until then something has to be left.
+    dying = settings.model_copy(update={"window": 1}) if point == "expire" else settings
     with Client(settings) as client:
         run = client.submit(write_images(tmp_path / "data", items))
         for _ in range(deaths):
-            with rigged(settings, tmp_path, f"dies:{point}:{random.randrange(1, 4)}") as worker:
+            with rigged(dying, tmp_path, f"dies:{point}:{random.randrange(1, 4)}") as worker:
                 wait_until(
                     lambda worker=worker: worker.process.poll() == -signal.SIGKILL,
                     describe=f"the worker dies at {point}",
@@ -262,6 +264,42 @@ def test_what_is_given_back_does_not_wait_for_an_engine_that_takes_its_time_to_e
                 assert time.monotonic() - told < settings.drain_seconds + 5
                 assert worker.process.poll() is None, "its engine has ended already, and proves nothing"
             assert worker.wait(20) == 0
+        check_rows(run, 10)
+
+
+def test_a_worker_that_hangs_on_its_database_gives_back_in_time_and_ends(
+    site: Site, tmp_path: Path, begun: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCRIPT_SECONDS", "0")
+    settings = quick(site, "takes_long", drain_seconds=1, lease_seconds=60)
+    with Client(settings) as client:
+        run = client.submit(write_images(tmp_path / "data", 10))
+        with rigged(settings, tmp_path, "stuck_commit:1") as worker:
+            wait_until(lambda: len(notes(begun)) == 10, describe="all are begun")
+            with WorkerProcess(quick(site, "reads_colour"), tmp_path) as other:
+                other.wait_ready()
+                worker.terminate()
+                told = time.monotonic()
+                finish(run)
+                assert time.monotonic() - told < settings.drain_seconds + 5
+            assert worker.wait(40) == 3
+            assert "after it was told to stop" in worker.text()
+        check_rows(run, 10)
+
+
+def test_a_worker_told_to_stop_does_not_wait_for_an_engine_that_is_loading_again(
+    site: Site, tmp_path: Path, begun: Path
+) -> None:
+    settings = quick(site, "dies_once", drain_seconds=60, lease_seconds=60)
+    with Client(settings) as client:
+        run = client.submit(write_images(tmp_path / "data", 10))
+        with rigged(settings, tmp_path, "stuck_load:2") as worker:
+            wait_until(lambda: "is started anew" in worker.text(), describe="the engine died")
+            assert begun.exists()
+            worker.terminate()
+            assert worker.wait(15) == 0
+        with WorkerProcess(quick(site, "reads_colour"), tmp_path):
+            finish(run, seconds=20)
         check_rows(run, 10)
 
 

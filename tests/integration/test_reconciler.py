@@ -10,6 +10,8 @@ import pytest
 
 from persqa.broker.connection import connect
 from persqa.broker.keys import QUEUE, RECONCILED
+from persqa.broker.publisher import Publisher
+from persqa.errors import BrokerUnavailable
 from persqa.reconciler import MOST_RECOVERIES, Reconciler
 from persqa.results import Status
 from persqa.settings import Settings
@@ -61,6 +63,27 @@ def test_a_full_queue_is_not_waited_for(site: Site, tmp_path: Path) -> None:
     finish(settings, tmp_path)
 
 
+def test_what_could_not_be_enqueued_was_not_lost_once_more(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise BrokerUnavailable("it is full, as patched")
+
+    with Client(site.settings) as client:
+        run = client.submit(write_images(tmp_path / "data", 3))
+        reconciler = Reconciler(client.store, site.settings)
+        with monkeypatch.context() as patched:
+            patched.setattr(Publisher, "publish", refuse)
+            for _ in range(MOST_RECOVERIES + 2):
+                lose(site.settings)
+                with pytest.raises(BrokerUnavailable):
+                    reconciler.reconcile()
+        lose(site.settings)
+        assert reconciler.reconcile() == 3
+        assert run.progress().pending == 3
+    finish(site.settings, tmp_path)
+
+
 def test_a_look_can_be_broken_off(site: Site, tmp_path: Path) -> None:
     stop = Event()
     stop.set()
@@ -83,3 +106,9 @@ def test_an_item_that_is_lost_again_and_again_ends_as_dead(site: Site, tmp_path:
         assert Reconciler(client.store, site.settings).reconcile() == 0
         assert run.progress().ended[Status.DEAD] == 2
         assert {row.reason for row in run.results()} == {"lost"}
+        # Asked for again, they begin anew.
+        lose(site.settings)
+        assert run.requeue(Status.DEAD) == 2
+        lose(site.settings)
+        assert Reconciler(client.store, site.settings).reconcile() == 2
+    finish(site.settings, tmp_path)

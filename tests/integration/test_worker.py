@@ -16,12 +16,13 @@ from persqa.broker.connection import celery_url, connect, translated
 from persqa.broker.keys import HELD, QUEUE, TRANSPORT_OPTIONS
 from persqa.broker.workers import live_workers
 from persqa.errors import BrokerUnavailable
-from persqa.messages import TASK_NAME
+from persqa.messages import TASK_NAME, item_messages
 from persqa.policies import Rung
 from persqa.results import Status
+from persqa.runs import RunId
 from persqa.settings import load_settings
 from producer import Client, RunHandle
-from tests.support.builders import colour_of, write_images
+from tests.support.builders import a_run, an_item, colour_of, write_images
 from tests.support.servers import valkey_server
 from tests.support.wait import wait_until
 from tests.support.workers import WorkerProcess, scripted
@@ -213,7 +214,10 @@ def test_a_second_delivery_of_an_item_changes_nothing(site: Site, tmp_path: Path
 def test_what_is_no_item_is_a_dead_letter_and_its_neighbours_go_on(site: Site, tmp_path: Path) -> None:
     settings = scripted(site.settings, "compliant").model_copy(update={"max_message_bytes": 10_000})
     app = Celery("peer", broker=celery_url(settings.broker_url or ""), set_as_current=False)
-    for arguments in ((), ({"v": 1},), ("x", "y"), ({"v": 99},)):
+    (content,) = item_messages([an_item(RunId(1), 0)], a_run())
+    too_large: dict[str, Any] = {**content, "item": 2**63}
+    wrong: list[tuple[Any, ...]] = [(), ({"v": 1},), ("x", "y"), ({"v": 99},), (too_large,)]
+    for arguments in wrong:
         app.send_task(TASK_NAME, args=arguments, queue=QUEUE)
     app.send_task("somebody.elses", queue=QUEUE)
     app.send_task(TASK_NAME, args=({"v": 1, "large": "x" * 20_000},), queue=QUEUE)
@@ -228,7 +232,7 @@ def test_what_is_no_item_is_a_dead_letter_and_its_neighbours_go_on(site: Site, t
         wait_until(lambda: redis.hlen(HELD) == 0, describe="all are settled")
         assert client.store.dead_letters.counts() == {
             "unknown_version": 1,
-            "unreadable_message": 9,
+            "unreadable_message": 10,
             "unknown_task": 1,
             "oversized_message": 1,
         }

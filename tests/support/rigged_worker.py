@@ -4,6 +4,7 @@ dies:POINT:N     kills itself the Nth time it comes to POINT, one of `POINTS`
 clock:SECONDS    its clock is wrong by so much
 loses_reply:N    the database commits the Nth transaction, and the worker hears that the connection broke
 slow_end:SECONDS its engine takes so long to end
+stuck_commit:N   the database never answers the Nth commit
 stuck_load:N     loading its engine the Nth time takes for ever, until it is killed
 breaks_keeper:N  the thread that keeps the leases meets a defect, the Nth time it claims something
 stock            consumes over kombu's own transport, without leases: what the faults are like without ours
@@ -86,6 +87,19 @@ def _loses_reply(number: str) -> None:
     Results.commit = rigged
 
 
+def _stuck_commit(number: str) -> None:
+    original = Results.commit
+    calls = itertools.count(1)
+
+    @wraps(original)
+    def rigged(self: Results, *arguments: Any, **options: Any) -> Any:
+        if next(calls) == int(number):
+            threading.Event().wait()
+        return original(self, *arguments, **options)
+
+    Results.commit = rigged
+
+
 def _slow_end(seconds: str) -> None:
     async def stop(self: ScriptedEngine) -> None:  # noqa: ARG001
         await asyncio.sleep(float(seconds))
@@ -138,6 +152,7 @@ def main() -> int:
         "clock": _clock,
         "loses_reply": _loses_reply,
         "slow_end": _slow_end,
+        "stuck_commit": _stuck_commit,
         "stuck_load": _stuck_load,
         "breaks_keeper": _breaks_keeper,
         "stock": _stock,
