@@ -16,7 +16,9 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.rows import MEASURES, Row
+from benchmarks.rows import MEASURES, SPECIAL, Form, Row
+from benchmarks.throughput import Model
+from persqa.models import DEMO_MODEL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -43,21 +45,34 @@ def main() -> None:
     """Measure what was asked for, or all but what needs more than this machine has."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "measures", nargs="*", metavar="MEASURE", help=f"some of: {', '.join(MEASURES)}; all by default"
+        "measures",
+        nargs="*",
+        metavar="MEASURE",
+        help=f"some of: {', '.join(MEASURES)} (all of these by default), {', '.join(SPECIAL)}",
+    )
+    parser.add_argument("--model", default=DEMO_MODEL, help="what answers; the demo model by default")
+    parser.add_argument(
+        "--engine-args",
+        type=json.loads,
+        default={},
+        metavar="JSON",
+        help="""for vLLM, such as '{"load_format": "dummy"}'""",
     )
     parser.add_argument("--short", action="store_true", help="a tenth of the size: minutes, and less sure")
     parser.add_argument("--json", type=Path, default=Path("benchmark.json"), help="where the figures go")
     given = parser.parse_args()
-    if unknown := set(given.measures) - MEASURES.keys():
-        parser.error(f"no measure is named {', '.join(sorted(unknown))}; there are: {', '.join(MEASURES)}")
+    known = MEASURES | SPECIAL
+    if unknown := set(given.measures) - known.keys():
+        parser.error(f"no measure is named {', '.join(sorted(unknown))}; there are: {', '.join(known)}")
+    form = Form(short=given.short, model=Model(name=given.model, engine_args=given.engine_args))
     rows: dict[str, list[Row]] = {}
     for name in given.measures or MEASURES:
         started = time.monotonic()
         with console.status(f"measuring {name}"):
-            rows[name] = list(MEASURES[name](given.short))
+            rows[name] = list(known[name](form))
         console.print(f"[dim]{name}: {time.monotonic() - started:.0f} s[/]")
         # After each, so that an hour's figures outlive what ends the rest.
-        given.json.write_text(json.dumps(_document(rows, short=given.short), indent=2, ensure_ascii=False) + "\n")
+        given.json.write_text(json.dumps(_document(rows, form), indent=2, ensure_ascii=False) + "\n")
     console.print(_table(row for measured in rows.values() for row in measured))
     console.print(f"every ratio is a median of pairs measured in turn; all figures: {given.json}")
 
@@ -74,9 +89,9 @@ def _table(rows: Iterable[Row]) -> Table:
     return table
 
 
-def _document(rows: dict[str, list[Row]], *, short: bool) -> dict[str, object]:
+def _document(rows: dict[str, list[Row]], form: Form) -> dict[str, object]:
     return {
-        "short": short,
+        **asdict(form),
         "machine": {
             "cores": os.cpu_count(),
             "memory_gb": round(psutil.virtual_memory().total / 1e9),

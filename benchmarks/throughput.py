@@ -3,39 +3,62 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
-import worker
+from pydantic import JsonValue
+
 from benchmarks.measuring import Pair, in_turn, steady_rate
 from benchmarks.peers import Peer
 from benchmarks.site import Site
+from persqa.models import DEMO_MODEL
 from persqa.prompts import human_turn
 from persqa.tags import Tag
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
     from producer import RunHandle
 
-_ENGINE_ARGS: dict[str, object] = {"max_model_len": 1024, "max_num_seqs": 64}
+_ENGINE_ARGS: dict[str, JsonValue] = {"max_model_len": 1024, "max_num_seqs": 64}
 _SAMPLING: dict[str, object] = {"temperature": 0.0, "max_tokens": 64}
 
 
-def against(
-    peer_name: str, *, items: int, pairs: int, least_agreement: float = 0.95, **arguments: object
-) -> list[Pair]:
+#: The share of answers that has to be the peer's, word for word: the order of sums differs with the batch.
+_LEAST_AGREEMENT = 0.95
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """What answers.
+
+    Attributes:
+        name: as `--model` takes it.
+        engine_args: over `_ENGINE_ARGS`.
+    """
+
+    name: str = DEMO_MODEL
+    engine_args: Mapping[str, JsonValue] = field(default_factory=dict[str, JsonValue])
+
+    def site(self) -> Site:
+        """A site whose workers serve it."""
+        return Site(model=self.name, engine_args={**_ENGINE_ARGS, **self.engine_args})
+
+
+def against(peer_name: str, *, model: Model, items: int, pairs: int, **arguments: object) -> list[Pair]:
     """Items a second to committed rows, and of one of the peers over the same items.
 
     Args:
         peer_name: its module in `benchmarks.peers`.
+        model: what both serve.
         items: how many, each with an image of its own.
         pairs: how often both are measured.
-        least_agreement: the share of answers that has to be the peer's, word for word.
         arguments: for the peer.
     """
-    with Site(model="demo", engine_args=_ENGINE_ARGS) as site:
+    with model.site() as site:
         site.worker()
-        given = {"engine_args": _peer_arguments(), "broker_url": site.broker.url, **arguments}
-        with Peer(peer_name, site.folder / "peer.log", **given) as peer:
+        with Peer(peer_name, site.settings, site.folder / "peer.log", **arguments) as peer:
             runs: list[RunHandle] = []
 
             def ours() -> float:
@@ -47,7 +70,7 @@ def against(
                 answer = peer.ask({"items": _asked(runs[-1], site.folder)})
                 answers = cast("list[str]", answer["answers"])
                 same = sum(row.answer == text for row, text in zip(runs[-1].results(), answers, strict=True))
-                assert same >= least_agreement * items, f"{same} of {items} answers are those of {peer_name}"
+                assert same >= _LEAST_AGREEMENT * items, f"{same} of {items} answers are those of {peer_name}"
                 return items / cast("float", answer["seconds"])
 
             # Once for nothing: both sides compile, and fill what they cache.
@@ -56,9 +79,9 @@ def against(
             return in_turn(ours, theirs, pairs=pairs)
 
 
-def questions_per_image(*, items: int, questions: int, pairs: int) -> list[Pair]:
+def questions_per_image(*, model: Model, items: int, questions: int, pairs: int) -> list[Pair]:
     """Items a second with several questions about each image, and with one; as many items, so fewer images."""
-    with Site(model="demo", engine_args=_ENGINE_ARGS) as site:
+    with model.site() as site:
         site.worker()
 
         def rate(number: int) -> float:
@@ -73,20 +96,6 @@ def _measure(site: Site, images: int, **options: object) -> tuple[float, RunHand
     rate = steady_rate(lambda: sum(run.progress().ended.values()), run.run.items, timeout_seconds=900)
     site.check(run)
     return rate, run
-
-
-def _peer_arguments() -> dict[str, object]:
-    """What `worker.vllm_engine` gives vLLM by itself."""
-    return {
-        **_ENGINE_ARGS,
-        "model": str(Path(worker.__path__[0]) / "demo_model"),
-        "enforce_eager": True,
-        "block_size": 32,
-        "mm_processor_cache_gb": 0,
-        "limit_mm_per_prompt": {"image": 4, "video": 0},
-        "disable_log_stats": True,
-        "seed": 0,
-    }
 
 
 def _asked(run: RunHandle, folder: Path) -> list[dict[str, object]]:

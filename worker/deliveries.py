@@ -88,8 +88,8 @@ class Delivery:
         """Do the same, and tell Celery that the time limit ended it."""
         self._end(lambda: self.on_timeout(False, self.seconds))
 
-    def try_alone(self) -> Future[None]:
-        """Count this delivery of a message under suspicion, in Redis; done once that is certain."""
+    def count_trial(self) -> Future[None]:
+        """Count this delivery of a message under suspicion, which is tried now; done once Redis knows."""
         return self.keeper.count(self.tag)
 
     def suspect(self) -> None:

@@ -1,70 +1,117 @@
-"""Lanes: items go side by side, and one that is under suspicion goes alone."""
+"""Lanes: items go side by side, and those under suspicion go apart."""
 
 from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
 
-class Lanes:
-    """Lets any number in together, or exactly one; for one event loop.
+#: A larger trial would leave too many to be tried alone when something comes of it.
+_LARGEST = 32
 
-    Both get their turn: who waits to be alone lets nobody else in before, and when it has been, all who wait by then
-    are let in before the next one that is to be alone. Of those, whoever is under the least suspicion goes first.
+
+class Company(Enum):
+    """Who may be on their way beside an item."""
+
+    MANY = auto()  #: any that may be beside many
+    FEW = auto()  #: others under suspicion: none at first, and twice as many whenever all came through
+    NONE = auto()  #: nobody
+
+
+class Lanes:
+    """Lets any number in together, or a trial of suspects; for one event loop.
+
+    Both get their turn: who waits for a trial lets nobody else in before, and when it is over, all who wait by then
+    are let in before the next one. Of those who wait for a trial, whoever is under the least suspicion goes first.
+
+    Whole fleets are preempted, and then all that was in flight is under suspicion. So a trial that all come through
+    makes the next one twice as large, and one that anything came of begins again with one item.
     """
 
     def __init__(self) -> None:
         self._inside = 0
-        self._alone = False
+        self._trial = False
+        #: How many the trial under way may have, and has let in.
+        self._room = self._let_in = 0
+        #: How many the next trial may have.
+        self._most = 1
+        self._failed = False
+        #: The ranks of those who wait for a trial.
+        self._suspects: list[int] = []
         self._waiting = 0
-        #: The ranks of those who wait to be alone.
-        self._waiting_alone: list[int] = []
-        #: How many of those who wait to go together are to be let in before the next one alone.
+        #: How many of those who wait to go together are to be let in before the next trial.
         self._first = 0
         self._waiters: list[asyncio.Future[None]] = []
 
     @asynccontextmanager
-    async def lane(self, *, alone: bool, rank: int = 0) -> AsyncGenerator[None]:
-        """A way for one item, for as long as the block lasts.
+    async def lane(self, company: Company, *, rank: int = 0) -> AsyncGenerator[bool]:
+        """A way for one item, for as long as the block lasts; an exception that leaves it says that something died.
 
         Args:
-            alone: whether nothing else is to be on its way meanwhile.
-            rank: of several that are to go alone, the lowest goes first.
+            company: who may be on their way meanwhile.
+            rank: of several that are to be tried, the lowest goes first.
+
+        Yields:
+            Whether it is alone.
         """
-        await (self._turn_alone(rank) if alone else self._turn())
+        alone = await (self._turn() if company is Company.MANY else self._turn_of_suspect(company, rank))
         self._inside += 1
-        self._alone = alone
         try:
-            yield
+            yield alone
+        except BaseException:
+            self._failed = True
+            raise
         finally:
             self._inside -= 1
-            if alone:
-                self._alone = False
-                self._first = self._waiting
-            self._tell()
+            self._leave()
 
-    async def _turn(self) -> None:
+    async def _turn(self) -> bool:
         self._waiting += 1
         try:
-            while self._alone or (self._waiting_alone and not self._first):
+            while self._trial or (self._suspects and not self._first):
                 await self._change()
         finally:
             self._waiting -= 1
             self._first = max(0, self._first - 1)
             self._tell()
+        return False
 
-    async def _turn_alone(self, rank: int) -> None:
-        self._waiting_alone.append(rank)
+    async def _turn_of_suspect(self, company: Company, rank: int) -> bool:
+        self._suspects.append(rank)
         try:
-            while self._inside or self._first or rank > min(self._waiting_alone):
+            while not self._may_be_tried(company, rank):
                 await self._change()
+            if not self._trial:
+                self._trial = True
+                self._room, self._let_in = self._most if company is Company.FEW else 1, 0
+            self._let_in += 1
         finally:
-            self._waiting_alone.remove(rank)
+            self._suspects.remove(rank)
             self._tell()
+        return self._room == 1
+
+    def _may_be_tried(self, company: Company, rank: int) -> bool:
+        if rank > min(self._suspects):
+            return False
+        if self._trial:
+            return company is Company.FEW and self._let_in < self._room
+        return not self._inside and not self._first
+
+    def _leave(self) -> None:
+        if self._trial and not self._inside:
+            self._trial = False
+            self._first = self._waiting
+            if self._room == self._most:
+                self._most = min(2 * self._most, _LARGEST)
+        if self._failed and not self._trial:
+            self._most = 1
+            self._failed = False
+        self._tell()
 
     async def _change(self) -> None:
         waiter = asyncio.get_running_loop().create_future()

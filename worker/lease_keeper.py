@@ -41,7 +41,7 @@ class Consumer:
     """Who takes what is claimed.
 
     Attributes:
-        queues: the queues to claim from, the first one first.
+        queues: the queues to claim from.
         room: how many messages it wants in hand, at most.
         deliver: gets them, in the keeper's thread.
     """
@@ -64,7 +64,8 @@ class LeaseKeeper:
         self._leases = leases
         self._renew_every = lease_seconds / _RENEWALS
         self._mercy_seconds = leases.timeout_seconds + _LONGEST_PAUSE_SECONDS + self._renew_every
-        self._lock = threading.Lock()
+        # A signal handler of Celery's may come here while its thread is already here.
+        self._lock = threading.RLock()
         self._wake = threading.Event()
         self._ending = threading.Event()
         self._thread: threading.Thread | None = None
@@ -79,6 +80,7 @@ class LeaseKeeper:
         self._uncounted: dict[str, int] = {}
         self._to_count: list[tuple[str, Future[None]]] = []
         self._renewed_at = self._expired_at = time.monotonic()
+        self._claims = 0
         self._failing_since: float | None = None
 
     @property
@@ -184,13 +186,13 @@ class LeaseKeeper:
 
     def _turn(self) -> int:
         """Do all that is to be done; returns how many messages were claimed."""
-        self._tell()
         now = time.monotonic()
         if now - self._renewed_at >= self._renew_every:
             with self._lock:
                 tags = list(self._held)
             self._leases.renew(tags)
             self._renewed_at = now
+        self._tell()
         if now - self._expired_at >= _EXPIRE_SECONDS:
             expired = self._leases.expire()
             self._expired_at = now
@@ -239,7 +241,10 @@ class LeaseKeeper:
             free = consumer.room() - len(self._held) if consumer else 0
         if consumer is None or free <= 0:
             return 0
-        claimed = self._leases.claim(consumer.queues, free)
+        # In turns: a long queue is not to starve another one.
+        self._claims += 1
+        first = self._claims % len(consumer.queues)
+        claimed = self._leases.claim([*consumer.queues[first:], *consumer.queues[:first]], free)
         with self._lock:
             self._held.update((message.tag, False) for message in claimed)
             self._uncounted |= {one.tag: one.count for one in claimed if one.count >= SUSPECT_DELIVERIES}

@@ -16,6 +16,7 @@ Answer = TypeVar("Answer")
 
 # Long enough to shut an engine down.
 _CLEAN_UP_SECONDS = 30
+_TICK_SECONDS = 0.2
 
 
 class Job:
@@ -69,10 +70,13 @@ class LoopThread:
         #: Begun and not ended.
         self.jobs: set[Job] = set()
         self._new: deque[Job] = deque()
+        #: Grows a few times a second, as long as nothing blocks the loop.
+        self.ticks = 0
         self._told = False
 
     def start(self) -> None:
         """Start the thread."""
+        self._loop.call_soon(self._tick)
         self._thread.start()
 
     def submit(self, coroutine: Coroutine[Any, Any, Answer]) -> Future[Answer]:
@@ -115,6 +119,10 @@ class LoopThread:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+    def _tick(self) -> None:
+        self.ticks += 1
+        self._loop.call_later(_TICK_SECONDS, self._tick)
 
     def _begin_new(self) -> None:
         # Before the first one is taken: whoever adds one from here on wakes the loop again.

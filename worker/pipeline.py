@@ -19,6 +19,7 @@ from worker.deliveries import Delivery, UnreadableDelivery
 from worker.intake import Admitted, Refused
 from worker.lanes import Lanes
 from worker.suspicion import Suspicion
+from worker.time_limits import TimeLimits
 
 if TYPE_CHECKING:
     from persqa.messages import ItemMessage
@@ -59,6 +60,7 @@ class Pipeline:
         self._dead_letters = dead_letters
         self._engine = engine
         self._lanes = Lanes()
+        self._time_limits = TimeLimits()
 
     async def process(self, delivery: Delivery) -> None:
         """Take one item from its message to its committed result.
@@ -88,14 +90,15 @@ class Pipeline:
         if suspicion.delivered_too_often:
             return await self._give_up(message, Reason.KILLS_WORKERS, suspicion)
         while True:
+            alone = False
             try:
-                async with self._lanes.lane(alone=suspicion.alone, rank=suspicion.rank):
+                async with self._lanes.lane(suspicion.company, rank=suspicion.rank) as alone:
                     await self._engine.ready()
                     # The commit, too, in its lane: before the next one that may kill this worker is tried.
                     return await self._try(message, delivery, suspicion)
             except EngineLost as error:
                 if error.asked:
-                    suspicion.engine_died(str(error), answered=self._engine.answered)
+                    suspicion.engine_died(str(error), answered=self._engine.answered, alone=alone)
             if suspicion.proven:
                 return await self._give_up(message, Reason.KILLS_ENGINE, suspicion)
             if suspicion.died_alone:
@@ -105,7 +108,7 @@ class Pipeline:
         if await self._intake.has_ended(message):
             return None
         if suspicion.of_killing_workers:
-            await asyncio.wrap_future(delivery.try_alone())
+            await asyncio.wrap_future(delivery.count_trial())
         return await self._commit(await self._answer(message, delivery.seconds))
 
     async def _give_up(self, message: ItemMessage, reason: Reason, suspicion: Suspicion) -> Outcome | None:
@@ -117,9 +120,9 @@ class Pipeline:
 
     async def _answer(self, message: ItemMessage, seconds: float | None) -> Outcome:
         # What the item does is limited; what the database and the engine's restarts take is not its fault.
-        limit = asyncio.timeout(seconds)
+        limit: asyncio.Timeout | None = None
         try:
-            async with limit:
+            async with self._time_limits.limit(seconds) as limit:
                 match await self._intake.admit(message):
                     case Refused(rejected):
                         return self._answerer.refuse(message, rejected)
@@ -130,7 +133,7 @@ class Pipeline:
         except (EngineLost, Infrastructure):
             raise
         except TimeoutError as error:
-            if limit.expired():
+            if limit is not None and limit.expired():
                 return self._answerer.give_up(message, Reason.TIME_LIMIT, f"not answered within {seconds:g} s")
             return self._defect(message, error)
         except Exception as error:  # noqa: BLE001 - one item's defect is not its neighbours'

@@ -24,13 +24,13 @@ from persqa.errors import Infrastructure, PersqaError, UserError
 from persqa.messages import TASK_NAME
 from persqa.settings import load_settings
 from worker.dead_letters import bury_revoked, dead_letters
-from worker.deadline import Deadline, told_to_stop
 from worker.deliveries import Delivery
 from worker.identity import worker_name
 from worker.loop_thread import Job, LoopThread
 from worker.orphans import mark_children, sweep_orphans
 from worker.reconciling import Reconciling
 from worker.transport import DELIVERY_COUNT, DELIVERY_HISTORY, lease_keeper
+from worker.watchdog import Watchdog, told_to_stop
 from worker.wiring import Worker, ready_worker
 
 if TYPE_CHECKING:
@@ -44,6 +44,8 @@ EXIT_USER_ERROR = 2
 EXIT_INFRASTRUCTURE = 3
 
 _POLL_SECONDS = 0.2
+#: For an engine whose loading was broken off to notice.
+_BEYOND_LOADING_SECONDS = 30.0
 
 
 class EnginePool(BasePool):
@@ -58,7 +60,12 @@ class EnginePool(BasePool):
         self._loop = LoopThread("persqa-pipeline")
         self._keeper = lease_keeper()
         self._reconciling = Reconciling(self._settings)
-        self._deadline = Deadline(self._settings.drain_seconds, last=self._keeper.close)
+        self._watchdog = Watchdog(
+            ticks=lambda: self._loop.ticks,
+            silence=self._silence,
+            drain_seconds=self._settings.drain_seconds,
+            last=self._keeper.close,
+        )
         self._stopping = threading.Event()
         self._context: AbstractAsyncContextManager[Worker] | None = None
         self._worker: Worker | None = None
@@ -68,7 +75,7 @@ class EnginePool(BasePool):
     def on_start(self) -> None:
         """Load the engine; the first message is taken after this returns."""
         self._loop.start()
-        self._deadline.start()
+        self._watchdog.start()
         sweep_orphans()
         mark_children()
         logger.info("loading the engine; messages are taken once it is ready")
@@ -142,6 +149,7 @@ class EnginePool(BasePool):
 
     def on_stop(self) -> None:
         """Finish what is in flight, within the drain limit; then take everything apart."""
+        self._watchdog.stopping()
         if self._worker is not None:
             self._worker.engine.let_die()
         if self._loop.jobs:
@@ -154,7 +162,13 @@ class EnginePool(BasePool):
         """Take everything apart at once; what is in flight goes back to the queue."""
         self._end()
 
+    def _silence(self) -> float:
+        """How many seconds the loop may stand still: loading blocks it, and is itself limited."""
+        loaded = self._worker is not None and self._worker.engine.up
+        return self._settings.hang_seconds if loaded else self._settings.load_seconds + _BEYOND_LOADING_SECONDS
+
     def _end(self) -> None:
+        self._watchdog.stopping()
         self._stopping.set()
         self._loop.cancel()
         # First what others wait for: taking an engine apart can take half a minute.

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 1.0
+_KILL_SECONDS = 0.5
 #: Between two starts that fail, doubled each time: what the last engine held may not be free yet.
 _FIRST_PAUSE_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 30.0
@@ -74,6 +75,11 @@ class Supervisor:
         self._up.set()
         self._in_background(self._watch())
 
+    @property
+    def up(self) -> bool:
+        """Whether there is an engine, and it is not being started anew."""
+        return self._up.is_set()
+
     async def ready(self) -> None:
         """Wait while the engine is being started anew."""
         await self._up.wait()
@@ -81,8 +87,7 @@ class Supervisor:
     def let_die(self) -> None:
         """From now on no engine is started anew: this worker is about to end. From any thread."""
         self._ending = True
-        if not self._up.is_set():
-            self._engine.kill()
+        threading.Thread(target=self._kill_while_loading, name="persqa-let-die", daemon=True).start()
 
     async def generate(self, request: Request) -> Generation:
         """Answer one request.
@@ -163,6 +168,12 @@ class Supervisor:
             await self._engine.start()
         finally:
             too_long.cancel()
+
+    def _kill_while_loading(self) -> None:
+        # Again and again: at first there may be nothing to kill yet.
+        while not self.up:
+            self._engine.kill()
+            time.sleep(_KILL_SECONDS)
 
     async def _watch(self) -> None:
         """An engine that hangs does not die by itself, and nobody would notice."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from persqa.broker.leases import SUSPECT_DELIVERIES
+from worker.lanes import Company
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +33,7 @@ class Suspicion:
         self._deliveries = deliveries
         self._history = history
         self._deaths: list[str] = []
+        self._died_in_trial = False
         self._deaths_alone = 0
         self._answered = 0
         self._answered_between = 0
@@ -43,17 +45,21 @@ class Suspicion:
 
     @property
     def of_killing_workers(self) -> bool:
-        """Whether its deliveries alone are reason enough to try it alone."""
+        """Whether its deliveries alone are reason enough for a trial."""
         return self._deliveries >= SUSPECT_DELIVERIES
 
     @property
-    def alone(self) -> bool:
-        """Whether it is to be tried alone."""
-        return self.of_killing_workers or len(self._deaths) >= _DEATHS_AMONG_OTHERS
+    def company(self) -> Company:
+        """Beside whom it may be tried: after a trial that it, or another one in it, did not survive, beside nobody."""
+        if self._died_in_trial or self._deliveries > SUSPECT_DELIVERIES:
+            return Company.NONE
+        if self.of_killing_workers or len(self._deaths) >= _DEATHS_AMONG_OTHERS:
+            return Company.FEW
+        return Company.MANY
 
     @property
     def rank(self) -> int:
-        """How grave it is, among others that are to be tried alone."""
+        """How grave it is, among others that are to be tried."""
         return self._deliveries + len(self._deaths)
 
     @property
@@ -61,18 +67,20 @@ class Suspicion:
         """Whether the engine died under it while there was nothing else that it could have died of."""
         return self._deaths_alone > 0
 
-    def engine_died(self, how: str, *, answered: int) -> None:
-        """The engine died while it was tried.
+    def engine_died(self, how: str, *, answered: int, alone: bool) -> None:
+        """The engine died while it was asked.
 
         Args:
             how: a sentence.
             answered: requests that engines of this worker have answered so far.
+            alone: whether it was asked nothing else.
         """
-        if self.alone:
+        self._died_in_trial = self.company is not Company.MANY
+        if alone:
             self._deaths_alone += 1
             self._answered_between = answered - self._answered if self._deaths_alone > 1 else 0
             self._answered = answered
-        self._deaths.append(f"{how} ({'alone' if self.alone else 'among others'})")
+        self._deaths.append(f"{how} ({'alone' if alone else 'among others'})")
 
     @property
     def proven(self) -> bool:

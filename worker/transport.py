@@ -186,6 +186,7 @@ def _envelope(claimed: Claimed) -> dict[str, Any]:
         envelope["headers"][DELIVERY_COUNT] = claimed.count
         envelope["headers"][DELIVERY_HISTORY] = claimed.history
         envelope["properties"]["delivery_info"]["redelivered"] = claimed.count > 1
+        envelope["properties"]["delivery_tag"] = claimed.tag
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DeadMessage(Reason.UNREADABLE_MESSAGE, f"it is no message of Celery in JSON: {error!r}") from error
     if task != TASK_NAME:

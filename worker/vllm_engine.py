@@ -96,7 +96,7 @@ class VllmEngine:
         Raises:
             SettingsError: the model or the engine arguments cannot be used.
         """
-        arguments = _engine_arguments(self._settings, self._model)
+        arguments = engine_arguments(self._settings)
         try:
             self._engine = AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments))
         except Exception as error:
@@ -170,7 +170,13 @@ class VllmEngine:
         return Rejected(Reason.REFUSED, f"vLLM refused the request: {_one_line(error.__cause__ or error)}")
 
 
-def _engine_arguments(settings: Settings, model: str) -> dict[str, Any]:
+def engine_arguments(settings: Settings) -> dict[str, Any]:
+    """What vLLM is started with: our defaults, and over them what the user says.
+
+    Raises:
+        SettingsError: the user names an argument that vLLM does not know.
+    """
+    model = settings.model or default_model()
     known = {field.name for field in fields(AsyncEngineArgs)}
     if unknown := sorted(settings.engine_args.keys() - (known - {"model"})):
         raise SettingsError(

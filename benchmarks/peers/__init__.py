@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,28 +12,38 @@ from typing import TYPE_CHECKING, Self, cast
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from persqa.settings import Settings
+
 _ROOT = Path(__file__).parents[2]
 
 
 class Peer:
     """A peer in a process of its own, warm; it answers one line of JSON with one line of JSON."""
 
-    def __init__(self, name: str, log: Path, **arguments: object) -> None:
+    def __init__(self, name: str, settings: Settings, log: Path, **arguments: object) -> None:
         """Prepare.
 
         Args:
             name: its module in this package.
+            settings: those of the worker it is held against; its environment.
             log: where its output goes.
-            arguments: what it is started with.
+            arguments: what it is told beside them.
         """
         self._command = [sys.executable, "-m", f"benchmarks.peers.{name}", json.dumps(arguments)]
+        self._environment = {**os.environ, **settings.environment()}
         self._log = log
 
     def __enter__(self) -> Self:
         """Start it; returns when it has loaded what it needs."""
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                self._command, cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
+                self._command,
+                cwd=_ROOT,
+                env=self._environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
             )
         self._answer()
         return self

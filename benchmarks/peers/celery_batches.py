@@ -10,8 +10,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.peers.serving import given, serve
+from benchmarks.peers.serving import serve
 from persqa.broker.connection import celery_url
+from persqa.settings import load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,12 +39,12 @@ def install() -> None:
         subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--target", _LIBRARIES, *wanted], check=True)
 
 
-def application(arguments: dict[str, Any]) -> Any:
+def application() -> Any:
     """The Celery program; its only task takes what was collected."""
     from celery import Celery
     from celery_batches import Batches
 
-    url = celery_url(arguments["broker_url"])
+    url = celery_url(load_settings().broker_url or "memory://")
     app = Celery("celery_batches_peer", broker=url, backend=url)
     app.conf.update(task_default_queue=_QUEUE, task_acks_late=True, worker_prefetch_multiplier=4 * _TOGETHER)
     engines: list[Any] = []
@@ -53,7 +54,7 @@ def application(arguments: dict[str, Any]) -> Any:
         from benchmarks.peers.offline import answers, load
 
         if not engines:
-            engines.append(load(arguments["engine_args"]))
+            engines.append(load())
         texts = answers(engines[0], [request.args[0] for request in requests])
         for request, text in zip(requests, texts, strict=True):
             app.backend.mark_as_done(request.id, text, request=request)
@@ -65,8 +66,8 @@ def main() -> None:
     """Start a worker, and send it what is asked."""
     from celery import group
 
-    answer = application(given()).tasks[_TASK]
-    worker = subprocess.Popen([sys.executable, "-m", __spec__.name, "worker", sys.argv[1]], stdout=sys.stderr)
+    answer = application().tasks[_TASK]
+    worker = subprocess.Popen([sys.executable, "-m", __spec__.name, "worker"], stdout=sys.stderr)
     try:
         serve(lambda items: group(answer.s(item) for item in items).apply_async().get(timeout=1800))
     finally:
@@ -79,6 +80,6 @@ if __name__ == "__main__":
     install()
     sys.path.insert(0, str(_LIBRARIES))
     if sys.argv[1] == "worker":
-        application(given()).worker_main(["worker", "-P", "solo", "-l", "ERROR"])
+        application().worker_main(["worker", "-P", "solo", "-l", "ERROR"])
     else:
         main()

@@ -6,8 +6,6 @@ With one item in a message it never batches at all.
 
 from __future__ import annotations
 
-import json
-import os
 import subprocess
 import sys
 from functools import cache
@@ -18,6 +16,7 @@ from celery import Celery, group
 from benchmarks.peers.offline import answers
 from benchmarks.peers.serving import given, serve
 from persqa.broker.connection import celery_url
+from persqa.settings import load_settings
 
 if TYPE_CHECKING:
     from vllm import LLM
@@ -28,10 +27,9 @@ if TYPE_CHECKING:
 _QUEUE = "celery-calls"
 _SECONDS = 1800
 
-#: What the worker is started with, as `main` was.
-_GIVEN = cast("dict[str, Any]", json.loads(os.environ.get("PEER_ARGUMENTS", "{}")))
+_URL = celery_url(load_settings().broker_url or "memory://")
 
-app = Celery("celery_calls", broker=_GIVEN.get("broker_url"), backend=_GIVEN.get("broker_url"))
+app = Celery("celery_calls", broker=_URL, backend=_URL)
 app.conf.update(task_default_queue=_QUEUE, task_acks_late=True, worker_prefetch_multiplier=1)
 
 
@@ -40,7 +38,7 @@ def engine() -> LLM:
     """The engine of this process."""
     from benchmarks.peers.offline import load
 
-    return load(_GIVEN["engine_args"])
+    return load()
 
 
 @app.task(name="celery_calls.answer")
@@ -51,13 +49,9 @@ def answer(items: list[dict[str, Any]]) -> list[str]:
 
 def main() -> None:
     """Start a worker, and send it what is asked."""
-    arguments = given()
-    arguments["broker_url"] = celery_url(arguments["broker_url"])
-    size = cast("int", arguments["batch"])
-    app.conf.update(broker_url=arguments["broker_url"], result_backend=arguments["broker_url"])
+    size = cast("int", given()["batch"])
     worker = subprocess.Popen(
         [sys.executable, "-m", "celery", "-A", "benchmarks.peers.celery_calls", "worker", "-P", "solo", "-l", "ERROR"],
-        env={**os.environ, "PEER_ARGUMENTS": json.dumps(arguments)},
         stdout=sys.stderr,
     )
 

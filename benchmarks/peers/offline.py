@@ -5,10 +5,10 @@ The same model and engine arguments, the same pictures from disk, the same words
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.peers.serving import given, serve
+from benchmarks.peers.serving import serve
+from persqa.settings import load_settings
 
 if TYPE_CHECKING:
     from vllm import LLM
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 
-def load(engine_args: dict[str, Any]) -> LLM:
-    """The engine, with leave to read pictures from disk."""
-    os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
-    # As the worker has it.
-    os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
+def load() -> LLM:
+    """The engine, started with what the worker gives its own, and with leave to read pictures from disk."""
+    from worker.vllm_engine import engine_arguments
+
+    arguments = engine_arguments(load_settings())
     from vllm import LLM
 
-    return LLM(**engine_args, allowed_local_media_path="/")
+    return LLM(**arguments, allowed_local_media_path="/")
 
 
 def answers(llm: LLM, items: list[dict[str, Any]]) -> list[str]:
@@ -39,7 +39,7 @@ def answers(llm: LLM, items: list[dict[str, Any]]) -> list[str]:
 
 def main() -> None:
     """Load, then answer one line after the other."""
-    llm = load(given()["engine_args"])
+    llm = load()
     serve(lambda items: answers(llm, items))
 
 

@@ -1,7 +1,7 @@
 """Ray Data's batch inference with vLLM (`pip install "ray[data,llm]"`), one engine, batches that follow each other.
 
 Not part of the ordinary benchmark: Ray pins a vLLM of its own, and that one's build for the CPU cannot run the demo
-model. On a GPU, with Ray and a vLLM it takes installed: `python -m benchmarks peers --peer ray_data`.
+model. On a GPU, with Ray and a vLLM it takes installed: `python -m benchmarks ray`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from benchmarks.peers.serving import given, serve
+from benchmarks.peers.serving import serve
+from persqa.settings import load_settings
 
 # Ray is not installed where types are checked.
 # pyright: reportMissingImports=false, reportUnknownMemberType=false, reportUnknownVariableType=false
@@ -23,7 +24,9 @@ def main() -> None:
     import ray
     from ray.data.llm import build_processor, vLLMEngineProcessorConfig
 
-    arguments = given()["engine_args"]
+    from worker.vllm_engine import engine_arguments
+
+    arguments = engine_arguments(load_settings())
     ray.init(logging_level="ERROR")
     config = vLLMEngineProcessorConfig(
         model_source=arguments.pop("model"),

@@ -74,8 +74,8 @@ class Leases:
         self.timeout_seconds = timeout_seconds
         # Not repeated underneath: a claim whose answer was lost has taken messages; they come back by themselves.
         self._redis = connect(url, timeout_seconds=timeout_seconds, retry=Retry(NoBackoff(), 0))
-        self._claim, self._renew, self._settle, self._put_back, self._expire = map(
-            self._script, ("claim", "renew", "settle", "put_back", "expire")
+        self._claim, self._renew, self._count, self._settle, self._put_back, self._expire = map(
+            self._script, ("claim", "renew", "count", "settle", "put_back", "expire")
         )
 
     def claim(self, queues: Sequence[str], limit: int) -> list[Claimed]:
@@ -98,8 +98,7 @@ class Leases:
     def count(self, tag: str, deliveries: int) -> None:
         """Note which delivery this is of a message under suspicion: it is tried now."""
         with translated(self._url):
-            # Not one more than there was: told twice, it is to be counted once.
-            self._redis.hset(COUNTS, tag, str(deliveries))
+            self._count([COUNTS], [tag, deliveries])
 
     def settle(self, tags: Sequence[str]) -> None:
         """Take messages out for good; nothing happens to tags that are not there."""

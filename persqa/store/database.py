@@ -27,6 +27,7 @@ _NOTICE_LOST_HOST = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalive
 #: PostgreSQL's classes of errors that are about rows: bad data, broken constraints, what a trigger raises, sizes.
 _STATES_OF_DATA = ("22", "23", "44", "54", "P0001")
 _READ_ONLY = "25006"
+_END_IF_IDLE = "SET LOCAL idle_in_transaction_session_timeout = '30s'"
 
 
 class Database:
@@ -71,6 +72,9 @@ class Database:
             RowRefused: it answers, and will not take this data.
         """
         with _translated(self.url), self._engine.begin() as connection:
+            if not self.is_sqlite:
+                # Should this host vanish half-way, its locks would keep all others from committing for hours.
+                connection.exec_driver_sql(_END_IF_IDLE)
             yield connection
 
     def insert(self, table: sa.Table) -> postgresql.Insert | sqlite.Insert:

@@ -16,7 +16,7 @@ from persqa.errors import BrokerUnavailable
 from persqa.results import Status
 from producer import Client
 from tests.conftest import Site, Size
-from tests.faults.tools import finish, notes, quick, rigged, wait_progress
+from tests.faults.tools import finish, lost_without_leases, notes, quick, rigged, wait_progress
 from tests.support.builders import write_images
 from tests.support.oracle import check_empty, check_rows
 from tests.support.wait import wait_until
@@ -68,8 +68,7 @@ def test_without_leases_restarts_of_redis_begin_items_twice_or_lose_them(
         run = client.submit(write_images(tmp_path / "data", 500))
 
         def broken() -> bool:
-            lost = run.progress().pending > redis.llen(QUEUE) + redis.hlen("persqa:unacked")
-            return lost or max(notes(begun).values()) > 1 or _ended(worker)
+            return _ended(worker) or max(notes(begun).values()) > 1 or bool(lost_without_leases(run, settings))
 
         def breaks_soon() -> bool:
             with suppress(AssertionError):

@@ -25,6 +25,7 @@ from tests.support.workers import WorkerProcess
 
 _ITEMS = 400
 _BUSY = 800
+_EXIT_INFRASTRUCTURE = 3
 
 
 class Soak:
@@ -58,11 +59,10 @@ class Soak:
     def stop_a_worker_in_order(self) -> None:
         victim = random.randrange(2)
         worker = self.others[victim]
-        # One that is still being started knows no order yet, and just ends.
-        orderly = "engine ready" in worker.text()
+        # One that is still being started knows no order yet, and just ends; of a broken connection it ends by itself.
+        allowed = {0} if "engine ready" in worker.text() else {0, -signal.SIGTERM, _EXIT_INFRASTRUCTURE}
         worker.terminate()
-        code = worker.wait(60)
-        assert code == 0 or (not orderly and code == -signal.SIGTERM), worker.text()
+        assert worker.wait(60) in allowed, worker.text()
         self.others[victim] = self._worker()
 
     def freeze_a_worker(self) -> None:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from persqa.broker.connection import connect
+from persqa.broker.keys import QUEUE
 from tests.support.wait import wait_until
 from tests.support.workers import WorkerProcess, scripted
 
@@ -39,6 +44,22 @@ def wait_progress(run: RunHandle, *, seconds: float = 30) -> None:
     """Wait until another item has ended."""
     before = run.progress().pending
     wait_until(lambda: run.progress().pending < before, describe=f"fewer than {before} pending", seconds=seconds)
+
+
+def lost_without_leases(run: RunHandle, settings: Settings) -> set[str]:
+    """The items that are pending, and neither in the queue nor with a worker on kombu's own transport."""
+    first = _missing(run, settings)
+    # What is on its way from the one to the other is missing for a moment only.
+    time.sleep(0.2)
+    return first and first & _missing(run, settings)
+
+
+def _missing(run: RunHandle, settings: Settings) -> set[str]:
+    with closing(connect(settings.broker_url or "")) as redis:
+        pending = {str(row.item_id) for row in run.results(status="pending")}
+        waiting = {json.loads(entry)["headers"]["id"] for entry in redis.lrange(QUEUE, 0, -1)}
+        held = {json.loads(entry)[0]["headers"]["id"] for entry in redis.hvals("persqa:unacked")}
+        return pending - waiting - held
 
 
 def notes(file: Path) -> Counter[str]:

@@ -155,6 +155,24 @@ def test_a_message_under_suspicion_tells_who_had_it_before(broker_url: str) -> N
     leases.close()
 
 
+def test_with_a_full_server_all_that_a_worker_has_to_say_is_still_taken(broker_url: str) -> None:
+    publish(broker_url, items=BATCH[:3])
+    client = connect(broker_url)
+    leases = Leases(broker_url, worker="one:1", seconds=0.001)
+    client.config_set("maxmemory-policy", "noeviction")  # pyright: ignore[reportUnknownMemberType]
+    client.config_set("maxmemory", 1)  # pyright: ignore[reportUnknownMemberType]
+    one, two, three = (claimed.tag for claimed in leases.claim([QUEUE], 3))
+    leases.renew([one])
+    leases.count(one, 3)
+    leases.settle([one])
+    leases.put_back([two], count=True)
+    assert wait_until(leases.expire, describe="the lease has run out") == [three]
+    assert client.llen(QUEUE) == 2
+    client.config_set("maxmemory", 0)  # pyright: ignore[reportUnknownMemberType]
+    leases.close()
+    client.close()
+
+
 def test_a_full_queue_makes_the_publisher_wait_for_room(broker_url: str) -> None:
     publish(broker_url, items=BATCH[:10], bound=10)
     client = connect(broker_url)

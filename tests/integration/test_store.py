@@ -91,6 +91,17 @@ def test_an_unreachable_database_is_an_outage_and_the_password_is_not_shown() ->
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_host_that_vanishes_in_a_transaction_does_not_keep_its_locks(database_url: str) -> None:
+    database = Database(database_url)
+    show = sa.text("SHOW idle_in_transaction_session_timeout")
+    with database.writing() as connection:
+        assert connection.execute(show).scalar_one() == "30s"
+    with database.reading() as connection:
+        assert connection.execute(show).scalar_one() == "0", "who exports may read for long"
+    database.close()
+
+
 def test_a_run_is_found_again_and_other_data_is_refused(store: Store) -> None:
     run, _ = a_stored_run(store, 1)
     options = parse_options()

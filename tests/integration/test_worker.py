@@ -13,6 +13,7 @@ import pytest
 from celery import Celery
 
 from persqa.broker.connection import celery_url, connect, translated
+from persqa.broker.envelope import EnvelopeBuilder
 from persqa.broker.keys import HELD, QUEUE, TRANSPORT_OPTIONS
 from persqa.broker.workers import live_workers
 from persqa.errors import BrokerUnavailable
@@ -224,6 +225,9 @@ def test_what_is_no_item_is_a_dead_letter_and_its_neighbours_go_on(site: Site, t
     app.send_task(TASK_NAME, args=({"v": 1},), queue=QUEUE, serializer="pickle")
     app.close()
     redis = connect(settings.broker_url or "")
+    odd = json.loads(EnvelopeBuilder().build("1", content, queue=QUEUE))
+    odd["properties"]["delivery_tag"] = 7
+    redis.lpush(QUEUE, json.dumps(odd))
     redis.lpush(QUEUE, "no JSON", '{"headers": {}}', b"\xff\x00", "[]", "[" * 9_000)
     client = Client(settings)
     with client, WorkerProcess(settings, tmp_path):

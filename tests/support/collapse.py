@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from benchmarks.rows import MEASURES
+from benchmarks.rows import MEASURES, Form
 
 _A_THIRD_UNDER = 2 / 3
 
 
 def check_no_collapse(measure: str) -> None:
     """Take the measure in its short form, and look at all that is not in seconds: ratios and memory."""
-    for row in MEASURES[measure](True):
+    for row in MEASURES[measure](Form(short=True)):
         print(f"{row.measure}: {row.value:.4g} {row.unit}")
         if row.unit in ("", "MB"):
             assert row.least is None or row.value >= _A_THIRD_UNDER * row.least, row

@@ -6,6 +6,7 @@ import os
 import random
 import re
 import signal
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -136,6 +137,15 @@ def dies_once(request: Request) -> Line:
         return reads_colour(request)
     marker.touch()
     raise EngineDead("the engine died once, as scripted")
+
+
+def blocks_once(request: Request) -> Line:
+    """The whole event loop stands still at the first request of all."""
+    marker = Path(os.environ["SCRIPT_NOTES"])
+    if not marker.exists():
+        marker.touch()
+        threading.Event().wait()
+    return reads_colour(request)
 
 
 def _note(request: Request) -> None:

@@ -1,0 +1,80 @@
+"""Watchdog: a worker that does nothing any more ends, so that others get what it holds and a supervisor can act."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from celery.worker import state
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+logger = logging.getLogger(__name__)
+
+#: Beyond the drain limit, for taking everything apart.
+_GRACE_SECONDS = 20.0
+_LAST_SECONDS = 10.0
+_LOOK_SECONDS = 0.2
+_EXIT_INFRASTRUCTURE = 3
+
+
+def told_to_stop() -> bool:
+    """Whether Celery has noted that this worker is to end; the note is the exit code, and that may be 0."""
+    return any(note is not None and note is not False for note in (state.should_stop, state.should_terminate))
+
+
+class Watchdog:
+    """Looks in a thread of its own, which ends with the process.
+
+    A worker that was told to stop may hang on Redis, the database or a network drive that stands still just then; and
+    the event loop on whatever is called in it.
+    """
+
+    def __init__(
+        self, *, ticks: Callable[[], int], silence: Callable[[], float], drain_seconds: float, last: Callable[[], None]
+    ) -> None:
+        """Prepare.
+
+        Args:
+            ticks: a count that grows while the event loop goes round.
+            silence: how many seconds it may stand still now.
+            drain_seconds: how long a worker that was told to stop may finish what is in flight.
+            last: called before the process is ended; gets some seconds.
+        """
+        self._ticks = ticks
+        self._silence = silence
+        self._stop_seconds = drain_seconds + _GRACE_SECONDS
+        self._last = last
+        self._stopping = threading.Event()
+
+    def start(self) -> None:
+        """Begin to look."""
+        threading.Thread(target=self._run, name="persqa-watchdog", daemon=True).start()
+
+    def stopping(self) -> None:
+        """This worker is about to end, whoever told it to."""
+        self._stopping.set()
+
+    def _run(self) -> None:
+        # Counted and not read off a clock: while the whole process stands still, nothing in it is late.
+        silent = stopping = 0.0
+        seen = -1
+        while silent <= self._silence() and stopping <= self._stop_seconds:
+            time.sleep(_LOOK_SECONDS)
+            ticks = self._ticks()
+            silent = 0.0 if ticks != seen else silent + _LOOK_SECONDS
+            seen = ticks
+            if self._stopping.is_set() or told_to_stop():
+                stopping += _LOOK_SECONDS
+        what = (
+            f"not ended {stopping:.0f} s after it was told to stop" if stopping else f"nothing done for {silent:.0f} s"
+        )
+        logger.critical("%s; this worker ends at once, its items go elsewhere", what)
+        last = threading.Thread(target=self._last, name="persqa-last", daemon=True)
+        last.start()
+        last.join(_LAST_SECONDS)
+        os._exit(_EXIT_INFRASTRUCTURE)
