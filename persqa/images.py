@@ -49,10 +49,8 @@ _OS_ERRORS = {
     errno.ENXIO: (Reason.NOT_A_FILE, "not a regular file"),
     errno.ENODEV: (Reason.NOT_A_FILE, "not a regular file"),
 }
-# These say that this process is short of something, or that a network drive is away, and nothing about the file.
-_SHORTAGES = frozenset(
-    {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOWN}
-)
+# These say that this process or machine is short of something, and nothing about the file.
+_SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 # Recognised by the first bytes. The readers are called directly because `Image.open` measures every picture
 # against a limit that is global to the process, and warns or raises by that limit and not by ours.
