@@ -49,6 +49,8 @@ class Supervisor:
         #: Deaths and failed starts since the last answer.
         self._failures = 0
         self._asked = 0
+        #: Of those who are asking, what ends their wait.
+        self._cuts: set[asyncio.Timeout] = set()
         #: Requests answered so far, by all engines.
         self.answered = 0
         #: Since when there has been something to do.
@@ -107,11 +109,11 @@ class Supervisor:
             self._busy_since = time.monotonic()
         self._asked += 1
         try:
-            generation = await engine.generate(request)
+            generation = await self._ask(engine, request)
         except EngineDead as error:
+            self._lose(engine, error)
             if self._ending:
                 raise
-            self._lose(engine, error)
             raise EngineLost(str(error), asked=True) from error
         finally:
             self._asked -= 1
@@ -125,12 +127,34 @@ class Supervisor:
             task.cancel()
         await self._engine.stop()
 
+    async def _ask(self, engine: Engine, request: Request) -> Generation:
+        cut = asyncio.timeout(None)
+        try:
+            async with cut:
+                self._cuts.add(cut)
+                try:
+                    return await engine.generate(request)
+                finally:
+                    self._cuts.discard(cut)
+        except TimeoutError as error:
+            if cut.expired():
+                raise EngineDead("the engine died, and said nothing to this request") from error
+            raise
+
     def _lose(self, engine: Engine, error: EngineDead) -> None:
         """Only the first of those who were asking starts another one."""
-        if engine is self._engine and self._up.is_set() and self._given_up is None:
-            logger.error("%s; it is started anew, and what was in flight is asked again", error)
-            self._up.clear()
-            self._in_background(self._replace())
+        if engine is not self._engine or not self.up or self._given_up is not None:
+            return
+        # A dying engine does not tell all who are asking: vLLM 0.32 forgets those that come at that very moment.
+        cuts, self._cuts = self._cuts, set()
+        for cut in cuts:
+            cut.reschedule(asyncio.get_running_loop().time())
+        if self._ending:
+            self._given_up = error
+            return
+        logger.error("%s; it is started anew, and what was in flight is asked again", error)
+        self._up.clear()
+        self._in_background(self._replace())
 
     async def _replace(self) -> None:
         started = time.monotonic()
@@ -182,8 +206,8 @@ class Supervisor:
             still = time.monotonic() - max(self._busy_since, self._engine.heard_at)
             if self._up.is_set() and self._asked and still > self._hang_seconds:
                 logger.error("not a word for %.0f s with %d requests in flight: the engine hangs", still, self._asked)
-                self._busy_since = time.monotonic()
                 self._engine.kill()
+                self._lose(self._engine, EngineDead(f"the engine hung for {still:.0f} s"))
 
     def _in_background(self, coroutine: Coroutine[None, None, None]) -> None:
         task = asyncio.ensure_future(coroutine)

@@ -61,13 +61,15 @@ class Watchdog:
 
     def _run(self) -> None:
         # Counted and not read off a clock: while the whole process stands still, nothing in it is late.
-        silent = stopping = 0.0
-        seen = -1
-        while silent <= self._silence() and stopping <= self._stop_seconds:
+        silent = stopping = limit = 0.0
+        seen = None
+        while silent <= limit and stopping <= self._stop_seconds:
             time.sleep(_LOOK_SECONDS)
-            ticks = self._ticks()
-            silent = 0.0 if ticks != seen else silent + _LOOK_SECONDS
-            seen = ticks
+            limit = self._silence()
+            # A silence that was allowed while it lasted is none once it no longer is.
+            now = self._ticks(), limit
+            silent = silent + _LOOK_SECONDS if now == seen else 0.0
+            seen = now
             if self._stopping.is_set() or told_to_stop():
                 stopping += _LOOK_SECONDS
         what = (

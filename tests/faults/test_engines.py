@@ -28,9 +28,23 @@ def test_one_item_that_kills_the_engine_ends_alone(site: Site, tmp_path: Path) -
         check_empty(settings)
 
 
-def test_an_engine_that_hangs_is_replaced(site: Site, tmp_path: Path, begun: Path) -> None:
+def test_who_asked_an_engine_that_died_and_was_not_told_asks_the_next_one(
+    site: Site, tmp_path: Path, begun: Path
+) -> None:
+    settings = quick(site, "dies_beside_others", window=8)
+    with Client(settings) as client, rigged(settings, tmp_path, "forgetful") as worker:
+        run = client.submit(write_images(tmp_path / "data", 50))
+        finish(run, seconds=40)
+        assert len(notes(begun)) == 50
+        assert worker.process.poll() is None
+        check_rows(run, 50)
+        check_empty(settings)
+
+
+@pytest.mark.parametrize("rigs", [(), ("forgetful",)])
+def test_an_engine_that_hangs_is_replaced(site: Site, tmp_path: Path, begun: Path, rigs: tuple[str, ...]) -> None:
     settings = quick(site, "hangs_once", hang_seconds=2)
-    with Client(settings) as client, WorkerProcess(settings, tmp_path) as worker:
+    with Client(settings) as client, rigged(settings, tmp_path, *rigs) as worker:
         run = client.submit(write_images(tmp_path / "data", 50))
         finish(run)
         assert begun.exists()

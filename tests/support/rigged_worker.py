@@ -5,6 +5,7 @@ clock:SECONDS    its clock is wrong by so much
 loses_reply:N    the database commits the Nth transaction, and the worker hears that the connection broke
 slow_end:SECONDS its engine takes so long to end
 stuck_commit:N   the database never answers the Nth commit
+forgetful        its engine tells nobody but one that it died, and does not end what it was asked
 stuck_load:N     loading its engine the Nth time takes for ever, until it is killed
 breaks_keeper:N  the thread that keeps the leases meets a defect, the Nth time it claims something
 stock            consumes over kombu's own transport, without leases: what the faults are like without ours
@@ -33,6 +34,7 @@ from worker.intake import Intake
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
 
 #: Where a worker may die: the method, whether the step is done by then, and whether a call without content counts.
 POINTS: dict[str, tuple[type, str, bool]] = {
@@ -107,6 +109,10 @@ def _slow_end(seconds: str) -> None:
     ScriptedEngine.stop = stop
 
 
+def _forgetful() -> None:
+    ScriptedEngine.tells_all = False
+
+
 def _stuck_load(number: str) -> None:
     calls = itertools.count(1)
     killed = threading.Event()
@@ -154,6 +160,7 @@ def main() -> int:
         "slow_end": _slow_end,
         "stuck_commit": _stuck_commit,
         "stuck_load": _stuck_load,
+        "forgetful": _forgetful,
         "breaks_keeper": _breaks_keeper,
         "stock": _stock,
     }

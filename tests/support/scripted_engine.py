@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TYPE_CHECKING, ClassVar, TypeAlias, cast
 
 from persqa.errors import EngineDead
 from persqa.generations import FinishReason, Generation
@@ -38,6 +38,9 @@ Script: TypeAlias = Callable[["Request"], Line]
 
 class ScriptedEngine:
     """Says what its script says; a prefill is put in front, as every engine does."""
+
+    #: Whether all that it was asked fails when it dies or is killed, as should be.
+    tells_all: ClassVar[bool] = True
 
     def __init__(self, settings: Settings, script: Script | None = None) -> None:
         self.model = "scripted"
@@ -81,14 +84,15 @@ class ScriptedEngine:
         try:
             line = self._script(request)
         except EngineDead:
-            self._killed.set()
+            self.kill()
             raise
         self._silent = self._silent or line.silent
         return line
 
     def kill(self) -> None:
         """Fail whatever is asked, now and later."""
-        self._killed.set()
+        if self.tells_all:
+            self._killed.set()
 
     async def stop(self) -> None:
         """Nothing to free."""

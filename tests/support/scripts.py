@@ -139,6 +139,18 @@ def dies_once(request: Request) -> Line:
     raise EngineDead("the engine died once, as scripted")
 
 
+def dies_beside_others(request: Request) -> Line:
+    """The first four requests are never answered; the engine dies of the fifth, and the next one is well."""
+    notes = Path(os.environ["SCRIPT_NOTES"])
+    _note(request)
+    begun = len(notes.read_text().split())
+    if begun < 5:
+        return Line(text="", seconds=3600)
+    if begun == 5:
+        raise EngineDead("the engine died once, as scripted")
+    return reads_colour(request)
+
+
 def blocks_once(request: Request) -> Line:
     """The whole event loop stands still at the first request of all."""
     marker = Path(os.environ["SCRIPT_NOTES"])
