@@ -84,6 +84,8 @@ def test_cut_database_connections_lose_and_double_nothing(site: Site, tmp_path: 
         "WHERE datname = current_database() AND pid <> pg_backend_pid()"
     )
     with Client(settings) as client, WorkerProcess(settings, tmp_path) as worker:
+        # One that is still being started ends of it.
+        worker.wait_ready()
         run = client.submit(write_images(tmp_path / "data", size(1500, 8000)))
         for _ in range(size(5, 50)):
             time.sleep(0.3)
