@@ -53,7 +53,7 @@ unit: setup
 lock: setup
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade --no-annotate --no-emit-index-url \
 		--no-emit-find-links --custom-compile-command 'make lock' --override requirements/overrides.txt \
-		--extra dev requirements/cpu.in pyproject.toml --output-file requirements/cpu.txt
+		--extra data --extra dev requirements/cpu.in pyproject.toml --output-file requirements/cpu.txt
 
 # make docs   writes docs/settings.md anew, from the settings themselves
 docs: setup
