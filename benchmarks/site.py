@@ -8,11 +8,12 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import sqlalchemy as sa
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from persqa.settings import Settings
 from producer import Client
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _JPEG_QUALITY = 90
 _SIDE = 512
+_PEOPLE = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,14 +110,25 @@ def one_small_image(folder: Path, items: int) -> Load:
     return Load(records=records, items=items)
 
 
+@cache
+def _drawn(number: int) -> Image.Image:
+    chance = random.Random(f"benchmarks/{number}")
+    return draw(random_person(chance), chance, _SIDE)
+
+
 def portraits(folder: Path, images: int, *, first: int = 0, records: int | None = None) -> Load:
-    """Records with JPEGs, 512 pixels wide and high; by default one record for each, else they take turns."""
+    """Records with JPEGs, 512 pixels wide and high; by default one record for each, else they take turns.
+
+    No two pictures are the same, as each has its number written on it; to draw each person anew would take longer than
+    to answer the question.
+    """
 
     def picture(number: int) -> str:
         name = f"portrait-{number}.jpg"
         if not (folder / name).exists():
-            chance = random.Random(f"benchmarks/{number}")
-            draw(random_person(chance), chance, _SIDE).save(folder / name, quality=_JPEG_QUALITY)
+            image = _drawn(number % _PEOPLE).copy()
+            ImageDraw.Draw(image).text((8, 8), str(number), "black", font_size=32)
+            image.save(folder / name, quality=_JPEG_QUALITY)
         return name
 
     with ThreadPoolExecutor(2) as pool:

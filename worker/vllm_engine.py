@@ -30,6 +30,7 @@ from vllm.exceptions import VLLMValidationError
 from vllm.inputs import TokensPrompt
 from vllm.platforms import current_platform
 from vllm.sampling_params import RequestOutputKind
+from vllm.usage.usage_lib import UsageContext
 from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError
 
@@ -98,7 +99,8 @@ class VllmEngine:
         """
         arguments = engine_arguments(self._settings)
         try:
-            self._engine = AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments))
+            # As for vLLM's own offline calls: more requests at once and longer steps than where a person waits.
+            self._engine = AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments), usage_context=UsageContext.LLM_CLASS)
         except Exception as error:
             # vLLM lets through what its parts raise: pydantic, transformers, the hub, torch, its engine process.
             raise SettingsError(
