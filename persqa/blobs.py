@@ -22,6 +22,8 @@ _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _REFERENCE = re.compile(r"blob:([0-9a-f]{64})(?:/(.*))?", re.DOTALL)
 
+_NOTHING = hashlib.sha256().hexdigest()
+
 #: What one object may take, for stores that can be told.
 _SECONDS = 60
 #: These say that this process or machine is short of something, and nothing about the store.
@@ -111,17 +113,16 @@ class BlobStore:
         """
         if not _DIGEST.fullmatch(digest):
             raise Rejected(Reason.BAD_URL, "a blob is named by 64 hexadecimal digits")
-        shown = f"blob:{digest}"
+        if digest == _NOTHING:
+            return b""  # stores refuse to read a part of nothing
         data = self._objects.read(_path(digest), max_bytes + 1)
         if data is None:
-            sentence = f"{shown}: not in the blob store {without_password(self.url)}"
             hint = "PERSQA_BLOB_STORE must be the same for workers as it was at the submit"
-            raise Rejected(Reason.NOT_FOUND, f"{sentence}; {hint}")
+            raise Rejected(Reason.NOT_FOUND, f"not in the blob store {without_password(self.url)}; {hint}")
         if len(data) > max_bytes:
-            raise Rejected(Reason.TOO_MANY_BYTES, f"{shown}: more bytes than the allowed {max_bytes}")
+            raise Rejected(Reason.TOO_MANY_BYTES, f"more bytes than the allowed {max_bytes}")
         if hashlib.sha256(data).hexdigest() != digest:
-            sentence = f"{shown}: the bytes in the blob store are damaged, submit the data again"
-            raise Rejected(Reason.DAMAGED_BLOB, sentence)
+            raise Rejected(Reason.DAMAGED_BLOB, "the bytes in the blob store are damaged, submit the data again")
         return data
 
 

@@ -31,9 +31,8 @@ class Reason(StrEnum):
 
     # The image, where it is not a local file.
     BAD_URL = "bad_url"  #: the URL, data: URI or blob reference is malformed
-    UNKNOWN_SCHEME = "unknown_scheme"  #: a kind of reference that PersQA does not read
     HOST_NOT_ALLOWED = "host_not_allowed"  #: the URL's host, or that of a redirect, is not on the allow-list
-    STORE_NOT_ALLOWED = "store_not_allowed"  #: the object lies under no allowed prefix
+    STORE_NOT_ALLOWED = "store_not_allowed"  #: no allowed prefix of a store begins the URL
     ADDRESS_NOT_ALLOWED = "address_not_allowed"  #: the host has only private, local or otherwise special addresses
     INSECURE_REDIRECT = "insecure_redirect"  #: from https to http
     TOO_MANY_REDIRECTS = "too_many_redirects"  #: one redirect led to the next too often
