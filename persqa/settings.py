@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -29,14 +30,24 @@ def _split_list(value: object) -> object:
 
 def _check_host(pattern: str) -> str:
     """A host as it is compared: in lower case and ASCII."""
+    if pattern == "*":
+        return pattern
     start = "*." if pattern.startswith("*.") else ""
-    if pattern != "*" and not _HOST.fullmatch(pattern.removeprefix(start)):
-        raise ValueError(f"{pattern!r} is no host: write names such as img.example.com, *.example.com, or * for any")
     try:
-        ascii_name = pattern.removeprefix(start).removesuffix(".").encode("idna").decode("ascii")
-    except UnicodeError:
-        raise ValueError(f"{pattern!r} cannot be the name of a host") from None
-    return start + ascii_name.lower()
+        name = _host(pattern.removeprefix(start))
+    except ValueError:
+        message = "write names such as img.example.com, *.example.com, or * for any, without a port"
+        raise ValueError(f"{pattern!r} is no host: {message}") from None
+    return start + name
+
+
+def _host(name: str) -> str:
+    if ":" in name:
+        return str(IPv6Address(name.removeprefix("[").removesuffix("]")))
+    found = name.removesuffix(".").encode("idna").decode("ascii").lower()
+    if not _HOST.fullmatch(found):
+        raise ValueError(name)
+    return found
 
 
 def _check_store(prefix: str) -> str:
@@ -49,7 +60,7 @@ def _check_store(prefix: str) -> str:
     return f"{scheme.lower()}://{rest}"
 
 
-_HOST = re.compile(r"[^\s/:@*]+|[0-9a-fA-F:]+")
+_HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 #: What is fetched by other rules than those of stores.
 _OTHER_SCHEMES = {
     "http": "PERSQA_IMAGE_HOSTS allows hosts",

@@ -102,10 +102,8 @@ def write_ledger(store: Store, reader: Reader, run: Run, pool: QuestionPool, *, 
         SettingsError: the blob store cannot be used.
         BlobsUnavailable: image bytes could not be stored; submit again.
     """
-    blobs = BlobStore(settings.blob_store)
     for chunk in _chunks(_drafts(reader, run, pool, settings)):
-        items = [_with_blobs(item, blobs, settings) for item, _ in chunk]
-        store.ledger.add(items, [result for _, result in chunk if result is not None])
+        store.ledger.add([item for item, _ in chunk], [result for _, result in chunk if result is not None])
 
 
 def enqueue_pending(
@@ -150,18 +148,16 @@ def _chunks(drafts: Iterator[_Draft]) -> Iterator[list[_Draft]]:
         yield chunk
 
 
-def _with_blobs(item: Item, blobs: BlobStore, settings: Settings) -> Item:
-    """The item with its image bytes in the blob store, and only their digests in its references."""
-    if not any(map(is_data_uri, item.images)):
-        return item
+def _with_blobs(record: Record, blobs: BlobStore, settings: Settings) -> Record:
+    """The record with its image bytes in the blob store, and only their digests in its references."""
+    if not any(map(is_data_uri, record.images)):
+        return record
     most = settings.max_image_bytes
-    return replace(
-        item,
-        images=tuple(
-            blob_reference(blobs.put(decode_data_uri(given, max_bytes=most))) if is_data_uri(given) else given
-            for given in item.images
-        ),
+    images = tuple(
+        blob_reference(blobs.put(decode_data_uri(given, max_bytes=most))) if is_data_uri(given) else given
+        for given in record.images
     )
+    return replace(record, images=images)
 
 
 def _parse(raw: RawRecord, settings: Settings) -> Record:
@@ -169,9 +165,10 @@ def _parse(raw: RawRecord, settings: Settings) -> Record:
 
 
 def _drafts(reader: Reader, run: Run, pool: QuestionPool, settings: Settings) -> Iterator[_Draft]:
+    blobs = BlobStore(settings.blob_store)
     for position, raw in enumerate(reader):
         try:
-            record = _parse(raw, settings)
+            record = _with_blobs(_parse(raw, settings), blobs, settings)
         except RecordError as error:
             yield _wrong(raw, run, position, error)
         else:

@@ -7,7 +7,7 @@ import re
 _LONGEST = 200
 #: A `data:` URI is named by its beginning; the rest is the picture.
 _LONGEST_OF_DATA = 40
-_USER = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*:[/\\]*)[^/?#]*@")
+_USER = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*:[/\\]*|[/\\]{2})[^/?#]*@")
 _QUERY = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*:[/\\]{2}[^?#]*\?)[^#]+")
 
 

@@ -83,7 +83,9 @@ def _ask(address: WebAddress, limits: ImageLimits, deadline: Deadline) -> bytes 
         _cut_off(connection, deadline),
     ):
         connection.request("GET", address.target, headers=headers, preload_content=False, decode_content=False)
-        return _read(connection.getresponse(), limits.max_bytes, deadline)
+        # It has a hold of its own on the socket.
+        with closing(connection.getresponse()) as response:
+            return _read(response, limits.max_bytes, deadline)
 
 
 def _connect(address: WebAddress, candidates: list[str], deadline: Deadline) -> _Connection:
@@ -103,7 +105,7 @@ def _connect_to(address: WebAddress, candidate: str, deadline: Deadline) -> _Con
     if address.scheme == "https":
         # The certificate must be that of the host, though what is connected to is a number.
         connection = HTTPSConnection(
-            candidate, address.port, timeout=seconds, server_hostname=address.host, ssl_context=_trust()
+            candidate, address.port, timeout=seconds, server_hostname=address.host, ssl_context=trust()
         )
     else:
         connection = HTTPConnection(candidate, address.port, timeout=seconds)
@@ -116,7 +118,7 @@ def _connect_to(address: WebAddress, candidate: str, deadline: Deadline) -> _Con
 
 
 @cache
-def _trust() -> ssl.SSLContext:
+def trust() -> ssl.SSLContext:
     """The certificates that this machine trusts; reading them takes too long to do it for each image."""
     return ssl.create_default_context()
 
