@@ -39,7 +39,7 @@ def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def read(url: str, **limits: object) -> bytes:
-    found = read_image(url, base=Path("/nowhere"), limits=replace(OPEN, **limits))  # pyright: ignore[reportArgumentType]
+    found = read_image(url, base=Path("/nowhere"), limits=replace(OPEN, **limits))
     return found.data
 
 

@@ -392,8 +392,13 @@ def test_no_reference_leads_outside_or_asks_anybody(reference: str, tmp_path_fac
     (folder / "data").mkdir(parents=True, exist_ok=True)
     (folder / "secret.png").write_bytes(b"secret")
     asked: list[object] = []
+
+    def getaddrinfo(host: str, *_: object, **__: object) -> list[object]:
+        asked.append(host)
+        return []
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(socket, "getaddrinfo", lambda *args, **_: asked.append(args))
+        patch.setattr(socket, "getaddrinfo", getaddrinfo)
         limits = ImageLimits(roots=(), max_pixels=9, max_bytes=99)
         try:
             said = read_image(reference, base=folder / "data", limits=limits).data.decode("latin-1")
