@@ -38,7 +38,7 @@ class FileSystem(Protocol):
     #: Whether it waits on an event loop of its own, so that a call can be given a time limit.
     async_impl: bool
 
-    def info(self, path: str) -> dict[str, object]:
+    def info(self, path: str, **options: object) -> dict[str, object]:
         """Size and kind of one object."""
         ...
 
@@ -204,7 +204,7 @@ class _Remote:
 
     def size(self, path: str) -> int | None:
         try:
-            found = self._files.info(f"{self._root}/{path}").get("size")
+            found = self._files.info(f"{self._root}/{path}", **self._limit).get("size")
         except FileNotFoundError:
             return None
         except Exception as error:

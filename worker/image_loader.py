@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from persqa.blobs import BlobStore, open_file_system, parse_blob_reference
 from persqa.errors import Rejected, StoreUnavailable
-from persqa.images import ImageLimits, decode_image, is_remote, read_image, shown_reference
+from persqa.images import ImageLimits, check_web, decode_image, is_remote, read_image, shown_reference
 from worker.batching import Batcher
 
 if TYPE_CHECKING:
@@ -62,8 +62,10 @@ class ImageLoader:
             stop: set when the worker is to stop.
 
         Raises:
-            SettingsError: the blob store or one of the image stores cannot be used.
+            SettingsError: the blob store or one of the image stores cannot be used, or a library is missing.
         """
+        if settings.image_hosts:
+            check_web()
         for prefix in settings.image_stores:
             open_file_system(prefix, setting="PERSQA_IMAGE_STORES")
         self._limits = ImageLimits(

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from persqa.images.limits import ImageLimits, Resolution
 from persqa.images.naming import shown_reference
-from persqa.images.references import Content, decode_image, is_remote, load_image, read_image
+from persqa.images.references import Content, check_web, decode_image, is_remote, load_image, read_image
 
 __all__ = [
     "Content",
     "ImageLimits",
     "Resolution",
+    "check_web",
     "decode_image",
     "is_remote",
     "load_image",

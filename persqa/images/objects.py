@@ -79,15 +79,17 @@ def _read(files: FileSystem, path: str, max_bytes: int, deadline: Deadline) -> b
 def _failure(files: FileSystem, path: str, error: Exception, deadline: Deadline) -> Exception:
     if isinstance(error, OSError) and error.errno in SHORTAGES:
         return Infrastructure(f"cannot fetch images: {os.strerror(error.errno or 0)}")
-    deadline.left()
-    if _is_empty(files, path):
+    if isinstance(error, TimeoutError):
+        return deadline.missed()
+    if _is_empty(files, path, deadline):
         return Rejected(Reason.EMPTY_FILE, "the object is empty")
     return Trouble(f"the store failed ({printable(str(error) or type(error).__name__)})")
 
 
-def _is_empty(files: FileSystem, path: str) -> bool:
+def _is_empty(files: FileSystem, path: str, deadline: Deadline) -> bool:
     """Whether there is nothing to read: S3 refuses to give a part of nothing."""
+    limit = {"timeout": deadline.left()} if files.async_impl else {}
     try:
-        return files.info(path).get("size") == 0
+        return files.info(path, **limit).get("size") == 0
     except Exception:  # noqa: BLE001 - it was only a second opinion
         return False

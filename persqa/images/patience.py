@@ -51,9 +51,13 @@ class Deadline:
         """
         left = self.end - time.monotonic()
         if left <= 0:
-            sentence = f"not all of it came within {self.seconds:g} s (PERSQA_IMAGE_SECONDS)"
-            raise Rejected(Reason.TOO_SLOW, sentence)
+            raise self.missed()
         return left
+
+    def missed(self) -> Rejected:
+        """What becomes of an image that is not here by then."""
+        sentence = f"not all of it came within {self.seconds:g} s (PERSQA_IMAGE_SECONDS)"
+        return Rejected(Reason.TOO_SLOW, sentence)
 
 
 def patiently(read: Callable[[Deadline], bytes], *, seconds: float, stop: Event) -> bytes:

@@ -6,18 +6,19 @@ import hashlib
 import re
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from threading import Event
 from typing import TYPE_CHECKING
 
 from persqa.bad_images import BadContent, BadImage
 from persqa.blobs import parse_blob_reference
 from persqa.data_uris import decode_data_uri
-from persqa.errors import Rejected
+from persqa.errors import Rejected, SettingsError
 from persqa.images.decoding import Undecodable, decode
 from persqa.images.local_files import path_of_url, read_file
 from persqa.images.naming import shown_reference
 from persqa.images.objects import read_object
-from persqa.images.web import fetch
+from persqa.images.urls import check_listed, parse_url
 from persqa.reasons import Reason
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def read_image(
             case "blob":
                 return _blob(reference, limits, blobs)
             case "http" | "https":
-                data = fetch(reference, limits=limits, stop=stop)
+                data = _fetch(reference, limits, stop)
             case _:
                 data = read_object(reference, limits=limits, stop=stop)
     return Content(data=data, digest=hashlib.sha256(data).hexdigest())
@@ -119,6 +120,28 @@ def load_image(reference: str, *, base: Path, limits: ImageLimits, resolution: R
     """
     content = read_image(reference, base=base, limits=limits)
     return decode_image(content, reference, limits=limits, resolution=resolution)
+
+
+def check_web() -> None:
+    """Make sure that images can be fetched from the web, where hosts are allowed.
+
+    Raises:
+        SettingsError: the library is missing.
+    """
+    try:
+        import_module("persqa.images.web")
+    except ImportError as error:
+        message = f"PERSQA_IMAGE_HOSTS: http needs a library that is not installed ({error})"
+        raise SettingsError(f"{message}; pip install 'persqa[data]'") from error
+
+
+def _fetch(url: str, limits: ImageLimits, stop: Event) -> bytes:
+    address = parse_url(url)
+    check_listed(address, limits.hosts)
+    # Its library need not be there where no host is allowed.
+    from persqa.images.web import fetch
+
+    return fetch(address, limits=limits, stop=stop)
 
 
 def _blob(reference: str, limits: ImageLimits, blobs: BlobStore | None) -> Content:

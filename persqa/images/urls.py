@@ -13,7 +13,7 @@ from persqa.images.naming import shown_reference
 from persqa.reasons import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
 _LONGEST_URL = 8192
 _LONGEST_HOST = 253
@@ -117,6 +117,17 @@ def is_listed(host: str, patterns: Iterable[str]) -> bool:
     return any(
         pattern in {"*", host} or (pattern.startswith("*.") and host.endswith(pattern[1:])) for pattern in patterns
     )
+
+
+def check_listed(address: WebAddress, patterns: Collection[str]) -> None:
+    """Refuse a host that the allow-list does not name.
+
+    Raises:
+        Rejected: it does not.
+    """
+    if not is_listed(address.host, patterns):
+        listed = "PERSQA_IMAGE_HOSTS names the hosts that are" if patterns else "PERSQA_IMAGE_HOSTS names none"
+        raise Rejected(Reason.HOST_NOT_ALLOWED, f"the host {address.host} is not allowed; {listed}")
 
 
 def _target(parts: SplitResult) -> str:

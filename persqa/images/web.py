@@ -19,7 +19,7 @@ from persqa.images.addresses import allowed_addresses
 from persqa.images.local_files import SHORTAGES
 from persqa.images.naming import printable
 from persqa.images.patience import Deadline, Trouble, patiently
-from persqa.images.urls import WebAddress, is_listed, parse_url
+from persqa.images.urls import WebAddress, check_listed
 from persqa.reasons import Reason
 
 if TYPE_CHECKING:
@@ -46,11 +46,11 @@ _FORBIDDEN = frozenset({401, 403, 407, 451})
 _BUSY = frozenset({408, 425, 429})
 
 
-def fetch(url: str, *, limits: ImageLimits, stop: Event) -> bytes:
-    """The content that a URL leads to.
+def fetch(address: WebAddress, *, limits: ImageLimits, stop: Event) -> bytes:
+    """The content that an address leads to.
 
     Args:
-        url: http or https.
+        address: where to begin.
         limits: which hosts, how much, and how long.
         stop: set when the worker is to stop.
 
@@ -58,7 +58,7 @@ def fetch(url: str, *, limits: ImageLimits, stop: Event) -> bytes:
         Rejected: it may not be fetched, or cannot be.
         Infrastructure: this machine is short of something, or the worker is stopping.
     """
-    return patiently(partial(_follow, parse_url(url), limits), seconds=limits.seconds, stop=stop)
+    return patiently(partial(_follow, address, limits), seconds=limits.seconds, stop=stop)
 
 
 def _follow(address: WebAddress, limits: ImageLimits, deadline: Deadline) -> bytes:
@@ -72,9 +72,7 @@ def _follow(address: WebAddress, limits: ImageLimits, deadline: Deadline) -> byt
 
 def _ask(address: WebAddress, limits: ImageLimits, deadline: Deadline) -> bytes | str:
     """Ask one server; returns the content, or where it says that the content is."""
-    if not is_listed(address.host, limits.hosts):
-        listed = "PERSQA_IMAGE_HOSTS names the hosts that are" if limits.hosts else "PERSQA_IMAGE_HOSTS names none"
-        raise Rejected(Reason.HOST_NOT_ALLOWED, f"the host {address.host} is not allowed; {listed}")
+    check_listed(address, limits.hosts)
     candidates = allowed_addresses(address.host, address.port, allow_private=limits.allow_private)
     headers = {"Host": address.authority, **_HEADERS}
     with (

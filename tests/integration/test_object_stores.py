@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -122,6 +123,19 @@ class TestOutage:
         s3.start()
         assert store.get(digest, max_bytes=5000) == PICTURE
 
+    @pytest.mark.timeout(30)
+    def test_a_store_that_says_nothing_is_left(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        with socket.socket() as silent:
+            silent.bind(("127.0.0.1", 0))
+            silent.listen()
+            for name, value in S3Process().environment.items():
+                monkeypatch.setenv(name, value)
+            monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
+            started = time.monotonic()
+            assert refusal("s3://pictures/public/a.png", seconds=1).reason is Reason.TOO_SLOW
+            assert time.monotonic() - started < 5
+        cast("Any", fsspec).get_filesystem_class("s3").clear_instance_cache()
+
 
 class TestOtherStores:
     def test_any_store_that_is_allowed_is_read(self) -> None:
@@ -148,7 +162,7 @@ class TestOtherStores:
             def cat_file(self, *_: object, **__: object) -> bytes:
                 raise error
 
-            def info(self, _path: str) -> dict[str, object]:
+            def info(self, _path: str, **_: object) -> dict[str, object]:
                 raise error
 
         monkeypatch.setattr(patience, "_FIRST_PAUSE_SECONDS", 0.01)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import threading
 from contextlib import closing
 from io import BytesIO
@@ -125,6 +127,37 @@ def test_a_store_without_its_library_is_found_at_the_start(memory: Memory) -> No
     settings = load_settings(image_stores="nonsense://bucket")
     with pytest.raises(SettingsError, match="PERSQA_IMAGE_STORES"):
         ImageLoader(memory, settings, resolution=None, stop=threading.Event())  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("library", ["urllib3", "fsspec", "PIL.ImageGrab"])
+def test_a_worker_needs_no_library_of_what_it_is_not_allowed(library: str) -> None:
+    code = f"""
+import sys, threading
+sys.modules[{library!r}] = None
+from pathlib import Path
+from persqa.errors import Rejected, SettingsError
+from persqa.images import ImageLimits, read_image
+from persqa.settings import load_settings
+from worker.image_loader import ImageLoader
+
+ImageLoader(None, load_settings(), resolution=None, stop=threading.Event()).close()
+for reference in ("http://host/a", "s3://bucket/a"):
+    try:
+        read_image(reference, base=Path(), limits=ImageLimits(roots=(), max_pixels=9, max_bytes=9))
+    except Rejected as rejected:
+        print(rejected.reason)
+for setting in ("image_hosts", "image_stores"):
+    try:
+        settings = load_settings(**{{setting: "host" if setting == "image_hosts" else "memory://a"}})
+        ImageLoader(None, settings, resolution=None, stop=threading.Event()).close()
+    except SettingsError as error:
+        print(error)
+"""
+    said = subprocess.check_output([sys.executable, "-c", code], text=True, cwd=Path(__file__).parents[2])
+    refused, missing = said.splitlines()[:2], said.splitlines()[2:]
+    assert refused == ["host_not_allowed", "store_not_allowed"]
+    assert len(missing) == (library in {"urllib3", "fsspec"})
+    assert all("pip install 'persqa[data]'" in line for line in missing)
 
 
 def never(*_: object, **__: object) -> Content:
