@@ -65,4 +65,4 @@ demo-model: setup
 
 # make clean  removes .venv and what a run leaves in this folder
 clean:
-	rm -rf .venv persqa.db persqa.db-wal persqa.db-shm persqa-worker.log
+	rm -rf .venv persqa.db persqa.db-wal persqa.db-shm persqa-worker.log persqa-blobs

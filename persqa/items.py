@@ -35,7 +35,8 @@ class Item:
         position: place of the record in the input, from 0.
         slot: which of the record's questions this is, from 0.
         record: the record as given, as ASCII JSON.
-        images: the image references as given; empty where the record is invalid.
+        images: the image references as a worker gets them: as given, but for image bytes, which are in the blob
+            store by then; empty where the record is invalid.
         tag: the tag asked for; empty where the record is invalid.
         topic: what the question is about, to group by.
         question: the question as asked, tag in place; empty where the record is invalid.

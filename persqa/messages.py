@@ -40,6 +40,9 @@ class ItemMessage(BaseModel):
     policy: Policy
     sampling: dict[str, JsonValue]
     seed: int
+    #: Whether an image that is known to be broken is tried again. Only written where it is, so that workers which do
+    #: not know it yet take all other messages.
+    recheck: bool = False
 
 
 def item_messages(batch: Iterable[Item], run: Run) -> Iterator[dict[str, JsonValue]]:
@@ -56,6 +59,8 @@ def item_messages(batch: Iterable[Item], run: Run) -> Iterator[dict[str, JsonVal
         "sampling": run.options.sampling.model_dump(mode="json", exclude_none=True),
         "seed": run.options.seed,
     }
+    if run.recheck:
+        common["recheck"] = True
     for item in batch:
         yield {
             **common,

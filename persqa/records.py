@@ -8,8 +8,10 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from persqa.errors import RecordError
+from persqa.data_uris import decode_data_uri, is_data_uri
+from persqa.errors import RecordError, Rejected
 from persqa.reasons import Reason
+from persqa.settings import MAX_IMAGE_BYTES
 from persqa.tags import Tag, parse_tag
 
 if TYPE_CHECKING:
@@ -59,8 +61,13 @@ def record_key(record_json: str) -> str:
     return hashlib.blake2b(record_json.encode(), digest_size=16).hexdigest()
 
 
-def parse_record(raw: RawRecord, *, max_images: int) -> Record:
+def parse_record(raw: RawRecord, *, max_images: int, max_image_bytes: int = MAX_IMAGE_BYTES) -> Record:
     """Check one record against the seed format.
+
+    Args:
+        raw: the record.
+        max_images: how many images it may name.
+        max_image_bytes: how many bytes an image may have that the record itself holds.
 
     Raises:
         RecordError: with the reason code and a sentence that names the place.
@@ -73,7 +80,9 @@ def parse_record(raw: RawRecord, *, max_images: int) -> Record:
         fields = raw.value
         _check_conversation(fields.get("conversation"))
         tag = fields.get("tag")
-        return Record(images=_images(fields, max_images), tag=None if tag is None else parse_tag(tag))
+        images = _images(fields, max_images)
+        _check_data(images, max_image_bytes)
+        return Record(images=images, tag=None if tag is None else parse_tag(tag))
     except RecordError as error:
         raise RecordError(error.reason, f"{raw.place}: {error}") from None
 
@@ -98,6 +107,16 @@ def _images(fields: Mapping[str, JsonValue], max_images: int) -> tuple[str, ...]
         if _UNUSABLE.search(path):
             raise RecordError(Reason.BAD_PATH, f"{path!r} cannot name a file")
     return tuple(paths)
+
+
+def _check_data(references: tuple[str, ...], max_bytes: int) -> None:
+    """What is inside the record is looked at here, so that nobody has to carry what cannot be used."""
+    for reference in references:
+        if is_data_uri(reference):
+            try:
+                decode_data_uri(reference, max_bytes=max_bytes)
+            except Rejected as rejected:
+                raise RecordError(rejected.reason, str(rejected)) from rejected
 
 
 def _check_conversation(value: JsonValue) -> None:

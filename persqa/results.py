@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 
+from persqa.bad_images import BadImage
 from persqa.generations import FinishReason
 from persqa.items import ItemId
 from persqa.policies import Rung
@@ -84,3 +85,4 @@ class Outcome:
 
     result: Result
     violations: tuple[Violation, ...] = ()
+    bad_images: tuple[BadImage, ...] = ()

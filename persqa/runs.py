@@ -69,6 +69,7 @@ class Run:
         fingerprint: digest of all records in order; the same name cannot be used for other data.
         base: folder that relative image paths are relative to.
         items: how many items the whole run has.
+        recheck: whether images that are known to be broken are tried again.
     """
 
     id: RunId
@@ -79,6 +80,7 @@ class Run:
     base: str
     items: int
     created_at: datetime
+    recheck: bool = False
 
 
 def parse_options(**options: object) -> RunOptions:

@@ -4,19 +4,72 @@ from __future__ import annotations
 
 import json
 import re
+from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import BeforeValidator, Field, JsonValue, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableSetting
 
 from persqa.errors import SettingsError
 
+#: Bytes in one image file, unless the settings say otherwise.
+MAX_IMAGE_BYTES = 64 * 2**20
+
 
 def _split_paths(value: object) -> object:
     """Paths from the environment come as one string, separated as in PATH."""
     return [part for part in value.split(":") if part] if isinstance(value, str) else value
+
+
+def _split_list(value: object) -> object:
+    """Names from the environment come as one string, separated by commas."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _check_host(pattern: str) -> str:
+    """A host as it is compared: in lower case and ASCII."""
+    if pattern == "*":
+        return pattern
+    start = "*." if pattern.startswith("*.") else ""
+    try:
+        name = _host(pattern.removeprefix(start))
+    except ValueError:
+        message = "write names such as img.example.com, *.example.com, or * for any, without a port"
+        raise ValueError(f"{pattern!r} is no host: {message}") from None
+    return start + name
+
+
+def _host(name: str) -> str:
+    if ":" in name:
+        return str(IPv6Address(name.removeprefix("[").removesuffix("]")))
+    found = name.removesuffix(".").encode("idna").decode("ascii").lower()
+    if not _HOST.fullmatch(found):
+        raise ValueError(name)
+    return found
+
+
+def _check_store(prefix: str) -> str:
+    """The beginning of an object's URL, as it is compared."""
+    scheme, separator, rest = prefix.partition("://")
+    if not separator or "::" in prefix:
+        raise ValueError(f"{prefix!r} is no store: write URLs such as s3://bucket or s3://bucket/prefix")
+    if scheme.lower() in _OTHER_SCHEMES:
+        raise ValueError(f"{prefix!r} is no store: {_OTHER_SCHEMES[scheme.lower()]}")
+    return f"{scheme.lower()}://{rest}"
+
+
+_HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
+#: What is fetched by other rules than those of stores.
+_OTHER_SCHEMES = {
+    "http": "PERSQA_IMAGE_HOSTS allows hosts",
+    "https": "PERSQA_IMAGE_HOSTS allows hosts",
+    "file": "PERSQA_IMAGE_ROOTS allows folders",
+    "local": "PERSQA_IMAGE_ROOTS allows folders",
+    "data": "data: URIs need no permission",
+    "blob": "PERSQA_BLOB_STORE names the blob store",
+}
 
 
 class Settings(BaseSettings):
@@ -56,8 +109,47 @@ class Settings(BaseSettings):
         default_factory=list,
         description="Folders images may be read from, separated by a colon. Empty: the folder of each run's input.",
     )
+    blob_store: str = Field(
+        default="persqa-blobs",
+        min_length=1,
+        description=(
+            "Where image bytes go that come inside the data: a folder, or a URL such as s3://bucket/prefix. "
+            "The same for producers and workers."
+        ),
+    )
+    image_hosts: Annotated[
+        list[Annotated[str, AfterValidator(_check_host)]], NoDecode, BeforeValidator(_split_list)
+    ] = Field(
+        default_factory=list,
+        description=(
+            "Hosts whose images may be fetched by http and https, separated by commas: img.example.com, "
+            "*.example.com for all below it, * for any. Empty: none."
+        ),
+    )
+    image_stores: Annotated[
+        list[Annotated[str, AfterValidator(_check_store)]], NoDecode, BeforeValidator(_split_list)
+    ] = Field(
+        default_factory=list,
+        description=(
+            "Stores whose images may be read, separated by commas, each as the beginning of a URL: "
+            "s3://bucket/prefix, gs://bucket. Empty: none."
+        ),
+    )
+    image_allow_private: bool = Field(
+        default=False,
+        description=(
+            "Whether a listed host may be this machine or in a private network. Dangerous: whoever writes a record, or "
+            "a name server, can then make workers ask what only they can reach."
+        ),
+    )
+    image_seconds: float = Field(
+        default=30, gt=0, description="Seconds that fetching one image may take, waiting and asking again included."
+    )
+    fetch_threads: int = Field(
+        default=16, ge=1, le=256, description="Threads that wait for servers of images in one worker."
+    )
     max_image_pixels: int = Field(default=50_000_000, ge=1, description="Pixels in one image, at most.")
-    max_image_bytes: int = Field(default=64 * 2**20, ge=1, description="Bytes in one image file, at most.")
+    max_image_bytes: int = Field(default=MAX_IMAGE_BYTES, ge=1, description="Bytes in one image file, at most.")
     max_images: int = Field(default=4, ge=1, le=64, description="Images in one record, at most.")
     commit_items: int = Field(default=64, ge=1, le=4096, description="Results in one transaction, at most.")
     commit_seconds: float = Field(
@@ -102,7 +194,7 @@ class Settings(BaseSettings):
     def environment(self) -> dict[str, str]:
         """These settings as environment variables, for a process that is to have the same."""
         values = self.model_dump(mode="json", exclude_none=True)
-        return {f"PERSQA_{name.upper()}": _as_variable(value) for name, value in values.items()}
+        return {f"PERSQA_{name.upper()}": _as_variable(name, value) for name, value in values.items()}
 
 
 def load_settings(**overrides: object) -> Settings:
@@ -127,12 +219,12 @@ def without_password(url: str) -> str:
     return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", url)
 
 
-def _as_variable(value: JsonValue) -> str:
+def _as_variable(name: str, value: JsonValue) -> str:
     match value:
         case str():
             return value
         case list():
-            return ":".join(str(part) for part in value)
+            return (":" if name == "image_roots" else ",").join(str(part) for part in value)
         case _:
             return json.dumps(value)
 

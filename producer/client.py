@@ -98,6 +98,7 @@ class Client:
         *,
         run: str | None = None,
         strict: bool = False,
+        recheck: bool = False,
         on_full: Callable[[], None] = lambda: None,
         **options: object,
     ) -> RunHandle:
@@ -107,6 +108,7 @@ class Client:
             data: a file of records, or the records themselves.
             run: the run's name; by default the file's name without its suffix.
             strict: refuse the whole input if one record is wrong.
+            recheck: try images again that are known to be broken.
             on_full: called again and again while the queue is full.
             options: of the run, by name: `tag`, `tag_policy`, `pool`, `questions_per_image`, `seed`, `model`,
                 `sampling`, `system_prompt`.
@@ -115,6 +117,7 @@ class Client:
             InputError: the input cannot be read; nothing was written.
             SettingsError: an option is wrong; nothing was written.
             RunConflict: the run exists with other data or options; nothing was written.
+            BlobsUnavailable: image bytes could not be stored; nothing was enqueued, submit again.
             BrokerUnavailable: the ledger is written, not all is enqueued; submit again.
         """
         reader = open_input(data)
@@ -122,7 +125,7 @@ class Client:
         chosen = parse_options(**{"model": self.settings.model, **options})
         pool = load_pool(chosen.pool)
         pool.draw(chosen.questions_per_image, seed=0, key="")
-        found = survey(reader, max_images=self.settings.max_images)
+        found = survey(reader, settings=self.settings)
         if strict:
             refuse_wrong_records(found)
         created = self.store.ledger.create_run(
@@ -134,7 +137,9 @@ class Client:
             item_count=item_count(found, chosen),
         )
         if self.store.queries.progress(created.id).submitted < created.items:
-            write_ledger(self.store, reader, created, pool, max_images=self.settings.max_images)
+            write_ledger(self.store, reader, created, pool, settings=self.settings)
+        if recheck:
+            created = self.store.ledger.set_recheck(created, recheck)
         enqueued = self.enqueue(created, on_full=on_full)
         errors = tuple(str(error) for error in found.errors)
         return RunHandle(self, created, Submission(enqueued=enqueued, invalid=found.invalid, first_errors=errors))
@@ -282,14 +287,19 @@ class RunHandle:
         """
         return export(self.results(status=only), Path(path), output_key=output_key)
 
-    def requeue(self, status: Status) -> int:
+    def requeue(self, status: Status, *, recheck: bool = False) -> int:
         """Take back all results of one status and enqueue their items again; returns how many.
+
+        Args:
+            status: of which.
+            recheck: try images again that are known to be broken.
 
         Raises:
             SettingsError: `ok` is not to be requeued.
         """
         if status is Status.OK:
             raise SettingsError("items that are ok are not enqueued again; choose noncompliant, invalid or dead")
+        self.run = self._client.store.ledger.set_recheck(self.run, recheck)
         reopened = self._client.store.ledger.reopen(self.run.id, status)
         if reopened and self._client.known_broker_url() is not None:
             self._client.enqueue(self.run)

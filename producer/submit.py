@@ -7,12 +7,13 @@ submit half-way, the same submit again goes on where it stopped.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
+from persqa.blobs import BlobStore, blob_reference
 from persqa.broker.keys import queue_for
+from persqa.data_uris import decode_data_uri, is_data_uri
 from persqa.errors import InputError, RecordError
 from persqa.items import Item, item_id
 from persqa.records import RawRecord, Record, parse_record, record_key
@@ -26,15 +27,21 @@ if TYPE_CHECKING:
     from persqa.broker.publisher import Publisher
     from persqa.questions import QuestionPool
     from persqa.runs import Run, RunOptions
+    from persqa.settings import Settings
     from persqa.store import Store
     from producer.readers.base import Reader
 
 #: Written in one transaction.
 _WRITTEN = 5000
+_WRITTEN_BYTES = 32 * 2**20
 #: Enqueued in one round trip.
 _ENQUEUED = 1000
 #: How many wrong records a message shows.
 _SHOWN = 5
+
+
+#: An item, and its result where it can never be asked.
+_Draft: TypeAlias = tuple[Item, Result | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +61,7 @@ class Survey:
     invalid: int
 
 
-def survey(reader: Reader, *, max_images: int) -> Survey:
+def survey(reader: Reader, *, settings: Settings) -> Survey:
     """Read the input once, from end to end.
 
     Raises:
@@ -67,7 +74,7 @@ def survey(reader: Reader, *, max_images: int) -> Survey:
         records += 1
         digest.update(raw.json.encode() + b"\n")
         try:
-            parse_record(raw, max_images=max_images)
+            _parse(raw, settings)
         except RecordError as error:
             invalid += 1
             errors = [*errors, error][:_SHOWN]
@@ -88,10 +95,14 @@ def refuse_wrong_records(found: Survey) -> None:
         raise InputError(f"{found.invalid} of {found.records} records are wrong:\n  {shown}{more}")
 
 
-def write_ledger(store: Store, reader: Reader, run: Run, pool: QuestionPool, *, max_images: int) -> None:
-    """Write the items of all records, and the results of the wrong ones; what is there already stays."""
-    drafts = _drafts(reader, run, pool, max_images)
-    while chunk := list(islice(drafts, _WRITTEN)):
+def write_ledger(store: Store, reader: Reader, run: Run, pool: QuestionPool, *, settings: Settings) -> None:
+    """Write the items of all records, and the results of the wrong ones; what is there already stays.
+
+    Raises:
+        SettingsError: the blob store cannot be used.
+        BlobsUnavailable: image bytes could not be stored; submit again.
+    """
+    for chunk in _chunks(_drafts(reader, run, pool, settings)):
         store.ledger.add([item for item, _ in chunk], [result for _, result in chunk if result is not None])
 
 
@@ -123,10 +134,41 @@ def item_count(found: Survey, options: RunOptions) -> int:
     return (found.records - found.invalid) * options.questions_per_image + found.invalid
 
 
-def _drafts(reader: Reader, run: Run, pool: QuestionPool, max_images: int) -> Iterator[tuple[Item, Result | None]]:
+def _chunks(drafts: Iterator[_Draft]) -> Iterator[list[_Draft]]:
+    """What is written in one transaction: so many, and where records hold images, only so large."""
+    chunk: list[_Draft] = []
+    size = 0
+    for draft in drafts:
+        chunk.append(draft)
+        size += len(draft[0].record)
+        if len(chunk) == _WRITTEN or size >= _WRITTEN_BYTES:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
+
+
+def _with_blobs(record: Record, blobs: BlobStore, settings: Settings) -> Record:
+    """The record with its image bytes in the blob store, and only their digests in its references."""
+    if not any(map(is_data_uri, record.images)):
+        return record
+    most = settings.max_image_bytes
+    images = tuple(
+        blob_reference(blobs.put(decode_data_uri(given, max_bytes=most))) if is_data_uri(given) else given
+        for given in record.images
+    )
+    return replace(record, images=images)
+
+
+def _parse(raw: RawRecord, settings: Settings) -> Record:
+    return parse_record(raw, max_images=settings.max_images, max_image_bytes=settings.max_image_bytes)
+
+
+def _drafts(reader: Reader, run: Run, pool: QuestionPool, settings: Settings) -> Iterator[_Draft]:
+    blobs = BlobStore(settings.blob_store)
     for position, raw in enumerate(reader):
         try:
-            record = parse_record(raw, max_images=max_images)
+            record = _with_blobs(_parse(raw, settings), blobs, settings)
         except RecordError as error:
             yield _wrong(raw, run, position, error)
         else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from persqa.bad_images import BadContent
 from persqa.errors import Rejected
 from persqa.items import ItemId
 from persqa.policies import Rung, generation_seed
@@ -98,7 +99,8 @@ class Answerer:
 
     def refuse(self, message: ItemMessage, rejected: Rejected) -> Outcome:
         """The outcome of an item that cannot be asked."""
-        return Outcome(self._without_answer(message, Status.INVALID, rejected.reason, str(rejected) or repr(rejected)))
+        result = self._without_answer(message, Status.INVALID, rejected.reason, str(rejected) or repr(rejected))
+        return Outcome(result, bad_images=(rejected.image,) if isinstance(rejected, BadContent) else ())
 
     def give_up(self, message: ItemMessage, reason: Reason, detail: str) -> Outcome:
         """The outcome of an item that is not tried again; its neighbours go on."""

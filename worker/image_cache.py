@@ -4,63 +4,57 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
+    from typing import Any
 
     from PIL.Image import Image
+
+    from worker.image_loader import NamedImage
 
 _BYTES_PER_PIXEL = 3
 
 
 class ImageCache:
-    """Loads in threads of its own, and keeps what was loaded last; for one event loop."""
+    """Keeps what was loaded last; for one event loop."""
 
-    def __init__(self, load: Callable[[str, str], Image], *, threads: int, most_bytes: int) -> None:
+    def __init__(self, load: Callable[[NamedImage], Coroutine[Any, Any, Image]], *, most_bytes: int) -> None:
         """Prepare.
 
         Args:
-            load: gets the folder of the data and a reference in it, in a thread; gives an RGB image or raises.
-            threads: how many images are loaded at once.
+            load: gives an RGB image or raises.
             most_bytes: of decoded pixels that are kept; those that somebody uses are not counted.
         """
         self._load = load
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="persqa-images")
         self._most_bytes = most_bytes
         self._bytes = 0
-        self._images: OrderedDict[tuple[str, str], asyncio.Future[Image]] = OrderedDict()
+        self._images: OrderedDict[NamedImage, asyncio.Task[Image]] = OrderedDict()
 
-    async def get(self, base: str, reference: str) -> Image:
+    async def get(self, image: NamedImage) -> Image:
         """The image; what `load` raises is raised for all that wait for it, and not kept."""
-        key = base, reference
-        loading = self._images.get(key)
+        loading = self._images.get(image)
         if loading is None:
-            loading = asyncio.get_running_loop().run_in_executor(self._threads, self._load, base, reference)
-            self._images[key] = loading
-            loading.add_done_callback(lambda loaded: self._keep(key, loaded))
+            loading = self._images[image] = asyncio.create_task(self._load(image))
+            loading.add_done_callback(lambda loaded: self._keep(image, loaded))
         else:
-            self._images.move_to_end(key)
+            self._images.move_to_end(image)
         # Whoever gives up waiting does so for itself.
         return await asyncio.shield(loading)
 
-    def close(self) -> None:
-        """End the threads."""
-        self._threads.shutdown(wait=True, cancel_futures=True)
-
-    def _keep(self, key: tuple[str, str], loaded: asyncio.Future[Image]) -> None:
+    def _keep(self, image: NamedImage, loaded: asyncio.Task[Image]) -> None:
         if loaded.cancelled() or loaded.exception() is not None:
-            del self._images[key]
+            del self._images[image]
             return
         self._bytes += _size(loaded)
         while self._bytes > self._most_bytes:
-            oldest = next((key for key, image in self._images.items() if image.done()), None)
+            oldest = next((key for key, task in self._images.items() if task.done()), None)
             if oldest is None:
                 break
             self._bytes -= _size(self._images.pop(oldest))
 
 
-def _size(loaded: asyncio.Future[Image]) -> int:
+def _size(loaded: asyncio.Task[Image]) -> int:
     image = loaded.result()
     return image.width * image.height * _BYTES_PER_PIXEL

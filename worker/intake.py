@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from persqa.errors import Rejected
-from persqa.images import ImageLimits, load_image
 from persqa.items import ItemId
 from worker.batching import Batcher
 from worker.image_cache import ImageCache
+from worker.image_loader import ImageLoader, NamedImage
 from worker.outages import retrying
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from persqa.images import Resolution
     from persqa.messages import ItemMessage
     from persqa.settings import Settings
-    from persqa.store.results import Results
+    from persqa.store import Store
 
 # Looking up what has ended delays an item by this much at most.
 _LOOKUP_SECONDS = 0.01
@@ -53,22 +52,24 @@ class Admitted:
 
 
 class Intake:
-    """Skips what has ended, and loads images in threads of its own."""
+    """Skips what has ended, and loads images."""
 
-    def __init__(self, results: Results, settings: Settings, *, resolution: Resolution | None, stop: Event) -> None:
+    def __init__(self, store: Store, settings: Settings, *, resolution: Resolution | None, stop: Event) -> None:
         """Prepare.
 
         Args:
-            results: asked what has ended.
+            store: asked what has ended, and which images are known to be broken.
             settings: limits and sizes.
             resolution: how much of an image is needed.
             stop: set when the worker is to stop; ends the wait for a database that does not answer.
+
+        Raises:
+            SettingsError: a store of images cannot be used.
         """
         self._stop = stop
-        self._settings = settings
-        self._resolution = resolution
-        self._images = ImageCache(self._load, threads=settings.image_threads, most_bytes=_CACHED_BYTES)
-        self._results = results
+        self._results = store.results
+        self._loader = ImageLoader(store.bad_images, settings, resolution=resolution, stop=stop)
+        self._images = ImageCache(self._loader.load, most_bytes=_CACHED_BYTES)
         self._lookup: Batcher[ItemId, bool] = Batcher(
             self._ended, name="persqa-lookup", size=settings.window, seconds=_LOOKUP_SECONDS
         )
@@ -82,10 +83,18 @@ class Intake:
         return await self._lookup.submit(ItemId(message.item))
 
     async def admit(self, message: ItemMessage) -> Refused | Admitted:
-        """Load the images of one item."""
+        """Load the images of one item.
+
+        Raises:
+            BlobsUnavailable: the blob store does not answer.
+            Infrastructure: this machine is short of something.
+        """
         started = time.monotonic()
         try:
-            images = [await self._images.get(message.base, reference) for reference in message.images]
+            images = [
+                await self._images.get(NamedImage(base=message.base, reference=reference, recheck=message.recheck))
+                for reference in message.images
+            ]
         except Rejected as rejected:
             return Refused(rejected)
         return Admitted(message=message, images=images, image_seconds=time.monotonic() - started)
@@ -93,17 +102,8 @@ class Intake:
     def close(self) -> None:
         """End the threads."""
         self._lookup.close()
-        self._images.close()
+        self._loader.close()
 
     def _ended(self, item_ids: Sequence[ItemId]) -> list[bool]:
         ended = retrying(lambda: self._results.ended(item_ids), stop=self._stop)
         return [item_id in ended for item_id in item_ids]
-
-    def _load(self, base: str, reference: str) -> Image:
-        folder = Path(base)
-        limits = ImageLimits(
-            roots=tuple(self._settings.image_roots) or (folder,),
-            max_pixels=self._settings.max_image_pixels,
-            max_bytes=self._settings.max_image_bytes,
-        )
-        return load_image(reference, base=folder, limits=limits, resolution=self._resolution)

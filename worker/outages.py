@@ -1,15 +1,16 @@
-"""Waiting out a database that does not answer: nothing is acknowledged meanwhile, so nothing is lost."""
+"""Waiting out a database or blob store that does not answer: nothing is acknowledged meanwhile, so nothing is lost."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import random
 from typing import TYPE_CHECKING, TypeVar
 
-from persqa.errors import StoreUnavailable
+from persqa.errors import BlobsUnavailable, StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from threading import Event
 
 Answer = TypeVar("Answer")
@@ -41,4 +42,18 @@ def retrying(call: Callable[[], Answer], *, stop: Event) -> Answer:
             seconds = pause * random.uniform(0.5, 1.0)
             logger.warning("%s; nothing is lost, trying again in %.1f s", error, seconds)
             stop.wait(seconds)
+            pause = min(pause * 2, _LONGEST_SECONDS)
+
+
+async def outlasting(call: Callable[[], Awaitable[Answer]]) -> Answer:
+    """Call until the blob store answers, with the same pauses; for an event loop, which cancels it to stop."""
+    pause = _FIRST_SECONDS
+    while True:
+        try:
+            return await call()
+        except BlobsUnavailable as error:
+            if pause == _FIRST_SECONDS:
+                # All items in flight say it; once each is enough.
+                logger.warning("%s; nothing is lost, trying again until it answers", error)
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))
             pause = min(pause * 2, _LONGEST_SECONDS)

@@ -18,6 +18,7 @@ from persqa.reasons import Reason
 from worker.deliveries import Delivery, UnreadableDelivery
 from worker.intake import Admitted, Refused
 from worker.lanes import Lanes
+from worker.outages import outlasting
 from worker.suspicion import Suspicion
 from worker.time_limits import TimeLimits
 
@@ -109,7 +110,7 @@ class Pipeline:
             return None
         if suspicion.of_killing_workers:
             await asyncio.wrap_future(delivery.count_trial())
-        return await self._commit(await self._answer(message, delivery.seconds))
+        return await self._commit(await outlasting(lambda: self._answer(message, delivery.seconds)))
 
     async def _give_up(self, message: ItemMessage, reason: Reason, suspicion: Suspicion) -> Outcome | None:
         return await self._commit(self._answerer.give_up(message, reason, suspicion.story))

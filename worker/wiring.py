@@ -54,7 +54,7 @@ async def ready_worker(settings: Settings, *, name: str, stop: Event) -> AsyncGe
         await engine.start()
         committer = Committer(store.results, settings, stop=stop)
         stack.callback(committer.close)
-        intake = Intake(store.results, settings, resolution=engine.resolution, stop=stop)
+        intake = Intake(store, settings, resolution=engine.resolution, stop=stop)
         stack.callback(intake.close)
         answerer = Answerer(engine, worker=name)
         yield Worker(Pipeline(intake, answerer, committer, engine=engine, dead_letters=dead_letters()), engine)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from persqa.store.bad_images import BadImages
 from persqa.store.database import Database
 from persqa.store.dead_letters import DeadLetters
 from persqa.store.ledger import Ledger
@@ -21,6 +22,7 @@ class Store:
         self.results = Results(database)
         self.queries = Queries(database)
         self.dead_letters = DeadLetters(database)
+        self.bad_images = BadImages(database)
 
     @classmethod
     def open(cls, url: str) -> Store:

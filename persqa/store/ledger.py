@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from persqa.blobs import parse_blob_reference
+from persqa.data_uris import is_data_uri
 from persqa.errors import RunConflict, RunNotFound
 from persqa.items import MAX_ITEMS, Item, ItemId
 from persqa.records import image_references
@@ -67,6 +70,14 @@ class Ledger:
             connection.execute(sa.update(runs).where(runs.c.id == run.id).values(base=base))
         return replace(run, base=base)
 
+    def set_recheck(self, run: Run, recheck: bool) -> Run:
+        """Let what is enqueued of this run from now on try images again that are known to be broken, or not."""
+        if run.recheck == recheck:
+            return run
+        with self._database.writing() as connection:
+            connection.execute(sa.update(runs).where(runs.c.id == run.id).values(recheck=recheck))
+        return replace(run, recheck=recheck)
+
     def find_run(self, name: str) -> Run:
         """The run of this name.
 
@@ -103,8 +114,8 @@ class Ledger:
         return len(new)
 
     def pending(self, run_id: RunId, *, chunk: int = 1000) -> Iterator[list[Item]]:
-        """The items that have no result yet, in the input's order, in chunks."""
-        query = _pending(run_id, items).limit(chunk)
+        """The items that have no result yet, in the input's order, in chunks; without records that hold images."""
+        query = _pending(run_id, *_SENT).limit(chunk)
         after = self._tidy(run_id)
         while True:
             with self._database.reading() as connection:
@@ -180,6 +191,13 @@ class Ledger:
         return taken
 
 
+#: All that a message is made of. A record can be large, and is left out where the images are known without it.
+_SENT = (
+    *(column for column in items.c if column.name != "record"),
+    sa.case((items.c.images_sent.is_(None), items.c.record), else_="").label("record"),
+)
+
+
 def _pending(run_id: RunId, *columns: sa.FromClause | sa.ColumnElement[Any]) -> sa.Select[Any]:
     """What a run has pending behind the item `after`, in order."""
     return (
@@ -212,6 +230,7 @@ def _run(row: sa.Row[Any]) -> Run:
         base=row.base,
         items=row.items,
         created_at=row.created_at,
+        recheck=row.recheck,
     )
 
 
@@ -227,7 +246,15 @@ def _item_row(item: Item) -> dict[str, object]:
         "topic": storable(item.topic),
         "question": storable(item.question),
         "requeues": item.requeues,
+        "images_sent": json.dumps(item.images) if any(map(parse_blob_reference, item.images)) else None,
     }
+
+
+def _images(row: sa.Row[Any]) -> tuple[str, ...]:
+    if row.images_sent is not None:
+        return tuple(json.loads(row.images_sent))
+    # Bytes that were submitted before there was a blob store to put them in stay here, and the worker says so.
+    return tuple("data:" if is_data_uri(given) else given for given in image_references(row.record))
 
 
 def _item(row: sa.Row[Any]) -> Item:
@@ -237,7 +264,7 @@ def _item(row: sa.Row[Any]) -> Item:
         position=row.position,
         slot=row.slot,
         record=row.record,
-        images=image_references(row.record) if row.question else (),
+        images=_images(row) if row.question else (),
         tag=Tag(row.tag),
         topic=row.topic,
         question=row.question,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from persqa.items import ItemId
+from persqa.store.bad_images import remember
 from persqa.store.counters import count
 from persqa.store.database import Database
 from persqa.store.schema import results, violations
@@ -67,6 +68,7 @@ def insert_outcomes(database: Database, connection: sa.Connection, outcomes: Seq
     broken = [_violation_row(violation) for outcome in written for violation in outcome.violations]
     if broken:
         connection.execute(sa.insert(violations), broken)
+    remember(database, connection, (image for outcome in written for image in outcome.bad_images))
     count(database, connection, Counter((o.result.run_id, o.result.status.value) for o in written))
     return stored
 

@@ -18,6 +18,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    false,
 )
 from sqlalchemy.types import TypeDecorator
 
@@ -61,6 +62,8 @@ runs = Table(
     Column("published_to", BigInteger, nullable=False, server_default="0"),
     # Items up to this one have results, so nobody needs to look there for pending ones.
     Column("ended_to", BigInteger, nullable=False, server_default="0"),
+    # Whether images that are known to be broken are tried again.
+    Column("recheck", Boolean, nullable=False, server_default=false()),
 )
 
 items = Table(
@@ -79,6 +82,8 @@ items = Table(
     Column("requeues", Integer, nullable=False),
     # How often it was lost by the queue and enqueued again.
     Column("recoveries", Integer, nullable=False, server_default="0"),
+    # The references a worker gets, as a JSON list, where the record holds image bytes; null where it gets the record's.
+    Column("images_sent", Text),
 )
 
 results = Table(
@@ -136,6 +141,17 @@ dead_letters = Table(
     Column("text", Text, nullable=False),
     Column("worker", Text, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
+)
+
+# Contents that no decoder takes, whatever names them; remembered by all runs.
+bad_images = Table(
+    "bad_images",
+    metadata,
+    # SHA-256 of the bytes, as hexadecimal digits.
+    Column("digest", String(64), primary_key=True),
+    Column("reason", String(32), nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("first_seen", UtcDateTime, nullable=False),
 )
 
 # Progress is read from here, so it costs the same however large a run grows. Every transaction that adds or

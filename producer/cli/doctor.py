@@ -9,13 +9,15 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from importlib import metadata
 from typing import cast
 
 import typer
 
+from persqa.blobs import BlobStore, open_file_system
 from persqa.broker.connection import connect, translated
-from persqa.errors import PersqaError
+from persqa.errors import PersqaError, SettingsError
 from persqa.settings import Settings, load_settings, without_password
 from persqa.store import Store
 from producer.cli import options
@@ -60,6 +62,7 @@ def command(
         _broker,
         _database,
         _images,
+        _stores,
     )
     findings = [finding for check in checks for finding in check(settings)]
     if as_json:
@@ -147,3 +150,23 @@ def _images(settings: Settings) -> Iterator[Finding]:
         yield Finding("images", level, f"root {root}" + ("" if level is Level.OK else " is not a folder"))
     if not settings.image_roots:
         yield Finding("images", Level.OK, "read from the folder of each run's input (PERSQA_IMAGE_ROOTS)")
+    hosts = ", ".join(settings.image_hosts) or "none, so no URL is fetched"
+    yield Finding("images", Level.OK, f"hosts: {hosts} (PERSQA_IMAGE_HOSTS)")
+    if settings.image_allow_private:
+        text = "PERSQA_IMAGE_ALLOW_PRIVATE: whoever writes records can make workers ask servers of private networks"
+        yield Finding("images", Level.WARNING, text)
+
+
+def _stores(settings: Settings) -> Iterator[Finding]:
+    for prefix in settings.image_stores:
+        yield _usable("images", f"store {prefix}", partial(open_file_system, prefix, setting="PERSQA_IMAGE_STORES"))
+    shown = f"image bytes go to {without_password(settings.blob_store)} (PERSQA_BLOB_STORE)"
+    yield _usable("blobs", shown, partial(BlobStore, settings.blob_store))
+
+
+def _usable(subject: str, text: str, prepare: Callable[[], object]) -> Finding:
+    try:
+        prepare()
+    except SettingsError as error:
+        return Finding(subject, Level.FAILURE, str(error))
+    return Finding(subject, Level.OK, text)

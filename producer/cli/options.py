@@ -67,6 +67,7 @@ ImageRoots = Annotated[
     ),
 ]
 Strict = Annotated[bool, typer.Option("--strict", help="Refuse the whole input if one record is wrong.")]
+Recheck = Annotated[bool, typer.Option("--recheck", help="Try images again whose content no earlier run could decode.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
 

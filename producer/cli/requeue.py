@@ -17,6 +17,7 @@ from producer.client import Client
 def command(
     run: Annotated[str, typer.Argument(metavar="RUN", help="The run's name.")],
     status: Annotated[str, typer.Option("--status", metavar="noncompliant|invalid|dead", help="Which items.")],
+    recheck: options.Recheck = False,
     broker_url: options.BrokerUrl = None,
     database_url: options.DatabaseUrl = None,
     as_json: options.AsJson = False,
@@ -32,7 +33,7 @@ def command(
         raise SettingsError(f"--status: {status!r} is none of noncompliant, invalid, dead")
     with Client(load_settings(broker_url=broker_url, database_url=database_url)) as client:
         handle = client.run(run)
-        number = handle.requeue(Status(status))
+        number = handle.requeue(Status(status), recheck=recheck)
         if as_json:
             print_json({"run": handle.name, "status": status, "requeued": number})
         elif client.settings.broker_url is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -24,20 +24,7 @@ from persqa.store.migrate import migrate
 from persqa.store.queries import PENDING
 from persqa.store.schema import metadata, results, run_counters
 from persqa.verdicts import ViolationKind
-from tests.support.builders import a_violation, an_item, an_outcome
-
-if TYPE_CHECKING:
-    from persqa.items import Item
-    from persqa.runs import Run
-
-
-def a_stored_run(store: Store, items: int, name: str = "r") -> tuple[Run, list[Item]]:
-    run = store.ledger.create_run(
-        name, options=parse_options(), pool_digest="p", fingerprint="f", base="/data", item_count=items
-    )
-    batch = [an_item(run.id, index) for index in range(items)]
-    assert store.ledger.add(batch, []) == items
-    return run, batch
+from tests.support.builders import a_stored_run, a_violation, an_item, an_outcome
 
 
 def select(database_url: str, statement: str) -> list[tuple[Any, ...]]:

@@ -17,6 +17,7 @@ from persqa.tags import Tag
 
 if TYPE_CHECKING:
     from persqa.policies import Rung
+    from persqa.store import Store
     from persqa.verdicts import ViolationKind
 
 MAM = Tag("<mam>")
@@ -39,6 +40,16 @@ def a_run(**options: object) -> Run:
         items=1,
         created_at=datetime.now(UTC),
     )
+
+
+def a_stored_run(store: Store, items: int, name: str = "r") -> tuple[Run, list[Item]]:
+    """A run with items, in the ledger."""
+    run = store.ledger.create_run(
+        name, options=parse_options(), pool_digest="p", fingerprint="f", base="/data", item_count=items
+    )
+    batch = [an_item(run.id, index) for index in range(items)]
+    assert store.ledger.add(batch, []) == items
+    return run, batch
 
 
 def an_item(run_id: RunId, index: int, *, images: tuple[str, ...] = ("a.png",), question: str = "Is it <mam>?") -> Item:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from PIL import Image
 
+from persqa.bad_images import BadContent, BadImage
 from persqa.errors import EngineDead, Rejected
 from persqa.messages import ItemMessage, item_messages
 from persqa.policies import Policy, Rung
@@ -96,3 +98,23 @@ def test_what_was_generated_before_a_rejection_is_kept() -> None:
 def test_a_dead_engine_is_nobodys_result() -> None:
     with pytest.raises(EngineDead):
         answer(scripts.dies)
+
+
+def test_a_message_asks_for_a_recheck_only_where_it_is_wanted() -> None:
+    item = an_item(RunId(1), 0)
+    (plain,) = item_messages([item], a_run())
+    (again,) = item_messages([item], replace(a_run(), recheck=True))
+    # Workers that do not know the field refuse messages that have it, so all others go without.
+    assert "recheck" not in plain
+    assert ItemMessage.model_validate(plain).recheck is False
+    assert ItemMessage.model_validate(again).recheck is True
+
+
+def test_a_content_that_is_at_fault_is_remembered_with_the_result() -> None:
+    answerer = Answerer(ScriptedEngine(load_settings(), lambda _: Line(text="")), worker="w")
+    (content,) = item_messages([an_item(RunId(1), 0)], a_run())
+    message = ItemMessage.model_validate(content)
+    bad = BadImage(digest="0" * 64, reason=Reason.BROKEN_IMAGE, detail="it is broken")
+    refused = answerer.refuse(message, BadContent("a.png: it is broken", image=bad))
+    assert (refused.bad_images, refused.result.reason) == ((bad,), Reason.BROKEN_IMAGE)
+    assert answerer.refuse(message, Rejected(Reason.NOT_FOUND, "a.png: no such file")).bad_images == ()

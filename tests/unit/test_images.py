@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import socket
 import struct
 import time
 import zlib
+from base64 import b64encode
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -16,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from persqa.bad_images import BadContent
 from persqa.errors import Infrastructure, Rejected
 from persqa.images import ImageLimits, load_image
 from persqa.reasons import Reason
@@ -191,10 +194,6 @@ class TestBadPath:
             ("a\0.png", r"a\x00.png: the path contains a NUL character"),
             ("a\ud800.png", r"a\ud800.png: the path is not valid Unicode"),
             ("a\udc80.png", r"a\udc80.png: the path is not valid Unicode"),
-            ("http://host/a.png", "http://host/a.png: only local paths are supported"),
-            ("HTTPS://host/a.png", "HTTPS://host/a.png: only local paths are supported"),
-            ("file:///a.png", "file:///a.png: only local paths are supported"),
-            ("data:image/png;base64,AAAA", "data:image/png;base64,AAAA: only local paths are supported"),
         ],
     )
     def test_sentence(self, folder: Path, reference: str, sentence: str) -> None:
@@ -427,7 +426,42 @@ class TestContent:
             raise trouble
 
         monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", fail)
-        assert rejected("good.png", folder).reason is Reason.BROKEN_IMAGE
+        error = rejected("good.png", folder)
+        assert error.reason is Reason.BROKEN_IMAGE
+        # That this machine has too little memory is nothing to remember of the image.
+        assert isinstance(error, BadContent) is not isinstance(trouble, MemoryError)
+
+
+class TestRemembered:
+    @pytest.mark.parametrize("data", [b"no image", encoded(noise(), "PNG")[:500], b"GIF89a"])
+    def test_what_the_bytes_alone_decide_is_named_by_their_digest(self, tmp_path: Path, data: bytes) -> None:
+        (tmp_path / "a.png").write_bytes(data)
+        error = rejected("a.png", tmp_path)
+        assert isinstance(error, BadContent)
+        assert error.image.digest == hashlib.sha256(data).hexdigest()
+        assert str(error) == f"a.png: {error.image.detail}"
+        assert error.image.reason is error.reason
+
+    def test_what_a_limit_decides_is_not(self, folder: Path) -> None:
+        for limits in ({"max_pixels": 9}, {"max_bytes": 9}):
+            assert not isinstance(rejected("good.png", folder, **limits), BadContent)
+
+    @pytest.mark.parametrize("reference", ["missing.png", "../secret.png", "", "http://a/b", "data:,"])
+    def test_what_was_not_read_is_not(self, folder: Path, reference: str) -> None:
+        assert not isinstance(rejected(reference, folder), BadContent)
+
+
+class TestOtherWays:
+    def test_a_data_uri_and_a_file_url_give_the_same_picture(self, folder: Path) -> None:
+        data = (folder / "good.png").read_bytes()
+        given = load("good.png", folder)
+        for reference in (f"file://{folder}/good.png", f"data:image/png;base64,{b64encode(data).decode()}"):
+            assert load(reference, folder) == given
+
+    @pytest.mark.timeout(5)
+    def test_a_bomb_in_a_data_uri_is_refused(self, folder: Path) -> None:
+        bomb = b64encode(png_of_zeros(20_000, 20_000, rows=20_000)).decode()
+        assert rejected(f"data:;base64,{bomb}", folder).reason is Reason.TOO_MANY_PIXELS
 
 
 class TestPixels:

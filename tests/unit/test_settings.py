@@ -20,7 +20,13 @@ def test_flags_override_the_environment_and_the_environment_the_file(monkeypatch
 
 def test_a_process_started_with_the_settings_environment_has_the_same_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = load_settings(
-        broker_url="redis://h/1", engine_args={"a": [1, {"b": None}]}, image_roots=[Path("/a"), Path("/b")], window=3
+        broker_url="redis://h/1",
+        engine_args={"a": [1, {"b": None}]},
+        image_roots=[Path("/a"), Path("/b")],
+        image_hosts=["*.a.example", "::1"],
+        image_stores=["s3://a/b", "gs://c"],
+        image_allow_private=True,
+        window=3,
     )
     for name, value in settings.environment().items():
         monkeypatch.setenv(name, value)
@@ -66,3 +72,27 @@ def test_every_setting_says_what_it_is_and_stands_in_the_docs(name: str) -> None
 )
 def test_a_url_is_shown_without_its_password(url: str, shown: str) -> None:
     assert without_password(url) == shown
+
+
+def test_hosts_and_stores_are_kept_as_they_are_compared() -> None:
+    found = load_settings(
+        image_hosts="Img.Example.COM., *.bücher.example ,[::0:1],*,a_b.example", image_stores="S3://Bucket/P,gs://b"
+    )
+    assert found.image_hosts == ["img.example.com", "*.xn--bcher-kva.example", "::1", "*", "a_b.example"]
+    assert found.image_stores == ["s3://Bucket/P", "gs://b"]
+
+
+@pytest.mark.parametrize(
+    "host", ["http://a", "a/b", "a:80", "*.", "a.*", "**", "a b", "user@a", "::g", "a..b", "." * 70]
+)
+def test_what_is_no_host_is_refused(host: str) -> None:
+    with pytest.raises(SettingsError, match="PERSQA_IMAGE_HOSTS: "):
+        load_settings(image_hosts=host)
+
+
+@pytest.mark.parametrize(
+    "store", ["bucket", "/data", "http://a", "HTTPS://a", "file:///a", "simplecache::s3://a", "data://x", "blob://x"]
+)
+def test_what_is_no_store_is_refused(store: str) -> None:
+    with pytest.raises(SettingsError, match="PERSQA_IMAGE_STORES: "):
+        load_settings(image_stores=store)

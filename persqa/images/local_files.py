@@ -1,0 +1,123 @@
+"""Local files that somebody else names: a path leads to a regular file under an allowed root, or to nothing."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from persqa.errors import Infrastructure, Rejected
+from persqa.images.limits import ImageLimits
+from persqa.reasons import Reason
+
+# No system opens a longer path, and resolving one takes time that grows with the square of its length.
+_LONGEST_PATH = 4096
+
+# NONBLOCK: opening a FIFO returns at once instead of waiting for a writer. NOFOLLOW: the path is resolved
+# already, so a link in its last place was put there since.
+_OPEN_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NOCTTY
+
+_OS_ERRORS = {
+    errno.ENOENT: (Reason.NOT_FOUND, "no such file"),
+    errno.ENOTDIR: (Reason.NOT_FOUND, "no such file"),
+    errno.EACCES: (Reason.NOT_PERMITTED, "permission denied"),
+    errno.EPERM: (Reason.NOT_PERMITTED, "permission denied"),
+    errno.ELOOP: (Reason.OUTSIDE_ROOTS, "its symbolic links cannot be resolved"),
+    errno.ENAMETOOLONG: (Reason.BAD_PATH, "the path is too long"),
+    errno.EISDIR: (Reason.NOT_A_FILE, "not a regular file"),
+    errno.ENXIO: (Reason.NOT_A_FILE, "not a regular file"),
+    errno.ENODEV: (Reason.NOT_A_FILE, "not a regular file"),
+}
+#: These say that this process or machine is short of something, and nothing about the file.
+SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+
+
+def read_file(path: str, *, base: Path, limits: ImageLimits) -> bytes:
+    """The content of a file.
+
+    Args:
+        path: as the data names it; a relative one starts at `base`.
+        base: the folder of the data file.
+        limits: where the file may lie and how large it may be.
+
+    Raises:
+        Rejected: there is no such file, or it may not be read.
+        Infrastructure: this process or machine has run out of file handles or memory for opening files.
+    """
+    resolved = _resolved(path, base, limits.roots or (base,))
+    try:
+        return _read(resolved, limits.max_bytes)
+    except OSError as error:
+        raise _os_rejection(error) from error
+
+
+def path_of_url(url: str) -> str:
+    """The path of a `file:` URL; it obeys the same rules as any other.
+
+    Raises:
+        Rejected: it names a file of another machine, or is malformed.
+    """
+    try:
+        parts = urlsplit(url)
+        path = unquote(parts.path, errors="strict")
+    except ValueError:
+        raise Rejected(Reason.BAD_URL, "the file: URL is malformed") from None
+    if parts.netloc.lower() not in {"", "localhost"}:
+        raise Rejected(Reason.BAD_URL, "a file: URL of another machine; write file:///folder/name")
+    if parts.query or parts.fragment:
+        raise Rejected(Reason.BAD_URL, "a file: URL with a query or fragment; write ? as %3F and # as %23")
+    return path
+
+
+def _resolved(path: str, base: Path, roots: tuple[Path, ...]) -> Path:
+    """Where the path leads, all symbolic links followed, if that is under a root."""
+    _check_path(path)
+    # Not strict: whether a file outside the roots exists must not show in the answer.
+    found = Path(os.path.realpath(base / path))
+    if not any(found.is_relative_to(os.path.realpath(root)) for root in roots):
+        raise Rejected(Reason.OUTSIDE_ROOTS, "not inside an allowed image folder")
+    return found
+
+
+def _check_path(path: str) -> None:
+    if not path:
+        raise Rejected(Reason.BAD_PATH, "the image path is empty")
+    try:
+        encoded = path.encode()
+    except UnicodeEncodeError:
+        raise Rejected(Reason.BAD_PATH, "the path is not valid Unicode") from None
+    if b"\0" in encoded:
+        raise Rejected(Reason.BAD_PATH, "the path contains a NUL character")
+    if len(encoded) > _LONGEST_PATH:
+        raise Rejected(Reason.BAD_PATH, "the path is too long")
+
+
+def _read(path: Path, max_bytes: int) -> bytes:
+    """The content of a regular file; the size and kind are those of what was opened, not of what the path names."""
+    descriptor = os.open(path, _OPEN_FLAGS)
+    try:
+        status = os.fstat(descriptor)
+        _check_status(status, max_bytes)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            return file.read(status.st_size)
+    finally:
+        os.close(descriptor)
+
+
+def _check_status(status: os.stat_result, max_bytes: int) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise Rejected(Reason.NOT_A_FILE, "not a regular file")
+    if status.st_size == 0:
+        raise Rejected(Reason.EMPTY_FILE, "the file is empty")
+    if status.st_size > max_bytes:
+        raise Rejected(Reason.TOO_MANY_BYTES, f"{status.st_size} bytes, more than the allowed {max_bytes}")
+
+
+def _os_rejection(error: OSError) -> Rejected | Infrastructure:
+    cause = os.strerror(error.errno) if error.errno is not None else str(error)
+    if error.errno in SHORTAGES:
+        return Infrastructure(f"cannot open image files: {cause}")
+    reason, sentence = _OS_ERRORS.get(error.errno or 0, (Reason.UNREADABLE, f"cannot be read: {cause}"))
+    return Rejected(reason, sentence)

@@ -1,0 +1,220 @@
+"""Fetching images from the web: only from listed hosts, only from checked addresses, only so much and so long."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import socket
+import ssl
+import threading
+from contextlib import closing, contextmanager
+from functools import cache, partial
+from typing import TYPE_CHECKING, TypeAlias
+
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import HTTPError
+
+from persqa.errors import Infrastructure, Rejected
+from persqa.images.addresses import allowed_addresses
+from persqa.images.local_files import SHORTAGES
+from persqa.images.naming import printable
+from persqa.images.patience import Deadline, Trouble, patiently
+from persqa.images.urls import WebAddress, check_listed
+from persqa.reasons import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+    from threading import Event
+
+    from urllib3.response import HTTPResponse
+
+    from persqa.images.limits import ImageLimits
+
+_Connection: TypeAlias = HTTPConnection | HTTPSConnection
+
+#: One redirect after the other, at most.
+MOST_REDIRECTS = 5
+#: Of a host's addresses, tried one after the other.
+_MOST_ADDRESSES = 3
+_CONNECT_SECONDS = 10.0
+_CHUNK_BYTES = 2**16
+
+_HEADERS = {"User-Agent": "persqa", "Accept": "image/*", "Accept-Encoding": "identity", "Connection": "close"}
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_ABSENT = frozenset({404, 410})
+_FORBIDDEN = frozenset({401, 403, 407, 451})
+_BUSY = frozenset({408, 425, 429})
+
+
+def fetch(address: WebAddress, *, limits: ImageLimits, stop: Event) -> bytes:
+    """The content that an address leads to.
+
+    Args:
+        address: where to begin.
+        limits: which hosts, how much, and how long.
+        stop: set when the worker is to stop.
+
+    Raises:
+        Rejected: it may not be fetched, or cannot be.
+        Infrastructure: this machine is short of something, or the worker is stopping.
+    """
+    return patiently(partial(_follow, address, limits), seconds=limits.seconds, stop=stop)
+
+
+def _follow(address: WebAddress, limits: ImageLimits, deadline: Deadline) -> bytes:
+    for _ in range(MOST_REDIRECTS + 1):
+        found = _ask(address, limits, deadline)
+        if isinstance(found, bytes):
+            return found
+        address = address.redirected(found)
+    raise Rejected(Reason.TOO_MANY_REDIRECTS, f"more than {MOST_REDIRECTS} redirects")
+
+
+def _ask(address: WebAddress, limits: ImageLimits, deadline: Deadline) -> bytes | str:
+    """Ask one server; returns the content, or where it says that the content is."""
+    check_listed(address, limits.hosts)
+    candidates = allowed_addresses(address.host, address.port, allow_private=limits.allow_private)
+    headers = {"Host": address.authority, **_HEADERS}
+    with (
+        _translated(address.host, deadline),
+        closing(_connect(address, candidates, deadline)) as connection,
+        _cut_off(connection, deadline),
+    ):
+        connection.request("GET", address.target, headers=headers, preload_content=False, decode_content=False)
+        # It has a hold of its own on the socket.
+        with closing(connection.getresponse()) as response:
+            return _read(response, limits.max_bytes, deadline)
+
+
+def _connect(address: WebAddress, candidates: list[str], deadline: Deadline) -> _Connection:
+    """Connect to the first of the checked addresses that answers; no name is resolved here, and no proxy asked."""
+    *others, last = candidates[:_MOST_ADDRESSES]
+    for candidate in others:
+        try:
+            return _connect_to(address, candidate, deadline)
+        except (HTTPError, OSError):
+            continue
+    return _connect_to(address, last, deadline)
+
+
+def _connect_to(address: WebAddress, candidate: str, deadline: Deadline) -> _Connection:
+    seconds = min(_CONNECT_SECONDS, deadline.left())
+    connection: _Connection
+    if address.scheme == "https":
+        # The certificate must be that of the host, though what is connected to is a number.
+        connection = HTTPSConnection(
+            candidate, address.port, timeout=seconds, server_hostname=address.host, ssl_context=trust()
+        )
+    else:
+        connection = HTTPConnection(candidate, address.port, timeout=seconds)
+    try:
+        connection.connect()
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+@cache
+def trust() -> ssl.SSLContext:
+    """The certificates that this machine trusts; reading them takes too long to do it for each image."""
+    return ssl.create_default_context()
+
+
+@contextmanager
+def _cut_off(connection: _Connection, deadline: Deadline) -> Generator[None]:
+    """Cut the connection at the deadline: a byte now and then, in a header or the body, never times out by itself."""
+    plain = connection.sock
+    assert plain is not None
+    plain.settimeout(deadline.left())
+    timer = threading.Timer(deadline.left(), partial(_shut, plain))
+    timer.name = "persqa-cut-off"
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _shut(plain: socket.socket) -> None:
+    try:
+        # Not the method of a TLS socket, which would go on with what is encrypted as if it were not.
+        socket.socket.shutdown(plain, socket.SHUT_RDWR)
+    except OSError:
+        return  # it is closed already
+
+
+def _read(response: HTTPResponse, max_bytes: int, deadline: Deadline) -> bytes | str:
+    if response.status in _REDIRECTS and (location := response.headers.get("Location")):
+        return location
+    _check_status(response)
+    _check_headers(response, max_bytes)
+    content = bytearray()
+    while chunk := response.read(_CHUNK_BYTES):
+        content += chunk
+        if len(content) > max_bytes:
+            raise Rejected(Reason.TOO_MANY_BYTES, f"more bytes than the allowed {max_bytes}")
+        deadline.left()
+    # Where no length was announced, what was cut off looks like the end.
+    deadline.left()
+    if not content:
+        raise Rejected(Reason.EMPTY_FILE, "the server sent nothing")
+    return bytes(content)
+
+
+def _check_status(response: HTTPResponse) -> None:
+    status = response.status
+    said = f"the server answered {status} {http.client.responses.get(status, '')}".rstrip()
+    if status in _ABSENT:
+        raise Rejected(Reason.NOT_FOUND, said)
+    if status in _FORBIDDEN:
+        raise Rejected(Reason.NOT_PERMITTED, said)
+    if status in _BUSY or status >= http.client.INTERNAL_SERVER_ERROR:
+        raise Trouble(said, pause_seconds=_pause_seconds(response))
+    if status != http.client.OK:
+        raise Rejected(Reason.FETCH_FAILED, said)
+
+
+def _check_headers(response: HTTPResponse, max_bytes: int) -> None:
+    length = response.headers.get("Content-Length", "")
+    if length.isascii() and length.isdigit() and int(length[:20]) > max_bytes:
+        raise Rejected(Reason.TOO_MANY_BYTES, f"more bytes than the allowed {max_bytes}")
+    coding = response.headers.get("Content-Encoding", "identity").strip().lower()
+    if coding not in {"", "identity"}:
+        # A kilobyte may unpack to a gigabyte, and no picture gets smaller by it.
+        raise Rejected(Reason.FETCH_FAILED, f"the server packed it ({printable(coding, 20)}), though asked not to")
+
+
+def _pause_seconds(response: HTTPResponse) -> float:
+    wanted = response.headers.get("Retry-After", "")
+    return float(wanted[:10]) if wanted.isascii() and wanted.isdigit() else 0.0
+
+
+@contextmanager
+def _translated(host: str, deadline: Deadline) -> Generator[None]:
+    """Turn failures of the connection into ours."""
+    try:
+        yield
+    except (HTTPError, http.client.HTTPException, OSError, ValueError) as error:
+        causes = list(_causes(error))
+        if short := next((e for e in causes if isinstance(e, OSError) and e.errno in SHORTAGES), None):
+            raise Infrastructure(f"cannot fetch images: {os.strerror(short.errno or 0)}") from error
+        deadline.left()
+        if refused := next((e for e in causes if isinstance(e, ssl.SSLCertVerificationError)), None):
+            said = f"the certificate of {host} is not accepted ({printable(refused.verify_message)})"
+            raise Rejected(Reason.FETCH_FAILED, said) from error
+        raise Trouble(f"the server {host} failed ({_cause(causes)})") from error
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _cause(causes: list[BaseException]) -> str:
+    """The innermost cause says most and names no address."""
+    deepest = causes[-1]
+    said = os.strerror(deepest.errno) if isinstance(deepest, OSError) and deepest.errno else str(deepest)
+    return printable(said or type(deepest).__name__)

@@ -1,0 +1,68 @@
+"""Remembering images that no decoder took, by the digest of their content."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from persqa.bad_images import BadImage
+from persqa.reasons import Reason
+from persqa.store.database import Database
+from persqa.store.schema import bad_images
+from persqa.store.text import storable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_LOOKUP_CHUNK = 5000
+
+
+class BadImages:
+    """The table of them; written with the results they belong to."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def known(self, digests: Iterable[str]) -> dict[str, BadImage]:
+        """Those of the contents that are known to be bad, by digest.
+
+        Raises:
+            StoreUnavailable: the database does not answer.
+        """
+        found: dict[str, BadImage] = {}
+        remaining = iter(sorted(set(digests)))
+        with self._database.reading() as connection:
+            while chunk := list(islice(remaining, _LOOKUP_CHUNK)):
+                for row in connection.execute(sa.select(bad_images).where(bad_images.c.digest.in_(chunk))):
+                    found[row.digest] = BadImage(
+                        digest=row.digest, reason=Reason(row.reason), detail=row.detail, first_seen=row.first_seen
+                    )
+        return found
+
+    def forget(self, digests: Iterable[str]) -> None:
+        """Forget these; whoever finds them bad again remembers them anew.
+
+        Raises:
+            StoreUnavailable: the database does not answer.
+        """
+        with self._database.writing() as connection:
+            connection.execute(sa.delete(bad_images).where(bad_images.c.digest.in_(sorted(set(digests)))))
+
+
+def remember(database: Database, connection: sa.Connection, found: Iterable[BadImage]) -> None:
+    """Write down bad images inside a transaction; what is known already stays as it is."""
+    # In key order, so that two transactions never wait for each other in a circle.
+    unique = {image.digest: image for image in found}
+    if rows := [_row(unique[digest]) for digest in sorted(unique)]:
+        connection.execute(database.insert(bad_images).on_conflict_do_nothing(), rows)
+
+
+def _row(image: BadImage) -> dict[str, object]:
+    return {
+        "digest": image.digest,
+        "reason": image.reason,
+        "detail": storable(image.detail),
+        "first_seen": image.first_seen,
+    }

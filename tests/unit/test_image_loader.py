@@ -1,0 +1,214 @@
+"""Loading images in a worker: what is known of broken contents, and what is loaded once."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import threading
+from contextlib import closing
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from PIL import Image
+
+from persqa.bad_images import BadContent, BadImage
+from persqa.blobs import BlobStore, blob_reference
+from persqa.errors import Rejected, SettingsError, StoreUnavailable
+from persqa.reasons import Reason
+from persqa.settings import load_settings
+from worker import image_loader
+from worker.image_cache import ImageCache
+from worker.image_loader import ImageLoader, NamedImage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from persqa.images import Content
+
+
+class Memory:
+    """What is known, as the store would say it."""
+
+    def __init__(self) -> None:
+        self.images: dict[str, BadImage] = {}
+        self.asked: list[list[str]] = []
+        self.away = False
+
+    def known(self, digests: Iterable[str]) -> dict[str, BadImage]:
+        if self.away:
+            raise StoreUnavailable("the database is away")
+        self.asked.append(list(digests))
+        return {digest: self.images[digest] for digest in self.asked[-1] if digest in self.images}
+
+    def forget(self, digests: Iterable[str]) -> None:
+        for digest in digests:
+            del self.images[digest]
+
+    def blame(self, data: bytes) -> str:
+        digest = BlobStore("blobs").put(data)
+        self.images[digest] = BadImage(digest=digest, reason=Reason.BROKEN_IMAGE, detail="it was broken")
+        return digest
+
+
+@pytest.fixture
+def memory() -> Memory:
+    return Memory()
+
+
+def picture(colour: int = 0) -> bytes:
+    buffer = BytesIO()
+    Image.new("RGB", (8, 8), (colour, 0, 0)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def load(memory: Memory, *references: str, recheck: bool = False) -> list[Image.Image | BaseException]:
+    """Load all of them at once, with what becomes of each."""
+
+    async def load_all() -> list[Image.Image | BaseException]:
+        settings = load_settings(blob_store="blobs")
+        loader = ImageLoader(memory, settings, resolution=None, stop=threading.Event())  # pyright: ignore[reportArgumentType]
+        with closing(loader):
+            named = [NamedImage(base=str(Path.cwd()), reference=name, recheck=recheck) for name in references]
+            return await asyncio.gather(*map(loader.load, named), return_exceptions=True)
+
+    return asyncio.run(load_all())
+
+
+def test_contents_are_looked_up_many_at_once(memory: Memory) -> None:
+    for number in range(50):
+        Path(f"{number}.png").write_bytes(picture(number))
+    found = load(memory, *(f"{number}.png" for number in range(50)))
+    assert all(isinstance(image, Image.Image) for image in found)
+    assert sum(map(len, memory.asked)) == 50
+    assert len(memory.asked) < 25
+
+
+def test_what_is_known_to_be_bad_is_not_decoded(memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("good.png").write_bytes(picture())
+    memory.blame(picture())
+    monkeypatch.setattr(image_loader, "decode_image", never)
+    (refused,) = load(memory, "good.png")
+    assert isinstance(refused, Rejected)
+    assert not isinstance(refused, BadContent)
+    assert str(refused).startswith("good.png: it was broken; known since ")
+
+
+def test_a_blob_that_is_known_to_be_bad_is_not_even_read(memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
+    digest = memory.blame(picture())
+    monkeypatch.setattr(image_loader, "read_image", never)
+    (refused,) = load(memory, blob_reference(digest, "a.png"))
+    assert isinstance(refused, Rejected)
+    assert refused.reason is Reason.BROKEN_IMAGE
+
+
+def test_a_recheck_decodes_it_and_forgets(memory: Memory) -> None:
+    Path("good.png").write_bytes(picture())
+    memory.blame(picture())
+    broken = memory.blame(picture()[:40])
+    first, second = load(memory, "good.png", blob_reference(broken), recheck=True)
+    assert isinstance(first, Image.Image)
+    assert isinstance(second, BadContent)
+    assert second.image.digest == broken
+    assert memory.images == {}
+
+
+def test_without_a_database_images_are_tried(memory: Memory) -> None:
+    Path("good.png").write_bytes(picture())
+    memory.blame(picture())
+    memory.away = True
+    (found,) = load(memory, "good.png")
+    assert isinstance(found, Image.Image)
+
+
+def test_a_store_without_its_library_is_found_at_the_start(memory: Memory) -> None:
+    settings = load_settings(image_stores="nonsense://bucket")
+    with pytest.raises(SettingsError, match="PERSQA_IMAGE_STORES"):
+        ImageLoader(memory, settings, resolution=None, stop=threading.Event())  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("library", ["urllib3", "fsspec", "PIL.ImageGrab"])
+def test_a_worker_needs_no_library_of_what_it_is_not_allowed(library: str) -> None:
+    code = f"""
+import sys, threading
+sys.modules[{library!r}] = None
+from pathlib import Path
+from persqa.errors import Rejected, SettingsError
+from persqa.images import ImageLimits, read_image
+from persqa.settings import load_settings
+from worker.image_loader import ImageLoader
+
+ImageLoader(None, load_settings(), resolution=None, stop=threading.Event()).close()
+for reference in ("http://host/a", "s3://bucket/a"):
+    try:
+        read_image(reference, base=Path(), limits=ImageLimits(roots=(), max_pixels=9, max_bytes=9))
+    except Rejected as rejected:
+        print(rejected.reason)
+for setting in ("image_hosts", "image_stores"):
+    try:
+        settings = load_settings(**{{setting: "host" if setting == "image_hosts" else "memory://a"}})
+        ImageLoader(None, settings, resolution=None, stop=threading.Event()).close()
+    except SettingsError as error:
+        print(error)
+"""
+    said = subprocess.check_output([sys.executable, "-c", code], text=True, cwd=Path(__file__).parents[2])
+    refused, missing = said.splitlines()[:2], said.splitlines()[2:]
+    assert refused == ["host_not_allowed", "store_not_allowed"]
+    assert len(missing) == (library in {"urllib3", "fsspec"})
+    assert all("pip install 'persqa[data]'" in line for line in missing)
+
+
+def never(*_: object, **__: object) -> Content:
+    raise AssertionError("this should not be asked for")
+
+
+def cached(most_bytes: int, use: Callable[[ImageCache], object]) -> list[str]:
+    """Use a cache in an event loop; gives what it had to load."""
+    loaded: list[str] = []
+
+    async def load(image: NamedImage) -> Image.Image:
+        loaded.append(image.reference)
+        await asyncio.sleep(0)
+        if image.reference == "bad":
+            raise Rejected(Reason.NOT_FOUND, "bad: no such file")
+        return Image.new("RGB", (10, 10))
+
+    async def run() -> None:
+        found = use(ImageCache(load, most_bytes=most_bytes))
+        assert asyncio.iscoroutine(found)
+        await found
+
+    asyncio.run(run())
+    return loaded
+
+
+def named(reference: str, *, recheck: bool = False) -> NamedImage:
+    return NamedImage(base="/", reference=reference, recheck=recheck)
+
+
+def test_an_image_is_loaded_once_for_all_that_want_it() -> None:
+    async def use(cache: ImageCache) -> None:
+        first, second = await asyncio.gather(cache.get(named("a")), cache.get(named("a")))
+        assert first is second is await cache.get(named("a"))
+        await cache.get(named("a", recheck=True))
+
+    assert cached(10_000, use) == ["a", "a"]
+
+
+def test_what_was_refused_is_not_kept() -> None:
+    async def use(cache: ImageCache) -> None:
+        for _ in range(2):
+            with pytest.raises(Rejected):
+                await cache.get(named("bad"))
+
+    assert cached(10_000, use) == ["bad", "bad"]
+
+
+def test_the_oldest_make_room() -> None:
+    async def use(cache: ImageCache) -> None:
+        for reference in ("a", "b", "a", "c", "a", "b"):
+            await cache.get(named(reference))
+
+    assert cached(600, use) == ["a", "b", "c", "b"]

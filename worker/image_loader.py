@@ -1,0 +1,143 @@
+"""ImageLoader: from a reference to a picture, unless its content is known to be broken."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from persqa.blobs import BlobStore, open_file_system, parse_blob_reference
+from persqa.errors import Rejected, StoreUnavailable
+from persqa.images import ImageLimits, check_web, decode_image, is_remote, read_image, shown_reference
+from worker.batching import Batcher
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from threading import Event
+
+    from PIL.Image import Image
+
+    from persqa.bad_images import BadImage
+    from persqa.images import Content, Resolution
+    from persqa.settings import Settings
+    from persqa.store.bad_images import BadImages
+
+logger = logging.getLogger(__name__)
+
+# Looking up what is known of its content delays an image by this much at most.
+_LOOKUP_SECONDS = 0.01
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedImage:
+    """One image that an item asks about.
+
+    Attributes:
+        base: the folder of the data.
+        reference: what the message says.
+        recheck: whether it is tried though its content is known to be broken.
+    """
+
+    base: str
+    reference: str
+    recheck: bool = False
+
+
+class ImageLoader:
+    """Reads and decodes in threads of its own; those that wait for servers keep nobody from decoding."""
+
+    def __init__(
+        self, bad_images: BadImages, settings: Settings, *, resolution: Resolution | None, stop: Event
+    ) -> None:
+        """Prepare.
+
+        Args:
+            bad_images: what is known of contents.
+            settings: limits, sizes, and where images may come from.
+            resolution: how much of an image is needed.
+            stop: set when the worker is to stop.
+
+        Raises:
+            SettingsError: the blob store or one of the image stores cannot be used, or a library is missing.
+        """
+        if settings.image_hosts:
+            check_web()
+        for prefix in settings.image_stores:
+            open_file_system(prefix, setting="PERSQA_IMAGE_STORES")
+        self._limits = ImageLimits(
+            roots=tuple(settings.image_roots),
+            max_pixels=settings.max_image_pixels,
+            max_bytes=settings.max_image_bytes,
+            hosts=tuple(settings.image_hosts),
+            stores=tuple(settings.image_stores),
+            allow_private=settings.image_allow_private,
+            seconds=settings.image_seconds,
+        )
+        self._resolution = resolution
+        self._stop = stop
+        self._blobs = BlobStore(settings.blob_store)
+        self._bad_images = bad_images
+        self._threads = ThreadPoolExecutor(settings.image_threads, thread_name_prefix="persqa-images")
+        self._fetching = ThreadPoolExecutor(settings.fetch_threads, thread_name_prefix="persqa-fetch")
+        self._lookup: Batcher[tuple[str, bool], BadImage | None] = Batcher(
+            self._look_up, name="persqa-bad-images", size=settings.window, seconds=_LOOKUP_SECONDS
+        )
+
+    async def load(self, image: NamedImage) -> Image:
+        """Read and decode one image.
+
+        Raises:
+            BadContent: its bytes are no picture, which was not known.
+            Rejected: it may not be used, or its bytes are known to be no picture.
+            BlobsUnavailable: the blob store does not answer.
+            Infrastructure: this machine is short of something.
+        """
+        blob = parse_blob_reference(image.reference)
+        if blob is not None:
+            await self._refuse_known(blob[0], image)
+        content = await self._read(image)
+        if blob is None:
+            await self._refuse_known(content.digest, image)
+        decode = partial(decode_image, content, image.reference, limits=self._limits, resolution=self._resolution)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, decode)
+
+    def close(self) -> None:
+        """End the threads."""
+        self._lookup.close()
+        for threads in (self._fetching, self._threads):
+            threads.shutdown(wait=True, cancel_futures=True)
+
+    async def _read(self, image: NamedImage) -> Content:
+        threads = self._fetching if is_remote(image.reference) else self._threads
+        read = partial(
+            read_image,
+            image.reference,
+            base=Path(image.base),
+            limits=self._limits,
+            blobs=self._blobs,
+            stop=self._stop,
+        )
+        return await asyncio.get_running_loop().run_in_executor(threads, read)
+
+    async def _refuse_known(self, digest: str, image: NamedImage) -> None:
+        known = await self._lookup.submit((digest, image.recheck))
+        if known is not None:
+            since = f"known since {known.first_seen:%Y-%m-%d %H:%M} UTC, --recheck tries it again"
+            raise Rejected(known.reason, f"{shown_reference(image.reference)}: {known.detail}; {since}")
+
+    def _look_up(self, wanted: Sequence[tuple[str, bool]]) -> list[BadImage | None]:
+        """What is known of each content; what is to be rechecked is forgotten, and remembered anew if need be."""
+        try:
+            known = self._bad_images.known(digest for digest, _ in wanted)
+            again = {digest for digest, recheck in wanted if recheck and digest in known}
+            if again:
+                self._bad_images.forget(again)
+        except StoreUnavailable as error:
+            # It only saves work. The database is waited for where an item cannot go on without it.
+            logger.warning("what is known of broken images cannot be looked up, so they are tried: %s", error)
+            return [None] * len(wanted)
+        return [None if recheck else known.get(digest) for digest, recheck in wanted]
