@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from persqa.audit import Audit, audit
+from persqa.blobs import BlobStore
 from persqa.broker.depth import Depth, Inspector
 from persqa.broker.keys import queue_for
 from persqa.errors import Infrastructure, SettingsError
@@ -99,30 +100,42 @@ class Client:
         run: str | None = None,
         strict: bool = False,
         on_full: Callable[[], None] = lambda: None,
+        input_format: str | None = None,
+        split: str | None = None,
         **options: object,
     ) -> RunHandle:
         """Submit a data set; safe to repeat, since only what has no result is enqueued.
 
         Args:
-            data: a file of records, or the records themselves.
+            data: a file of records or a pattern for several, a folder, `hf://org/name`, `-` for standard input, or the
+                records themselves; docs/data.md lists what can be read.
             run: the run's name; by default the file's name without its suffix.
             strict: refuse the whole input if one record is wrong.
             on_full: called again and again while the queue is full.
+            input_format: what the input is, where its suffix does not say it.
+            split: the part of a Hugging Face data set.
             options: of the run, by name: `tag`, `tag_policy`, `pool`, `questions_per_image`, `seed`, `model`,
-                `sampling`, `system_prompt`.
+                `sampling`, `system_prompt`, `image_column`, `id_column`.
 
         Raises:
             InputError: the input cannot be read; nothing was written.
             SettingsError: an option is wrong; nothing was written.
             RunConflict: the run exists with other data or options; nothing was written.
+            BlobsUnavailable: image bytes cannot be stored; submit again.
             BrokerUnavailable: the ledger is written, not all is enqueued; submit again.
         """
-        reader = open_input(data)
-        name = check_run_name(run or reader.name)
         chosen = parse_options(**{"model": self.settings.model, **options})
+        reader = open_input(
+            data,
+            blobs=BlobStore(self.settings.blob_store),
+            input_format=input_format,
+            split=split,
+            columns=chosen.columns,
+        )
+        name = check_run_name(run or reader.name)
         pool = load_pool(chosen.pool)
         pool.draw(chosen.questions_per_image, seed=0, key="")
-        found = survey(reader, max_images=self.settings.max_images)
+        found = survey(reader, columns=chosen.columns, max_images=self.settings.max_images)
         if strict:
             refuse_wrong_records(found)
         created = self.store.ledger.create_run(

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from persqa.broker.depth import Inspector
     from persqa.broker.publisher import Publisher
     from persqa.questions import QuestionPool
+    from persqa.records import Columns
     from persqa.runs import Run, RunOptions
     from persqa.store import Store
     from producer.readers.base import Reader
@@ -54,7 +55,7 @@ class Survey:
     invalid: int
 
 
-def survey(reader: Reader, *, max_images: int) -> Survey:
+def survey(reader: Reader, *, columns: Columns, max_images: int) -> Survey:
     """Read the input once, from end to end.
 
     Raises:
@@ -67,7 +68,7 @@ def survey(reader: Reader, *, max_images: int) -> Survey:
         records += 1
         digest.update(raw.json.encode() + b"\n")
         try:
-            parse_record(raw, max_images=max_images)
+            parse_record(raw, max_images=max_images, columns=columns)
         except RecordError as error:
             invalid += 1
             errors = [*errors, error][:_SHOWN]
@@ -126,7 +127,7 @@ def item_count(found: Survey, options: RunOptions) -> int:
 def _drafts(reader: Reader, run: Run, pool: QuestionPool, max_images: int) -> Iterator[tuple[Item, Result | None]]:
     for position, raw in enumerate(reader):
         try:
-            record = parse_record(raw, max_images=max_images)
+            record = parse_record(raw, max_images=max_images, columns=run.options.columns)
         except RecordError as error:
             yield _wrong(raw, run, position, error)
         else:
