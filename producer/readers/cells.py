@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
 from persqa.blobs import BlobStore, blob_reference
@@ -96,7 +96,16 @@ class Cells:
                 return str(value)
             case _:
                 pass
-        plain: object = getattr(value, "tolist", lambda: value)()
+        plain = _without_numpy(value)
         if plain is value or type(plain) is type(value):
             raise ValueError(f"a value of the type {type(value).__name__}, which JSON has no form for")
         return self.json(plain)
+
+
+def _without_numpy(value: Any) -> object:
+    """Arrays and scalars of NumPy as Python values; all else as it is."""
+    if not hasattr(value, "tolist"):
+        return value
+    kind: object = getattr(getattr(value, "dtype", None), "kind", None)
+    # Times in nanoseconds would become plain numbers.
+    return value.astype(f"{kind}8[us]").tolist() if kind in ("M", "m") else value.tolist()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 SCHEME = "hf://"
 _NAME = re.compile(
-    r"(?:hf://)?(?:datasets/)?(?P<name>[\w.-]+(?:/[\w.-]+)?)(?:@(?P<revision>[^:]+))?(?::(?P<subset>.+))?"
+    r"(?:datasets/)?(?P<name>[\w.-]+(?:/[\w.-]+)?)(?:@(?P<revision>[\w./-]+))?(?::(?P<subset>[\w.-]+))?"
 )
 
 
@@ -34,7 +34,7 @@ class HubReader:
         Raises:
             InputError: it is no name of a data set.
         """
-        found = _NAME.fullmatch(reference)
+        found = _NAME.fullmatch(reference.removeprefix(SCHEME))
         if found is None:
             raise InputError(f"{reference}: expected hf://org/name, hf://org/name@revision or hf://org/name:subset")
         self._shown = reference
@@ -72,12 +72,13 @@ class HubReader:
         """Whatever the libraries say of the network, the hub and the data set."""
         errors = library("huggingface_hub.errors", "a Hugging Face data set")
         datasets = library("datasets.exceptions", "a Hugging Face data set")
-        network = library("httpx", "a Hugging Face data set")
+        # Which library goes to the network differs by version; what it raises is an error of this kind.
+        network: tuple[type[Exception], ...] = errors.HfHubHTTPError.__bases__
         try:
             yield
         except errors.OfflineModeIsEnabled:
             raise InputError(
                 f"{self._shown}: HF_HUB_OFFLINE is set; unset it, or fetch the data set elsewhere with save_to_disk"
             ) from None
-        except (network.HTTPError, datasets.DatasetsError, OSError, ValueError, RuntimeError, KeyError) as error:
+        except (*network, datasets.DatasetsError, OSError, ValueError, RuntimeError, KeyError) as error:
             raise InputError(f"{self._shown}: the data set cannot be read from the hub: {error}") from error

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 #: One of these sets of files makes a folder a data set, or several by split.
 _MARKS = (("state.json", "dataset_info.json"), ("dataset_dict.json",))
+_END = b"\xff\xff\xff\xff\0\0\0\0"
 
 
 def is_data_set(folder: Path) -> bool:
@@ -48,16 +49,10 @@ class DatasetFolderReader:
                 missing.
         """
         with reading(self._source):
-            files, rows = self._open()
-            number = 0
-            for record in records(self._batches(files), self._cells):
-                number += 1
-                yield record
-            if number != rows:
-                raise InputError(f"{self._source.shown}: broken: {number} rows are there, {rows} are promised")
+            yield from records(self._batches(), self._cells)
 
-    def _open(self) -> tuple[list[str], int]:
-        """The Arrow files, and how many rows they have; the library checks the folder, and lets it go again."""
+    def _files(self) -> list[Path]:
+        """The Arrow files; the library checks the folder, and lets it go again."""
         library_of_it = library("datasets", "a Hugging Face data set")
         try:
             found: Any = library_of_it.load_from_disk(str(self._source.path), keep_in_memory=False)
@@ -69,14 +64,23 @@ class DatasetFolderReader:
             found = found[choose_split(list(found), self._split, self._source.shown)]
         elif self._split is not None:
             raise InputError(f"{self._source.shown}: has no splits, leave --split out")
-        return [str(file["filename"]) for file in found.cache_files], int(found.num_rows)
+        return [Path(file["filename"]) for file in found.cache_files]
 
-    def _batches(self, files: Iterable[str]) -> Iterator[pa.RecordBatch]:
-        # Read and not mapped into memory: what is mapped stays there until the system wants it back.
-        for file in files:
-            with pa.OSFile(file, "rb") as stream, pa.ipc.open_stream(stream) as batches:
+    def _batches(self) -> Iterator[pa.RecordBatch]:
+        for file in self._files():
+            if not _ends_properly(file):
+                raise InputError(f"{self._source.shown}: {file.name} is cut off")
+            # Read and not mapped into memory: what is mapped stays there until the system wants it back.
+            with pa.OSFile(str(file), "rb") as stream, pa.ipc.open_stream(stream) as batches:
                 check_names(batches.schema, self._source)
                 yield from batches
+
+
+def _ends_properly(file: Path) -> bool:
+    """Whether the end mark of an Arrow stream is there; a file that is cut off between two batches lacks only that."""
+    with file.open("rb") as stream:
+        stream.seek(-len(_END), os.SEEK_END)
+        return stream.read() == _END
 
 
 def choose_split(splits: list[str], wanted: str | None, shown: str) -> str:

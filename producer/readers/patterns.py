@@ -11,7 +11,7 @@ from persqa.errors import InputError
 from producer.readers.extras import library
 
 _MAGIC = re.compile(r"[*?\[{]")
-_UNUSABLE = re.compile(r"[^A-Za-z0-9._-]+")
+_UNUSABLE = re.compile(r"[^A-Za-z0-9._]+")
 
 
 def is_pattern(text: str) -> bool:

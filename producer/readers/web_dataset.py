@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import tarfile
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from persqa.errors import InputError, RecordError
@@ -63,15 +62,15 @@ class WebDatasetReader:
             while (member := archive.next()) is not None:
                 # The archive would keep all of them; the type stubs do not know where.
                 cast("Any", archive).members.clear()
+                name = member.name.rpartition("/")[2]
                 # What libraries keep for themselves, such as the list of an Apple archive, is called so.
-                if not member.isreg() or PurePosixPath(member.name).name.startswith(("__", "._")):
+                if not member.isreg() or name.startswith(("__", "._")):
                     continue
                 if member.size > _MOST_BYTES:
                     raise InputError(f"{self._source.shown}: {member.name} has {member.size} bytes, too many to hold")
                 content = archive.extractfile(member)
                 assert content is not None
-                data = (PurePosixPath(member.name).name, content.read())
-                yield {"fname": member.name, "data": data, "__url__": self._source.shown}
+                yield {"fname": member.name, "data": (name, content.read()), "__url__": self._source.shown}
         if not tail.is_end():
             raise InputError(
                 f"{self._source.shown}: broken, cut off, or several archives in one: no end where one is due"

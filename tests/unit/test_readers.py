@@ -82,7 +82,7 @@ def test_an_array_is_the_same_in_whatever_chunks_it_is_read(
 @pytest.mark.parametrize("name", ["missing.json", "a.xml", "."])
 def test_what_cannot_be_opened_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError):
-        opened(tmp_path / name)
+        list(opened(tmp_path / name))
 
 
 def test_records_in_memory_are_copied_and_must_be_json() -> None:
