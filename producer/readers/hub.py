@@ -20,9 +20,7 @@ if TYPE_CHECKING:
     from producer.readers.base import Reading
 
 SCHEME = "hf://"
-_NAME = re.compile(
-    r"(?:datasets/)?(?P<name>[\w.-]+(?:/[\w.-]+)?)(?:@(?P<revision>[\w./-]+))?(?::(?P<subset>[\w.-]+))?"
-)
+_NAME = re.compile(r"(?:datasets/)?(?P<name>[\w.-]+(?:/[\w.-]+)?)(?:@(?P<revision>[\w./-]+))?(?::(?P<subset>[\w.-]+))?")
 
 
 class HubReader:

@@ -12,6 +12,7 @@ import tarfile
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
+from typing import IO, Any, cast
 
 import datasets
 import pyarrow as pa
@@ -39,7 +40,8 @@ def _json(path: Path, rows: int, width: int) -> None:
 
 
 def _json_lines(path: Path, rows: int, width: int) -> None:
-    with zstandard.open(path, "wt") if path.suffix == ".zst" else path.open("w") as file:
+    kept: IO[str] = cast("IO[str]", zstandard.open(path, "wt")) if path.suffix == ".zst" else path.open("w")
+    with kept as file:
         for record in _records(rows, width):
             file.write(json.dumps(record) + "\n")
 
@@ -67,7 +69,7 @@ def _parquet(path: Path, rows: int, width: int) -> None:
 
 def _data_set(path: Path, rows: int, width: int) -> None:
     datasets.disable_progress_bars()
-    datasets.Dataset(pa.concat_tables(list(_tables(rows, width)))).save_to_disk(str(path), num_shards=2)
+    datasets.Dataset(cast("Any", pa.concat_tables(list(_tables(rows, width))))).save_to_disk(str(path), num_shards=2)
 
 
 def _shards(path: Path, rows: int, _: int) -> None:

@@ -1,3 +1,5 @@
+# pyright: reportUnknownMemberType=false
+# The libraries of the field have no types that hold.
 """The same thousand records, written in every format by the library that the field uses for it."""
 
 from __future__ import annotations
@@ -15,10 +17,10 @@ from typing import Any, TypeAlias, cast
 import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
-import webdataset
 import zstandard
 from PIL import Image
 from pydantic import JsonValue
+from webdataset.writer import ShardWriter
 
 from tests.support.builders import colour_of
 
@@ -91,7 +93,7 @@ def cell_text(value: JsonValue) -> str:
 
 def _parquet(folder: Path, records: Sequence[Record]) -> Path:
     path = folder / "thousand.parquet"
-    pq.write_table(pa.Table.from_pylist(cast("list[dict[str, Any]]", records)), path, row_group_size=300)  # pyright: ignore[reportUnknownMemberType]
+    pq.write_table(pa.Table.from_pylist(cast("list[dict[str, Any]]", records)), path, row_group_size=300)
     return path
 
 
@@ -110,7 +112,7 @@ def _hugging_face_splits(folder: Path, records: Sequence[Record]) -> Path:
 def as_data_set(records: Sequence[Record]) -> Any:
     """A Hugging Face data set of them."""
     datasets.disable_progress_bars()
-    return datasets.Dataset.from_list(list(records))  # pyright: ignore[reportUnknownMemberType]
+    return datasets.Dataset.from_list(list(records))
 
 
 def _gzip(write: Callable[[Path, Sequence[Record]], Path]) -> Callable[[Path, Sequence[Record]], Path]:
@@ -152,7 +154,7 @@ def write_shards(folder: Path, records: Sequence[Record], *, packed: bool = Fals
     """WebDataset shards of 250 samples with JSON and picture; gives the pattern that names them."""
     suffix = ".tar.gz" if packed else ".tar"
     pattern = str(folder / f"shard-%03d{suffix}")
-    with webdataset.ShardWriter(pattern, maxcount=250, verbose=0) as shards:
+    with ShardWriter(pattern, maxcount=250, verbose=0) as shards:
         for index, record in enumerate(records):
             given = {name: value for name, value in record.items() if name != "image"}
             shards.write({"__key__": f"{index:06}", "json": given, "png": picture(index)})

@@ -42,7 +42,7 @@ def cells(tmp_path: Path) -> Cells:
         (Decimal("1E+3"), "1E+3"),
         (uuid.UUID(int=5), "00000000-0000-0000-0000-000000000005"),
         ((1, (2, None)), [1, [2, None]]),
-        (OrderedDict(a={"b": Decimal(1)}), {"a": {"b": "1"}}),
+        (OrderedDict[str, object](a={"b": Decimal(1)}), {"a": {"b": "1"}}),
         (np.float32(0.5), 0.5),
         (np.int64(7), 7),
         (np.bool_(True), True),

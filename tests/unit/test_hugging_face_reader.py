@@ -15,6 +15,10 @@ from tests.support.reading import opened, values
 from tests.support.thousand import as_data_set, thousand
 
 
+def _is_even(record: dict[str, int]) -> bool:
+    return record["number"] % 2 == 0
+
+
 @pytest.fixture
 def splits(tmp_path: Path) -> Path:
     given = as_data_set(thousand()[:6])
@@ -44,7 +48,7 @@ def test_a_split_is_refused_where_there_is_none(splits: Path, tmp_path: Path) ->
 
 
 def test_rows_that_were_chosen_and_shuffled_come_in_their_new_order(tmp_path: Path) -> None:
-    given = as_data_set(thousand()[:50]).shuffle(seed=1).filter(lambda record: record["number"] % 2 == 0)
+    given = as_data_set(thousand()[:50]).shuffle(seed=1).filter(_is_even)
     given.save_to_disk(str(tmp_path / "some"))
     found = values(opened(tmp_path / "some"))
     assert found == list(given)
