@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 #: Turned into Python values at a time, at most.
 _ROWS = 256
-_BYTES = 16 * 2**20
+_BYTES = 4 * 2**20
 
 
 def rows_for_bytes(rows: int, size_bytes: int) -> int:

@@ -49,5 +49,5 @@ def reading(source: Source) -> Generator[None]:
         yield
     except OSError as error:
         raise InputError(f"{source.shown}: {error.strerror or error}") from error
-    except (pa.ArrowException, EOFError) as error:
+    except (pa.ArrowException, EOFError, UnicodeDecodeError) as error:
         raise InputError(f"{source.shown}: broken: {error}") from None

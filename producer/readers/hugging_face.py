@@ -73,7 +73,10 @@ class DatasetFolderReader:
             # Read and not mapped into memory: what is mapped stays there until the system wants it back.
             with pa.OSFile(str(file), "rb") as stream, pa.ipc.open_stream(stream) as batches:
                 check_names(batches.schema, self._source)
-                yield from batches
+                for batch in batches:
+                    # Nothing else looks at what the file says of itself, and a wrong offset ends the process.
+                    batch.validate(full=True)
+                    yield batch
 
 
 def _ends_properly(file: Path) -> bool:

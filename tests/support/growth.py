@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
 
@@ -13,16 +15,36 @@ _WARM_UP_RECORDS = 2000
 _PACKAGES = Path(__file__).parents[2]
 
 
-def growth_mb(data: str | Path, *, rows: int) -> float:
-    """The growth of another process that reads the input, in MB, once it has found so many records both times."""
-    command = [sys.executable, "-m", __name__, str(data), str(rows), str(Path("blobs").resolve())]
-    source = subprocess.DEVNULL
-    return float(subprocess.run(command, cwd=_PACKAGES, stdin=source, capture_output=True, check=True).stdout)
+def growth_mb(
+    data: str | Path, *, rows: int, piped: Path | None = None, environment: Mapping[str, str] | None = None
+) -> float:
+    """The growth of another process that reads the input, in MB, once it has found so many records both times.
+
+    Args:
+        data: the input.
+        rows: how many records it has.
+        piped: a file of the same format that comes to it on standard input.
+        environment: variables that it gets.
+    """
+    blobs = str(Path("blobs").resolve())
+    command = [sys.executable, "-m", __name__, str(data), str(rows), blobs, *([] if piped is None else [str(piped)])]
+    with Path(piped or os.devnull).open("rb") as source:
+        done = subprocess.run(
+            command,
+            cwd=_PACKAGES,
+            env={**os.environ, **(environment or {})},
+            stdin=source,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr
+    return float(done.stdout.split()[-1])
 
 
-def _main(data: str, rows: str, blobs: str) -> None:
-    # All that a reader loads and keeps is there after the first records.
-    for _ in islice(opened(data, blobs=Path(blobs)), _WARM_UP_RECORDS):
+def _main(data: str, rows: str, blobs: str, like: str = "") -> None:
+    # All that a reader loads and keeps is there after the first records; a pipe has them only once.
+    for _ in islice(opened(like or data, blobs=Path(blobs)), _WARM_UP_RECORDS):
         pass
     # From here on the peak counts anew.
     Path("/proc/self/clear_refs").write_text("5")

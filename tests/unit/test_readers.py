@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from pathlib import Path
 
@@ -10,10 +11,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import JsonValue
 
+from persqa.blobs import BlobStore
 from persqa.errors import InputError
 from persqa.reasons import Reason
 from producer.readers import json_array
 from tests.support.reading import opened, write
+from tests.support.thousand import picture, reference
 from tests.unit.test_records import json_values
 
 
@@ -83,6 +86,12 @@ def test_an_array_is_the_same_in_whatever_chunks_it_is_read(
 def test_what_cannot_be_opened_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError):
         list(opened(tmp_path / name))
+
+
+def test_records_in_memory_may_hold_what_json_does_not_know() -> None:
+    reader = opened([{"image": picture(0), "taken": dt.date(2024, 1, 2)}])
+    assert [raw.value for raw in reader] == [{"image": reference(0), "taken": "2024-01-02"}]
+    assert BlobStore("blobs").get(reference(0)[5:], max_bytes=1000) == picture(0)
 
 
 def test_records_in_memory_are_copied_and_must_be_json() -> None:
