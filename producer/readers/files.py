@@ -48,6 +48,8 @@ def reading(source: Source) -> Generator[None]:
     try:
         yield
     except OSError as error:
-        raise InputError(f"{source.shown}: {error.strerror or error}") from error
+        inside = error.filename is not None and str(error.filename) != str(source.path)
+        where = f"{source.shown} ({error.filename})" if inside else source.shown
+        raise InputError(f"{where}: {error.strerror or error}") from error
     except (pa.ArrowException, EOFError, UnicodeDecodeError) as error:
         raise InputError(f"{source.shown}: broken: {error}") from None

@@ -100,10 +100,11 @@ def _open_pattern(text: str, input_format: str | None, asked: Reading) -> Reader
     patterns = in_braces(text)
     chosen = _format(Path(patterns[0]), input_format)
     _refuse_split(asked, text)
-    base = fixed_folder(text)
+    folder = fixed_folder(text)
+    base = folder.resolve()
     name = name_of(text, "" if chosen == "images" else _stem(Path(text)))
     if chosen == "images":
-        source = Source(path=base, shown=text, name=name, base=base)
+        source = Source(path=folder, shown=text, name=name, base=base)
         return PicturesReader(source, asked, lambda _: (found for one in patterns for found in matches(one)))
     # Braces keep their order, what a star finds is sorted.
     files = list(dict.fromkeys(Path(found) for pattern in patterns for found in sorted(matches(pattern))))

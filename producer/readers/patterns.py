@@ -54,9 +54,9 @@ def fixed_folder(pattern: str) -> Path:
     """The folder above everything that a pattern finds."""
     parts = Path(pattern).parts[:-1]
     fixed = next((at for at, part in enumerate(parts) if _MAGIC.search(part)), len(parts))
-    return Path(*parts[:fixed]).resolve()
+    return Path(*parts[:fixed])
 
 
 def name_of(pattern: str, stem: str) -> str:
     """A name for a run made of what is left of a file's name without pattern signs, or of its folder's."""
-    return _UNUSABLE.sub("-", stem).strip("-._") or fixed_folder(pattern).name or "run"
+    return _UNUSABLE.sub("-", stem).strip("-._") or fixed_folder(pattern).resolve().name or "run"

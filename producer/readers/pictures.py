@@ -74,9 +74,11 @@ class PicturesReader:
 
     def _pictures(self) -> Iterator[str]:
         """Paths relative to the base, with slashes."""
+        # Not against the base itself: where a link leads to it, paths would go all the way round.
+        folder = self._source.path if self._source.path.is_dir() else self._source.path.parent
         for path in self._find(self._source.path):
             if os.path.splitext(path)[1].lower() in PICTURE_SUFFIXES:  # noqa: PTH122 - a Path a file takes seconds
-                yield os.path.relpath(os.path.abspath(path), self.base).replace(os.sep, "/")  # noqa: PTH100
+                yield os.path.relpath(path, folder).replace(os.sep, "/")
 
 
 def _below(path: Path) -> Iterator[str]:

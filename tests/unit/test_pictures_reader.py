@@ -70,6 +70,17 @@ def test_links_to_files_are_pictures_and_links_to_folders_are_not_followed(folde
     assert paths(opened(folder)) == ["a-b.gif", "a.bmp", "a/b/c.webp", "a/z.JPG", "b.png", "link.png"]
 
 
+def test_a_folder_that_a_link_leads_to_is_as_good_as_any(folder: Path, tmp_path: Path) -> None:
+    link = tmp_path / "elsewhere" / "link"
+    link.parent.mkdir()
+    link.symlink_to(folder)
+    for data in (link, str(link / "**" / "*.*")):
+        reader = opened(data, input_format="images")
+        assert paths(reader) == paths(opened(folder))
+        assert reader.base == folder
+    assert values(opened(link / "b.png")) == [{"image": "b.png"}]
+
+
 def test_a_name_that_is_no_text_is_kept_and_refused_later(folder: Path) -> None:
     Path(os.fsdecode(os.fsencode(folder / "c") + b"\xff.png")).touch()
     assert paths(opened(folder))[-1] == "c\udcff.png"

@@ -10,6 +10,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
+import zstandard
 from webdataset.tariterators import group_by_keys, tar_file_expander
 
 from persqa.blobs import BlobStore
@@ -123,6 +124,12 @@ def test_a_packing_that_is_cut_off_is_refused(tmp_path: Path) -> None:
     for name in ("a.tar.gz", "a.tgz"):
         with pytest.raises(InputError, match="Truncated"):
             list(opened(write(tmp_path, name, packed[:-6])))
+
+
+def test_an_archive_may_be_packed_with_zstandard(tmp_path: Path) -> None:
+    whole = zstandard.ZstdCompressor().compress(tar(("0.png", picture(0)), ("1.txt", b"x" * 100_000)))
+    found = values(opened(write(tmp_path, "a.tar.zst", whole)))
+    assert [isinstance(record, dict) and record["__key__"] for record in found] == ["0", "1"]
 
 
 def test_a_member_that_comes_twice_is_refused(tmp_path: Path) -> None:
