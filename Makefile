@@ -8,7 +8,7 @@ CODE := persqa producer worker tests scripts benchmarks
 # Tests and examples need no model hub; vLLM must not look for one.
 export HF_HUB_OFFLINE = 1
 
-.PHONY: help setup run test check chaos soak bench unit lock docs demo-model clean
+.PHONY: help setup run test check chaos soak bench long unit lock docs demo-model clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -23,7 +23,7 @@ run: setup
 
 # Two processes: one waits most of its time for servers, the other one for vLLM. What measures has the machine for itself.
 test: check
-	$(BIN)/pytest -n 2 --dist loadgroup -m "not benchmark"
+	$(BIN)/pytest -n 2 --dist loadgroup -m "not benchmark and not long"
 	$(BIN)/pytest -m benchmark
 
 # make check  everything of `make test` that takes seconds
@@ -47,7 +47,11 @@ bench: setup
 
 # make unit   the tests without a server and without vLLM
 unit: setup
-	$(BIN)/pytest tests/unit
+	$(BIN)/pytest -m "not long" tests/unit
+
+# make long   every reader at a million rows; half an hour and 4 GB of disk for temporary files
+long: setup
+	$(BIN)/pytest -m long --timeout 3600 tests/unit -rA
 
 # make lock   pins anew what is installed where there is no GPU
 lock: setup

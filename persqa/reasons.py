@@ -11,7 +11,9 @@ class Reason(StrEnum):
     # The record.
     NOT_JSON = "not_json"  #: the line is not valid JSON or not valid UTF-8
     NOT_AN_OBJECT = "not_an_object"  #: valid JSON, but not an object
-    BAD_IMAGE_FIELD = "bad_image_field"  #: `image` is missing or neither a string nor a list of strings
+    BAD_ROW = "bad_row"  #: the row has more or fewer cells than the header has columns
+    BAD_VALUE = "bad_value"  #: a field holds something that JSON has no form for
+    BAD_IMAGE_FIELD = "bad_image_field"  #: the image column is missing or neither a string nor a list of strings
     TOO_MANY_IMAGES = "too_many_images"  #: more images than one item may carry
     BAD_CONVERSATION = "bad_conversation"  #: `conversation` is not a list of {"from", "value"}
     BAD_TAG = "bad_tag"  #: the record's own tag breaks the tag pattern

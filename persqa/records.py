@@ -24,6 +24,23 @@ _UNUSABLE = re.compile("[\0\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Columns:
+    """Which fields of a record mean what; a record keeps its own names.
+
+    Attributes:
+        image: holds the image references.
+        id: names the record for people; None where it has no such field.
+    """
+
+    image: str = "image"
+    id: str | None = None
+
+
+#: Those of the seed format.
+SEED_COLUMNS = Columns()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RawRecord:
     """What a reader hands over: one element of the input, read but not understood.
 
@@ -61,13 +78,16 @@ def record_key(record_json: str) -> str:
     return hashlib.blake2b(record_json.encode(), digest_size=16).hexdigest()
 
 
-def parse_record(raw: RawRecord, *, max_images: int, max_image_bytes: int = MAX_IMAGE_BYTES) -> Record:
+def parse_record(
+    raw: RawRecord, *, max_images: int, max_image_bytes: int = MAX_IMAGE_BYTES, columns: Columns = SEED_COLUMNS
+) -> Record:
     """Check one record against the seed format.
 
     Args:
         raw: the record.
         max_images: how many images it may name.
         max_image_bytes: how many bytes an image may have that the record itself holds.
+        columns: which fields mean what.
 
     Raises:
         RecordError: with the reason code and a sentence that names the place.
@@ -80,24 +100,36 @@ def parse_record(raw: RawRecord, *, max_images: int, max_image_bytes: int = MAX_
         fields = raw.value
         _check_conversation(fields.get("conversation"))
         tag = fields.get("tag")
-        images = _images(fields, max_images)
+        images = _images(fields, columns.image, max_images)
         _check_data(images, max_image_bytes)
         return Record(images=images, tag=None if tag is None else parse_tag(tag))
     except RecordError as error:
-        raise RecordError(error.reason, f"{raw.place}: {error}") from None
+        named = _id_of(raw.value, columns.id)
+        place = raw.place if named is None else f"{raw.place} (id {named})"
+        raise RecordError(error.reason, f"{place}: {error}") from None
 
 
-def image_references(record_json: str) -> tuple[str, ...]:
+def image_references(record_json: str, column: str = "image") -> tuple[str, ...]:
     """The image references of a record that was found usable."""
-    value = json.loads(record_json)["image"]
+    value = json.loads(record_json)[column]
     return (value,) if isinstance(value, str) else tuple(value)
 
 
-def _images(fields: Mapping[str, JsonValue], max_images: int) -> tuple[str, ...]:
-    value = fields.get("image")
+def record_id(record_json: str, column: str | None) -> str | None:
+    """What names the record for people; None where no column does, or the record lacks it."""
+    return None if column is None else _id_of(json.loads(record_json), column)
+
+
+def _id_of(value: JsonValue, column: str | None) -> str | None:
+    found = value.get(column) if isinstance(value, dict) and column is not None else None
+    return found if found is None or isinstance(found, str) else json.dumps(found)
+
+
+def _images(fields: Mapping[str, JsonValue], column: str, max_images: int) -> tuple[str, ...]:
+    value = fields.get(column)
     references = value if isinstance(value, list) else [value]
     if not references or not all(isinstance(reference, str) and reference for reference in references):
-        found = "no `image`" if "image" not in fields else f"{_kind(value)} in `image`"
+        found = f"no `{column}`" if column not in fields else f"{_kind(value)} in `{column}`"
         raise RecordError(Reason.BAD_IMAGE_FIELD, f"expected a path or a list of paths, found {found}")
     if len(references) > max_images:
         message = f"{len(references)} images, at most {max_images} are allowed (PERSQA_MAX_IMAGES)"

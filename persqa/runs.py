@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from persqa.errors import RecordError, SettingsError
 from persqa.policies import Policy
 from persqa.prompts import SYSTEM_PROMPT
+from persqa.records import Columns
 from persqa.tags import parse_tag
 
 if TYPE_CHECKING:
@@ -52,6 +53,20 @@ class RunOptions(BaseModel):
     model: str | None = Field(default=None, description="None: whatever model the workers serve")
     sampling: Sampling = Sampling()
     system_prompt: str = SYSTEM_PROMPT
+    image_column: str = Field(default="image", min_length=1, description="the field that holds the image references")
+    id_column: str | None = Field(default=None, min_length=1, description="the field that names a record for people")
+
+    @property
+    def columns(self) -> Columns:
+        """Which fields of this run's records mean what."""
+        return Columns(image=self.image_column, id=self.id_column)
+
+    @field_validator("image_column")
+    @classmethod
+    def _no_other_meaning(cls, value: str) -> str:
+        if value in ("conversation", "tag"):
+            raise ValueError(f"the field {value!r} has a meaning of its own")
+        return value
 
     @field_validator("system_prompt", "pool")
     @classmethod

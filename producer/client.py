@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from persqa.audit import Audit, audit
+from persqa.blobs import BlobStore
 from persqa.broker.depth import Depth, Inspector
 from persqa.broker.keys import queue_for
 from persqa.errors import Infrastructure, SettingsError
@@ -92,7 +93,7 @@ class Client:
         """The broker and worker this client brought, if it did."""
         return self._fleet
 
-    def submit(
+    def submit(  # noqa: PLR0913 - one parameter an option
         self,
         data: str | Path | Iterable[Mapping[str, object]],
         *,
@@ -100,18 +101,23 @@ class Client:
         strict: bool = False,
         recheck: bool = False,
         on_full: Callable[[], None] = lambda: None,
+        input_format: str | None = None,
+        split: str | None = None,
         **options: object,
     ) -> RunHandle:
         """Submit a data set; safe to repeat, since only what has no result is enqueued.
 
         Args:
-            data: a file of records, or the records themselves.
+            data: a file of records or a pattern for several, a folder, `hf://org/name`, `-` for standard input, or the
+                records themselves; docs/data.md lists what can be read.
             run: the run's name; by default the file's name without its suffix.
             strict: refuse the whole input if one record is wrong.
             recheck: try images again that are known to be broken.
             on_full: called again and again while the queue is full.
+            input_format: what the input is, where its suffix does not say it.
+            split: the part of a Hugging Face data set.
             options: of the run, by name: `tag`, `tag_policy`, `pool`, `questions_per_image`, `seed`, `model`,
-                `sampling`, `system_prompt`.
+                `sampling`, `system_prompt`, `image_column`, `id_column`.
 
         Raises:
             InputError: the input cannot be read; nothing was written.
@@ -120,12 +126,18 @@ class Client:
             BlobsUnavailable: image bytes could not be stored; nothing was enqueued, submit again.
             BrokerUnavailable: the ledger is written, not all is enqueued; submit again.
         """
-        reader = open_input(data)
-        name = check_run_name(run or reader.name)
         chosen = parse_options(**{"model": self.settings.model, **options})
+        reader = open_input(
+            data,
+            blobs=BlobStore(self.settings.blob_store),
+            input_format=input_format,
+            split=split,
+            columns=chosen.columns,
+        )
+        name = check_run_name(run or reader.name)
         pool = load_pool(chosen.pool)
         pool.draw(chosen.questions_per_image, seed=0, key="")
-        found = survey(reader, settings=self.settings)
+        found = survey(reader, columns=chosen.columns, settings=self.settings)
         if strict:
             refuse_wrong_records(found)
         created = self.store.ledger.create_run(

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from persqa.broker.depth import Inspector
     from persqa.broker.publisher import Publisher
     from persqa.questions import QuestionPool
+    from persqa.records import Columns
     from persqa.runs import Run, RunOptions
     from persqa.settings import Settings
     from persqa.store import Store
@@ -61,7 +62,7 @@ class Survey:
     invalid: int
 
 
-def survey(reader: Reader, *, settings: Settings) -> Survey:
+def survey(reader: Reader, *, columns: Columns, settings: Settings) -> Survey:
     """Read the input once, from end to end.
 
     Raises:
@@ -74,7 +75,7 @@ def survey(reader: Reader, *, settings: Settings) -> Survey:
         records += 1
         digest.update(raw.json.encode() + b"\n")
         try:
-            _parse(raw, settings)
+            _parse(raw, columns, settings)
         except RecordError as error:
             invalid += 1
             errors = [*errors, error][:_SHOWN]
@@ -160,15 +161,15 @@ def _with_blobs(record: Record, blobs: BlobStore, settings: Settings) -> Record:
     return replace(record, images=images)
 
 
-def _parse(raw: RawRecord, settings: Settings) -> Record:
-    return parse_record(raw, max_images=settings.max_images, max_image_bytes=settings.max_image_bytes)
+def _parse(raw: RawRecord, columns: Columns, settings: Settings) -> Record:
+    return parse_record(raw, max_images=settings.max_images, max_image_bytes=settings.max_image_bytes, columns=columns)
 
 
 def _drafts(reader: Reader, run: Run, pool: QuestionPool, settings: Settings) -> Iterator[_Draft]:
     blobs = BlobStore(settings.blob_store)
     for position, raw in enumerate(reader):
         try:
-            record = _with_blobs(_parse(raw, settings), blobs, settings)
+            record = _with_blobs(_parse(raw, run.options.columns, settings), blobs, settings)
         except RecordError as error:
             yield _wrong(raw, run, position, error)
         else:

@@ -117,13 +117,19 @@ class Ledger:
         """The items that have no result yet, in the input's order, in chunks; without records that hold images."""
         query = _pending(run_id, *_SENT).limit(chunk)
         after = self._tidy(run_id)
+        image_column = self._options(run_id).image_column
         while True:
             with self._database.reading() as connection:
-                found = [_item(row) for row in connection.execute(query, {"after": after})]
+                found = [_item(row, image_column) for row in connection.execute(query, {"after": after})]
             if not found:
                 return
             yield found
             after = found[-1].id
+
+    def _options(self, run_id: RunId) -> RunOptions:
+        with self._database.reading() as connection:
+            text = connection.execute(sa.select(runs.c.options).where(runs.c.id == run_id)).scalar_one()
+        return RunOptions.model_validate_json(text)
 
     def _tidy(self, run_id: RunId) -> ItemId:
         """Note how far the run has ended; returns the last item before which, and with which, all have results."""
@@ -250,21 +256,22 @@ def _item_row(item: Item) -> dict[str, object]:
     }
 
 
-def _images(row: sa.Row[Any]) -> tuple[str, ...]:
+def _images(row: sa.Row[Any], image_column: str) -> tuple[str, ...]:
     if row.images_sent is not None:
         return tuple(json.loads(row.images_sent))
     # Bytes that were submitted before there was a blob store to put them in stay here, and the worker says so.
-    return tuple("data:" if is_data_uri(given) else given for given in image_references(row.record))
+    given = image_references(row.record, image_column)
+    return tuple("data:" if is_data_uri(reference) else reference for reference in given)
 
 
-def _item(row: sa.Row[Any]) -> Item:
+def _item(row: sa.Row[Any], image_column: str) -> Item:
     return Item(
         id=ItemId(row.id),
         run_id=RunId(row.run_id),
         position=row.position,
         slot=row.slot,
         record=row.record,
-        images=_images(row) if row.question else (),
+        images=_images(row, image_column) if row.question else (),
         tag=Tag(row.tag),
         topic=row.topic,
         question=row.question,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import sqlalchemy as sa
 
 from persqa.items import MAX_ITEMS
+from persqa.records import record_id
 from persqa.results import Status, now
 from persqa.store.counters import SUBMITTED
 from persqa.store.database import Database
@@ -63,6 +64,7 @@ class PairRow:
         record: the record as given, as JSON.
         image: its image references, joined by commas.
         status: a `Status`, or `pending`.
+        record_id: what the run's id column says in this record; None where there is none.
     """
 
     item_id: int
@@ -84,11 +86,12 @@ class PairRow:
     output_tokens: int | None
     worker: str | None
     model: str | None
+    record_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ViolationRow:
-    """One broken generation as people see it."""
+    """One broken generation as people see it; `record_id` as in `PairRow`."""
 
     item_id: int
     position: int
@@ -98,6 +101,7 @@ class ViolationRow:
     text: str
     finish_reason: str
     model: str
+    record_id: str | None = None
 
 
 _AnySelect: TypeAlias = "sa.Select[*tuple[Any, ...]]"
@@ -170,7 +174,7 @@ class Queries:
         if question is not None:
             query = query.where(_asks(question))
         for row in self._chunks(query, after=run.id * MAX_ITEMS - 1, chunk=chunk, key="item_id"):
-            yield PairRow(**row)
+            yield PairRow(**row, record_id=record_id(row["record"], run.options.id_column))
 
     def violations(
         self, run: Run, *, kind: str | None = None, question: str | None = None, chunk: int = 1000
@@ -188,7 +192,8 @@ class Queries:
             query = query.where(_asks(question))
         for row in self._chunks(query, after=0, chunk=chunk, key="id"):
             del row["id"]
-            yield ViolationRow(**row)
+            named = record_id(row.pop("record"), run.options.id_column)
+            yield ViolationRow(**row, record_id=named)
 
     def census(self, run_id: RunId, *, strays: int = 20) -> Census:
         """Count the rows themselves, for the audit: exact, from one moment, and as slow as the run is large.
@@ -260,6 +265,7 @@ _PAIR_COLUMNS = (
 _VIOLATION_COLUMNS = (
     violations.c.id,
     violations.c.item_id,
+    items.c.record,
     items.c.position,
     items.c.question,
     violations.c.rung,

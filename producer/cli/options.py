@@ -10,6 +10,35 @@ from pydantic import JsonValue
 
 from persqa.errors import SettingsError
 
+Input = Annotated[
+    str,
+    typer.Argument(
+        metavar="INPUT",
+        help="Records: .json, .jsonl, .csv, .tsv (also .gz or .zst), .parquet, WebDataset .tar, or a pattern of them; "
+        "a Hugging Face data set (a folder, or hf://org/name); images (a folder or a pattern); - for standard input.",
+    ),
+]
+InputFormat = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        metavar="NAME",
+        help="What INPUT is, where its suffix does not say it: json, jsonl (default for -), csv, tsv, parquet, tar, "
+        "images or hf.",
+    ),
+]
+Split = Annotated[
+    str | None,
+    typer.Option("--split", metavar="NAME", help="The split of a Hugging Face data set, where it has several."),
+]
+ImageColumn = Annotated[
+    str | None,
+    typer.Option("--image-column", metavar="NAME", help="The field that holds the images (default: image)."),
+]
+IdColumn = Annotated[
+    str | None,
+    typer.Option("--id-column", metavar="NAME", help="The field that names a record in messages and results."),
+]
 BrokerUrl = Annotated[
     str | None,
     typer.Option("--broker-url", metavar="URL", help="Redis or Valkey, for instance redis://localhost:6379/0."),

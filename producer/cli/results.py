@@ -72,24 +72,27 @@ def _fields(row: PairRow | ViolationRow) -> dict[str, object]:
 
 
 def _print_results(handle: RunHandle, status: str | None, question: str | None, limit: int | None) -> None:
-    shown = table(["item", "image", "question", "status", "rung", "answer"])
+    named = handle.run.options.id_column is not None
+    shown = table(["item", *(["id"] if named else []), "image", "question", "status", "rung", "answer"])
     rows = handle.results(status=status, question=question)
     for row in islice(rows, limit):
         answer = row.answer if row.answer is not None else row.detail
         if row.reason is not None and row.answer is not None:
             answer = f"({row.reason}) {answer}"
         shown.add_row(
-            str(row.item_id), plain(row.image), plain(row.question), styled_status(row.status), plain(row.rung),
-            plain(answer),
+            str(row.item_id), *([plain(row.record_id)] if named else []), plain(row.image), plain(row.question),
+            styled_status(row.status), plain(row.rung), plain(answer),
         )  # fmt: skip
     _print_table(shown, more=next(rows, None) is not None)
 
 
 def _print_violations(handle: RunHandle, question: str | None, limit: int | None) -> None:
-    shown = table(["item", "question", "rung", "kind", "text"])
+    named = handle.run.options.id_column is not None
+    shown = table(["item", *(["id"] if named else []), "question", "rung", "kind", "text"])
     rows = handle.violations(question=question)
     for row in islice(rows, limit):
-        shown.add_row(str(row.item_id), plain(row.question), row.rung, row.kind, plain(repr(row.text)))
+        place = [str(row.item_id), *([plain(row.record_id)] if named else [])]
+        shown.add_row(*place, plain(row.question), row.rung, row.kind, plain(repr(row.text)))
     _print_table(shown, more=next(rows, None) is not None)
 
 

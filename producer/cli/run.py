@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from itertools import islice
-from pathlib import Path
-from typing import Annotated
 
 import typer
 
@@ -21,8 +19,12 @@ _SHOWN_PAIRS = 12
 
 
 def command(  # noqa: PLR0913 - one parameter an option
-    data: Annotated[Path, typer.Argument(metavar="INPUT", help="Records: .json (an array) or .jsonl.")],
+    data: options.Input,
     run: options.RunName = None,
+    input_format: options.InputFormat = None,
+    split: options.Split = None,
+    image_column: options.ImageColumn = None,
+    id_column: options.IdColumn = None,
     tag: options.TagOption = None,
     tag_policy: options.TagPolicy = None,
     pool: options.Pool = None,
@@ -57,6 +59,10 @@ def command(  # noqa: PLR0913 - one parameter an option
         handle = client.submit(
             data,
             run=run,
+            input_format=input_format,
+            split=split,
+            image_column=image_column,
+            id_column=id_column,
             strict=strict,
             recheck=recheck,
             tag=tag,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,8 +14,12 @@ from producer.client import Client, RunHandle
 
 
 def command(  # noqa: PLR0913 - one parameter an option
-    data: Annotated[Path, typer.Argument(metavar="INPUT", help="Records: .json (an array) or .jsonl.")],
+    data: options.Input,
     run: options.RunName = None,
+    input_format: options.InputFormat = None,
+    split: options.Split = None,
+    image_column: options.ImageColumn = None,
+    id_column: options.IdColumn = None,
     tag: options.TagOption = None,
     tag_policy: options.TagPolicy = None,
     pool: options.Pool = None,
@@ -56,6 +59,10 @@ def command(  # noqa: PLR0913 - one parameter an option
         handle = client.submit(
             data,
             run=run,
+            input_format=input_format,
+            split=split,
+            image_column=image_column,
+            id_column=id_column,
             strict=strict,
             recheck=recheck,
             on_full=on_full,

@@ -1,4 +1,4 @@
-"""Readers turn an input into raw records, streaming; one file per format, chosen by suffix."""
+"""Readers turn an input into raw records, streaming; one file per format, chosen by suffix or by name."""
 
 from __future__ import annotations
 
@@ -6,35 +6,45 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from persqa.errors import InputError
-from producer.readers.json_array import JsonArrayReader
-from producer.readers.json_lines import JsonLinesReader
+from persqa.records import SEED_COLUMNS, Columns
+from producer.readers.base import Reader, Reading
+from producer.readers.cells import Cells
+from producer.readers.hub import SCHEME, HubReader
 from producer.readers.memory import MemoryReader
+from producer.readers.opening import open_path, open_standard_input
 
 if TYPE_CHECKING:
-    from producer.readers.base import Reader
+    from persqa.blobs import BlobStore
 
 __all__ = ["open_input"]
 
-_BY_SUFFIX: dict[str, type[JsonArrayReader] | type[JsonLinesReader]] = {
-    ".json": JsonArrayReader,
-    ".jsonl": JsonLinesReader,
-    ".ndjson": JsonLinesReader,
-}
 
+def open_input(
+    data: str | Path | Iterable[Mapping[str, object]],
+    *,
+    blobs: BlobStore,
+    input_format: str | None = None,
+    split: str | None = None,
+    columns: Columns = SEED_COLUMNS,
+) -> Reader:
+    """Choose the reader for an input.
 
-def open_input(data: str | Path | Iterable[Mapping[str, object]]) -> Reader:
-    """Choose the reader for a path, or for records in memory.
+    Args:
+        data: a file, a folder, a pattern, `hf://org/name`, `-` for standard input, or records in memory.
+        blobs: takes the bytes of images that come inside the data.
+        input_format: one of `FORMATS`; by default the suffix says.
+        split: the part of a Hugging Face data set.
+        columns: which fields of the records mean what.
 
     Raises:
-        InputError: the path is not a file, or of a format nobody here can read.
+        InputError: there is no such input, or it is of a format nobody here can read.
     """
+    asked = Reading(columns=columns, cells=Cells(blobs), split=split)
     if not isinstance(data, str | Path):
-        return MemoryReader(data)
-    path = Path(data)
-    reader = _BY_SUFFIX.get(path.suffix.lower())
-    if reader is None:
-        raise InputError(f"{path}: the format is chosen by suffix, use one of {', '.join(_BY_SUFFIX)}")
-    if not path.is_file():
-        raise InputError(f"{path}: " + ("not a file" if path.exists() else "no such file"))
-    return reader(path)
+        return MemoryReader(data, asked)
+    text = str(data)
+    if text == "-":
+        return open_standard_input(input_format, asked)
+    if text.startswith(SCHEME) or (input_format == "hf" and not Path(text).exists()):
+        return HubReader(text, asked)
+    return open_path(text, input_format, asked)

@@ -1,14 +1,16 @@
-"""What every reader offers."""
+"""What every reader offers, and what it is given."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from persqa.records import RawRecord
+    from persqa.records import Columns, RawRecord
+    from producer.readers.cells import Cells
 
 
 class Reader(Protocol):
@@ -31,3 +33,35 @@ class Reader(Protocol):
             InputError: nothing beyond this point can be read.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Where one input lies.
+
+    Attributes:
+        path: of the file or folder.
+        shown: how messages call it.
+        name: a name for the run.
+        base: as in `Reader`.
+    """
+
+    path: Path
+    shown: str
+    name: str
+    base: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What is asked of a reader, whatever its format.
+
+    Attributes:
+        columns: which fields mean what.
+        cells: turns values that JSON does not know into JSON.
+        split: the part of a Hugging Face data set; None where there is only one.
+    """
+
+    columns: Columns
+    cells: Cells
+    split: str | None = None

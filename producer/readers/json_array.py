@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from persqa.errors import InputError
 from persqa.records import RawRecord
+from producer.readers.files import open_text, reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pydantic import JsonValue
+
+    from producer.readers.base import Reading, Source
 
 _CHUNK_CHARACTERS = 1 << 20
 _SPACE = re.compile(r"[ \t\n\r]*")
@@ -28,10 +30,10 @@ _MARGIN_CHARACTERS = 64
 class JsonArrayReader:
     """Reads the elements of one top-level array."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self.name = path.stem
-        self.base = path.parent.resolve()
+    def __init__(self, source: Source, _reading: Reading) -> None:
+        self._source = source
+        self.name = source.name
+        self.base = source.base
 
     def __iter__(self) -> Iterator[RawRecord]:
         """The records in order.
@@ -40,13 +42,11 @@ class JsonArrayReader:
             InputError: the file cannot be read, or is not one JSON array.
         """
         try:
-            with self._path.open(encoding="utf-8-sig") as file:
+            with reading(self._source), open_text(self._source.path) as file:
                 for number, value in enumerate(_Elements(file), 1):
                     yield RawRecord(place=f"record {number}", value=value)
-        except OSError as error:
-            raise InputError(f"{self._path}: {error.strerror}") from error
         except (ValueError, RecursionError) as error:
-            raise InputError(f"{self._path}: {error}") from None
+            raise InputError(f"{self._source.shown}: {error}") from None
 
 
 class _Elements:

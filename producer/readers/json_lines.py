@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from persqa.errors import InputError, RecordError
+from persqa.errors import RecordError
 from persqa.reasons import Reason
 from persqa.records import RawRecord
+from producer.readers.files import open_bytes, reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from producer.readers.base import Reading, Source
 
 
 class JsonLinesReader:
     """Reads line by line; a broken line harms only itself."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self.name = path.stem
-        self.base = path.parent.resolve()
+    def __init__(self, source: Source, _reading: Reading) -> None:
+        self._source = source
+        self.name = source.name
+        self.base = source.base
 
     def __iter__(self) -> Iterator[RawRecord]:
         """The records in order.
@@ -28,15 +30,12 @@ class JsonLinesReader:
         Raises:
             InputError: the file cannot be read.
         """
-        try:
-            with self._path.open("rb") as file:
-                for number, line in enumerate(file, 1):
-                    # Some editors begin a UTF-8 file with a byte order mark.
-                    text = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
-                    if text.strip():
-                        yield _parse(text, f"line {number}")
-        except OSError as error:
-            raise InputError(f"{self._path}: {error.strerror}") from error
+        with reading(self._source), open_bytes(self._source.path) as file:
+            for number, line in enumerate(file, 1):
+                # Some editors begin a UTF-8 file with a byte order mark.
+                text = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
+                if text.strip():
+                    yield _parse(text, f"line {number}")
 
 
 def _parse(line: bytes, place: str) -> RawRecord:

@@ -12,24 +12,26 @@ from persqa.records import RawRecord
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from producer.readers.base import Reading
+
 
 class MemoryReader:
     """Reads any iterable of mappings; relative image paths are relative to the working directory."""
 
     name = "run"
 
-    def __init__(self, records: Iterable[Mapping[str, object]]) -> None:
+    def __init__(self, records: Iterable[Mapping[str, object]], reading: Reading) -> None:
         """Keep the records, as JSON: later changes to them have no effect.
 
         Raises:
-            InputError: a record holds something that JSON does not know.
+            InputError: a record holds something that has no form in JSON.
         """
         self._texts: list[str] = []
         for number, record in enumerate(records, 1):
             try:
-                self._texts.append(json.dumps(record))
-            except (TypeError, ValueError) as error:
-                raise InputError(f"record {number} is not JSON: {error}") from None
+                self._texts.append(json.dumps(reading.cells.json(record)))
+            except (ValueError, RecursionError) as error:
+                raise InputError(f"record {number} is not JSON: it holds {error}") from None
 
     @property
     def base(self) -> Path:

@@ -1,7 +1,8 @@
-"""Readers: what stands in a file, and what is wrong with it."""
+"""JSON in a file, JSON on lines, and records in memory: what stands there, and what is wrong with it."""
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from pathlib import Path
 
@@ -10,16 +11,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import JsonValue
 
+from persqa.blobs import BlobStore
 from persqa.errors import InputError
 from persqa.reasons import Reason
-from producer.readers import json_array, open_input
+from producer.readers import json_array
+from tests.support.reading import opened, write
+from tests.support.thousand import picture, reference
 from tests.unit.test_records import json_values
-
-
-def write(folder: Path, name: str, content: bytes) -> Path:
-    path = folder / name
-    path.write_bytes(content)
-    return path
 
 
 def test_json_lines_and_a_json_array_give_the_same_records(tmp_path: Path) -> None:
@@ -30,15 +28,15 @@ def test_json_lines_and_a_json_array_give_the_same_records(tmp_path: Path) -> No
     ]
     lines = write(tmp_path, "a.jsonl", "\n".join(json.dumps(record) for record in records).encode())
     array = write(tmp_path, "a.json", json.dumps(records, indent=2).encode())
-    assert [raw.value for raw in open_input(lines)] == records == [raw.value for raw in open_input(array)]
-    assert [raw.place for raw in open_input(lines)] == ["line 1", "line 2", "line 3"]
-    assert open_input(array).base == tmp_path
-    assert open_input(array).name == "a"
+    assert [raw.value for raw in opened(lines)] == records == [raw.value for raw in opened(array)]
+    assert [raw.place for raw in opened(lines)] == ["line 1", "line 2", "line 3"]
+    assert opened(array).base == tmp_path
+    assert opened(array).name == "a"
 
 
 def test_a_broken_line_harms_only_itself_and_keeps_its_number(tmp_path: Path) -> None:
     path = write(tmp_path, "a.jsonl", b'{"a": 1}\n\n{"a": \n\xff\xfe\n' + b"[" * 100_000 + b'\n{"a": 2}\n')
-    found = list(open_input(path))
+    found = list(opened(path))
     assert [raw.place for raw in found] == ["line 1", "line 3", "line 4", "line 5", "line 6"]
     assert [raw.error.reason if raw.error else None for raw in found] == [None, *[Reason.NOT_JSON] * 3, None]
     assert found[1].value == '{"a": '
@@ -48,7 +46,7 @@ def test_a_broken_line_harms_only_itself_and_keeps_its_number(tmp_path: Path) ->
 @pytest.mark.parametrize("name", ["a.json", "a.jsonl"])
 def test_a_byte_order_mark_is_no_part_of_the_data(tmp_path: Path, name: str) -> None:
     content = b'[{"a": 1}]' if name == "a.json" else b'{"a": 1}'
-    assert [raw.value for raw in open_input(write(tmp_path, name, b"\xef\xbb\xbf" + content))] == [{"a": 1}]
+    assert [raw.value for raw in opened(write(tmp_path, name, b"\xef\xbb\xbf" + content))] == [{"a": 1}]
 
 
 @pytest.mark.parametrize(
@@ -67,7 +65,7 @@ def test_a_byte_order_mark_is_no_part_of_the_data(tmp_path: Path, name: str) -> 
 )
 def test_a_broken_array_is_refused_as_a_whole_and_says_where(tmp_path: Path, content: bytes, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        list(open_input(write(tmp_path, "a.json", content)))
+        list(opened(write(tmp_path, "a.json", content)))
 
 
 @settings(max_examples=300)
@@ -80,20 +78,26 @@ def test_an_array_is_the_same_in_whatever_chunks_it_is_read(
     path = write(tmp_path_factory.mktemp("chunks"), "a.json", json.dumps(records, indent=indent).encode())
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(json_array, "_CHUNK_CHARACTERS", chunk)
-        found = [raw.value for raw in open_input(path)]
+        found = [raw.value for raw in opened(path)]
     assert json.dumps(found) == json.dumps(records)
 
 
 @pytest.mark.parametrize("name", ["missing.json", "a.xml", "."])
 def test_what_cannot_be_opened_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError):
-        open_input(tmp_path / name)
+        list(opened(tmp_path / name))
+
+
+def test_records_in_memory_may_hold_what_json_does_not_know() -> None:
+    reader = opened([{"image": picture(0), "taken": dt.date(2024, 1, 2)}])
+    assert [raw.value for raw in reader] == [{"image": reference(0), "taken": "2024-01-02"}]
+    assert BlobStore("blobs").get(reference(0)[5:], max_bytes=1000) == picture(0)
 
 
 def test_records_in_memory_are_copied_and_must_be_json() -> None:
     record: dict[str, object] = {"image": "a"}
-    reader = open_input([record])
+    reader = opened([record])
     record["image"] = "b"
     assert [raw.value for raw in reader] == [{"image": "a"}]
-    with pytest.raises(InputError, match="record 1"):
-        open_input([{"image": object()}])
+    with pytest.raises(InputError, match="record 1 is not JSON: it holds a value of the type object"):
+        opened([{"image": object()}])

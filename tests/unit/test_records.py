@@ -12,7 +12,7 @@ from pydantic import JsonValue
 
 from persqa.errors import RecordError
 from persqa.reasons import Reason
-from persqa.records import RawRecord, parse_record, record_key
+from persqa.records import Columns, RawRecord, image_references, parse_record, record_id, record_key
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -80,6 +80,39 @@ def test_a_wrong_record_is_refused_with_its_reason_and_its_place(value: JsonValu
     found, message = reason_of(value)
     assert found is reason
     assert message.startswith("line 7: ")
+
+
+@given(st.dictionaries(st.text(max_size=8), json_values, max_size=4), st.text(min_size=1))
+def test_images_stand_under_whatever_name_the_run_gives(fields: dict[str, JsonValue], column: str) -> None:
+    others = {name: value for name, value in fields.items() if name not in ("conversation", "tag")}
+    given_record: dict[str, JsonValue] = {**others, column: ["a.png", "b.png"]}
+    parsed = parse_record(raw(given_record), max_images=2, columns=Columns(image=column))
+    assert parsed.images == ("a.png", "b.png") == image_references(raw(given_record).json, column)
+
+
+def test_an_image_column_that_is_missing_is_named() -> None:
+    with pytest.raises(RecordError, match="found no `picture`") as caught:
+        parse_record(raw({"image": "a.png"}), max_images=2, columns=Columns(image="picture"))
+    assert caught.value.reason is Reason.BAD_IMAGE_FIELD
+
+
+@pytest.mark.parametrize(
+    ("value", "place", "named"),
+    [
+        ({"key": 4711}, "line 7 (id 4711): ", "4711"),
+        ({"key": "anna"}, "line 7 (id anna): ", "anna"),
+        ({"key": ["a", 1]}, 'line 7 (id ["a", 1]): ', '["a", 1]'),
+        ({"key": None}, "line 7: ", None),
+        ({"other": 5}, "line 7: ", None),
+        ([], "line 7: ", None),
+    ],
+)
+def test_the_id_column_names_a_record_that_is_wrong(value: JsonValue, place: str, named: str | None) -> None:
+    with pytest.raises(RecordError) as caught:
+        parse_record(raw(value), max_images=2, columns=Columns(id="key"))
+    assert str(caught.value).startswith(place + "expected")
+    assert record_id(raw(value).json, "key") == named
+    assert record_id(raw(value).json, None) is None
 
 
 @given(json_values)

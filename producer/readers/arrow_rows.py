@@ -1,0 +1,70 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# The stubs of pyarrow type arrays by element, which is known here only at run time.
+"""Rows of Arrow batches as records; Parquet and Hugging Face data sets both come as such batches."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import pyarrow as pa
+
+from persqa.errors import InputError, RecordError
+from persqa.reasons import Reason
+from persqa.records import RawRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from producer.readers.base import Source
+    from producer.readers.cells import Cells
+
+#: Turned into Python values at a time, at most.
+_ROWS = 256
+_BYTES = 4 * 2**20
+
+
+def rows_for_bytes(rows: int, size_bytes: int) -> int:
+    """How many rows to hold at a time, of a table with so many rows and bytes."""
+    return max(1, min(_ROWS, _BYTES * rows // max(1, size_bytes)))
+
+
+def check_names(schema: pa.Schema, source: Source) -> None:
+    """A record cannot have two fields of one name.
+
+    Raises:
+        InputError: two columns have the same name.
+    """
+    twice = sorted({name for name in schema.names if schema.names.count(name) > 1})
+    if twice:
+        raise InputError(f"{source.shown}: there is more than one column {', '.join(map(repr, twice))}")
+
+
+def records(batches: Iterable[pa.RecordBatch], cells: Cells) -> Iterator[RawRecord]:
+    """The rows of all batches, counted from 1."""
+    number = 0
+    for batch in batches:
+        step = rows_for_bytes(batch.num_rows, batch.nbytes)
+        for start in range(0, batch.num_rows, step):
+            for fields, error in _rows(batch.slice(start, step)):
+                number += 1
+                yield cells.record(f"row {number}", fields, error)
+
+
+def _rows(batch: pa.RecordBatch) -> Iterable[tuple[dict[str, object], RecordError | None]]:
+    try:
+        return [(cast("dict[str, object]", row), None) for row in batch.to_pylist()]
+    except (ValueError, OverflowError, pa.ArrowException):
+        # One value of these rows has no form in Python; the others are not to suffer for it.
+        return [_one_row(batch, index) for index in range(batch.num_rows)]
+
+
+def _one_row(batch: pa.RecordBatch, index: int) -> tuple[dict[str, object], RecordError | None]:
+    fields: dict[str, object] = {}
+    error: RecordError | None = None
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        try:
+            fields[name] = column[index].as_py()
+        except (ValueError, OverflowError, pa.ArrowException) as problem:
+            fields[name] = None
+            error = error or RecordError(Reason.BAD_VALUE, f"the field {name!r} cannot be read: {problem}")
+    return fields, error

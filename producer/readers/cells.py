@@ -1,0 +1,111 @@
+"""Cells: values that JSON does not know are turned into JSON, in one way for every format.
+
+Bytes go into the blob store and leave a reference; a cell `{"bytes", "path"}` is an image as Hugging Face keeps it.
+Dates and times become ISO 8601, spans of time seconds, decimals and UUIDs text; tuples and NumPy arrays become lists.
+NaN and the infinities stay, as in the JSON readers. Anything else makes its record invalid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any, cast
+from uuid import UUID
+
+from persqa.blobs import BlobStore, blob_reference
+from persqa.errors import RecordError
+from persqa.reasons import Reason
+from persqa.records import RawRecord
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
+
+#: The keys of an image, a sound or a video in a Hugging Face data set.
+_MEDIA = frozenset({"bytes", "path"})
+#: Of a value that cannot be turned into JSON so much is kept, for people.
+_SHOWN_CHARACTERS = 200
+
+
+class Cells:
+    """Turns values into JSON; bytes go into its blob store."""
+
+    def __init__(self, blobs: BlobStore) -> None:
+        self._blobs = blobs
+
+    def record(self, place: str, fields: Mapping[str, object], error: RecordError | None = None) -> RawRecord:
+        """A record of these fields; it carries an error if one of them has no form in JSON.
+
+        Args:
+            place: where it stands.
+            fields: its values by name.
+            error: what is known to be wrong with it already.
+        """
+        value: dict[str, JsonValue] = {}
+        for name, given in fields.items():
+            try:
+                value[name] = self.json(given)
+            except (ValueError, RecursionError) as problem:
+                value[name] = repr(given)[:_SHOWN_CHARACTERS]
+                error = error or RecordError(Reason.BAD_VALUE, f"the field {name!r} holds {problem}")
+        return RawRecord(place=place, value=value, error=error)
+
+    def json(self, value: object) -> JsonValue:
+        """One value.
+
+        Raises:
+            ValueError: it has no form in JSON; the message says what it is.
+        """
+        match value:
+            case None | bool() | int() | float() | str():
+                return value
+            case bytes() | bytearray():
+                return self.blob(bytes(value))
+            case Mapping():
+                return self._object(cast("Mapping[object, object]", value))
+            case list() | tuple():
+                return [self.json(inner) for inner in cast("Iterable[object]", value)]
+            case _:
+                return self._plain(value)
+
+    def blob(self, data: bytes, name: str = "") -> str:
+        """Put bytes into the blob store; gives the reference that takes their place."""
+        return blob_reference(self._blobs.put(data), name)
+
+    def _object(self, value: Mapping[object, object]) -> JsonValue:
+        if value.keys() == _MEDIA:
+            data, path = value["bytes"], value["path"]
+            if isinstance(data, bytes):
+                return self.blob(data, PurePosixPath(path).name if isinstance(path, str) else "")
+            if data is None:
+                return self.json(path)
+        for name in value:
+            if not isinstance(name, str):
+                raise ValueError(f"an object whose key {name!r} is not text")
+        return {cast("str", name): self.json(inner) for name, inner in value.items()}
+
+    def _plain(self, value: object) -> JsonValue:
+        match value:
+            case datetime() | date() | time():
+                # The one of pandas that stands for no time at all is equal to nothing, itself included.
+                return value.isoformat() if value == value else None
+            case timedelta():
+                return value.total_seconds()
+            case Decimal() | UUID():
+                return str(value)
+            case _:
+                pass
+        plain = _without_numpy(value)
+        if plain is value or type(plain) is type(value):
+            raise ValueError(f"a value of the type {type(value).__name__}, which JSON has no form for")
+        return self.json(plain)
+
+
+def _without_numpy(value: Any) -> object:
+    """Arrays and scalars of NumPy as Python values; all else as it is."""
+    if not hasattr(value, "tolist"):
+        return value
+    kind: object = getattr(getattr(value, "dtype", None), "kind", None)
+    # Times in nanoseconds would become plain numbers.
+    return value.astype(f"{kind}8[us]").tolist() if kind in ("M", "m") else value.tolist()

@@ -1,0 +1,114 @@
+"""CSV: a header, then one record a row; every cell is text.
+
+Only the columns that PersQA itself reads are understood: a list or an object in JSON there is taken for one, as the CSV
+export writes it, and an empty cell for null. All other cells stay exactly as they are.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from contextlib import suppress
+from typing import TYPE_CHECKING, cast
+
+from persqa.errors import InputError, RecordError
+from persqa.reasons import Reason
+from persqa.records import RawRecord
+from producer.readers.files import open_text, reading
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pydantic import JsonValue
+
+    from producer.readers.base import Reading, Source
+
+#: Characters in one cell, at most: a quote that is never closed must not read the rest of a large file into memory.
+_MOST_CHARACTERS = 64 * 2**20
+
+
+class CsvReader:
+    """Reads row by row; a row of the wrong length harms only itself."""
+
+    delimiter = ","
+
+    def __init__(self, source: Source, reading: Reading) -> None:
+        self._source = source
+        self._understood = (reading.columns.image, "conversation", "tag")
+        self.name = source.name
+        self.base = source.base
+
+    def __iter__(self) -> Iterator[RawRecord]:
+        """The records in order.
+
+        Raises:
+            InputError: the file cannot be read, has no usable header, or a quote in it is never closed.
+        """
+        csv.field_size_limit(_MOST_CHARACTERS)
+        line = 1
+        with reading(self._source), open_text(self._source.path, errors="surrogateescape", newline="") as file:
+            # Strict: otherwise a quote that is never closed would swallow the rest of the file without a word.
+            rows = csv.reader(file, delimiter=self.delimiter, strict=True)
+            try:
+                header = self._header(next(rows, list[str]()))
+                line = rows.line_num + 1
+                for row in rows:
+                    if row:
+                        yield self._record(header, row, f"line {line}")
+                    line = rows.line_num + 1
+            except csv.Error as error:
+                raise InputError(f"{self._source.shown}: line {line}: not valid CSV: {error}") from None
+
+    def _header(self, header: list[str]) -> list[str]:
+        if not header:
+            raise InputError(f"{self._source.shown}: expected a header with the names of the columns in line 1")
+        twice = sorted({name for name in header if header.count(name) > 1})
+        if twice:
+            raise InputError(f"{self._source.shown}: the header names {', '.join(map(repr, twice))} more than once")
+        if not all(_is_utf8(name) for name in header):
+            raise InputError(f"{self._source.shown}: line 1 is not valid UTF-8")
+        return header
+
+    def _record(self, header: list[str], row: list[str], place: str) -> RawRecord:
+        if len(row) != len(header):
+            message = f"expected {len(header)} cells as in the header, found {len(row)}"
+            return RawRecord(place=place, value=_legible(row), error=RecordError(Reason.BAD_ROW, message))
+        if not all(_is_utf8(cell) for cell in row):
+            return RawRecord(
+                place=place, value=_legible(row), error=RecordError(Reason.NOT_JSON, "the row is not valid UTF-8")
+            )
+        fields: dict[str, JsonValue] = dict(zip(header, row, strict=True))
+        for name in self._understood:
+            if name in fields:
+                fields[name] = _understood(cast("str", fields[name]))
+        return RawRecord(place=place, value=fields)
+
+
+class TsvReader(CsvReader):
+    """The same with tabs."""
+
+    delimiter = "\t"
+
+
+def _understood(cell: str) -> JsonValue:
+    if not cell:
+        return None
+    if cell[0] in "[{":
+        with suppress(ValueError, RecursionError):
+            return cast("JsonValue", json.loads(cell))
+    return cell
+
+
+def _is_utf8(cell: str) -> bool:
+    if cell.isascii():
+        return True
+    try:
+        cell.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _legible(row: list[str]) -> list[JsonValue]:
+    """The cells, with bytes that are no UTF-8 written as escapes."""
+    return [cell.encode(errors="surrogateescape").decode(errors="backslashreplace") for cell in row]

@@ -1,0 +1,82 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# The libraries of Hugging Face have no types that hold.
+"""A Hugging Face data set by name, streamed from the hub: `hf://org/name`, `hf://org/name@revision:subset`."""
+
+from __future__ import annotations
+
+import re
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from persqa.errors import InputError
+from producer.readers.extras import library
+from producer.readers.hugging_face import choose_split
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+    from persqa.records import RawRecord
+    from producer.readers.base import Reading
+
+SCHEME = "hf://"
+_NAME = re.compile(r"(?:datasets/)?(?P<name>[\w.-]+(?:/[\w.-]+)?)(?:@(?P<revision>[\w./-]+))?(?::(?P<subset>[\w.-]+))?")
+
+
+class HubReader:
+    """Reads row by row over the network; every reading sees the state of the data set that the first one saw."""
+
+    def __init__(self, reference: str, reading: Reading) -> None:
+        """Keep the name; nothing is asked of the hub yet.
+
+        Raises:
+            InputError: it is no name of a data set.
+        """
+        found = _NAME.fullmatch(reference.removeprefix(SCHEME))
+        if found is None:
+            raise InputError(f"{reference}: expected hf://org/name, hf://org/name@revision or hf://org/name:subset")
+        self._shown = reference
+        self._data_set: str = found["name"]
+        self._revision: str | None = found["revision"]
+        self._subset: str | None = found["subset"]
+        self._commit: str | None = None
+        self._reading = reading
+        parts = (self._data_set.rpartition("/")[2], self._subset, reading.split)
+        self.name = "-".join(part for part in parts if part)
+        self.base = Path.cwd()
+
+    def __iter__(self) -> Iterator[RawRecord]:
+        """The records in order.
+
+        Raises:
+            InputError: the hub cannot be reached, or has no such data set, or the library is missing.
+        """
+        with self._refusals():
+            for number, row in enumerate(self._rows(), 1):
+                yield self._reading.cells.record(f"row {number}", row)
+
+    def _rows(self) -> Any:
+        datasets = library("datasets", "a Hugging Face data set")
+        if self._commit is None:
+            hub = library("huggingface_hub", "a Hugging Face data set")
+            self._commit = hub.HfApi().dataset_info(self._data_set, revision=self._revision).sha
+        found: Any = datasets.load_dataset(self._data_set, self._subset, revision=self._commit, streaming=True)
+        rows: Any = found[choose_split(list(found), self._reading.split, self._shown)]
+        # Pictures stay as they are: bytes or paths, and not decoded.
+        return rows if rows.features is None else rows.decode(False)
+
+    @contextmanager
+    def _refusals(self) -> Generator[None]:
+        """Whatever the libraries say of the network, the hub and the data set."""
+        errors = library("huggingface_hub.errors", "a Hugging Face data set")
+        datasets = library("datasets.exceptions", "a Hugging Face data set")
+        # Which library goes to the network differs by version; what it raises is an error of this kind.
+        network: tuple[type[Exception], ...] = errors.HfHubHTTPError.__bases__
+        try:
+            yield
+        except errors.OfflineModeIsEnabled:
+            raise InputError(
+                f"{self._shown}: HF_HUB_OFFLINE is set; unset it, or fetch the data set elsewhere with save_to_disk"
+            ) from None
+        except (*network, datasets.DatasetsError, OSError, ValueError, RuntimeError, KeyError) as error:
+            raise InputError(f"{self._shown}: the data set cannot be read from the hub: {error}") from error

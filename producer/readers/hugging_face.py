@@ -1,0 +1,100 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# The library `datasets` has no types.
+"""A Hugging Face data set on disk: a folder written by `save_to_disk`, with one data set or one for each split."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from persqa.errors import InputError
+from producer.readers.arrow_rows import check_names, records
+from producer.readers.extras import library
+from producer.readers.files import reading
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from persqa.records import RawRecord
+    from producer.readers.base import Reading, Source
+
+#: One of these sets of files makes a folder a data set, or several by split.
+_MARKS = (("state.json", "dataset_info.json"), ("dataset_dict.json",))
+_END = b"\xff\xff\xff\xff\0\0\0\0"
+
+
+def is_data_set(folder: Path) -> bool:
+    """Whether `save_to_disk` has written this folder."""
+    return any(all((folder / name).is_file() for name in names) for names in _MARKS)
+
+
+class DatasetFolderReader:
+    """Reads one Arrow file after the other, and of each one batch after the other."""
+
+    def __init__(self, source: Source, reading: Reading) -> None:
+        self._source = source
+        self._split = reading.split
+        self._cells = reading.cells
+        self.name = source.name if reading.split is None else f"{source.name}-{reading.split}"
+        self.base = source.base
+
+    def __iter__(self) -> Iterator[RawRecord]:
+        """The records in order.
+
+        Raises:
+            InputError: the folder is no whole data set or has several splits and none is named, or the library is
+                missing.
+        """
+        with reading(self._source):
+            yield from records(self._batches(), self._cells)
+
+    def _files(self) -> list[Path]:
+        """The Arrow files; the library checks the folder, and lets it go again."""
+        library_of_it = library("datasets", "a Hugging Face data set")
+        try:
+            found: Any = library_of_it.load_from_disk(str(self._source.path), keep_in_memory=False)
+        except FileNotFoundError as error:
+            raise InputError(f"{self._source.shown}: not a whole data set of Hugging Face: {error}") from None
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"{self._source.shown}: broken: {error}") from None
+        if isinstance(found, library_of_it.DatasetDict):
+            found = found[choose_split(list(found), self._split, self._source.shown)]
+        elif self._split is not None:
+            raise InputError(f"{self._source.shown}: has no splits, leave --split out")
+        return [Path(file["filename"]) for file in found.cache_files]
+
+    def _batches(self) -> Iterator[pa.RecordBatch]:
+        for file in self._files():
+            if not _ends_properly(file):
+                raise InputError(f"{self._source.shown}: {file.name} is cut off")
+            # Read and not mapped into memory: what is mapped stays there until the system wants it back.
+            with pa.OSFile(str(file), "rb") as stream, pa.ipc.open_stream(stream) as batches:
+                check_names(batches.schema, self._source)
+                for batch in batches:
+                    # Nothing else looks at what the file says of itself, and a wrong offset ends the process.
+                    batch.validate(full=True)
+                    yield batch
+
+
+def _ends_properly(file: Path) -> bool:
+    """Whether the end mark of an Arrow stream is there; a file that is cut off between two batches lacks only that."""
+    with file.open("rb") as stream:
+        stream.seek(-len(_END), os.SEEK_END)
+        return stream.read() == _END
+
+
+def choose_split(splits: list[str], wanted: str | None, shown: str) -> str:
+    """The split that is wanted, or the only one there is.
+
+    Raises:
+        InputError: there are several and none is named, or none of that name.
+    """
+    if wanted in splits:
+        return str(wanted)
+    if wanted is None and len(splits) == 1:
+        return splits[0]
+    what = "has several splits" if wanted is None else f"has no split {wanted!r}"
+    raise InputError(f"{shown}: {what}: choose one of {', '.join(splits)} with --split")

@@ -1,0 +1,162 @@
+"""Which reader is the one for a path: by its suffix, by the format that is named, or by what lies in the folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TypeAlias
+
+from persqa.errors import InputError
+from producer.readers.base import Reader, Reading, Source
+from producer.readers.comma_separated import CsvReader, TsvReader
+from producer.readers.files import COMPRESSIONS
+from producer.readers.hugging_face import DatasetFolderReader, is_data_set
+from producer.readers.json_array import JsonArrayReader
+from producer.readers.json_lines import JsonLinesReader
+from producer.readers.parquet import ParquetReader
+from producer.readers.patterns import fixed_folder, in_braces, is_pattern, matches, name_of
+from producer.readers.pictures import PICTURE_SUFFIXES, PicturesReader
+from producer.readers.shards import ShardsReader
+from producer.readers.standard_input import StandardInputReader
+from producer.readers.web_dataset import WebDatasetReader
+
+_Open: TypeAlias = Callable[[Source, Reading], Reader]
+
+_FILES: dict[str, _Open] = {
+    "json": JsonArrayReader,
+    "jsonl": JsonLinesReader,
+    "csv": CsvReader,
+    "tsv": TsvReader,
+    "parquet": ParquetReader,
+    "tar": WebDatasetReader,
+    "images": PicturesReader,
+}
+#: What `--format` takes; `hf` is a folder written by `save_to_disk`, or a name on the hub.
+FORMATS = (*_FILES, "hf")
+
+_BY_SUFFIX = {
+    ".json": "json",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".parquet": "parquet",
+    ".tar": "tar",
+    ".tgz": "tar",
+    **dict.fromkeys(PICTURE_SUFFIXES, "images"),
+}
+#: Formats that go through their file once and forwards, so that it may be packed.
+_PACKABLE = ("json", "jsonl", "csv", "tsv", "tar")
+
+
+def open_standard_input(input_format: str | None, asked: Reading) -> Reader:
+    """The reader of what comes on standard input; JSON Lines unless said otherwise, packed as in `csv.gz`.
+
+    Raises:
+        InputError: the format is none, or one that is no single file.
+    """
+    given = input_format or "jsonl"
+    name, dot, packing = given.partition(".")
+    if name not in _FILES or name == "images" or (dot and f".{packing}" not in COMPRESSIONS):
+        raise InputError(f"--format {given}: standard input can be {_or(n for n in _FILES if n != 'images')}")
+    _refuse_split(asked, "standard input")
+    packed = f"{dot}{packing}" if dot else ""
+    _refuse_packed(name, packed, "standard input")
+    return StandardInputReader(lambda source: _FILES[name](source, asked), suffix=f".{name}{packed}")
+
+
+def open_path(text: str, input_format: str | None, asked: Reading) -> Reader:
+    """The reader of a file, a folder or a pattern.
+
+    Raises:
+        InputError: there is no such thing, or it is of a format nobody here can read.
+    """
+    if input_format is not None and input_format not in FORMATS:
+        raise InputError(f"--format {input_format}: use one of {_or(FORMATS)}")
+    if is_pattern(text):
+        return _open_pattern(text, input_format, asked)
+    path = Path(text)
+    if path.is_dir():
+        return _open_folder(path, input_format, asked)
+    chosen = _format(path, input_format)
+    if not path.is_file():
+        raise InputError(f"{path}: " + ("not a file" if path.exists() else "no such file"))
+    return _FILES[chosen](_source(path), _without_split(asked, text))
+
+
+def _open_folder(path: Path, input_format: str | None, asked: Reading) -> Reader:
+    folder = path.resolve()
+    source = Source(path=path, shown=str(path), name=folder.name or "run", base=folder)
+    if input_format == "hf" or (input_format is None and is_data_set(path)):
+        return DatasetFolderReader(source, asked)
+    if input_format not in (None, "images"):
+        hint = f"a pattern such as {path}/*.{input_format} names the files in it"
+        raise InputError(f"{path}: --format {input_format} is for files, and this is a folder; {hint}")
+    return PicturesReader(source, _without_split(asked, str(path)))
+
+
+def _open_pattern(text: str, input_format: str | None, asked: Reading) -> Reader:
+    patterns = in_braces(text)
+    chosen = _format(Path(patterns[0]), input_format)
+    _refuse_split(asked, text)
+    folder = fixed_folder(text)
+    base = folder.resolve()
+    name = name_of(text, "" if chosen == "images" else _stem(Path(text)))
+    if chosen == "images":
+        source = Source(path=folder, shown=text, name=name, base=base)
+        return PicturesReader(source, asked, lambda _: (found for one in patterns for found in matches(one)))
+    # Braces keep their order, what a star finds is sorted.
+    files = list(dict.fromkeys(Path(found) for pattern in patterns for found in sorted(matches(pattern))))
+    if not files:
+        raise InputError(f"{text}: no file matches")
+    folders = {str(file.parent.resolve()) for file in files}
+    shards = [(str(file), _FILES[_format(file, input_format)](_source(file), asked)) for file in files]
+    return ShardsReader(name, Path(os.path.commonpath(folders)), shards)
+
+
+def _format(path: Path, given: str | None) -> str:
+    """The format of one file.
+
+    Raises:
+        InputError: its suffix says nothing, or it is packed and must not be.
+    """
+    packed = path.suffix.lower() if path.suffix.lower() in COMPRESSIONS else ""
+    inner = path.with_suffix("") if packed and packed not in _BY_SUFFIX else path
+    chosen = given or _BY_SUFFIX.get(inner.suffix.lower())
+    if chosen is None:
+        known = [suffix for suffix, name in _BY_SUFFIX.items() if name != "images"]
+        raise InputError(f"{path}: the suffix names no format: use {_or(known)}, or say it with --format")
+    if chosen == "hf":
+        raise InputError(f"{path}: a Hugging Face data set on disk is a folder, as save_to_disk writes it")
+    _refuse_packed(chosen, packed, str(path))
+    return chosen
+
+
+def _refuse_packed(chosen: str, packed: str, shown: str) -> None:
+    if packed and chosen not in _PACKABLE:
+        raise InputError(f"{shown}: {chosen} is not read from a {packed} file, unpack it first")
+
+
+def _source(path: Path) -> Source:
+    return Source(path=path, shown=str(path), name=_stem(path), base=path.parent.resolve())
+
+
+def _stem(path: Path) -> str:
+    """A file's name without what says its format."""
+    inner = path.with_suffix("") if path.suffix.lower() in COMPRESSIONS else path
+    return inner.stem if inner.suffix.lower() in _BY_SUFFIX else inner.name
+
+
+def _without_split(asked: Reading, shown: str) -> Reading:
+    _refuse_split(asked, shown)
+    return asked
+
+
+def _refuse_split(asked: Reading, shown: str) -> None:
+    if asked.split is not None:
+        raise InputError(f"{shown}: has no splits, leave --split out; Hugging Face data sets have them")
+
+
+def _or(names: Iterable[str]) -> str:
+    return ", ".join(names)

@@ -1,0 +1,98 @@
+"""Pictures themselves as input: a folder with all below it, or a pattern; each is a record `{"image": path}`."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from persqa.errors import InputError
+from persqa.records import RawRecord
+from producer.readers.files import reading
+from producer.readers.scratch import ScratchFile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from producer.readers.base import Reading, Source
+
+#: What files of the formats that a worker decodes are called.
+PICTURE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+
+
+class PicturesReader:
+    """Lists the pictures once, sorted by their paths; later readings see the same list."""
+
+    def __init__(self, source: Source, asked: Reading, find: Callable[[Path], Iterable[str]] | None = None) -> None:
+        """Prepare; nothing is looked for yet.
+
+        Args:
+            source: its path is a folder, or one picture.
+            asked: names the image column.
+            find: gives the paths of files; without it, all below the folder are found.
+        """
+        self._source = source
+        self._column = asked.columns.image
+        self._find = find or _below
+        self._list: ScratchFile | None = None
+        self.name = source.name
+        self.base = source.base
+
+    def __iter__(self) -> Iterator[RawRecord]:
+        """The records in order.
+
+        Raises:
+            InputError: the folder cannot be read, or has no picture in it.
+        """
+        if self._list is None:
+            try:
+                with reading(self._source):
+                    self._list = self._listed()
+            except sqlite3.Error as error:
+                raise InputError(f"{self._source.shown}: the list of pictures cannot be put aside: {error}") from error
+        with closing(sqlite3.connect(self._list.path)) as database:
+            for number, (path,) in enumerate(database.execute("select path from pictures order by path"), 1):
+                yield RawRecord(place=f"picture {number}", value={self._column: os.fsdecode(path)})
+
+    def _listed(self) -> ScratchFile:
+        # Sorting any number of names in bounded memory is what a database does.
+        kept = ScratchFile(".sqlite")
+        with closing(sqlite3.connect(kept.path)) as database:
+            database.execute("create table pictures (path blob primary key) without rowid")
+            paths = ((os.fsencode(path),) for path in self._pictures())
+            # Patterns may find a file twice.
+            added = database.executemany("insert or ignore into pictures values (?)", paths).rowcount
+            database.commit()
+        if added < 1:
+            names = ", ".join(sorted(PICTURE_SUFFIXES))
+            hint = "for files of records in a folder use a pattern such as folder/*.parquet"
+            raise InputError(f"{self._source.shown}: no picture is there (a file with the suffix {names}); {hint}")
+        return kept
+
+    def _pictures(self) -> Iterator[str]:
+        """Paths relative to the base, with slashes."""
+        # Not against the base itself: where a link leads to it, paths would go all the way round.
+        folder = self._source.path if self._source.path.is_dir() else self._source.path.parent
+        for path in self._find(self._source.path):
+            if os.path.splitext(path)[1].lower() in PICTURE_SUFFIXES:  # noqa: PTH122 - a Path a file takes seconds
+                yield os.path.relpath(path, folder).replace(os.sep, "/")
+
+
+def _below(path: Path) -> Iterator[str]:
+    """All files below a folder; hidden ones and links to folders are left out. A file is itself."""
+    if not path.is_dir():
+        yield str(path)
+        return
+    folders = [str(path)]
+    while folders:
+        with os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+                elif entry.is_file():
+                    yield entry.path

@@ -1,0 +1,40 @@
+"""Several files of one format as one input, in the order of their names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from persqa.records import RawRecord
+    from producer.readers.base import Reader
+
+
+class ShardsReader:
+    """Reads one file after the other; a record's place begins with its file's name."""
+
+    def __init__(self, name: str, base: Path, shards: Sequence[tuple[str, Reader]]) -> None:
+        """Keep the readers.
+
+        Args:
+            name: for the run.
+            base: the folder that relative image paths of all shards are relative to.
+            shards: each file's name and reader.
+        """
+        self.name = name
+        self.base = base
+        self._shards = shards
+
+    def __iter__(self) -> Iterator[RawRecord]:
+        """The records in order.
+
+        Raises:
+            InputError: one of the files cannot be read.
+        """
+        for file, reader in self._shards:
+            for record in reader:
+                yield replace(record, place=f"{file}, {record.place}")

@@ -1,0 +1,56 @@
+"""Standard input: put aside in a file, since a run reads its input twice."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from producer.readers.base import Reader, Source
+from producer.readers.files import reading
+from producer.readers.scratch import ScratchFile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from persqa.records import RawRecord
+
+
+class StandardInputReader:
+    """Reads what the format's own reader makes of it; relative paths are relative to the working directory."""
+
+    name = "stdin"
+
+    def __init__(self, open_file: Callable[[Source], Reader], *, suffix: str) -> None:
+        """Prepare; nothing is read yet.
+
+        Args:
+            open_file: gives the reader of the format.
+            suffix: of a file of that format; says how it is packed.
+        """
+        self._open_file = open_file
+        self._suffix = suffix
+        self._file: ScratchFile | None = None
+        self.base = Path.cwd()
+
+    def __iter__(self) -> Iterator[RawRecord]:
+        """The records in order; the first time, all of the standard input is put aside.
+
+        Raises:
+            InputError: it cannot be read, or not be put aside.
+        """
+        source = Source(path=Path("-"), shown="standard input", name=self.name, base=self.base)
+        if self._file is None:
+            with reading(source):
+                self._file = _put_aside(self._suffix)
+        yield from self._open_file(replace(source, path=self._file.path))
+
+
+def _put_aside(suffix: str) -> ScratchFile:
+    kept = ScratchFile(suffix)
+    with kept.path.open("wb") as file:
+        shutil.copyfileobj(sys.stdin.buffer, file)
+    return kept

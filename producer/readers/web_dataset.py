@@ -1,0 +1,168 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# The library `webdataset` has no types that hold.
+"""WebDataset: a tar file whose members of one name make a sample, `0001.json` and `0001.jpg` for instance.
+
+The library groups the members; nothing is decoded but JSON, text and numbers, and nothing is ever unpickled. The
+archive is opened here, since the library runs commands that a name may hold, and takes a broken archive for its end.
+"""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+
+from persqa.errors import InputError, RecordError
+from persqa.reasons import Reason
+from persqa.records import RawRecord
+from producer.readers.extras import library
+from producer.readers.files import open_bytes, reading
+from producer.readers.pictures import PICTURE_SUFFIXES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from producer.readers.base import Reading, Source
+
+_JSON = frozenset({"json", "jsn"})
+_TEXT = frozenset({"txt", "text", "transcript", "caption"})
+_NUMBER = frozenset({"cls", "cls2", "index", "inx", "id"})
+#: Bytes in one member, at most: it is held in memory.
+_MOST_BYTES = 2**30
+
+
+class WebDatasetReader:
+    """Reads sample by sample; pictures go under the image column, other members under their suffix."""
+
+    def __init__(self, source: Source, reading: Reading) -> None:
+        self._source = source
+        self._cells = reading.cells
+        self._image = reading.columns.image
+        self.name = source.name
+        self.base = source.base
+
+    def __iter__(self) -> Iterator[RawRecord]:
+        """The records in order.
+
+        Raises:
+            InputError: the archive cannot be read, is broken or cut off, has a member twice, or the library is missing.
+        """
+        group: Any = library("webdataset.tariterators", "a WebDataset").group_by_keys
+        try:
+            with reading(self._source), open_bytes(self._source.path) as file:
+                # The name of each member goes with its bytes, so that a picture keeps its name.
+                for number, sample in enumerate(group(self._members(file)), 1):
+                    yield self._record(f"sample {number}", sample)
+        except (tarfile.TarError, ValueError) as error:
+            raise InputError(f"{self._source.shown}: broken: {next(iter(error.args), error)}") from None
+
+    def _members(self, file: BinaryIO) -> Iterator[dict[str, object]]:
+        tail = _Tail(file)
+        with tarfile.open(fileobj=cast("BinaryIO", tail), mode="r:") as archive:
+            while (member := archive.next()) is not None:
+                # The archive would keep all of them; the type stubs do not know where.
+                cast("Any", archive).members.clear()
+                name = member.name.rpartition("/")[2]
+                # What libraries keep for themselves, such as the list of an Apple archive, is called so.
+                if not member.isreg() or name.startswith(("__", "._")):
+                    continue
+                if member.size > _MOST_BYTES:
+                    raise InputError(f"{self._source.shown}: {member.name} has {member.size} bytes, too many to hold")
+                content = archive.extractfile(member)
+                assert content is not None
+                yield {"fname": member.name, "data": (name, content.read()), "__url__": self._source.shown}
+        if not tail.is_end():
+            raise InputError(
+                f"{self._source.shown}: broken, cut off, or several archives in one: no end where one is due"
+            )
+
+    def _record(self, place: str, sample: Mapping[str, Any]) -> RawRecord:
+        members = {suffix: member for suffix, member in sample.items() if not suffix.startswith("__")}
+        key = str(sample["__key__"])
+        given, error = _own_fields(members)
+        own: dict[str, object] = {"__key__": key, **given}
+        for suffix, value in self._columns(members):
+            if suffix in own:
+                error = error or _taken(suffix)
+            else:
+                own[suffix] = value
+        return self._cells.record(f"{place} ({key})", own, error)
+
+    def _columns(self, members: Mapping[str, tuple[str, bytes]]) -> Iterator[tuple[str, object]]:
+        """What the members besides the JSON add to the record: its pictures first, then all others."""
+        pictures: list[str] = []
+        others: list[tuple[str, object]] = []
+        for suffix, (name, data) in members.items():
+            if f".{suffix.rpartition('.')[2]}" in PICTURE_SUFFIXES:
+                pictures.append(self._cells.blob(data, name))
+            elif suffix not in _JSON:
+                others.append((suffix, _understood(suffix, data, name)))
+        if pictures:
+            yield self._image, pictures if len(pictures) > 1 else pictures[0]
+        yield from others
+
+
+class _Tail:
+    """A file read forwards, that can tell the end of an archive from a place where it is broken."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._at = 0
+        self._last = b""
+
+    def is_end(self) -> bool:
+        """Whether what was read last, and everything from there on, is empty blocks; reads all of it."""
+        empty = len(self._last) == tarfile.BLOCKSIZE
+        while empty and self._last:
+            empty = not any(self._last)
+            self.read(1 << 20)
+        return empty
+
+    def read(self, size: int = -1) -> bytes:
+        self._last = self._file.read(size)
+        self._at += len(self._last)
+        return self._last
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, position: int) -> int:
+        """Go forwards; packed files know no other way."""
+        while self._at < position and self.read(min(position - self._at, 1 << 20)):
+            pass
+        return self._at
+
+
+def _own_fields(members: Mapping[str, tuple[str, bytes]]) -> tuple[dict[str, object], RecordError | None]:
+    """The fields of the sample's JSON; without one there are none."""
+    found = next((suffix for suffix in members if suffix in _JSON), None)
+    if found is None:
+        return {}, None
+    try:
+        value = json.loads(members[found][1].decode())
+    except (ValueError, RecursionError) as error:
+        text = members[found][1].decode(errors="backslashreplace")
+        return {found: text}, RecordError(Reason.NOT_JSON, f"{members[found][0]} is not valid JSON: {error}")
+    if not isinstance(value, dict):
+        return {found: value}, RecordError(Reason.NOT_AN_OBJECT, f"{members[found][0]} holds no object")
+    return cast("dict[str, object]", value), None
+
+
+def _taken(column: str) -> RecordError:
+    message = f"the sample's JSON has a field {column!r} and the sample such a member, too; for pictures --image-column"
+    return RecordError(Reason.BAD_VALUE, f"{message} names another column")
+
+
+def _understood(suffix: str, data: bytes, name: str) -> object:
+    """A member's content by its suffix; what is not known to be JSON, text or a number stays bytes."""
+    last = suffix.rpartition(".")[2]
+    try:
+        if last in _JSON:
+            return json.loads(data.decode())
+        if last in _TEXT:
+            return data.decode()
+        if last in _NUMBER:
+            return int(data)
+    except (ValueError, RecursionError):
+        pass
+    return {"bytes": data, "path": name}

@@ -1,0 +1,27 @@
+"""What a run asks for."""
+
+from __future__ import annotations
+
+import pytest
+
+from persqa.errors import SettingsError
+from persqa.records import SEED_COLUMNS, Columns
+from persqa.runs import RunOptions, parse_options
+
+
+def test_a_run_of_before_there_were_columns_reads_the_seeds() -> None:
+    old = (
+        '{"tag": "<mam>", "tag_policy": "repair", "pool": "human", "questions_per_image": 2, "seed": 0, "model": null}'
+    )
+    assert RunOptions.model_validate_json(old).columns == SEED_COLUMNS == Columns(image="image", id=None)
+
+
+def test_columns_that_are_not_given_are_the_seeds() -> None:
+    assert parse_options(image_column=None, id_column=None).columns == SEED_COLUMNS
+    assert parse_options(image_column="photo", id_column="key").columns == Columns(image="photo", id="key")
+
+
+@pytest.mark.parametrize("options", [{"image_column": ""}, {"image_column": "conversation"}, {"id_column": ""}])
+def test_a_column_that_cannot_be_meant_is_refused(options: dict[str, str]) -> None:
+    with pytest.raises(SettingsError, match="_column"):
+        parse_options(**options)

@@ -1,0 +1,175 @@
+"""WebDataset shards: samples, members of every kind, and archives that are broken or not to be trusted."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import pickle
+import tarfile
+from pathlib import Path
+
+import pytest
+import zstandard
+from webdataset.tariterators import group_by_keys, tar_file_expander
+
+from persqa.blobs import BlobStore
+from persqa.errors import InputError
+from persqa.reasons import Reason
+from persqa.records import Columns
+from tests.support.reading import one_error, opened, values, write
+from tests.support.thousand import picture, reference, thousand, write_shards
+
+
+def tar(*members: tuple[str, bytes]) -> bytes:
+    kept = io.BytesIO()
+    with tarfile.open(fileobj=kept, mode="w") as archive:
+        for name, content in members:
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return kept.getvalue()
+
+
+def test_a_sample_is_its_json_with_the_pictures_under_the_image_column(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        "a.tar",
+        tar(
+            ("in/0.json", b'{"id": 1, "conversation": []}'),
+            ("in/0.left.JPG", picture(0)),
+            ("in/0.right.png", picture(1)),
+            ("in/1.png", picture(2)),
+            ("in/1.txt", "a ü".encode()),
+            ("in/1.cls", b"7"),
+            ("in/1.meta.json", b"[1, null]"),
+        ),
+    )
+    two = [f"{reference(0)}/0.left.JPG", f"{reference(1)}/0.right.png"]
+    assert values(opened(path)) == [
+        {"__key__": "in/0", "id": 1, "conversation": [], "image": two},
+        {"__key__": "in/1", "image": f"{reference(2)}/1.png", "txt": "a ü", "cls": 7, "meta.json": [1, None]},
+    ]
+    (first, _) = values(opened(path, columns=Columns(image="photo")))
+    assert isinstance(first, dict)
+    assert first["photo"] == two
+    assert [raw.place for raw in opened(path)] == ["sample 1 (in/0)", "sample 2 (in/1)"]
+
+
+def test_what_is_pickled_or_unknown_stays_bytes_and_is_never_opened(tmp_path: Path) -> None:
+    class Bomb:
+        def __reduce__(self) -> tuple[object, ...]:
+            return (Path.touch, (tmp_path / "exploded",))
+
+    pickled = pickle.dumps(Bomb())
+    members = [(f"0.{suffix}", pickled) for suffix in ("pkl", "pyd", "pickle", "pth", "npy", "bin")]
+    (found,) = values(opened(write(tmp_path, "a.tar", tar(("0.png", picture(0)), *members))))
+    assert isinstance(found, dict)
+    assert all(str(found[name.partition(".")[2]]).startswith("blob:") for name, _ in members)
+    digest = str(found["pkl"])[5:].partition("/")[0]
+    assert BlobStore("blobs").get(digest, max_bytes=10_000) == pickled
+    assert not (tmp_path / "exploded").exists()
+
+
+def test_a_name_that_would_be_a_command_to_the_library_is_a_name_here(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such file"):
+        opened(f"pipe:touch {tmp_path}/ran #.tar")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_what_is_no_sample_is_left_out(tmp_path: Path) -> None:
+    content = tar(("README", b"x"), ("__index__.json", b"{}"), ("._0.png", b"x"), ("0.png", picture(0)))
+    assert values(opened(write(tmp_path, "a.tar", content))) == [{"__key__": "0", "image": f"{reference(0)}/0.png"}]
+
+
+@pytest.mark.parametrize(
+    ("members", "reason", "message"),
+    [
+        ([("0.json", b'{"image": "a"}'), ("0.png", b"x")], Reason.BAD_VALUE, "has a field 'image'"),
+        ([("0.json", b'{"txt": "a"}'), ("0.txt", b"x")], Reason.BAD_VALUE, "has a field 'txt'"),
+        ([("0.json", b"{"), ("0.png", b"x")], Reason.NOT_JSON, "0.json is not valid JSON"),
+        ([("0.json", b"\xff"), ("0.png", b"x")], Reason.NOT_JSON, "0.json is not valid JSON"),
+        ([("0.json", b"[1]"), ("0.png", b"x")], Reason.NOT_AN_OBJECT, "0.json holds no object"),
+    ],
+)
+def test_a_sample_that_is_wrong_harms_only_itself(
+    tmp_path: Path, members: list[tuple[str, bytes]], reason: Reason, message: str
+) -> None:
+    wrong = one_error(opened(write(tmp_path, "a.tar", tar(*members, ("1.png", picture(1))))))
+    assert wrong.place == "sample 1 (0)"
+    assert wrong.error is not None
+    assert wrong.error.reason is reason
+    assert message in str(wrong.error)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("damage", ["cut in a file", "cut between files", "broken header", "joined", "no tar", "empty"])
+def test_a_broken_archive_is_refused_and_not_taken_for_its_end(tmp_path: Path, damage: str, packed: bool) -> None:
+    whole = tar(*((f"{number}.png", picture(number)) for number in range(4)))
+    content = {
+        "cut in a file": whole[: 1024 * 2 + 600],
+        "cut between files": whole[: 1024 * 2],
+        "broken header": whole[:1024] + b"\xff" * 512 + whole[1536:],
+        "joined": whole + whole,
+        "no tar": b"hello" * 500,
+        "empty": b"",
+    }[damage]
+    path = write(tmp_path, "a.tar.gz", gzip.compress(content)) if packed else write(tmp_path, "a.tar", content)
+    with pytest.raises(InputError, match="broken"):
+        list(opened(path))
+
+
+def test_a_packing_that_is_cut_off_is_refused(tmp_path: Path) -> None:
+    packed = gzip.compress(tar(("0.png", picture(0)), ("1.png", picture(1))))
+    for name in ("a.tar.gz", "a.tgz"):
+        with pytest.raises(InputError, match="Truncated"):
+            list(opened(write(tmp_path, name, packed[:-6])))
+
+
+def test_an_archive_may_be_packed_with_zstandard(tmp_path: Path) -> None:
+    whole = zstandard.ZstdCompressor().compress(tar(("0.png", picture(0)), ("1.txt", b"x" * 100_000)))
+    found = values(opened(write(tmp_path, "a.tar.zst", whole)))
+    assert [isinstance(record, dict) and record["__key__"] for record in found] == ["0", "1"]
+
+
+def test_a_member_that_comes_twice_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="duplicate"):
+        list(opened(write(tmp_path, "a.tar", tar(("0.png", b"x"), ("0.png", b"y")))))
+
+
+def test_links_out_of_the_archive_are_not_followed(tmp_path: Path) -> None:
+    kept = io.BytesIO()
+    with tarfile.open(fileobj=kept, mode="w") as archive:
+        link = tarfile.TarInfo("0.png")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        archive.addfile(link)
+        member = tarfile.TarInfo("1.json")
+        member.size = 2
+        archive.addfile(member, io.BytesIO(b"{}"))
+    assert values(opened(write(tmp_path, "a.tar", kept.getvalue()))) == [{"__key__": "1"}]
+
+
+def test_shards_are_read_in_order_whether_by_braces_or_by_stars(tmp_path: Path) -> None:
+    braces = write_shards(tmp_path, thousand()[:600])
+    assert braces.endswith("shard-{000..002}.tar")
+    stars = str(tmp_path / "shard-*.tar")
+    found = list(opened(braces))
+    assert [raw.value for raw in found] == [raw.value for raw in opened(stars)]
+    assert [raw.place for raw in found[249:251]] == [
+        f"{tmp_path}/shard-000.tar, sample 250 (000249)",
+        f"{tmp_path}/shard-001.tar, sample 1 (000250)",
+    ]
+    assert (opened(braces).name, opened(stars).name) == ("shard-000..002", "shard")
+    assert opened(braces).base == tmp_path
+
+
+def test_the_librarys_own_reader_finds_the_same_samples(tmp_path: Path) -> None:
+    pattern = write_shards(tmp_path, thousand()[:300])
+    theirs: list[dict[str, bytes | str]] = []
+    for shard in sorted(tmp_path.glob("*.tar")):
+        with shard.open("rb") as stream:
+            source = [{"url": str(shard), "stream": stream}]
+            theirs += group_by_keys(tar_file_expander(source))
+    ours = values(opened(pattern))
+    assert [sample["__key__"] for sample in theirs] == [isinstance(our, dict) and our["__key__"] for our in ours]
+    assert json.loads(theirs[299]["json"])["id"] == "r299"
