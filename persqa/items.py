@@ -36,7 +36,7 @@ class Item:
         slot: which of the record's questions this is, from 0.
         record: the record as given, as ASCII JSON.
         images: the image references as given; empty where the record is invalid.
-        tag: the tag asked for; empty where the record is invalid.
+        tag: the tag asked for; empty where the record is invalid or its own prompt is asked.
         topic: what the question is about, to group by.
         question: the question as asked, tag in place; empty where the record is invalid.
         requeues: how often a person or the reconciler enqueued it again.

@@ -48,10 +48,12 @@ class Record:
     Attributes:
         images: one reference or more, as given.
         tag: the record's own tag, or None for that of the run.
+        prompt: what it wants to be asked as it stands, where the run asks that of its records; else empty.
     """
 
     images: tuple[str, ...]
     tag: Tag | None
+    prompt: str = ""
 
 
 def record_key(record_json: str) -> str:
@@ -59,8 +61,14 @@ def record_key(record_json: str) -> str:
     return hashlib.blake2b(record_json.encode(), digest_size=16).hexdigest()
 
 
-def parse_record(raw: RawRecord, *, max_images: int) -> Record:
+def parse_record(raw: RawRecord, *, max_images: int, image_optional: bool = False, verbatim: bool = False) -> Record:
     """Check one record against the seed format.
+
+    Args:
+        raw: the record.
+        max_images: how many it may have.
+        image_optional: whether it may have none at all.
+        verbatim: whether it has to say by `prompt` what is asked.
 
     Raises:
         RecordError: with the reason code and a sentence that names the place.
@@ -73,15 +81,26 @@ def parse_record(raw: RawRecord, *, max_images: int) -> Record:
         fields = raw.value
         _check_conversation(fields.get("conversation"))
         tag = fields.get("tag")
-        return Record(images=_images(fields, max_images), tag=None if tag is None else parse_tag(tag))
+        without = image_optional and fields.get("image") is None
+        return Record(
+            images=() if without else _images(fields, max_images),
+            tag=None if tag is None else parse_tag(tag),
+            prompt=_prompt(fields.get("prompt")) if verbatim else "",
+        )
     except RecordError as error:
         raise RecordError(error.reason, f"{raw.place}: {error}") from None
 
 
 def image_references(record_json: str) -> tuple[str, ...]:
     """The image references of a record that was found usable."""
-    value = json.loads(record_json)["image"]
-    return (value,) if isinstance(value, str) else tuple(value)
+    value = json.loads(record_json).get("image")
+    return (value,) if isinstance(value, str) else tuple(value or ())
+
+
+def _prompt(value: JsonValue) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise RecordError(Reason.BAD_PROMPT, f"expected text in `prompt`, found {_kind(value) if value else 'none'}")
+    return value
 
 
 def _images(fields: Mapping[str, JsonValue], max_images: int) -> tuple[str, ...]:

@@ -122,7 +122,7 @@ class Client:
         chosen = parse_options(**{"model": self.settings.model, **options})
         pool = load_pool(chosen.pool)
         pool.draw(chosen.questions_per_image, seed=0, key="")
-        found = survey(reader, max_images=self.settings.max_images)
+        found = survey(reader, chosen, max_images=self.settings.max_images)
         if strict:
             refuse_wrong_records(found)
         created = self.store.ledger.create_run(

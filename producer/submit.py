@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from persqa.broker.keys import queue_for
 from persqa.errors import InputError, RecordError
 from persqa.items import Item, item_id
+from persqa.questions import Question
 from persqa.records import RawRecord, Record, parse_record, record_key
 from persqa.results import Result, Status
 from persqa.tags import Tag, parse_tag
@@ -54,7 +55,7 @@ class Survey:
     invalid: int
 
 
-def survey(reader: Reader, *, max_images: int) -> Survey:
+def survey(reader: Reader, options: RunOptions, *, max_images: int) -> Survey:
     """Read the input once, from end to end.
 
     Raises:
@@ -67,7 +68,7 @@ def survey(reader: Reader, *, max_images: int) -> Survey:
         records += 1
         digest.update(raw.json.encode() + b"\n")
         try:
-            parse_record(raw, max_images=max_images)
+            _parse(raw, options, max_images)
         except RecordError as error:
             invalid += 1
             errors = [*errors, error][:_SHOWN]
@@ -126,7 +127,7 @@ def item_count(found: Survey, options: RunOptions) -> int:
 def _drafts(reader: Reader, run: Run, pool: QuestionPool, max_images: int) -> Iterator[tuple[Item, Result | None]]:
     for position, raw in enumerate(reader):
         try:
-            record = parse_record(raw, max_images=max_images)
+            record = _parse(raw, run.options, max_images)
         except RecordError as error:
             yield _wrong(raw, run, position, error)
         else:
@@ -134,11 +135,18 @@ def _drafts(reader: Reader, run: Run, pool: QuestionPool, max_images: int) -> It
                 yield item, None
 
 
+def _parse(raw: RawRecord, options: RunOptions, max_images: int) -> Record:
+    return parse_record(raw, max_images=max_images, image_optional=options.image_optional, verbatim=options.verbatim)
+
+
 def _items(raw: RawRecord, record: Record, run: Run, pool: QuestionPool, position: int) -> Iterator[Item]:
     text = raw.json
     count = run.options.questions_per_image
-    tag = record.tag or parse_tag(run.options.tag)
-    questions = pool.draw(count, seed=run.options.seed, key=record_key(text))
+    if run.options.verbatim:
+        tag, questions = Tag(""), (Question(topic="", template=record.prompt),)
+    else:
+        tag = record.tag or parse_tag(run.options.tag)
+        questions = pool.draw(count, seed=run.options.seed, key=record_key(text))
     for slot, question in enumerate(questions):
         yield Item(
             id=item_id(run.id, position * count + slot),
@@ -149,7 +157,7 @@ def _items(raw: RawRecord, record: Record, run: Run, pool: QuestionPool, positio
             images=record.images,
             tag=tag,
             topic=question.topic,
-            question=question.ask(tag),
+            question=question.ask(tag) if tag else question.template,
         )
 
 

@@ -1,0 +1,79 @@
+"""Table: the records of a storage, ours or anybody's, and the columns that an operator adds to them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from persqa.dataflow.cells import json_cell, plain
+from persqa.dataflow.storages import FileStorage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pydantic import JsonValue
+
+    from persqa.dataflow.files import Rows
+
+
+class Table:
+    """Read once, whole."""
+
+    def __init__(self, storage: Any) -> None:
+        """Read it.
+
+        Args:
+            storage: a `FileStorage` of ours, whose records are taken exactly as they are, or whatever has `read`.
+        """
+        # Others promise a DataFrame, and no more.
+        self._frame = None if isinstance(storage, FileStorage) else storage.read("dataframe")
+        rows = storage.read("dict") if self._frame is None else self._frame.to_dict(orient="records")
+        self._rows: Rows = [{str(name): value for name, value in row.items()} for row in rows]
+
+    def __len__(self) -> int:
+        """How many records."""
+        return len(self._rows)
+
+    def column(self, name: str) -> list[object]:
+        """The cells of one column as they are; None where a record has none."""
+        return [row.get(name) for row in self._rows]
+
+    def records(self, *, image_key: str) -> list[dict[str, JsonValue]]:
+        """Each record as JSON, its images under `image`; cells that JSON has no place for are left out."""
+        return [_record(row, image_key) for row in self._rows]
+
+    def with_columns(self, columns: Mapping[str, Sequence[object]]) -> Any:
+        """Everything that was read, with these columns; what was there under their names is replaced."""
+        if self._frame is None:
+            return [
+                {**row, **{name: values[index] for name, values in columns.items()}}
+                for index, row in enumerate(self._rows)
+            ]
+        frame = self._frame.copy(deep=False)
+        for name, values in columns.items():
+            frame[name] = values
+        return frame
+
+
+def _record(row: Mapping[str, object], image_key: str) -> dict[str, JsonValue]:
+    """The fields in their order: which question is drawn depends on all of them."""
+    record: dict[str, JsonValue] = {}
+    for name, cell in row.items():
+        if name == "image" != image_key:
+            continue
+        field = "image" if name == image_key else name
+        try:
+            value = json_cell(cell) if field in ("image", "conversation", "tag") else plain(cell)
+        except TypeError:
+            continue
+        if field == "image":
+            value = _images(value)
+        if value is not None or cell is None:
+            record[field] = value
+    return record
+
+
+def _images(value: JsonValue) -> JsonValue:
+    """References as a string or a list, or None for no image at all."""
+    if isinstance(value, list):
+        return [reference for reference in value if reference is not None] or None
+    return None if value == "" else value
