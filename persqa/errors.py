@@ -13,6 +13,7 @@ PersqaError
 └── Infrastructure       nothing is wrong with the data; try again later; exit code 3
     ├── StoreUnavailable
     ├── BrokerUnavailable
+    ├── BlobsUnavailable the store of image bytes does not answer
     ├── EngineDead       the engine is gone and cannot answer any more
     └── WorkerDied       the local worker process ended before its work did
 """
@@ -96,6 +97,10 @@ class StoreUnavailable(Infrastructure):
 
 class BrokerUnavailable(Infrastructure):
     """Redis does not answer."""
+
+
+class BlobsUnavailable(Infrastructure):
+    """The blob store does not answer."""
 
 
 class EngineDead(Infrastructure):

@@ -30,6 +30,18 @@ class Reason(StrEnum):
     BROKEN_IMAGE = "broken_image"  #: the format was recognised, the data is truncated or corrupt
     UNREADABLE = "unreadable"  #: the operating system failed to read the file
 
+    # The image, where it is not a local file.
+    BAD_URL = "bad_url"  #: the URL, data: URI or blob reference is malformed
+    UNKNOWN_SCHEME = "unknown_scheme"  #: a kind of reference that PersQA does not read
+    HOST_NOT_ALLOWED = "host_not_allowed"  #: the URL's host, or that of a redirect, is not on the allow-list
+    STORE_NOT_ALLOWED = "store_not_allowed"  #: the object lies under no allowed prefix
+    ADDRESS_NOT_ALLOWED = "address_not_allowed"  #: the host has only private, local or otherwise special addresses
+    INSECURE_REDIRECT = "insecure_redirect"  #: from https to http
+    TOO_MANY_REDIRECTS = "too_many_redirects"  #: one redirect led to the next too often
+    FETCH_FAILED = "fetch_failed"  #: the server failed, refused or broke off, again and again; worth a requeue
+    TOO_SLOW = "too_slow"  #: not all of it came within the time an image may take; worth a requeue
+    DAMAGED_BLOB = "damaged_blob"  #: the blob store holds other bytes under this digest
+
     # The prompt and the engine.
     SPECIAL_TOKEN = "special_token"  #: user text would introduce a special token of the model
     TOO_LONG = "too_long"  #: the prompt does not fit the model's context

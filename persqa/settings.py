@@ -56,6 +56,14 @@ class Settings(BaseSettings):
         default_factory=list,
         description="Folders images may be read from, separated by a colon. Empty: the folder of each run's input.",
     )
+    blob_store: str = Field(
+        default="persqa-blobs",
+        min_length=1,
+        description=(
+            "Where image bytes go that come inside the data: a folder, or a URL such as s3://bucket/prefix. "
+            "The same for producers and workers."
+        ),
+    )
     max_image_pixels: int = Field(default=50_000_000, ge=1, description="Pixels in one image, at most.")
     max_image_bytes: int = Field(default=64 * 2**20, ge=1, description="Bytes in one image file, at most.")
     max_images: int = Field(default=4, ge=1, le=64, description="Images in one record, at most.")
