@@ -6,10 +6,12 @@ import time
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from persqa.audit import Audit, audit
+from persqa.blobs import BlobStore
 from persqa.broker.depth import Depth, Inspector
 from persqa.broker.keys import queue_for
 from persqa.errors import Infrastructure, SettingsError
@@ -18,7 +20,8 @@ from persqa.results import Status
 from persqa.runs import Run, check_run_name, parse_options
 from persqa.settings import Settings, load_settings
 from persqa.store import Store
-from producer.exporters import export
+from producer.exporters import choose_format, write_records
+from producer.exporters.shapes import Pair, Shape
 from producer.local_fleet import LocalFleet
 from producer.progress import WaitDisplay, wait_for
 from producer.readers import open_input
@@ -28,6 +31,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from persqa.store.queries import PairRow, Progress, ViolationRow
+
+
+#: Items whose violations are looked up at a time.
+_LOOKED_UP = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -269,18 +276,50 @@ class RunHandle:
         """How many of each kind, the most frequent first."""
         return self._queries.kinds(self.run.id)
 
-    def export(self, path: str | Path, *, output_key: str = "output", only: str | None = None) -> int:
-        """Write the records to a file, in the input's order and shape; returns how many rows.
+    def export(
+        self,
+        path: str | Path,
+        *,
+        output_key: str = "output",
+        only: str | None = None,
+        file_format: str | None = None,
+        with_meta: bool = False,
+        chat: bool = False,
+    ) -> int:
+        """Write the records to a file or folder, in the input's order; returns how many rows.
 
         Args:
-            path: `.json`, `.jsonl`, `.csv` or `.parquet`; an existing file is replaced once all is written.
+            path: `.json`, `.jsonl` or `.csv`, each also with `.gz` or `.zst`, `.parquet`, or a folder; what is there
+                is replaced once all is written.
             output_key: the field that gets the answer; null where there is none.
-            only: leave out items of any other status.
+            only: leave out items of any other status; of dialogues, by default all that are not `ok`.
+            file_format: `json`, `jsonl`, `csv`, `parquet` or `hf`, a Hugging Face data set; by default the suffix says.
+            with_meta: add a field `persqa`: question, verdict, rung, model, tokens and more.
+            chat: one dialogue for each record, ready to train with, instead of the records.
 
         Raises:
-            InputError: the suffix is unknown, or the file cannot be written.
+            InputError: the format is unknown, the file cannot be written, or a record has such a field itself.
+            BlobsUnavailable: the blob store does not answer.
         """
-        return export(self.results(status=only), Path(path), output_key=output_key)
+        target = Path(path)
+        chosen = choose_format(target, file_format)
+        shape = Shape(
+            output_key=output_key,
+            with_meta=with_meta,
+            chat=chat,
+            image_column=getattr(self.run.options, "image_column", "image"),
+            id_column=getattr(self.run.options, "id_column", None),
+        )
+        rows = self.results(status=only or (Status.OK if chat else None))
+        pairs = self._with_broken(rows) if with_meta else (Pair(row=row) for row in rows)
+        blobs = BlobStore(self._client.settings.blob_store)
+        return write_records(shape.records(pairs), target, file_format=chosen, blobs=blobs)
+
+    def _with_broken(self, rows: Iterator[PairRow]) -> Iterator[Pair]:
+        while chunk := list(islice(rows, _LOOKED_UP)):
+            broken = self._queries.broken([row.item_id for row in chunk])
+            for row in chunk:
+                yield Pair(row=row, broken=broken.get(row.item_id, ()))
 
     def requeue(self, status: Status) -> int:
         """Take back all results of one status and enqueue their items again; returns how many.

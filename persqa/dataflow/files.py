@@ -6,20 +6,19 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import pickle
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from persqa.dataflow.cells import plain_rows
 from persqa.errors import UserError
 from producer.exporters.comma_separated import CsvExporter
+from producer.exporters.drafts import draft_file
 from producer.exporters.json_text import JsonArrayExporter, JsonLinesExporter
 from producer.exporters.parquet import ParquetExporter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable
 
     import pandas as pd
 
@@ -90,7 +89,7 @@ def read_frame(source: str, *, allow_pickle: bool) -> pd.DataFrame:
 def write_rows(rows: Rows, target: Path) -> None:
     """Write the records; the file appears when it is whole."""
     kind = _kind(str(target))
-    with _draft(target) as draft:
+    with draft_file(target) as draft:
         if kind == "pickle":
             draft.write_bytes(pickle.dumps(_frame(rows)))
         else:
@@ -99,7 +98,7 @@ def write_rows(rows: Rows, target: Path) -> None:
 
 def write_frame(frame: pd.DataFrame, target: Path) -> None:
     """Write the frame as pandas does; the file appears when it is whole."""
-    with _draft(target) as draft:
+    with draft_file(target) as draft:
         match _kind(str(target)):
             case "json":
                 frame.to_json(draft, orient="records", force_ascii=False, indent=2)
@@ -188,15 +187,3 @@ def _from_hub(source: str) -> pd.DataFrame:
     name, *parts = source.removeprefix(_HUB).split(":")
     config, split = ([None, "train"] if not parts else [None, *parts])[-2:]
     return cast("Any", load_dataset(name, config, split=split)).to_pandas()
-
-
-@contextmanager
-def _draft(target: Path) -> Generator[Path]:
-    """A file beside the target that takes its place at the end, unless something fails."""
-    # pandas chooses a compression by the last suffix, so that has to stay.
-    draft = target.with_name(f".{os.getpid()}.part.{target.name}")
-    try:
-        yield draft
-        draft.replace(target)
-    finally:
-        draft.unlink(missing_ok=True)

@@ -172,7 +172,8 @@ def dies(_request: Request) -> Line:
 
 def text_or_colour(request: Request) -> Line:
     """Answers with the colours of all images, or, to a prompt of somebody else's, with what it was asked."""
-    colours = "/".join("-".join(str(part) for part in cast("tuple[int, ...]", image.getpixel((0, 0)))) for image in request.images)
+    pixels = [cast("tuple[int, ...]", image.getpixel((0, 0))) for image in request.images]
+    colours = "/".join("-".join(str(part) for part in pixel) for pixel in pixels)
     if _TAG.match(request.user) is None:
         return Line(text=f"{request.system}|{request.user}|{colours}")
     start = "" if request.prefill else tag_of(request)
