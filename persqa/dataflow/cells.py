@@ -63,13 +63,17 @@ def _empty(value: object) -> bool:
 
 
 def plain_rows(rows: Rows) -> Iterator[dict[str, JsonValue]]:
-    """Rows as JSON; what has no place there is left as text."""
-    for row in rows:
-        yield {name: _plain_or_text(value) for name, value in row.items()}
+    """Rows as JSON.
+
+    Raises:
+        ValueError: a record holds something that JSON has no place for.
+    """
+    for number, row in enumerate(rows, 1):
+        yield {name: _plain_field(value, name, number) for name, value in row.items()}
 
 
-def _plain_or_text(value: object) -> JsonValue:
+def _plain_field(value: object, name: str, number: int) -> JsonValue:
     try:
         return plain(value)
-    except TypeError:
-        return str(value)
+    except TypeError as error:
+        raise ValueError(f"record {number}, field {name!r}: {error}; Parquet has (cache_type)") from None

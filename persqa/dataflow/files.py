@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from persqa.dataflow.cells import plain_rows
+from persqa.dataflow.parquet_files import read_parquet, write_parquet
 from persqa.errors import UserError
 from producer.exporters.comma_separated import CsvExporter
 from producer.exporters.drafts import draft_file
 from producer.exporters.json_text import JsonArrayExporter, JsonLinesExporter
-from producer.exporters.parquet import ParquetExporter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +34,6 @@ _EXPORTERS: dict[str, type[Exporter]] = {
     "json": JsonArrayExporter,
     "jsonl": JsonLinesExporter,
     "csv": CsvExporter,
-    "parquet": ParquetExporter,
 }
 
 
@@ -56,7 +55,7 @@ def read_rows(source: str, *, allow_pickle: bool) -> Rows:
         "json": _read_json,
         "jsonl": _read_json_lines,
         "csv": _read_csv,
-        "parquet": _read_parquet,
+        "parquet": read_parquet,
     }
     return _read(source, readers[kind])
 
@@ -87,13 +86,20 @@ def read_frame(source: str, *, allow_pickle: bool) -> pd.DataFrame:
 
 
 def write_rows(rows: Rows, target: Path) -> None:
-    """Write the records; the file appears when it is whole."""
+    """Write the records; the file appears when it is whole.
+
+    Raises:
+        ValueError: a record holds what the format has no place for, such as bytes in JSON.
+    """
     kind = _kind(str(target))
     with draft_file(target) as draft:
-        if kind == "pickle":
-            draft.write_bytes(pickle.dumps(_frame(rows)))
-        else:
-            _EXPORTERS[kind](draft).write(plain_rows(rows))
+        match kind:
+            case "pickle":
+                draft.write_bytes(pickle.dumps(_frame(rows)))
+            case "parquet":
+                write_parquet(rows, draft)
+            case _:
+                _EXPORTERS[kind](draft).write(plain_rows(rows))
 
 
 def write_frame(frame: pd.DataFrame, target: Path) -> None:
@@ -162,12 +168,6 @@ def _read_json_lines(path: Path) -> Rows:
 def _read_csv(path: Path) -> Rows:
     with path.open(encoding="utf-8-sig", newline="") as file:
         return [dict(row) for row in csv.DictReader(file)]
-
-
-def _read_parquet(path: Path) -> Rows:
-    import pyarrow.parquet as pq
-
-    return cast("Rows", pq.read_table(path).to_pylist())
 
 
 def _unpickled(source: str, *, allow_pickle: bool) -> pd.DataFrame:

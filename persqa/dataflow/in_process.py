@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from types import ModuleType
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from persqa.dataflow.asks import Answer, Ask, answer_of
 from persqa.errors import EngineLost, PersqaError, Rejected
@@ -171,7 +171,7 @@ def _engine_apart(make: Callable[[], Engine]) -> Engine:
 @contextmanager
 def _no_main_module() -> Generator[None]:
     main = sys.modules["__main__"]
-    sys.modules["__main__"] = cast("ModuleType", ModuleType("__main__"))
+    sys.modules["__main__"] = ModuleType("__main__")
     try:
         yield
     finally:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import weakref
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from persqa.dataflow.model_folders import context_of, downloaded
 from persqa.dataflow.sampling import vllm_sampling
 from persqa.dataflow.servings import PersQAServing
 from persqa.settings import load_settings
@@ -78,14 +78,14 @@ class LocalModelVLMServing_vllm(PersQAServing):  # noqa: N801 - the original's n
             seed=vllm_seed,
             max_images=chosen.max_images,
         )
+        model = hf_model_name_or_path if hf_local_dir is None else downloaded(hf_model_name_or_path, hf_local_dir)
         arguments = {
             "tensor_parallel_size": vllm_tensor_parallel_size,
-            "max_model_len": vllm_max_model_len,
+            "max_model_len": min(vllm_max_model_len, context_of(model) or vllm_max_model_len),
             "gpu_memory_utilization": vllm_gpu_memory_utilization,
             **({} if hf_cache_dir is None else {"download_dir": hf_cache_dir}),
             **chosen.engine_args,
         }
-        model = hf_model_name_or_path if hf_local_dir is None else _downloaded(hf_model_name_or_path, hf_local_dir)
         self._settings = chosen.model_copy(update={"model": model, "engine_args": arguments})
         self._worker: InProcessWorker | None = None
         self._ends = None
@@ -120,12 +120,3 @@ class LocalModelVLMServing_vllm(PersQAServing):  # noqa: N801 - the original's n
         self.start_serving()
         if self._worker is not None:
             yield from self._worker.answer(asks, options.model_copy(update={"sampling": self.sampling}))
-
-
-def _downloaded(name: str, folder: str) -> str:
-    """The model in a folder of the caller's; one that is a folder already stays where it is."""
-    if Path(name).exists():
-        return name
-    from huggingface_hub import snapshot_download
-
-    return snapshot_download(name, local_dir=folder)

@@ -22,6 +22,10 @@ _HOMES = {
 }
 
 
+#: Of those, the ones whose import has failed.
+_unusable: set[str] = set()
+
+
 class _Abstract(Protocol):
     def register(self, subclass: type) -> type: ...
 
@@ -41,17 +45,20 @@ def register(ours: type, names: Sequence[str]) -> None:
 
 def _find(name: str) -> _Abstract | None:
     home = _HOMES[name]
-    if home not in sys.modules and not _importable(home):
+    if home not in sys.modules and not _imported(home):
         return None
     return cast("_Abstract | None", getattr(sys.modules[home], name, None))
 
 
-def _importable(home: str) -> bool:
-    if "dataflow" in sys.modules or find_spec("dataflow") is not None:
-        try:
-            import_module(home)
-        except Exception as error:  # noqa: BLE001 - another package's import can fail in any way, and we work without
-            logger.warning("DataFlow is installed but %s cannot be imported: %s", home, error)
-            return False
-        return True
-    return False
+def _imported(home: str) -> bool:
+    if home in _unusable or find_spec(home.partition(".")[0]) is None:
+        return False
+    try:
+        import_module(home)
+    except Exception as error:  # noqa: BLE001 - another package's import can fail in any way, and we work without
+        # Once is enough; and a folder that only happens to have this name is nobody's business.
+        _unusable.add(home)
+        if not (isinstance(error, ModuleNotFoundError) and home.startswith(error.name or "?")):
+            logger.warning("DataFlow is installed, but %s cannot be imported: %s", home, error)
+        return False
+    return True

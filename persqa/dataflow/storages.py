@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 from persqa.dataflow.files import FORMATS, read_frame, read_rows, write_frame, write_rows
 from persqa.dataflow.original import register
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import pandas as pd
+    from persqa.dataflow.files import Rows
 
 _CacheType = Literal["json", "jsonl", "csv", "parquet", "pickle"]
 
@@ -102,8 +99,11 @@ class FileStorage(DataFlowStorage):
         load = read_frame if output_type == "dataframe" else read_rows
         return load(source, allow_pickle=self.allow_pickle)
 
-    def write(self, data: pd.DataFrame | Sequence[Mapping[str, object]]) -> str:
+    def write(self, data: Any) -> str:
         """Store what the next step reads, whole or not at all; returns the file's name.
+
+        Args:
+            data: a DataFrame or a list of dictionaries.
 
         Raises:
             ValueError: `step` was never called, or the data is neither a DataFrame nor a list of dictionaries.
@@ -111,12 +111,10 @@ class FileStorage(DataFlowStorage):
         """
         target = self._target()
         target.parent.mkdir(parents=True, exist_ok=True)
-        if isinstance(data, list | tuple):
-            if not all(isinstance(row, Mapping) for row in data):
-                raise ValueError("only dictionaries can be written, or a DataFrame")
-            write_rows([dict(row) for row in data], target)
-        elif hasattr(data, "to_dict"):
+        if hasattr(data, "to_parquet"):
             write_frame(data, target)
+        elif isinstance(data, list) and all(isinstance(row, dict) for row in cast("list[object]", data)):
+            write_rows(cast("Rows", data), target)
         else:
             raise ValueError(f"cannot write {type(data).__name__}: expected a DataFrame or a list of dictionaries")
         return str(target)

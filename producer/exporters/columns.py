@@ -58,9 +58,7 @@ class _Found:
         """The type of the column."""
         if blobs is not None and self.blob and self.references:
             return pa.list_(_IMAGE) if self.listed else _IMAGE
-        if self.mixed or self.common is None or _has_empty_struct(self.common):
-            return pa.string()
-        return _without_null(self.common)
+        return pa.string() if self.mixed or self.common is None else file_type(self.common)
 
 
 class Columns:
@@ -116,6 +114,17 @@ class Columns:
         return [None if reference is None else image_cell(reference, self._blobs) for reference in references]
 
 
+def file_type(kind: pa.DataType) -> pa.DataType:
+    """The type as files have it: text in the place of what was always null, or of objects without fields."""
+    return pa.string() if _has_empty_struct(kind) else _without_null(kind)
+
+
+def text_array(values: list[Any]) -> pa.Array:
+    """The values as text, those that are none as JSON."""
+    texts = [as_text(value) for value in values]
+    return pa.array([text if text is None else storable(text) for text in texts], pa.string())
+
+
 def _has_empty_struct(kind: pa.DataType) -> bool:
     """Whether there is an object without fields in it, for which files have no place."""
     if isinstance(kind, pa.StructType):
@@ -138,10 +147,7 @@ def _common(one: pa.DataType, other: pa.DataType) -> pa.DataType:
 
 
 def _array(values: list[Any], column_type: pa.DataType) -> pa.Array:
-    if column_type == pa.string():
-        texts = [as_text(value) for value in values]
-        return pa.array([text if text is None else storable(text) for text in texts], column_type)
-    return pa.array(values, column_type)
+    return text_array(values) if column_type == pa.string() else pa.array(values, column_type)
 
 
 def _size(cell: Any) -> int:

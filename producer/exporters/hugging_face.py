@@ -40,7 +40,7 @@ class HuggingFaceExporter:
         datasets = _library()
         with Spool(records, self._path.parent) as spool, _scratch(self._path.parent) as folder:
             if not spool.records:
-                raise InputError(f"{self._path}: there is no record to write, and a data set needs at least one")
+                raise InputError("there is no record to write, and a data set needs at least one")
             columns = Columns(spool, blobs=self._blobs)
             rows = Path(folder) / "rows.arrow"
             features = _features(datasets, columns)

@@ -81,7 +81,7 @@ class Shape:
         """All questions about one record as one dialogue; the images come with the first."""
         given = cast("dict[str, JsonValue]", json.loads(pairs[0].row.record))
         images = given.get(self.image_column)
-        references = images if isinstance(images, list) else [images] if images is not None else []
+        references: list[JsonValue] = images if isinstance(images, list) else [] if images is None else [images]
         named = given.get(self.id_column or "id")
         turns = [turn for turn in cast("list[JsonValue]", given.get("conversation") or []) if _is_system(turn)]
         before = f"{PLACEHOLDER}\n" * len(references)

@@ -38,14 +38,14 @@ def text_file(path: Path, *, newline: str) -> Generator[IO[str]]:
             packed = gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0)
             file = cast("IO[bytes]", stack.enter_context(packed))
         elif path.suffix.lower() == ".zst":
-            file = stack.enter_context(_zstandard(path, file))
+            file = stack.enter_context(_zstandard(file))
         text = io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace", newline=newline)
         yield stack.enter_context(text)
 
 
-def _zstandard(path: Path, file: IO[bytes]) -> IO[bytes]:
+def _zstandard(file: IO[bytes]) -> IO[bytes]:
     try:
         import zstandard
     except ImportError:
-        raise InputError(f"{path}: .zst needs a library: pip install 'persqa[data]'") from None
+        raise InputError(".zst needs a library: pip install 'persqa[data]'") from None
     return cast("IO[bytes]", zstandard.ZstdCompressor().stream_writer(file, closefd=False))

@@ -49,7 +49,8 @@ def a_row(record: JsonValue, *, answer: str | None = "<mam> smiles.", question: 
 def export(
     rows: Iterable[PairRow], path: Path, *, file_format: str | None = None, blobs: Blobs | None = None, **shape: Any
 ) -> int:
-    records = Shape(**{"output_key": "out", **shape}).records(Pair(row=row) for row in rows)
+    options: dict[str, Any] = {"output_key": "out", **shape}
+    records = Shape(**options).records(Pair(row=row) for row in rows)
     return write_records(records, path, file_format=choose_format(path, file_format), blobs=blobs)
 
 
