@@ -57,9 +57,9 @@ def json_cell(value: object) -> JsonValue:
 
 
 def _empty(value: object) -> bool:
-    """None, or what pandas writes where a row has no value."""
-    nothing = isinstance(value, float) and math.isnan(value)
-    return value is None or nothing or type(value).__name__ in ("NAType", "NaTType")
+    """None, no text, or what pandas writes where a row has no value."""
+    nothing = value is None or (isinstance(value, str) and not value)
+    return nothing or (isinstance(value, float) and math.isnan(value)) or type(value).__name__ in ("NAType", "NaTType")
 
 
 def plain_rows(rows: Rows) -> Iterator[dict[str, JsonValue]]:

@@ -76,4 +76,4 @@ def _images(value: JsonValue) -> JsonValue:
     """References as a string or a list, or None for no image at all."""
     if isinstance(value, list):
         return [reference for reference in value if reference is not None] or None
-    return None if value == "" else value
+    return value
