@@ -73,7 +73,7 @@ class Original(LLMServingABC):
         self._answers = answers
 
     def generate_from_input(self, user_inputs: list[str], system_prompt: str) -> list[str | None]:
-        raise AssertionError("this one takes messages")
+        raise AssertionError(f"this one takes messages, not {user_inputs} and {system_prompt}")
 
     def generate_from_input_messages(self, **call: Any) -> list[str]:
         self.calls.append(call)
@@ -353,7 +353,7 @@ def test_in_this_process_each_record_has_the_answer_to_its_own_images_and_a_bad_
 
 
 def test_operators_of_others_may_call_it_in_every_way(
-    tmp_path: Path, local: LocalModelVLMServing_vllm, caplog: pytest.LogCaptureFixture
+    local: LocalModelVLMServing_vllm, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert local.generate_from_input(["one", "two"], "sys") == ["sys|one|", "sys|two|"]
     found = local.generate_from_input(
@@ -447,7 +447,7 @@ def test_importing_loads_no_engine_and_changes_no_environment(tmp_path: Path) ->
 
 fields = st.dictionaries(
     st.text(max_size=4).filter(lambda name: name not in ("image", "conversation", "tag", "output")),
-    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=4) | st.lists(st.text(max_size=2), max_size=2),
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=4) | st.lists(st.text(max_size=2)),
     max_size=3,
 )  # fmt: skip
 
