@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self, cast
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeGuard, cast
 
 from persqa.dataflow.files import FORMATS, read_frame, read_rows, write_frame, write_rows
 from persqa.dataflow.original import register
@@ -113,8 +113,8 @@ class FileStorage(DataFlowStorage):
         target.parent.mkdir(parents=True, exist_ok=True)
         if hasattr(data, "to_parquet"):
             write_frame(data, target)
-        elif isinstance(data, list) and all(isinstance(row, dict) for row in cast("list[object]", data)):
-            write_rows(cast("Rows", data), target)
+        elif _is_rows(data):
+            write_rows(data, target)
         else:
             raise ValueError(f"cannot write {type(data).__name__}: expected a DataFrame or a list of dictionaries")
         return str(target)
@@ -135,6 +135,10 @@ class FileStorage(DataFlowStorage):
 
     def _file(self, step: int) -> Path:
         return Path(self.cache_path) / f"{self.file_name_prefix}_step{step}.{self.cache_type}"
+
+
+def _is_rows(data: object) -> TypeGuard[Rows]:
+    return isinstance(data, list) and all(isinstance(row, dict) for row in cast("list[object]", data))
 
 
 def _check_step(step: int) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +18,7 @@ from persqa.results import Status
 from producer import Client
 from tests.integration.test_worker import quiet
 from tests.support.builders import colour_of, write_images
+from tests.support.wait import wait_until
 from tests.support.workers import WorkerProcess, scripted
 
 if TYPE_CHECKING:
@@ -23,9 +27,8 @@ if TYPE_CHECKING:
 
 
 def serving_of(settings: Settings, **options: Any) -> QueueVLMServing:
-    return QueueVLMServing(
-        settings.broker_url, settings.database_url, display=quiet, timeout_seconds=60, settings=settings, **options
-    )
+    chosen: dict[str, Any] = {"timeout_seconds": 60, **options}
+    return QueueVLMServing(settings.broker_url, settings.database_url, display=quiet, settings=settings, **chosen)
 
 
 def image(index: int) -> str:
@@ -55,16 +58,10 @@ def records(tmp_path: Path) -> list[dict[str, Any]]:
     """Ten good ones, and one of every other kind."""
     write_images(tmp_path / "data", 12)
     (tmp_path / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
-    good = [
-        {"image": [image(index)], "id": index, "conversation": [{"from": "human", "value": ""}]} for index in range(10)
-    ]
-    return [
-        *good,
-        {"image": "bad.png"},
-        {"image": 5},
-        {"image": [image(10), image(11)], "tag": "bob"},
-        {"text": "none"},
-    ]
+    turns = [{"from": "human", "value": ""}]
+    good = [{"image": [image(index)], "id": index, "conversation": turns} for index in range(10)]
+    two = {"image": [image(10), image(11)], "tag": "bob"}
+    return [*good, {"image": "bad.png"}, {"image": 5}, two, {"text": "none"}]
 
 
 def expected(answers: list[str | None]) -> list[str | None]:
@@ -96,9 +93,8 @@ def test_a_pipeline_that_is_started_again_asks_nothing_that_is_answered(
     site: Site, tmp_path: Path, records: list[dict[str, Any]]
 ) -> None:
     settings = scripted(site.settings, "text_or_colour")
-    first = serving_of(settings)
+    first = serving_of(settings, timeout_seconds=0.2)
     with pytest.raises(TimeoutError):
-        first._timeout_seconds = 0.2
         run(first, tmp_path, records)
     first.cleanup()
     with WorkerProcess(settings, tmp_path):
@@ -110,6 +106,44 @@ def test_a_pipeline_that_is_started_again_asks_nothing_that_is_answered(
     assert run(third, tmp_path, records) == answers
     third.cleanup()
     assert len(runs(settings)) == 1
+
+
+_PIPELINE = """
+import sys
+from persqa.dataflow import FileStorage, PersQAGenerator, QueueVLMServing
+
+generator = PersQAGenerator(QueueVLMServing(sys.argv[1], sys.argv[2]))
+storage = FileStorage("in.json", "cache", "pers_qa_res", "json")
+storage.step()
+generator.run(storage, "image", "pers_qa")
+"""
+
+
+def test_a_pipeline_that_is_killed_and_started_again_asks_nothing_twice(
+    site: Site, tmp_path: Path, records: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notes = tmp_path / "notes"
+    monkeypatch.setenv("SCRIPT_NOTES", str(notes))
+    monkeypatch.setenv("SCRIPT_SECONDS", "0.5")
+    settings = scripted(site.settings, "takes_long").model_copy(update={"window": 2})
+    (tmp_path / "in.json").write_text(json.dumps(records[:10]))
+    command = [sys.executable, "-c", _PIPELINE, settings.broker_url or "", settings.database_url]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+
+    def pipeline() -> subprocess.Popen[bytes]:
+        return subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL)
+
+    with WorkerProcess(settings, tmp_path):
+        with pipeline() as killed:
+            wait_until(lambda: notes.exists() and len(notes.read_text().split()) > 3, describe="some are asked")
+            killed.kill()
+        assert not (tmp_path / "cache" / "pers_qa_res_step1.json").exists()
+        with pipeline() as again:
+            assert again.wait(60) == 0
+    asked = notes.read_text().split()
+    assert len(asked) == len(set(asked)) == 10
+    found = json.loads((tmp_path / "cache" / "pers_qa_res_step1.json").read_text())
+    assert [record["pers_qa"] for record in found] == expected([])
 
 
 def test_other_data_options_and_calls_are_other_runs(site: Site, tmp_path: Path, records: list[dict[str, Any]]) -> None:
@@ -154,9 +188,8 @@ def test_prompts_of_others_are_asked_as_they_stand(site: Site, tmp_path: Path) -
     settings = scripted(site.settings, "text_or_colour")
     serving = serving_of(settings)
     with WorkerProcess(settings, tmp_path):
-        found = serving.generate_from_input(
-            ["one", "two ", " ", "four"], "sys", [[image(1), image(2)], [], None, ["no.png"]]
-        )
+        pictures = [[image(1), image(2)], [], None, ["no.png"]]
+        found = serving.generate_from_input(["one", "two ", " ", "four"], "sys", pictures)
         assert found == [f"sys|one|{colour(1)}/{colour(2)}", "sys|two |", None, None]
         turns = [[{"from": "human", "value": "<image>\nWho?"}], [{"from": "human", "value": "<image>\nWho?"}]]
         found = serving.generate_from_input_messages(turns, [[image(0)], [image(1)]], system_prompt="")

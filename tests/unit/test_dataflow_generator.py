@@ -196,8 +196,8 @@ def test_a_storage_of_anybody_is_read_and_written_as_a_data_frame() -> None:
 
     theirs, serving = Theirs(), Echo()
     PersQAGenerator(serving).run(theirs, output_key="pers_qa")
-    assert theirs.data["pers_qa"].tolist() == ["<mam> has 0", "<mam> has 1", "<bob> has 2", "<mam> has 3"]
-    assert theirs.data["source"].tolist()[0] == "s"
+    assert list(theirs.data["pers_qa"]) == ["<mam> has 0", "<mam> has 1", "<bob> has 2", "<mam> has 3"]
+    assert list(theirs.data["source"])[0] == "s"
     assert {ask.position: ask.images for ask in serving.asked}[3] == ()
 
 
@@ -270,7 +270,8 @@ def test_a_serving_that_cannot_be_asked_is_refused_with_the_reason(tmp_path: Pat
 def test_wrong_options_are_refused_at_once(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="output_key"):
         PersQAGenerator(Echo()).run(on_disk(tmp_path, []), output_key="")
-    for options in ({"tag": "no tag"}, {"pool": "nowhere"}, {"tag_policy": "sometimes"}):
+    wrong: list[dict[str, Any]] = [{"tag": "no tag"}, {"pool": "nowhere"}, {"tag_policy": "sometimes"}, {"seed": -1}]
+    for options in wrong:
         with pytest.raises(SettingsError):
             PersQAGenerator(Echo(), **options)
 

@@ -51,11 +51,11 @@ def test_csv_holds_lists_as_json_and_text_as_it_is(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["json", "jsonl", "csv", "parquet", "pickle"])
 def test_a_data_frame_is_written_as_pandas_does(tmp_path: Path, kind: str) -> None:
-    frame = pd.DataFrame({"n": [1, 2], "text": ["a", "b"]})
+    rows = [{"n": 1, "text": "a"}, {"n": 2, "text": "b"}]
     made = storage(tmp_path, kind, allow_pickle=True)
-    made.write(frame)
+    made.write(pd.DataFrame(rows))
     made.step()
-    assert made.read().to_dict(orient="records") == frame.to_dict(orient="records")
+    assert made.read().to_dict(orient="records") == rows
 
 
 def test_json_is_taken_literally(tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
 
 def test_values_of_the_libraries_become_ordinary_ones_and_bytes_go_to_parquet(tmp_path: Path) -> None:
     made = storage(tmp_path, "jsonl")
-    row = {"at": dt.date(2024, 1, 2), "n": pd.Series([3]).iloc[0]}
+    row: dict[str, Any] = {"at": dt.date(2024, 1, 2), "n": pd.Series([3]).iloc[0]}
     made.write([row])
     made.step()
     assert made.read("dict") == [{"at": "2024-01-02", "n": 3}]
