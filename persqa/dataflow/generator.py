@@ -7,6 +7,7 @@ import logging
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, cast
 
+from persqa.blobs import BlobStore
 from persqa.dataflow.asks import Answer, Ask, draw_asks
 from persqa.dataflow.cells import json_cell
 from persqa.dataflow.foreign_servings import ask_foreign
@@ -94,7 +95,7 @@ class PersQAGenerator:
 
         Args:
             storage: where the records are and where they go.
-            input_modal_key: the column of images: a reference or a list of them; text only where it is empty.
+            input_modal_key: the column of images: a reference, bytes, or several of these; empty for text only.
             output_key: the column that gets the answers.
 
         Returns:
@@ -103,17 +104,12 @@ class PersQAGenerator:
         Raises:
             ValueError: there is no output key.
             UserError: the serving cannot be asked this.
-            Infrastructure: the engine, the broker or the database is gone; the same call again goes on.
+            Infrastructure: the engine, the broker, the database or the blob store is gone; the same call again goes on.
         """
         if not output_key:
             raise ValueError("output_key must not be empty: it names the column of the answers")
         table = Table(storage)
-        asks = draw_asks(
-            table.records(image_key=input_modal_key),
-            self._options,
-            self._pool,
-            max_images=getattr(self.serving, "max_images", _MOST_IMAGES),
-        )
+        asks = self._asks(table, input_modal_key)
         with closing(self._journal(storage)) as journal:
             answers = self._answers(asks, journal)
             tell(answers)
@@ -121,6 +117,14 @@ class PersQAGenerator:
             journal.drop()
         logger.info("%d records written to %s", len(asks), written)
         return [output_key]
+
+    def _asks(self, table: Table, image_key: str) -> list[Ask]:
+        keep, most = None, _MOST_IMAGES
+        if isinstance(self.serving, PersQAServing):
+            keep = BlobStore(self.serving.settings.blob_store).put
+            most = self.serving.settings.max_images
+        records = table.records(image_key=image_key, keep=keep)
+        return draw_asks(records, self._options, self._pool, max_images=most)
 
     def _journal(self, storage: object) -> Journal:
         keeps = isinstance(self.serving, PersQAServing) and self.serving.keeps_answers

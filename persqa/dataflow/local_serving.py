@@ -76,7 +76,7 @@ class LocalModelVLMServing_vllm(PersQAServing):  # noqa: N801 - the original's n
                 repetition_penalty=vllm_repetition_penalty,
             ),
             seed=vllm_seed,
-            max_images=chosen.max_images,
+            settings=chosen,
         )
         model = hf_model_name_or_path if hf_local_dir is None else downloaded(hf_model_name_or_path, hf_local_dir)
         arguments = {
@@ -86,7 +86,7 @@ class LocalModelVLMServing_vllm(PersQAServing):  # noqa: N801 - the original's n
             **({} if hf_cache_dir is None else {"download_dir": hf_cache_dir}),
             **chosen.engine_args,
         }
-        self._settings = chosen.model_copy(update={"model": model, "engine_args": arguments})
+        self.settings = chosen.model_copy(update={"model": model, "engine_args": arguments})
         self._worker: InProcessWorker | None = None
         self._ends = None
         self.start_serving()
@@ -94,7 +94,7 @@ class LocalModelVLMServing_vllm(PersQAServing):  # noqa: N801 - the original's n
     @property
     def identity(self) -> str:
         """Model and sampling."""
-        return f"{self._settings.model} {self.sampling.model_dump_json()}"
+        return f"{self.settings.model} {self.sampling.model_dump_json()}"
 
     def start_serving(self) -> None:
         """Load the model, unless it is loaded.
@@ -105,7 +105,7 @@ class LocalModelVLMServing_vllm(PersQAServing):  # noqa: N801 - the original's n
         if self._worker is None:
             from persqa.dataflow.in_process import InProcessWorker
 
-            self._worker = InProcessWorker(self._settings)
+            self._worker = InProcessWorker(self.settings)
             # Also for programs that end without a word: the engine is to be gone before the interpreter is.
             self._ends = weakref.finalize(self, self._worker.close)
 

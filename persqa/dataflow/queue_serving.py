@@ -84,9 +84,9 @@ class QueueVLMServing(PersQAServing):
                 repetition_penalty=vllm_repetition_penalty,
             ),
             seed=vllm_seed,
-            max_images=chosen.max_images,
+            settings=chosen,
         )
-        self._settings = chosen
+        self.settings = chosen
         self._run = run
         self._timeout_seconds = timeout_seconds
         self._display = display
@@ -96,7 +96,7 @@ class QueueVLMServing(PersQAServing):
     @property
     def identity(self) -> str:
         """The database; which model answered is known there."""
-        return without_password(self._settings.database_url)
+        return without_password(self.settings.database_url)
 
     def start_serving(self) -> None:
         """Open the database, unless it is open.
@@ -105,7 +105,7 @@ class QueueVLMServing(PersQAServing):
             StoreUnavailable: it does not answer.
         """
         if self._client is None:
-            self._client = Client(self._settings)
+            self._client = Client(self.settings)
 
     def cleanup(self) -> None:
         """Close the database, and stop what was started here; asked again, it opens it again."""
@@ -124,7 +124,7 @@ class QueueVLMServing(PersQAServing):
         self.start_serving()
         if self._client is None:
             return
-        chosen = options.model_copy(update={"sampling": self.sampling, "model": self._settings.model})
+        chosen = options.model_copy(update={"sampling": self.sampling, "model": self.settings.model})
         handle = self._client.submit(
             (json.loads(ask.record) for ask in asks),
             run=self._run or _run_name(asks, chosen),

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
+    from persqa.settings import Settings
+
 logger = logging.getLogger(__name__)
 
 _SHOWN = 5
@@ -47,17 +49,17 @@ class PersQAServing(LLMServingABC):
     #: Whether what was answered is kept elsewhere, so that nobody else has to write it down for a later start.
     keeps_answers: bool = False
 
-    def __init__(self, *, sampling: Sampling, seed: int, max_images: int) -> None:
+    def __init__(self, *, sampling: Sampling, seed: int, settings: Settings) -> None:
         """Keep the options.
 
         Args:
             sampling: of every request.
             seed: decides the sampling, and the questions where the operator is not given a seed of its own.
-            max_images: in one record.
+            settings: everything else.
         """
         self.sampling = sampling
         self.seed = seed
-        self.max_images = max_images
+        self.settings = settings
         register(LLMServingABC, ["LLMServingABC", "VLMServingABC"])
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from persqa.dataflow.cells import json_cell, plain
+from persqa.dataflow.image_cells import KeepBytes, image_references
 from persqa.dataflow.storages import FileStorage
 
 if TYPE_CHECKING:
@@ -37,9 +38,14 @@ class Table:
         """The cells of one column as they are; None where a record has none."""
         return [row.get(name) for row in self._rows]
 
-    def records(self, *, image_key: str) -> list[dict[str, JsonValue]]:
-        """Each record as JSON, its images under `image`; cells that JSON has no place for are left out."""
-        return [_record(row, image_key) for row in self._rows]
+    def records(self, *, image_key: str, keep: KeepBytes | None) -> list[dict[str, JsonValue]]:
+        """Each record as JSON, its images as references under `image`; cells JSON has no place for are left out.
+
+        Args:
+            image_key: the column of images.
+            keep: stores image bytes, and gives their digest.
+        """
+        return [_record(row, image_key, keep) for row in self._rows]
 
     def with_columns(self, columns: Mapping[str, Sequence[object]]) -> Any:
         """Everything that was read, with these columns; what was there under their names is replaced."""
@@ -54,7 +60,7 @@ class Table:
         return frame
 
 
-def _record(row: Mapping[str, object], image_key: str) -> dict[str, JsonValue]:
+def _record(row: Mapping[str, object], image_key: str, keep: KeepBytes | None) -> dict[str, JsonValue]:
     """The fields in their order: which question is drawn depends on all of them."""
     record: dict[str, JsonValue] = {}
     for name, cell in row.items():
@@ -62,18 +68,13 @@ def _record(row: Mapping[str, object], image_key: str) -> dict[str, JsonValue]:
             continue
         field = "image" if name == image_key else name
         try:
-            value = json_cell(cell) if field in ("image", "conversation", "tag") else plain(cell)
+            value = image_references(cell, keep) if field == "image" else _field(field, cell)
         except TypeError:
             continue
-        if field == "image":
-            value = _images(value)
         if value is not None or cell is None:
             record[field] = value
     return record
 
 
-def _images(value: JsonValue) -> JsonValue:
-    """References as a string or a list, or None for no image at all."""
-    if isinstance(value, list):
-        return [reference for reference in value if reference is not None] or None
-    return value
+def _field(name: str, cell: object) -> JsonValue:
+    return json_cell(cell) if name in ("conversation", "tag") else plain(cell)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from persqa.blobs import BlobStore
 from persqa.dataflow import (
     FileStorage,
     LLMServingABC,
@@ -43,7 +45,7 @@ class Echo(PersQAServing):
     """Answers with the record's position, from the last to the first, as an engine might; knows what it was asked."""
 
     def __init__(self, *, dies_after: int | None = None, identity: str = "echo") -> None:
-        super().__init__(sampling=Sampling(), seed=5, max_images=2)
+        super().__init__(sampling=Sampling(), seed=5, settings=load_settings(max_images=2))
         self.asked: list[Ask] = []
         self.options: list[RunOptions] = []
         self._identity = identity
@@ -162,6 +164,32 @@ def test_images_may_be_in_any_column(tmp_path: Path) -> None:
     assert [record.get("photos") for record in written(made)] == [["a.png", None, "b.png"], "c.png"]
 
 
+def test_images_that_are_bytes_go_into_the_blob_store_and_stay_in_their_cells(tmp_path: Path) -> None:
+    first = storage(tmp_path, "parquet")
+    cells = [
+        [{"bytes": b"one", "path": "folder/my cat.png"}, {"bytes": b"two", "path": None}],
+        [{"bytes": None, "path": "c.png"}],
+        None,
+    ]
+    first.write([{"image": cell, "number": number} for number, cell in enumerate(cells)])
+    first.step()
+    serving = Echo()
+    PersQAGenerator(serving).run(first)
+    one, two = (hashlib.sha256(data).hexdigest() for data in (b"one", b"two"))
+    assert {ask.position: ask.images for ask in serving.asked} == {
+        0: (f"blob:{one}/my%20cat.png", f"blob:{two}"),
+        1: ("c.png",),
+        2: (),
+    }
+    assert BlobStore(serving.settings.blob_store).get(one, max_bytes=10) == b"one"
+    assert [record["image"] for record in written(first)] == cells
+    original = Original()
+    first.reset().step()
+    first.step()
+    PersQAGenerator(original).run(first)
+    assert [record["output"] for record in written(first)] == [None, "answer 0", "answer 1"]
+
+
 @pytest.mark.parametrize("kind", ["json", "jsonl", "csv", "parquet"])
 def test_every_kind_of_file_can_be_read_and_written(tmp_path: Path, kind: str) -> None:
     first = storage(tmp_path, kind)
@@ -197,7 +225,7 @@ def test_a_storage_of_anybody_is_read_and_written_as_a_data_frame() -> None:
     theirs, serving = Theirs(), Echo()
     PersQAGenerator(serving).run(theirs, output_key="pers_qa")
     assert list(theirs.data["pers_qa"]) == ["<mam> has 0", "<mam> has 1", "<bob> has 2", "<mam> has 3"]
-    assert list(theirs.data["source"])[0] == "s"
+    assert next(iter(theirs.data["source"])) == "s"
     assert {ask.position: ask.images for ask in serving.asked}[3] == ()
 
 
