@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from persqa.blobs import blob_reference
 from persqa.dataflow.cells import json_cell
@@ -26,28 +26,31 @@ def image_references(cell: object, keep: KeepBytes | None) -> JsonValue:
     Returns:
         Something else where the cell is no image; whoever checks the record says so.
     """
-    if isinstance(cell, bytes) or (isinstance(cell, Mapping) and "bytes" in cell):
-        return _reference(cast("bytes | Mapping[str, object]", cell), keep)
-    parts = _parts(cell)
-    if parts is not None:
-        references = [image_references(part, keep) for part in parts]
-        return [reference for reference in references if reference is not None] or None
-    return json_cell(cell)
+    match cell:
+        case bytes():
+            return _kept(cell, None, keep)
+        case {"bytes": data}:
+            path = cast("Mapping[str, object]", cell).get("path")
+            return _kept(data, path if isinstance(path, str) else None, keep)
+        case _:
+            parts = _parts(cell)
+    if parts is None:
+        return json_cell(cell)
+    references = [image_references(part, keep) for part in parts]
+    return [reference for reference in references if reference is not None] or None
 
 
 def _parts(cell: object) -> Iterable[object] | None:
     """The images of a cell that holds several: a list, an array of numpy, or a list as text."""
-    if hasattr(cell, "tolist") and not isinstance(cell, list):
-        cell = cast("object", cell.tolist())  # pyright: ignore[reportAttributeAccessIssue]
-    elif isinstance(cell, str):
-        cell = json_cell(cell)
-    return cast("Iterable[object]", cell) if isinstance(cell, list | tuple) else None
+    found: object = json_cell(cell) if isinstance(cell, str) else cell
+    if hasattr(found, "tolist"):
+        found = cast("Any", found).tolist()
+    return cast("Iterable[object]", found) if isinstance(found, list | tuple) else None
 
 
-def _reference(cell: bytes | Mapping[str, object], keep: KeepBytes | None) -> JsonValue:
-    data, path = (cell, None) if isinstance(cell, bytes) else (cell["bytes"], cell.get("path"))
+def _kept(data: object, path: str | None, keep: KeepBytes | None) -> JsonValue:
     if not isinstance(data, bytes):
-        return path if isinstance(path, str) else None
+        return path
     if keep is None:
         return {"bytes": len(data)}
-    return blob_reference(keep(data), PurePosixPath(path).name if isinstance(path, str) else "")
+    return blob_reference(keep(data), PurePosixPath(path).name if path else "")

@@ -90,7 +90,8 @@ def test_their_storage_feeds_our_operator(python: Path, tmp_path: Path) -> None:
 from dataflow.utils.storage import FileStorage
 storage = FileStorage(first_entry_file_name="./sample_data.json", cache_path="./cache_local",
                       file_name_prefix="pers_qa_res", cache_type="json")
-keys = ours.PersQAGenerator(llm_serving=model).run(storage=storage.step(), input_modal_key="image", output_key="pers_qa")
+generator = ours.PersQAGenerator(llm_serving=model)
+keys = generator.run(storage=storage.step(), input_modal_key="image", output_key="pers_qa")
 print(json.dumps([keys, dict(os.environ) == before]))
 """,
     )

@@ -224,8 +224,9 @@ def test_a_storage_of_anybody_is_read_and_written_as_a_data_frame() -> None:
 
     theirs, serving = Theirs(), Echo()
     PersQAGenerator(serving).run(theirs, output_key="pers_qa")
-    assert list(theirs.data["pers_qa"]) == ["<mam> has 0", "<mam> has 1", "<bob> has 2", "<mam> has 3"]
-    assert next(iter(theirs.data["source"])) == "s"
+    found: Any = theirs.data
+    assert list(found["pers_qa"]) == ["<mam> has 0", "<mam> has 1", "<bob> has 2", "<mam> has 3"]
+    assert next(iter(found["source"])) == "s"
     assert {ask.position: ask.images for ask in serving.asked}[3] == ()
 
 
