@@ -29,9 +29,10 @@ def image_references(cell: object, keep: KeepBytes | None) -> JsonValue:
     match cell:
         case bytes():
             return _kept(cell, None, keep)
-        case {"bytes": data}:
-            path = cast("Mapping[str, object]", cell).get("path")
-            return _kept(data, path if isinstance(path, str) else None, keep)
+        case Mapping() if "bytes" in cell or "path" in cell:
+            image = cast("Mapping[str, object]", cell)
+            path = image.get("path")
+            return _kept(image.get("bytes"), path if isinstance(path, str) else None, keep)
         case _:
             parts = _parts(cell)
     if parts is None:

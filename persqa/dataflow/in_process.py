@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+import time
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -13,21 +14,22 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from persqa.dataflow.asks import Answer, Ask, answer_of
+from persqa.dataflow.pictures import Pictures
 from persqa.errors import EngineLost, PersqaError, Rejected
-from persqa.images import ImageLimits, load_image
+from persqa.items import item_id
 from persqa.messages import VERSION, ItemMessage
 from persqa.reasons import Reason
+from persqa.runs import RunId
 from worker.answerer import Answerer
-from worker.image_cache import ImageCache
 from worker.intake import Admitted
+from worker.lanes import Lanes
 from worker.loop_thread import LoopThread
 from worker.supervisor import Supervisor
+from worker.suspicion import Suspicion
 from worker.wiring import engine_maker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-
-    from PIL.Image import Image
 
     from persqa.results import Outcome
     from persqa.runs import RunOptions
@@ -36,10 +38,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: Decoded images kept for the next questions about them.
-_CACHED_BYTES = 128 * 2**20
-#: Deaths of the engine with the same request in its hand, before the request is given up.
-_MOST_DEATHS = 3
+#: Items and their seeds are those of a first run.
+_RUN = RunId(1)
 
 _Finished = SimpleQueue[tuple[int, Answer] | None]
 
@@ -58,7 +58,8 @@ class InProcessWorker:
         self._thread.start()
         self._engine = Supervisor(partial(_engine_apart, engine_maker(settings)), settings)
         self._answerer = Answerer(self._engine, worker="in-process")
-        self._images = ImageCache(self._load, threads=settings.image_threads, most_bytes=_CACHED_BYTES)
+        self._pictures = Pictures(settings)
+        self._lanes = Lanes()
         try:
             self._thread.submit(self._engine.start()).result()
         except BaseException:
@@ -69,7 +70,7 @@ class InProcessWorker:
         """End the engine and all threads."""
         self._thread.submit(self._engine.stop()).result()
         self._thread.stop()
-        self._images.close()
+        self._pictures.close()
 
     def answer(self, asks: Sequence[Ask], options: RunOptions) -> Iterator[tuple[int, Answer]]:
         """Answer all, some at a time; gives positions and answers as they come.
@@ -107,38 +108,50 @@ class InProcessWorker:
             raise several.exceptions[0] from None
 
     async def _outcome(self, message: ItemMessage) -> Outcome:
-        for _ in range(_MOST_DEATHS):
-            await self._engine.ready()
+        """What becomes of one record, however often the engine dies under it; see `worker/pipeline.py`."""
+        suspicion = Suspicion(deliveries=1)
+        while True:
+            alone = False
             try:
-                images = [await self._images.get(message.base, reference) for reference in message.images]
-                return await self._answerer.answer(Admitted(message=message, images=images, image_seconds=0.0))
-            except Rejected as rejected:
-                return self._answerer.refuse(message, rejected)
+                async with self._lanes.lane(suspicion.company, rank=suspicion.rank) as alone:
+                    await self._engine.ready()
+                    return await self._try(message)
             except EngineLost as error:
-                logger.warning("record %d: %s", message.item, error)
-            except PersqaError:
-                raise
-            except Exception as error:
-                # One record's defect is not its neighbours'.
-                logger.exception("record %d: a defect of PersQA", message.item)
-                return self._answerer.give_up(message, Reason.INTERNAL_ERROR, str(error) or repr(error))
-        return self._answerer.give_up(message, Reason.KILLS_ENGINE, f"the engine died {_MOST_DEATHS} times with it")
+                if error.asked:
+                    suspicion.engine_died(str(error), answered=self._engine.answered, alone=alone)
+            if suspicion.proven:
+                return self._answerer.give_up(message, Reason.KILLS_ENGINE, suspicion.story)
 
-    def _load(self, base: str, reference: str) -> Image:
-        limits = ImageLimits(
-            roots=tuple(self._settings.image_roots),
-            max_pixels=self._settings.max_image_pixels,
-            max_bytes=self._settings.max_image_bytes,
-        )
-        return load_image(reference, base=Path(base), limits=limits, resolution=self._engine.resolution)
+    async def _try(self, message: ItemMessage) -> Outcome:
+        seconds = self._settings.item_seconds
+        limit = asyncio.timeout(seconds)
+        try:
+            async with limit:
+                return await self._answerer.answer(await self._admit(message))
+        except Rejected as rejected:
+            return self._answerer.refuse(message, rejected)
+        except PersqaError:
+            raise
+        except Exception as error:
+            if isinstance(error, TimeoutError) and limit.expired():
+                return self._answerer.give_up(message, Reason.TIME_LIMIT, f"not answered within {seconds:g} s")
+            # One record's defect is not its neighbours'.
+            logger.exception("record %d: a defect of PersQA", message.item)
+            return self._answerer.give_up(message, Reason.INTERNAL_ERROR, str(error) or repr(error))
+
+    async def _admit(self, message: ItemMessage) -> Admitted:
+        started = time.monotonic()
+        load = partial(self._pictures.load, base=message.base, resolution=self._engine.resolution)
+        images = [await load(reference) for reference in message.images]
+        return Admitted(message=message, images=images, image_seconds=time.monotonic() - started)
 
 
 def _message(ask: Ask, options: RunOptions) -> ItemMessage:
     """The message that would be sent for it."""
     return ItemMessage(
         v=VERSION,
-        item=ask.position + 1,
-        run=1,
+        item=item_id(_RUN, ask.position),
+        run=_RUN,
         requeues=0,
         images=list(ask.images),
         base=str(Path.cwd()),

@@ -424,16 +424,40 @@ def test_the_tag_policy_is_kept_where_it_is_asked_for(tmp_path: Path) -> None:
         serving.cleanup()
 
 
-def test_an_engine_that_dies_is_started_anew_and_what_kills_it_again_and_again_is_given_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("script", "position", "reason"),
+    [("dies_once", 9, ""), ("poison", 3, "kills_engine"), ("too_long", 2, "too_long"), ("defect", 2, "internal_error")],
+)
+def test_what_one_record_does_to_the_engine_is_not_its_neighbours_business(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, position: int, reason: str
 ) -> None:
-    write_images(tmp_path / "data", 3)
+    write_images(tmp_path / "data", 5)
     monkeypatch.setenv("SCRIPT_NOTES", str(tmp_path / "notes"))
-    serving = LocalModelVLMServing_vllm("a/model", settings=scripted(load_settings(), "dies_once"))
-    made = on_disk(tmp_path, [{"image": image(index)} for index in range(3)])
-    PersQAGenerator(serving).run(made)
-    serving.cleanup()
-    assert [record["output"] for record in written(made)] == [f"<mam> is {colour(index)}" for index in range(3)]
+    serving = LocalModelVLMServing_vllm("a/model", settings=scripted(load_settings(), script))
+    made = on_disk(tmp_path, [{"image": image(index)} for index in range(5)])
+    try:
+        PersQAGenerator(serving).run(made)
+    finally:
+        serving.cleanup()
+    reasons = [record["output_reason"] for record in written(made)]
+    assert [found and found.split(":")[0] for found in reasons] == [
+        reason if number == position else None for number in range(5)
+    ]
+
+
+def test_a_record_that_takes_too_long_is_given_up_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_images(tmp_path / "data", 5)
+    monkeypatch.setenv("SCRIPT_NOTES", str(tmp_path / "notes"))
+    monkeypatch.setenv("SCRIPT_SECONDS", "60")
+    limited = scripted(load_settings(item_seconds=1.0, hang_seconds=0.9), "third_takes_long")
+    serving = LocalModelVLMServing_vllm("a/model", settings=limited)
+    made = on_disk(tmp_path, [{"image": image(index)} for index in range(5)])
+    try:
+        PersQAGenerator(serving).run(made)
+    finally:
+        serving.cleanup()
+    reasons = [record["output_reason"] for record in written(made)]
+    assert reasons == [None, None, None, "time_limit: not answered within 1 s", None]
 
 
 def test_the_options_are_the_originals_and_reach_the_engine() -> None:
