@@ -311,6 +311,21 @@ def test_large_images_are_not_in_memory_together(tmp_path: Path) -> None:
     assert most < 100 * 2**20
 
 
+@pytest.mark.parametrize("name", ["out.json", "out.jsonl.zst", "out.csv", "out.parquet", "pairs"])
+def test_memory_does_not_grow_with_the_number_of_records(tmp_path: Path, name: str) -> None:
+    def most(count: int) -> int:
+        rows = (a_row({"image": "a.png", "id": number, "text": "x" * 1000}) for number in range(count))
+        tracemalloc.start()
+        try:
+            export(rows, tmp_path / name, file_format="hf" if name == "pairs" else None)
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    most(100)  # whatever is loaded once is loaded now
+    assert most(12_000) < most(3_000) + 2 * 2**20
+
+
 def test_meta_says_how_an_answer_came_about(tmp_path: Path) -> None:
     row = dataclasses.replace(
         a_row({"image": "a"}), topic="who", rung="prefill", forced=True, generations=3, model="m", prompt_tokens=20,
