@@ -37,6 +37,12 @@ def prompt_of(conversation: Sequence[Mapping[str, JsonValue]]) -> str:
     return _PLACEHOLDERS.sub("", human[0])
 
 
+def labelled_prompt(prompt: str, labels: Sequence[str]) -> str:
+    """The prompt, and below it what each of the images before it is called."""
+    lines = [f"Image {number}: {label}" for number, label in enumerate(labels, 1) if label]
+    return "\n".join([prompt, *lines] if prompt else lines)
+
+
 def _words(content: JsonValue) -> str:
     """Text, or the text parts of a list of parts; images are given beside the conversation."""
     if isinstance(content, str):

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from persqa.dataflow.asks import Answer, Ask, refusal, verbatim_asks
-from persqa.dataflow.conversations import prompt_of
+from persqa.dataflow.conversations import labelled_prompt, prompt_of
 from persqa.dataflow.original import register
 from persqa.policies import Policy
 from persqa.runs import RunOptions, Sampling, parse_options
@@ -118,6 +118,33 @@ class PersQAServing(LLMServingABC):
             except ValueError as error:
                 raise ValueError(f"conversation {number}: {error}") from None
         return self._answer_prompts(prompts, image_list, system_prompt)
+
+    def generate_from_input_one_image(
+        self, image_paths: Sequence[str], text_prompts: Sequence[str], system_prompt: str = "", **_model: object
+    ) -> list[str | None]:
+        """One answer for each prompt about its one image; otherwise as `generate_from_input`.
+
+        Raises:
+            ValueError: there are not as many images as prompts.
+        """
+        return self._answer_prompts(text_prompts, image_paths, system_prompt)
+
+    def generate_from_input_multi_images(
+        self,
+        list_of_image_paths: Sequence[Sequence[str]],
+        list_of_image_labels: Sequence[Sequence[str]],
+        user_prompts: Sequence[str] | None = None,
+        system_prompt: str = "",
+        **_model: object,
+    ) -> list[str | None]:
+        """One answer for each prompt about its images, which are told apart by their labels.
+
+        Raises:
+            ValueError: there are not as many prompts or lists of labels as lists of images.
+        """
+        prompts = user_prompts or [""] * len(list_of_image_paths)
+        labelled = [labelled_prompt(*pair) for pair in zip(prompts, list_of_image_labels, strict=True)]
+        return self._answer_prompts(labelled, list_of_image_paths, system_prompt)
 
     def _answer_prompts(
         self,

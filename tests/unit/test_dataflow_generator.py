@@ -398,6 +398,15 @@ def test_operators_of_others_may_call_it_in_every_way(
         "sys|What?|",
     ]
     assert local.generate_from_input([], "sys") == []
+    assert local.generate_from_input_one_image([image(0), image(1)], ["a", "b"], "s", model="any", timeout=9) == [
+        f"s|a|{colour(0)}",
+        f"s|b|{colour(1)}",
+    ]
+    labels = [["page 1", ""], ["cover"]]
+    assert local.generate_from_input_multi_images([[image(0), image(1)], [image(2)]], labels, ["Which?", ""]) == [
+        f"|Which?\nImage 1: page 1|{colour(0)}/{colour(1)}",
+        f"|Image 1: cover|{colour(2)}",
+    ]
     with pytest.raises(ValueError, match="2 prompts, but 1 lists of images"):
         local.generate_from_input(["a", "b"], "", [[]])
     with pytest.raises(ValueError, match="videos and sounds"):
