@@ -116,7 +116,7 @@ class Client:
             strict: refuse the whole input if one record is wrong.
             on_full: called again and again while the queue is full.
             options: of the run, by name: `tag`, `tag_policy`, `pool`, `questions_per_image`, `seed`, `model`,
-                `sampling`, `system_prompt`.
+                `sampling`, `system_prompt`, `image_optional`, `verbatim`.
 
         Raises:
             InputError: the input cannot be read; nothing was written.
