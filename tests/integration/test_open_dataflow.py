@@ -21,7 +21,8 @@ _REQUIREMENTS = ("open-dataflow==1.0.13", "colorlog", "tqdm")
 #: As the package pins them; with what they need themselves.
 _PINNED = ("pandas==2.3.3", "numpy<2")
 
-pytestmark = pytest.mark.timeout(600)
+# One process makes the environment, however many there are.
+pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("open-dataflow")]
 
 
 @pytest.fixture(scope="module")
