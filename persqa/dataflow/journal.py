@@ -29,7 +29,7 @@ class Journal:
         self._file: IO[str] | None = None
 
     def known(self, asks: Sequence[Ask]) -> dict[int, Answer]:
-        """The answers that an earlier start has written down, by position."""
+        """The answers that an earlier start has written down, by position; what failed then is asked again."""
         if self._path is None:
             return {}
         keys = {ask.position: _key(ask) for ask in asks}
@@ -44,7 +44,7 @@ class Journal:
             for line in file:
                 entry = cast("dict[str, str]", json.loads(line))
                 position = int(entry["position"])
-                if keys.get(position) == entry["key"]:
+                if keys.get(position) == entry["key"] and entry["text"] is not None:
                     found[position] = Answer(text=entry["text"], reason=entry["reason"])
         return found
 

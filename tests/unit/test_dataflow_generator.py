@@ -236,8 +236,9 @@ def test_a_run_that_is_broken_off_goes_on_with_what_is_left(tmp_path: Path) -> N
         PersQAGenerator(Echo(dies_after=3)).run(on_disk(tmp_path, records))
     journal = tmp_path / "cache" / "p_step1.json.journal"
     assert len(journal.read_text().splitlines()) == 4
+    failed = {**json.loads(journal.read_text().splitlines()[1]), "text": None, "reason": "not_found: it was not there"}
     with journal.open("a") as file:
-        file.write('{"position": 0, "key": "cut o')
+        file.write(json.dumps({**failed, "position": 1}) + '\n{"position": 0, "key": "cut o')
     later = Echo()
     made = on_disk(tmp_path, records)
     PersQAGenerator(later).run(made)
