@@ -123,6 +123,19 @@ def test_what_cannot_be_read_is_refused_with_its_name(tmp_path: Path, name: str,
     assert name in str(caught.value)
 
 
+@pytest.mark.parametrize("source", ["{}", "{}:train", "{}:default:train"])
+def test_a_data_set_of_the_hub_is_named_with_its_configuration_and_split(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "hub")
+    folder = tmp_path / "portraits"
+    folder.mkdir()
+    (folder / "train.jsonl").write_text('{"image": ["a.png"], "n": 1}\n{"image": ["b.png"], "n": 2}\n')
+    found = storage(tmp_path, "json", "hf:" + source.format(folder))
+    assert list(found.read("dataframe")["n"]) == [1, 2]
+    assert [list(row["image"]) for row in found.read("dict")] == [["a.png"], ["b.png"]]
+
+
 def test_wrong_arguments_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="'xml' is none of json"):
         storage(tmp_path, "xml")
