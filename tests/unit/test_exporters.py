@@ -101,7 +101,7 @@ def test_a_wrong_record_keeps_its_conversation() -> None:
     assert exported_record(a_row(record, answer=None, question=""), "out") == {**record, "out": None}
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 @given(
     extras=st.lists(
         st.dictionaries(st.text(max_size=6).filter(lambda name: name != "out"), json_values, max_size=3), max_size=5

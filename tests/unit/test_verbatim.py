@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import JsonValue
 
@@ -49,6 +49,7 @@ def test_a_verbatim_record_has_to_have_a_prompt(prompt: JsonValue) -> None:
     assert parse({"prompt": prompt}).prompt == ""
 
 
+@settings(deadline=None)
 @given(prompt=st.text(min_size=1).filter(str.strip), answer=st.text(), cut=st.booleans())
 def test_a_prompt_of_somebody_else_is_the_whole_turn_and_no_answer_to_it_is_judged(
     prompt: str, answer: str, cut: bool
