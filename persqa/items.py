@@ -37,7 +37,7 @@ class Item:
         record: the record as given, as ASCII JSON.
         images: the image references as a worker gets them: as given, but for image bytes, which are in the blob
             store by then; empty where the record is invalid.
-        tag: the tag asked for; empty where the record is invalid.
+        tag: the tag asked for; empty where the record is invalid or its own prompt is asked.
         topic: what the question is about, to group by.
         question: the question as asked, tag in place; empty where the record is invalid.
         requeues: how often a person or the reconciler enqueued it again.

@@ -21,7 +21,12 @@ _HUMAN = ("human", "user")
 
 
 def human_turn(tag: Tag, question: str) -> str:
-    """The human turn, byte for byte as the original operator writes it, trailing space included."""
+    """The human turn, byte for byte as the original operator writes it, trailing space included.
+
+    Where there is no tag, the question is a prompt that somebody else has written, and is the whole turn.
+    """
+    if not tag:
+        return question
     name, task, asked, demand = prompt_sentences(tag, question)
     return f"{name} {task}\n{asked} {demand}\nAnswer: "
 

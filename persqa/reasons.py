@@ -16,6 +16,7 @@ class Reason(StrEnum):
     BAD_IMAGE_FIELD = "bad_image_field"  #: the image column is missing or neither a string nor a list of strings
     TOO_MANY_IMAGES = "too_many_images"  #: more images than one item may carry
     BAD_CONVERSATION = "bad_conversation"  #: `conversation` is not a list of {"from", "value"}
+    BAD_PROMPT = "bad_prompt"  #: the run asks what each record has in `prompt`, and there is no text there
     BAD_TAG = "bad_tag"  #: the record's own tag breaks the tag pattern
 
     # The image.

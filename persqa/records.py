@@ -67,10 +67,12 @@ class Record:
     Attributes:
         images: one reference or more, as given.
         tag: the record's own tag, or None for that of the run.
+        prompt: what it wants to be asked as it stands, where the run asks that of its records; else empty.
     """
 
     images: tuple[str, ...]
     tag: Tag | None
+    prompt: str = ""
 
 
 def record_key(record_json: str) -> str:
@@ -79,7 +81,13 @@ def record_key(record_json: str) -> str:
 
 
 def parse_record(
-    raw: RawRecord, *, max_images: int, max_image_bytes: int = MAX_IMAGE_BYTES, columns: Columns = SEED_COLUMNS
+    raw: RawRecord,
+    *,
+    max_images: int,
+    max_image_bytes: int = MAX_IMAGE_BYTES,
+    columns: Columns = SEED_COLUMNS,
+    image_optional: bool = False,
+    verbatim: bool = False,
 ) -> Record:
     """Check one record against the seed format.
 
@@ -88,6 +96,8 @@ def parse_record(
         max_images: how many images it may name.
         max_image_bytes: how many bytes an image may have that the record itself holds.
         columns: which fields mean what.
+        image_optional: whether it may have none at all.
+        verbatim: whether it has to say by `prompt` what is asked.
 
     Raises:
         RecordError: with the reason code and a sentence that names the place.
@@ -100,9 +110,14 @@ def parse_record(
         fields = raw.value
         _check_conversation(fields.get("conversation"))
         tag = fields.get("tag")
-        images = _images(fields, columns.image, max_images)
+        without = image_optional and fields.get(columns.image) is None
+        images = () if without else _images(fields, columns.image, max_images)
         _check_data(images, max_image_bytes)
-        return Record(images=images, tag=None if tag is None else parse_tag(tag))
+        return Record(
+            images=images,
+            tag=None if tag is None else parse_tag(tag),
+            prompt=_prompt(fields.get("prompt")) if verbatim else "",
+        )
     except RecordError as error:
         named = _id_of(raw.value, columns.id)
         place = raw.place if named is None else f"{raw.place} (id {named})"
@@ -111,8 +126,14 @@ def parse_record(
 
 def image_references(record_json: str, column: str = "image") -> tuple[str, ...]:
     """The image references of a record that was found usable."""
-    value = json.loads(record_json)[column]
-    return (value,) if isinstance(value, str) else tuple(value)
+    value = json.loads(record_json).get(column)
+    return (value,) if isinstance(value, str) else tuple(value or ())
+
+
+def _prompt(value: JsonValue) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise RecordError(Reason.BAD_PROMPT, f"expected text in `prompt`, found {_kind(value) if value else 'none'}")
+    return value
 
 
 def record_id(record_json: str, column: str | None) -> str | None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, NewType
+from typing import TYPE_CHECKING, Annotated, NewType, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from persqa.errors import RecordError, SettingsError
 from persqa.policies import Policy
@@ -55,6 +55,11 @@ class RunOptions(BaseModel):
     system_prompt: str = SYSTEM_PROMPT
     image_column: str = Field(default="image", min_length=1, description="the field that holds the image references")
     id_column: str | None = Field(default=None, min_length=1, description="the field that names a record for people")
+    image_optional: bool = Field(default=False, description="a record without an image is asked without one")
+    verbatim: bool = Field(
+        default=False,
+        description="what a record has in `prompt` is asked as it stands: no question, no tag, no verdict",
+    )
 
     @property
     def columns(self) -> Columns:
@@ -74,6 +79,12 @@ class RunOptions(BaseModel):
         if "\0" in value:
             raise ValueError("a NUL character cannot be used here")
         return value
+
+    @model_validator(mode="after")
+    def _one_prompt_a_record(self) -> Self:
+        if self.verbatim and self.questions_per_image != 1:
+            raise ValueError("a record has one prompt: with verbatim, questions_per_image must be 1")
+        return self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -48,11 +48,15 @@ _BRACKETED = re.compile(_DECORATION + r"[<＜‹]\s*/?\s*[A-Za-z][\w-]{0,63}\s*/
 def judge(generation: Generation, *, tag: Tag, question: str) -> Verdict:
     """Judge one generation; where several kinds fit, the first in the order of `ViolationKind` is named.
 
+    Where no tag is asked for, there is no rule to break.
+
     Args:
         generation: what the engine gave, the prefill included.
         tag: the tag asked for.
         question: the question asked, tag in place; with it an echo of the prompt is recognised.
     """
+    if not tag:
+        return COMPLIANT
     kind = _form(generation.text.lstrip(), tag, question)
     if kind is None and generation.finish_reason is FinishReason.LENGTH:
         kind = ViolationKind.TRUNCATED

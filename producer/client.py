@@ -6,6 +6,7 @@ import time
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -19,7 +20,8 @@ from persqa.results import Status
 from persqa.runs import Run, check_run_name, parse_options
 from persqa.settings import Settings, load_settings
 from persqa.store import Store
-from producer.exporters import export
+from producer.exporters import choose_format, write_records
+from producer.exporters.shapes import Pair, Shape
 from producer.local_fleet import LocalFleet
 from producer.progress import WaitDisplay, wait_for
 from producer.readers import open_input
@@ -29,6 +31,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from persqa.store.queries import PairRow, Progress, ViolationRow
+
+
+#: Items whose violations are looked up at a time.
+_LOOKED_UP = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +123,7 @@ class Client:
             input_format: what the input is, where its suffix does not say it.
             split: the part of a Hugging Face data set.
             options: of the run, by name: `tag`, `tag_policy`, `pool`, `questions_per_image`, `seed`, `model`,
-                `sampling`, `system_prompt`, `image_column`, `id_column`.
+                `sampling`, `system_prompt`, `image_column`, `id_column`, `image_optional`, `verbatim`.
 
         Raises:
             InputError: the input cannot be read; nothing was written.
@@ -137,7 +143,7 @@ class Client:
         name = check_run_name(run or reader.name)
         pool = load_pool(chosen.pool)
         pool.draw(chosen.questions_per_image, seed=0, key="")
-        found = survey(reader, columns=chosen.columns, settings=self.settings)
+        found = survey(reader, chosen, settings=self.settings)
         if strict:
             refuse_wrong_records(found)
         created = self.store.ledger.create_run(
@@ -286,18 +292,50 @@ class RunHandle:
         """How many of each kind, the most frequent first."""
         return self._queries.kinds(self.run.id)
 
-    def export(self, path: str | Path, *, output_key: str = "output", only: str | None = None) -> int:
-        """Write the records to a file, in the input's order and shape; returns how many rows.
+    def export(
+        self,
+        path: str | Path,
+        *,
+        output_key: str = "output",
+        only: str | None = None,
+        file_format: str | None = None,
+        with_meta: bool = False,
+        chat: bool = False,
+    ) -> int:
+        """Write the records to a file or folder, in the input's order; returns how many rows.
 
         Args:
-            path: `.json`, `.jsonl`, `.csv` or `.parquet`; an existing file is replaced once all is written.
+            path: `.json`, `.jsonl` or `.csv`, each also with `.gz` or `.zst`, `.parquet`, or a folder; what is there
+                is replaced once all is written.
             output_key: the field that gets the answer; null where there is none.
-            only: leave out items of any other status.
+            only: leave out items of any other status; of dialogues, by default all that are not `ok`.
+            file_format: `json`, `jsonl`, `csv`, `parquet` or `hf`, a Hugging Face data set; by default the suffix says.
+            with_meta: add a field `persqa`: question, verdict, rung, model, tokens and more.
+            chat: one dialogue for each record, ready to train with, instead of the records.
 
         Raises:
-            InputError: the suffix is unknown, or the file cannot be written.
+            InputError: the format is unknown, the file cannot be written, or a record has such a field itself.
+            BlobsUnavailable: the blob store does not answer.
         """
-        return export(self.results(status=only), Path(path), output_key=output_key)
+        target = Path(path)
+        chosen = choose_format(target, file_format)
+        shape = Shape(
+            output_key=output_key,
+            with_meta=with_meta,
+            chat=chat,
+            image_column=self.run.options.image_column,
+            id_column=self.run.options.id_column,
+        )
+        rows = self.results(status=only or (Status.OK if chat else None))
+        pairs = self._with_broken(rows) if with_meta else (Pair(row=row) for row in rows)
+        blobs = BlobStore(self._client.settings.blob_store)
+        return write_records(shape.records(pairs), target, file_format=chosen, blobs=blobs)
+
+    def _with_broken(self, rows: Iterator[PairRow]) -> Iterator[Pair]:
+        while chunk := list(islice(rows, _LOOKED_UP)):
+            broken = self._queries.broken([row.item_id for row in chunk])
+            for row in chunk:
+                yield Pair(row=row, broken=broken.get(row.item_id, ()))
 
     def requeue(self, status: Status, *, recheck: bool = False) -> int:
         """Take back all results of one status and enqueue their items again; returns how many.

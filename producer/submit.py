@@ -16,6 +16,7 @@ from persqa.broker.keys import queue_for
 from persqa.data_uris import decode_data_uri, is_data_uri
 from persqa.errors import InputError, RecordError
 from persqa.items import Item, item_id
+from persqa.questions import Question
 from persqa.records import RawRecord, Record, parse_record, record_key
 from persqa.results import Result, Status
 from persqa.tags import Tag, parse_tag
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from persqa.broker.depth import Inspector
     from persqa.broker.publisher import Publisher
     from persqa.questions import QuestionPool
-    from persqa.records import Columns
     from persqa.runs import Run, RunOptions
     from persqa.settings import Settings
     from persqa.store import Store
@@ -62,7 +62,7 @@ class Survey:
     invalid: int
 
 
-def survey(reader: Reader, *, columns: Columns, settings: Settings) -> Survey:
+def survey(reader: Reader, options: RunOptions, *, settings: Settings) -> Survey:
     """Read the input once, from end to end.
 
     Raises:
@@ -75,7 +75,7 @@ def survey(reader: Reader, *, columns: Columns, settings: Settings) -> Survey:
         records += 1
         digest.update(raw.json.encode() + b"\n")
         try:
-            _parse(raw, columns, settings)
+            _parse(raw, options, settings)
         except RecordError as error:
             invalid += 1
             errors = [*errors, error][:_SHOWN]
@@ -161,15 +161,22 @@ def _with_blobs(record: Record, blobs: BlobStore, settings: Settings) -> Record:
     return replace(record, images=images)
 
 
-def _parse(raw: RawRecord, columns: Columns, settings: Settings) -> Record:
-    return parse_record(raw, max_images=settings.max_images, max_image_bytes=settings.max_image_bytes, columns=columns)
+def _parse(raw: RawRecord, options: RunOptions, settings: Settings) -> Record:
+    return parse_record(
+        raw,
+        max_images=settings.max_images,
+        max_image_bytes=settings.max_image_bytes,
+        columns=options.columns,
+        image_optional=options.image_optional,
+        verbatim=options.verbatim,
+    )
 
 
 def _drafts(reader: Reader, run: Run, pool: QuestionPool, settings: Settings) -> Iterator[_Draft]:
     blobs = BlobStore(settings.blob_store)
     for position, raw in enumerate(reader):
         try:
-            record = _with_blobs(_parse(raw, run.options.columns, settings), blobs, settings)
+            record = _with_blobs(_parse(raw, run.options, settings), blobs, settings)
         except RecordError as error:
             yield _wrong(raw, run, position, error)
         else:
@@ -180,8 +187,11 @@ def _drafts(reader: Reader, run: Run, pool: QuestionPool, settings: Settings) ->
 def _items(raw: RawRecord, record: Record, run: Run, pool: QuestionPool, position: int) -> Iterator[Item]:
     text = raw.json
     count = run.options.questions_per_image
-    tag = record.tag or parse_tag(run.options.tag)
-    questions = pool.draw(count, seed=run.options.seed, key=record_key(text))
+    if run.options.verbatim:
+        tag, questions = Tag(""), (Question(topic="", template=record.prompt),)
+    else:
+        tag = record.tag or parse_tag(run.options.tag)
+        questions = pool.draw(count, seed=run.options.seed, key=record_key(text))
     for slot, question in enumerate(questions):
         yield Item(
             id=item_id(run.id, position * count + slot),
@@ -192,7 +202,7 @@ def _items(raw: RawRecord, record: Record, run: Run, pool: QuestionPool, positio
             images=record.images,
             tag=tag,
             topic=question.topic,
-            question=question.ask(tag),
+            question=question.ask(tag) if tag else question.template,
         )
 
 

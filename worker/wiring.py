@@ -49,7 +49,7 @@ async def ready_worker(settings: Settings, *, name: str, stop: Event) -> AsyncGe
     async with AsyncExitStack() as stack:
         store = Store.open(settings.database_url)
         stack.callback(store.close)
-        engine = Supervisor(_engine_maker(settings), settings)
+        engine = Supervisor(engine_maker(settings), settings)
         stack.push_async_callback(engine.stop)
         await engine.start()
         committer = Committer(store.results, settings, stop=stop)
@@ -60,7 +60,12 @@ async def ready_worker(settings: Settings, *, name: str, stop: Event) -> AsyncGe
         yield Worker(Pipeline(intake, answerer, committer, engine=engine, dead_letters=dead_letters()), engine)
 
 
-def _engine_maker(settings: Settings) -> Callable[[], Engine]:
+def engine_maker(settings: Settings) -> Callable[[], Engine]:
+    """What makes engines of the class that the settings name.
+
+    Raises:
+        SettingsError: there is no such class, or it cannot be loaded.
+    """
     module_name, _, class_name = settings.engine.partition(":")
     try:
         engine_class = cast("type[Engine]", getattr(import_module(module_name), class_name))

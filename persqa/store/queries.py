@@ -16,7 +16,7 @@ from persqa.store.database import Database
 from persqa.store.schema import items, results, run_counters, violations
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from persqa.runs import Run, RunId
 
@@ -102,6 +102,14 @@ class ViolationRow:
     finish_reason: str
     model: str
     record_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Broken:
+    """In short: on which rung a generation broke the tag rule, and how."""
+
+    rung: str
+    kind: str
 
 
 _AnySelect: TypeAlias = "sa.Select[*tuple[Any, ...]]"
@@ -194,6 +202,19 @@ class Queries:
             del row["id"]
             named = record_id(row.pop("record"), run.options.id_column)
             yield ViolationRow(**row, record_id=named)
+
+    def broken(self, item_ids: Sequence[int]) -> dict[int, list[Broken]]:
+        """The broken generations of some items, the oldest first; items without any are left out."""
+        query = (
+            sa.select(violations.c.item_id, violations.c.rung, violations.c.kind)
+            .where(violations.c.item_id.in_(item_ids))
+            .order_by(violations.c.id)
+        )
+        found: dict[int, list[Broken]] = {}
+        with self._database.reading() as connection:
+            for row in connection.execute(query):
+                found.setdefault(row.item_id, []).append(Broken(rung=row.rung, kind=row.kind))
+        return found
 
     def census(self, run_id: RunId, *, strays: int = 20) -> Census:
         """Count the rows themselves, for the audit: exact, from one moment, and as slow as the run is large.

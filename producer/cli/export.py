@@ -1,4 +1,4 @@
-"""`persqa export`: a run as a file."""
+"""`persqa export`: a run as a file, or as a data set."""
 
 from __future__ import annotations
 
@@ -17,11 +17,33 @@ from producer.client import Client
 
 def command(  # noqa: PLR0913 - one parameter an option
     run: Annotated[str, typer.Argument(metavar="RUN", help="The run's name.")],
-    file: Annotated[Path, typer.Argument(metavar="FILE", help=".json, .jsonl, .csv or .parquet")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help=".json, .jsonl, .csv (also .gz, .zst), .parquet, or a folder.")
+    ],
     output_key: Annotated[
         str, typer.Option("--output-key", metavar="NAME", help="The field that gets the answer.")
     ] = "output",
-    only: Annotated[str | None, typer.Option("--only", metavar="STATUS", help="Only ok, noncompliant, ...")] = None,
+    only: Annotated[
+        str | None, typer.Option("--only", metavar="STATUS", help="Only ok, noncompliant, ... (with --chat: ok).")
+    ] = None,
+    file_format: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="FORMAT",
+            help="json, jsonl, csv, parquet or hf, a Hugging Face data set in a folder (default: by suffix).",
+        ),
+    ] = None,
+    with_meta: Annotated[
+        bool,
+        typer.Option("--with-meta", help="Add a field `persqa`: question, verdict, violations, rung, model, tokens."),
+    ] = False,
+    chat: Annotated[
+        bool,
+        typer.Option(
+            "--chat", help="Dialogues to train with (ShareGPT, LLaVA): id, image and conversations, one a record."
+        ),
+    ] = False,
     broker_url: options.BrokerUrl = None,
     database_url: options.DatabaseUrl = None,
     as_json: options.AsJson = False,
@@ -36,7 +58,9 @@ def command(  # noqa: PLR0913 - one parameter an option
         raise SettingsError(f"--only: {only!r} is none of {', '.join(Status)}")
     with Client(load_settings(broker_url=broker_url, database_url=database_url)) as client:
         handle = client.run(run)
-        number = handle.export(file, output_key=output_key, only=only)
+        number = handle.export(
+            file, output_key=output_key, only=only, file_format=file_format, with_meta=with_meta, chat=chat
+        )
         if as_json:
             print_json({"run": handle.name, "file": str(file), "rows": number})
             return

@@ -1,73 +1,82 @@
-"""Exporters write records back in the shape they came in; one file per format, chosen by suffix."""
+"""Exporters write the pairs of a run to a file or folder; one file per format, chosen by suffix or by name."""
 
 from __future__ import annotations
 
-import json
-import os
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from persqa.errors import InputError
-from persqa.prompts import human_turn, rewrite_conversation
-from persqa.tags import Tag
 from producer.exporters.comma_separated import CsvExporter
+from producer.exporters.drafts import draft_file, draft_folder
+from producer.exporters.hugging_face import HuggingFaceExporter
 from producer.exporters.json_text import JsonArrayExporter, JsonLinesExporter
 from producer.exporters.parquet import ParquetExporter
+from producer.exporters.text_files import COMPRESSIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pydantic import JsonValue
 
-    from persqa.store.queries import PairRow
     from producer.exporters.base import Exporter
+    from producer.exporters.images import Blobs
 
-__all__ = ["export", "exported_record"]
+__all__ = ["FORMATS", "HUGGING_FACE", "choose_format", "write_records"]
 
-_BY_SUFFIX: dict[str, type[Exporter]] = {
-    ".json": JsonArrayExporter,
-    ".jsonl": JsonLinesExporter,
-    ".ndjson": JsonLinesExporter,
-    ".csv": CsvExporter,
-    ".parquet": ParquetExporter,
+#: The format that is a folder.
+HUGGING_FACE = "hf"
+#: By the name that may be given for it.
+FORMATS: dict[str, type[Exporter]] = {
+    "json": JsonArrayExporter,
+    "jsonl": JsonLinesExporter,
+    "csv": CsvExporter,
+    "parquet": ParquetExporter,
+    HUGGING_FACE: HuggingFaceExporter,
 }
 
+_SUFFIXES = {".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".parquet": "parquet"}
+#: Those that are text, and may be compressed as a whole.
+_TEXT = ("json", "jsonl", "csv")
 
-def export(rows: Iterable[PairRow], path: Path, *, output_key: str) -> int:
-    """Write the rows; the file appears under its name when it is whole.
+
+def choose_format(path: Path, given: str | None) -> str:
+    """The format by its name, or else by the file's suffix.
 
     Raises:
-        InputError: the suffix is unknown, or the file cannot be written.
+        InputError: neither says it, or the two do not go together.
     """
-    exporter = _BY_SUFFIX.get(path.suffix.lower())
-    if exporter is None:
-        raise InputError(f"{path}: the format is chosen by suffix, use one of {', '.join(_BY_SUFFIX)}")
-    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
+    *_, last = ["", *path.suffixes]
+    compressed = last.lower() in COMPRESSIONS
+    suffix = path.with_suffix("").suffix if compressed else last
+    chosen = given or _SUFFIXES.get(suffix.lower())
+    if chosen not in FORMATS:
+        known = f"use one of {', '.join(_SUFFIXES)}, or name it: {', '.join(FORMATS)}"
+        raise InputError(f"{path}: the format is chosen by suffix, {known}")
+    if compressed and chosen not in _TEXT:
+        raise InputError(f"{path}: {chosen} is compressed by itself, leave out {last}")
+    return chosen
+
+
+def write_records(
+    records: Iterable[dict[str, JsonValue]], path: Path, *, file_format: str, blobs: Blobs | None = None
+) -> int:
+    """Write the records; file or folder appear under their name when they are whole, and replace what is there then.
+
+    Args:
+        records: in their order.
+        path: of the file or folder.
+        file_format: one of `FORMATS`.
+        blobs: where the bytes of blob references are.
+
+    Returns:
+        How many.
+
+    Raises:
+        InputError: it cannot be written, or a folder that is no data set is in the way.
+    """
+    drafting = draft_folder if file_format == HUGGING_FACE else draft_file
     try:
-        number = exporter(draft).write(exported_record(row, output_key) for row in rows)
-        draft.replace(path)
+        with drafting(path) as draft:
+            return FORMATS[file_format](draft, blobs=blobs).write(records)
     except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}") from error
-    finally:
-        draft.unlink(missing_ok=True)
-    return number
-
-
-def exported_record(row: PairRow, output_key: str) -> dict[str, JsonValue]:
-    """The record as given, with the prompt in its conversation and the answer under `output_key`.
-
-    What was no object in the input stands under `record`, so that no line of the input is missing in the output.
-
-    Raises:
-        InputError: the record has a field of that name itself.
-    """
-    given = cast("JsonValue", json.loads(row.record))
-    if not isinstance(given, dict):
-        return {"record": given, output_key: None}
-    if output_key in given:
-        raise InputError(f"record {row.position + 1} has a field {output_key!r} itself: choose another --output-key")
-    if not row.question:
-        return {**given, output_key: None}
-    conversation = cast("list[JsonValue] | None", given.get("conversation"))
-    prompt = human_turn(Tag(row.tag), row.question)
-    return {**given, "conversation": rewrite_conversation(conversation, prompt), output_key: row.answer}
+        raise InputError(f"{path} cannot be written: {error.strerror or error}") from error

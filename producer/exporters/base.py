@@ -10,12 +10,19 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
+    from producer.exporters.images import Blobs
+
 
 class Exporter(Protocol):
-    """Writes one file of one format."""
+    """Writes one file, or one folder, of one format."""
 
-    def __init__(self, path: Path) -> None:
-        """Keep the path; nothing is written yet."""
+    def __init__(self, path: Path, *, blobs: Blobs | None = None) -> None:
+        """Keep the path; nothing is written yet.
+
+        Args:
+            path: where to write; a last suffix of `COMPRESSIONS` compresses text.
+            blobs: where the bytes of blob references are, for formats that can hold bytes.
+        """
         ...
 
     def write(self, records: Iterable[dict[str, JsonValue]]) -> int:

@@ -29,6 +29,13 @@ class Spool:
         self._file: IO[str] = tempfile.TemporaryFile("w+", encoding="ascii", dir=folder)  # noqa: SIM115
         self.columns: list[str] = []
         self.records = 0
+        try:
+            self._put_aside(records)
+        except BaseException:
+            self._file.close()
+            raise
+
+    def _put_aside(self, records: Iterable[dict[str, JsonValue]]) -> None:
         seen: set[str] = set()
         for record in records:
             self._file.write(json.dumps(record) + "\n")

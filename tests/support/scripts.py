@@ -168,3 +168,13 @@ def _note(request: Request) -> None:
 def dies(_request: Request) -> Line:
     """The engine is gone."""
     raise EngineDead("the engine died, as scripted")
+
+
+def text_or_colour(request: Request) -> Line:
+    """Answers with the colours of all images, or, to a prompt of somebody else's, with what it was asked."""
+    pixels = [cast("tuple[int, ...]", image.getpixel((0, 0))) for image in request.images]
+    colours = "/".join("-".join(str(part) for part in pixel) for pixel in pixels)
+    if _TAG.match(request.user) is None:
+        return Line(text=f"{request.system}|{request.user}|{colours}")
+    start = "" if request.prefill else tag_of(request)
+    return Line(text=f"{start} is {colours or 'unseen'}")

@@ -1,0 +1,189 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# Neither pandas nor datasets have types for what is read and written here.
+"""Files of records, read and written whole: as dictionaries exactly, as DataFrames by pandas."""
+
+from __future__ import annotations
+
+import csv
+import json
+import pickle
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+from persqa.dataflow.cells import plain_rows
+from persqa.dataflow.parquet_files import read_parquet, write_parquet
+from persqa.errors import UserError
+from producer.exporters.comma_separated import CsvExporter
+from producer.exporters.drafts import draft_file
+from producer.exporters.json_text import JsonArrayExporter, JsonLinesExporter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pandas as pd
+
+    from producer.exporters.base import Exporter
+
+#: What a storage reads and writes.
+FORMATS = ("json", "jsonl", "csv", "parquet", "pickle")
+
+Rows: TypeAlias = list[dict[str, Any]]
+
+_HUB = "hf:"
+_EXPORTERS: dict[str, type[Exporter]] = {
+    "json": JsonArrayExporter,
+    "jsonl": JsonLinesExporter,
+    "csv": CsvExporter,
+}
+
+
+def read_rows(source: str, *, allow_pickle: bool) -> Rows:
+    """The records as the file has them: text of a CSV file stays text, and JSON is what it says.
+
+    Raises:
+        ValueError: the format is unknown, or the file is not in it.
+        FileNotFoundError: there is no such file.
+    """
+    if not source:
+        return []
+    if source.startswith(_HUB):
+        return _from_hub(source).to_dict(orient="records")
+    kind = _kind(source)
+    if kind == "pickle":
+        return _unpickled(source, allow_pickle=allow_pickle).to_dict(orient="records")
+    readers: dict[str, Callable[[Path], Rows]] = {
+        "json": _read_json,
+        "jsonl": _read_json_lines,
+        "csv": _read_csv,
+        "parquet": read_parquet,
+    }
+    return _read(source, readers[kind])
+
+
+def read_frame(source: str, *, allow_pickle: bool) -> pd.DataFrame:
+    """The records as a DataFrame.
+
+    Raises:
+        ValueError: the format is unknown, or the file is not in it.
+        FileNotFoundError: there is no such file.
+    """
+    import pandas as pd
+
+    if not source:
+        return pd.DataFrame()
+    if source.startswith(_HUB):
+        return _from_hub(source)
+    match _kind(source):
+        case "csv":
+            return _read(source, pd.read_csv)
+        case "parquet":
+            return _read(source, pd.read_parquet)
+        case "pickle":
+            return _unpickled(source, allow_pickle=allow_pickle)
+        case _:
+            # pandas' own reader takes `007` for a number and a column named `date` for dates.
+            return pd.DataFrame(read_rows(source, allow_pickle=allow_pickle))
+
+
+def write_rows(rows: Rows, target: Path) -> None:
+    """Write the records; the file appears when it is whole.
+
+    Raises:
+        ValueError: a record holds what the format has no place for, such as bytes in JSON.
+    """
+    kind = _kind(str(target))
+    with draft_file(target) as draft:
+        match kind:
+            case "pickle":
+                draft.write_bytes(pickle.dumps(_frame(rows)))
+            case "parquet":
+                write_parquet(rows, draft)
+            case _:
+                _EXPORTERS[kind](draft).write(plain_rows(rows))
+
+
+def write_frame(frame: pd.DataFrame, target: Path) -> None:
+    """Write the frame as pandas does; the file appears when it is whole."""
+    with draft_file(target) as draft:
+        match _kind(str(target)):
+            case "json":
+                frame.to_json(draft, orient="records", force_ascii=False, indent=2)
+            case "jsonl":
+                frame.to_json(draft, orient="records", lines=True, force_ascii=False)
+            case "csv":
+                frame.to_csv(draft, index=False)
+            case "parquet":
+                frame.to_parquet(draft)
+            case _:
+                frame.to_pickle(draft)
+
+
+def _frame(rows: Rows) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame(rows)
+
+
+def _kind(name: str) -> str:
+    kind = name.rsplit(".", 1)[-1].lower()
+    kind = {"ndjson": "jsonl", "pkl": "pickle"}.get(kind, kind)
+    if kind not in FORMATS:
+        raise ValueError(f"{name}: the format is chosen by suffix, use one of .{', .'.join(FORMATS)}")
+    return kind
+
+
+def _read(source: str, read: Callable[[Path], Any]) -> Any:
+    path = Path(source)
+    if not path.is_file():
+        raise FileNotFoundError(f"{source}: no such file")
+    try:
+        return read(path)
+    except (ValueError, TypeError, RecursionError, csv.Error) as error:
+        raise ValueError(f"{source} cannot be read: {error}") from error
+
+
+def _read_json(path: Path) -> Rows:
+    found = json.loads(path.read_text("utf-8-sig"))
+    if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
+        raise ValueError("expected a JSON array of objects")
+    return cast("Rows", found)
+
+
+def _read_json_lines(path: Path) -> Rows:
+    rows: Rows = []
+    with path.open(encoding="utf-8-sig") as file:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                raise ValueError(f"line {number} is not valid JSON: {error}") from None
+            if not isinstance(row, dict):
+                raise ValueError(f"line {number} is not an object")
+            rows.append(cast("dict[str, Any]", row))
+    return rows
+
+
+def _read_csv(path: Path) -> Rows:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return [dict(row) for row in csv.DictReader(file)]
+
+
+def _unpickled(source: str, *, allow_pickle: bool) -> pd.DataFrame:
+    if not allow_pickle:
+        raise ValueError(f"{source}: reading a pickle file runs the code in it; say allow_pickle=True if you trust it")
+    import pandas as pd
+
+    return _read(source, pd.read_pickle)
+
+
+def _from_hub(source: str) -> pd.DataFrame:
+    """`hf:name[:config]:split`."""
+    try:
+        from datasets import load_dataset
+    except ImportError:
+        raise UserError("data sets of the hub need the library: pip install 'persqa[data]'") from None
+    name, *parts = source.removeprefix(_HUB).split(":")
+    config, split = ([None, "train"] if not parts else [None, *parts])[-2:]
+    return cast("Any", load_dataset(name, config, split=split)).to_pandas()

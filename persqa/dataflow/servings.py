@@ -1,0 +1,191 @@
+"""LLMServingABC, and what our two servings have in common: every way in which an operator may call them."""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+from persqa.dataflow.asks import Answer, Ask, refusal, verbatim_asks
+from persqa.dataflow.conversations import labelled_prompt, prompt_of
+from persqa.dataflow.original import register
+from persqa.policies import Policy
+from persqa.runs import RunOptions, Sampling, parse_options
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from pydantic import JsonValue
+
+    from persqa.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+_SHOWN = 5
+
+
+class LLMServingABC(ABC):
+    """What operators ask; a model in this process, a fleet of them, or anything else that answers prompts."""
+
+    @abstractmethod
+    def generate_from_input(self, user_inputs: list[str], system_prompt: str) -> list[str | None]:
+        """One answer for each prompt."""
+
+    @abstractmethod
+    def cleanup(self) -> None:
+        """Give back what it holds; it may be used again, and then takes it again."""
+
+    def start_serving(self) -> None:  # noqa: B027 - optional
+        """Make ready to answer; nothing to do for most."""
+
+    def load_model(self, model_name_or_path: str, **options: object) -> None:
+        """Load a model; optional."""
+        raise NotImplementedError(f"{type(self).__name__} does not load a model by name")
+
+
+class PersQAServing(LLMServingABC):
+    """A serving of ours: it can be given whole records, and says of each what became of it."""
+
+    #: Whether what was answered is kept elsewhere, so that nobody else has to write it down for a later start.
+    keeps_answers: bool = False
+
+    def __init__(self, *, sampling: Sampling, seed: int, settings: Settings) -> None:
+        """Keep the options.
+
+        Args:
+            sampling: of every request.
+            seed: decides the sampling, and the questions where the operator is not given a seed of its own.
+            settings: everything else.
+        """
+        self.sampling = sampling
+        self.seed = seed
+        self.settings = settings
+        register(LLMServingABC, ["LLMServingABC", "VLMServingABC"])
+
+    @property
+    @abstractmethod
+    def identity(self) -> str:
+        """What decides its answers beside the question; answers of another identity are not taken over."""
+
+    @abstractmethod
+    def answer_records(self, asks: Sequence[Ask], options: RunOptions) -> Iterator[tuple[int, Answer]]:
+        """Answer what can be asked; gives each ask's position and its answer, as they come.
+
+        Args:
+            asks: those without an error.
+            options: tag policy, seed and system prompt; model and sampling are the serving's own.
+
+        Raises:
+            Infrastructure: the engine, the broker or the database is gone; the same call again goes on.
+        """
+
+    def generate_from_input(
+        self,
+        user_inputs: Sequence[str],
+        system_prompt: str = "You are a helpful assistant",
+        image_inputs: Sequence[Sequence[str] | str | None] | None = None,
+        video_inputs: Sequence[object] | None = None,
+        audio_inputs: Sequence[object] | None = None,
+    ) -> list[str | None]:
+        """One answer for each prompt, all images of a prompt before its text.
+
+        What cannot be answered, an image that is broken for instance, gives None, and the log says why.
+
+        Raises:
+            ValueError: videos or sounds are given, or not as many lists of images as prompts.
+        """
+        _refuse_media(video_inputs, audio_inputs)
+        return self._answer_prompts(list(user_inputs), image_inputs, system_prompt)
+
+    def generate_from_input_messages(
+        self,
+        conversations: Sequence[Sequence[Mapping[str, JsonValue]]],
+        image_list: Sequence[Sequence[str] | str | None] | None = None,
+        video_list: Sequence[object] | None = None,
+        audio_list: Sequence[object] | None = None,
+        system_prompt: str = "You are a helpful assistant.",
+    ) -> list[str | None]:
+        """One answer for each conversation, of one human turn each; otherwise as `generate_from_input`.
+
+        Raises:
+            ValueError: a conversation has more than one human turn, or videos or sounds are given.
+        """
+        _refuse_media(video_list, audio_list)
+        prompts: list[str] = []
+        for number, conversation in enumerate(conversations, 1):
+            try:
+                prompts.append(prompt_of(conversation))
+            except ValueError as error:
+                raise ValueError(f"conversation {number}: {error}") from None
+        return self._answer_prompts(prompts, image_list, system_prompt)
+
+    def generate_from_input_one_image(
+        self, image_paths: Sequence[str], text_prompts: Sequence[str], system_prompt: str = "", **_model: object
+    ) -> list[str | None]:
+        """One answer for each prompt about its one image; otherwise as `generate_from_input`.
+
+        Raises:
+            ValueError: there are not as many images as prompts.
+        """
+        return self._answer_prompts(text_prompts, image_paths, system_prompt)
+
+    def generate_from_input_multi_images(
+        self,
+        list_of_image_paths: Sequence[Sequence[str]],
+        list_of_image_labels: Sequence[Sequence[str]],
+        user_prompts: Sequence[str] | None = None,
+        system_prompt: str = "",
+        **_model: object,
+    ) -> list[str | None]:
+        """One answer for each prompt about its images, which are told apart by their labels.
+
+        Raises:
+            ValueError: there are not as many prompts or lists of labels as lists of images.
+        """
+        prompts = user_prompts or [""] * len(list_of_image_paths)
+        labelled = [labelled_prompt(*pair) for pair in zip(prompts, list_of_image_labels, strict=True)]
+        return self._answer_prompts(labelled, list_of_image_paths, system_prompt)
+
+    def _answer_prompts(
+        self,
+        prompts: Sequence[str],
+        images: Sequence[Sequence[str] | str | None] | None,
+        system_prompt: str,
+    ) -> list[str | None]:
+        if images is not None and len(images) != len(prompts):
+            raise ValueError(f"{len(prompts)} prompts, but {len(images)} lists of images")
+        asks = verbatim_asks(prompts, [_references(cell) for cell in images or [None] * len(prompts)])
+        options = parse_options(
+            verbatim=True, image_optional=True, tag_policy=Policy.CHECK, seed=self.seed, system_prompt=system_prompt
+        )
+        answers = [answer for _, answer in sorted(answer_all(self, asks, options), key=lambda found: found[0])]
+        tell(answers)
+        return [answer.text for answer in answers]
+
+
+def answer_all(serving: PersQAServing, asks: Sequence[Ask], options: RunOptions) -> Iterator[tuple[int, Answer]]:
+    """The refusals of what cannot be asked, and then what the serving answers; positions and answers, as they come."""
+    for ask in asks:
+        if ask.error is not None:
+            yield ask.position, refusal(ask.error)
+    if askable := [ask for ask in asks if ask.error is None]:
+        yield from serving.answer_records(askable, options)
+
+
+def tell(answers: Sequence[Answer]) -> None:
+    """Say in the log how many records have no answer, and why the first few have none."""
+    without = [(number, answer.reason) for number, answer in enumerate(answers, 1) if answer.text is None]
+    if without:
+        shown = "".join(f"\n  record {number}: {reason}" for number, reason in without[:_SHOWN])
+        logger.warning("%d of %d records have no answer%s", len(without), len(answers), shown)
+
+
+def _references(cell: Sequence[str] | str | None) -> tuple[str, ...]:
+    if cell is None:
+        return ()
+    return (cell,) if isinstance(cell, str) else tuple(reference for reference in cell if reference)
+
+
+def _refuse_media(*media: Sequence[object] | None) -> None:
+    if any(cell for cells in media for cell in cells or ()):
+        raise ValueError("videos and sounds are not supported, only images")

@@ -1,0 +1,146 @@
+"""DataFlowStorage and FileStorage: where an operator reads its records and where it leaves them for the next one."""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeGuard, cast
+
+from persqa.dataflow.files import FORMATS, read_frame, read_rows, write_frame, write_rows
+from persqa.dataflow.original import register
+
+if TYPE_CHECKING:
+    from persqa.dataflow.files import Rows
+
+_CacheType = Literal["json", "jsonl", "csv", "parquet", "pickle"]
+
+
+class DataFlowStorage(ABC):
+    """What operators ask of a storage."""
+
+    @abstractmethod
+    def get_keys_from_dataframe(self) -> list[str]:
+        """The names of the columns."""
+
+    @abstractmethod
+    def read(self, output_type: Literal["dataframe", "dict"] = "dataframe") -> Any:
+        """All records, as a pandas DataFrame or as a list of dictionaries."""
+
+    @abstractmethod
+    def write(self, data: Any) -> Any:
+        """Store a DataFrame or a list of dictionaries for the next operator."""
+
+
+class FileStorage(DataFlowStorage):
+    """Files in one folder, one for each step: what one operator writes is what the next one reads.
+
+    As dictionaries, records are what the file says, to the last character. As a DataFrame they are what pandas makes
+    of the file, as operators of others expect it; only JSON is taken literally there, too, and dates stay text.
+    """
+
+    def __init__(
+        self,
+        first_entry_file_name: str,
+        cache_path: str = "./cache",
+        file_name_prefix: str = "dataflow_cache_step",
+        cache_type: _CacheType = "jsonl",
+        *,
+        allow_pickle: bool = False,
+    ) -> None:
+        """Keep the names; nothing is read yet.
+
+        Args:
+            first_entry_file_name: what the first operator reads: a file, or `hf:name[:config]:split` for a data set
+                of the Hugging Face hub; empty for no records.
+            cache_path: the folder for everything written.
+            file_name_prefix: the files are called `<prefix>_step<number>.<type>`.
+            cache_type: their format.
+            allow_pickle: whether pickle files are read; reading one runs whatever code it carries.
+
+        Raises:
+            ValueError: the type is none of those.
+        """
+        if cache_type not in FORMATS:
+            raise ValueError(f"cache_type {cache_type!r} is none of {', '.join(FORMATS)}")
+        self.first_entry_file_name = first_entry_file_name
+        self.cache_path = cache_path
+        self.file_name_prefix = file_name_prefix
+        self.cache_type = cache_type
+        self.allow_pickle = allow_pickle
+        self.operator_step = -1
+        register(DataFlowStorage, ["DataFlowStorage"])
+
+    def step(self) -> Self:
+        """Go on to the next operator; the storage that is returned stays at this step."""
+        self.operator_step += 1
+        return copy.copy(self)
+
+    def reset(self) -> Self:
+        """Back to before the first operator."""
+        self.operator_step = -1
+        return self
+
+    def get_keys_from_dataframe(self) -> list[str]:
+        """The names of the columns."""
+        rows = self.read("dict")
+        return list(dict.fromkeys(name for row in rows for name in row))
+
+    def read(self, output_type: Literal["dataframe", "dict"] = "dataframe") -> Any:
+        """What this step reads.
+
+        Raises:
+            ValueError: `step` was never called, the format is unknown, or the file is not in it.
+            FileNotFoundError: there is no such file.
+        """
+        if output_type not in ("dataframe", "dict"):
+            raise ValueError(f"output_type {output_type!r} is neither 'dataframe' nor 'dict'")
+        source = self._source(self.operator_step)
+        load = read_frame if output_type == "dataframe" else read_rows
+        return load(source, allow_pickle=self.allow_pickle)
+
+    def write(self, data: Any) -> str:
+        """Store what the next step reads, whole or not at all; returns the file's name.
+
+        Args:
+            data: a DataFrame or a list of dictionaries.
+
+        Raises:
+            ValueError: `step` was never called, or the data is neither a DataFrame nor a list of dictionaries.
+            OSError: the file cannot be written.
+        """
+        target = self._target()
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if hasattr(data, "to_parquet"):
+            write_frame(data, target)
+        elif _is_rows(data):
+            write_rows(data, target)
+        else:
+            raise ValueError(f"cannot write {type(data).__name__}: expected a DataFrame or a list of dictionaries")
+        return str(target)
+
+    @property
+    def journal_path(self) -> Path:
+        """Where an operator of this step may write down what it has so far."""
+        target = self._target()
+        return target.with_name(f"{target.name}.journal")
+
+    def _source(self, step: int) -> str:
+        _check_step(step)
+        return self.first_entry_file_name if step == 0 else str(self._file(step))
+
+    def _target(self) -> Path:
+        _check_step(self.operator_step)
+        return self._file(self.operator_step + 1)
+
+    def _file(self, step: int) -> Path:
+        return Path(self.cache_path) / f"{self.file_name_prefix}_step{step}.{self.cache_type}"
+
+
+def _is_rows(data: object) -> TypeGuard[Rows]:
+    return isinstance(data, list) and all(isinstance(row, dict) for row in cast("list[object]", data))
+
+
+def _check_step(step: int) -> None:
+    if step < 0:
+        raise ValueError("call step() before reading or writing: once for each operator")

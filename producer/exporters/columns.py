@@ -1,0 +1,155 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownParameterType=false, reportMissingTypeArgument=false, reportArgumentType=false
+# pyright: reportCallIssue=false
+# The stubs of pyarrow type arrays by element, which is known here only at run time.
+"""Columns: records as Arrow tables, typed as the data is; a column whose values have no common type holds JSON text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from persqa.store.text import storable
+from producer.exporters.images import Blobs, image_cell, is_blob, is_reference
+from producer.exporters.spool import Spool, as_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from pydantic import JsonValue
+
+_IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+#: Bytes of images in one table: as many as are in memory at once.
+_TABLE_BYTES = 32 * 2**20
+
+
+@dataclass(slots=True)
+class _Found:
+    """What a column has shown so far.
+
+    Attributes:
+        common: the type that holds all values; None where there is none.
+        blob: whether a blob reference is among them.
+        references: whether they all can be image references.
+        listed: whether one of them is a list.
+    """
+
+    common: pa.DataType | None = None
+    mixed: bool = False
+    blob: bool = False
+    references: bool = True
+    listed: bool = False
+
+    def see(self, values: Sequence[JsonValue]) -> None:
+        """Take a chunk of the column into account."""
+        self.blob = self.blob or any(is_blob(value) for value in values)
+        self.references = self.references and all(is_reference(value) for value in values)
+        self.listed = self.listed or any(isinstance(value, list) for value in values)
+        if self.mixed:
+            return
+        try:
+            self.common = _common(self.common or pa.null(), pa.array(values).type)
+        except (pa.ArrowException, UnicodeError, OverflowError):
+            self.mixed = True
+
+    def type(self, *, blobs: Blobs | None) -> pa.DataType:
+        """The type of the column."""
+        if blobs is not None and self.blob and self.references:
+            return pa.list_(_IMAGE) if self.listed else _IMAGE
+        return pa.string() if self.mixed or self.common is None else file_type(self.common)
+
+
+class Columns:
+    """The columns of spooled records."""
+
+    def __init__(self, spool: Spool, *, blobs: Blobs | None) -> None:
+        """Look at all of them.
+
+        Args:
+            spool: the records.
+            blobs: where the bytes of blob references are; without it they stay references.
+        """
+        self._spool = spool
+        self._blobs = blobs
+        found = {name: _Found() for name in spool.columns}
+        for chunk in spool.chunks():
+            for name, column in found.items():
+                column.see([record.get(name) for record in chunk])
+        self.schema = pa.schema([pa.field(name, column.type(blobs=blobs)) for name, column in found.items()])
+        #: Those of images, and whether they hold several in a cell.
+        self.images = {
+            field.name: field.type != _IMAGE for field in self.schema if field.type in (_IMAGE, pa.list_(_IMAGE))
+        }
+
+    def tables(self) -> Iterator[pa.Table]:
+        """The records in their order, some at a time, and fewer at a time the larger their images are."""
+        for chunk in self._spool.chunks():
+            for part in self._parts(chunk):
+                arrays = [_array(part[field.name], field.type) for field in self.schema]
+                yield pa.Table.from_arrays(arrays, schema=self.schema)
+
+    def _parts(self, chunk: Iterable[dict[str, JsonValue]]) -> Iterator[dict[str, list[Any]]]:
+        part: dict[str, list[Any]] = {name: [] for name in self.schema.names}
+        size = 0
+        for record in chunk:
+            for name, column in part.items():
+                cell = record.get(name)
+                if name in self.images:
+                    cell = self._image(cell, several=self.images[name])
+                    size += _size(cell)
+                column.append(cell)
+            if size >= _TABLE_BYTES:
+                yield part
+                part, size = {name: [] for name in part}, 0
+        yield part
+
+    def _image(self, value: Any, *, several: bool) -> Any:
+        if value is None or self._blobs is None:
+            return None
+        if not several:
+            return image_cell(value, self._blobs)
+        references = value if isinstance(value, list) else [value]
+        return [None if reference is None else image_cell(reference, self._blobs) for reference in references]
+
+
+def file_type(kind: pa.DataType) -> pa.DataType:
+    """The type as files have it: text in the place of what was always null, or of objects without fields."""
+    return pa.string() if _has_empty_struct(kind) else _without_null(kind)
+
+
+def text_array(values: list[Any]) -> pa.Array:
+    """The values as text, those that are none as JSON."""
+    texts = [as_text(value) for value in values]
+    return pa.array([text if text is None else storable(text) for text in texts], pa.string())
+
+
+def _has_empty_struct(kind: pa.DataType) -> bool:
+    """Whether there is an object without fields in it, for which files have no place."""
+    if isinstance(kind, pa.StructType):
+        return not kind.num_fields or any(_has_empty_struct(field.type) for field in kind)
+    return isinstance(kind, pa.ListType) and _has_empty_struct(kind.value_type)
+
+
+def _without_null(kind: pa.DataType) -> pa.DataType:
+    """The type with text in the place of what was always null."""
+    if isinstance(kind, pa.StructType):
+        return pa.struct([(field.name, _without_null(field.type)) for field in kind])
+    if isinstance(kind, pa.ListType):
+        return pa.list_(_without_null(kind.value_type))
+    return pa.string() if kind == pa.null() else kind
+
+
+def _common(one: pa.DataType, other: pa.DataType) -> pa.DataType:
+    schemas = [pa.schema([pa.field("column", kind)]) for kind in (one, other)]
+    return pa.unify_schemas(schemas, promote_options="default").field("column").type
+
+
+def _array(values: list[Any], column_type: pa.DataType) -> pa.Array:
+    return text_array(values) if column_type == pa.string() else pa.array(values, column_type)
+
+
+def _size(cell: Any) -> int:
+    cells = cell if isinstance(cell, list) else [cell]
+    return sum(len(part["bytes"] or b"") for part in cells if part is not None)

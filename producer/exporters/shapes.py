@@ -1,0 +1,152 @@
+"""Shapes: what one record of an export looks like; the one that came in, or a dialogue to train with."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING, cast
+
+from persqa.errors import InputError
+from persqa.prompts import human_turn, rewrite_conversation
+from persqa.results import Status
+from persqa.tags import Tag
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from pydantic import JsonValue
+
+    from persqa.store.queries import Broken, PairRow
+
+#: The field of `--with-meta`.
+META = "persqa"
+#: Where a trainer puts an image.
+PLACEHOLDER = "<image>"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """One item of an export.
+
+    Attributes:
+        row: the item with its result.
+        broken: its generations that broke the tag rule, the oldest first; only where they are asked for.
+    """
+
+    row: PairRow
+    broken: Sequence[Broken] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """How the records are to look.
+
+    Attributes:
+        output_key: the field that gets the answer.
+        with_meta: whether a field `persqa` says how the answer came about.
+        chat: whether dialogues are wanted, one a record.
+        image_column: the field of the images.
+        id_column: the field that names a record, if any does.
+    """
+
+    output_key: str = "output"
+    with_meta: bool = False
+    chat: bool = False
+    image_column: str = "image"
+    id_column: str | None = None
+
+    def records(self, pairs: Iterable[Pair]) -> Iterator[dict[str, JsonValue]]:
+        """The records in their order.
+
+        Raises:
+            InputError: a record has a field of its own where one of these would go.
+        """
+        return self._dialogues(pairs) if self.chat else (self._as_given(pair) for pair in pairs)
+
+    def _as_given(self, pair: Pair) -> dict[str, JsonValue]:
+        record = exported_record(pair.row, self.output_key)
+        if self.with_meta:
+            if META in record:
+                raise InputError(f"record {pair.row.position + 1} has a field {META!r} itself: leave out --with-meta")
+            record[META] = meta(pair)
+        return record
+
+    def _dialogues(self, pairs: Iterable[Pair]) -> Iterator[dict[str, JsonValue]]:
+        answered = (pair for pair in pairs if pair.row.answer is not None)
+        for position, group in groupby(answered, key=lambda pair: pair.row.position):
+            yield self._dialogue(position, list(group))
+
+    def _dialogue(self, position: int, pairs: Sequence[Pair]) -> dict[str, JsonValue]:
+        """All questions about one record as one dialogue; the images come with the first."""
+        given = cast("dict[str, JsonValue]", json.loads(pairs[0].row.record))
+        images = given.get(self.image_column)
+        references: list[JsonValue] = images if isinstance(images, list) else [] if images is None else [images]
+        named = given.get(self.id_column or "id")
+        turns = [turn for turn in cast("list[JsonValue]", given.get("conversation") or []) if _is_system(turn)]
+        before = f"{PLACEHOLDER}\n" * len(references)
+        for pair in pairs:
+            turns.append({"from": "human", "value": before + pair.row.question})
+            turns.append({"from": "gpt", "value": pair.row.answer})
+            before = ""
+        dialogue: dict[str, JsonValue] = {"id": str(position) if named is None else _text(named)}
+        if references:
+            dialogue["image"] = references[0] if len(references) == 1 else references
+        dialogue["conversations"] = turns
+        return {**dialogue, META: [meta(pair) for pair in pairs]} if self.with_meta else dialogue
+
+
+def exported_record(row: PairRow, output_key: str) -> dict[str, JsonValue]:
+    """The record as given, with the prompt in its conversation and the answer under `output_key`.
+
+    What was no object in the input stands under `record`, so that no line of the input is missing in the output.
+
+    Raises:
+        InputError: the record has a field of that name itself.
+    """
+    given = cast("JsonValue", json.loads(row.record))
+    if not isinstance(given, dict):
+        return {"record": given, output_key: None}
+    if output_key in given:
+        raise InputError(f"record {row.position + 1} has a field {output_key!r} itself: choose another --output-key")
+    if not row.question:
+        return {**given, output_key: None}
+    conversation = cast("list[JsonValue] | None", given.get("conversation"))
+    prompt = human_turn(Tag(row.tag), row.question)
+    return {**given, "conversation": rewrite_conversation(conversation, prompt), output_key: row.answer}
+
+
+def meta(pair: Pair) -> dict[str, JsonValue]:
+    """How an answer came about; every record has all of these fields."""
+    row = pair.row
+    return {
+        "question": row.question or None,
+        "topic": row.topic or None,
+        "tag": row.tag or None,
+        "status": row.status,
+        "reason": row.reason,
+        "detail": row.detail,
+        "verdict": _verdict(row),
+        "violations": [{"rung": broken.rung, "kind": broken.kind} for broken in pair.broken],
+        "rung": row.rung,
+        "forced": row.forced,
+        "generations": row.generations,
+        "model": row.model,
+        "prompt_tokens": row.prompt_tokens,
+        "output_tokens": row.output_tokens,
+    }
+
+
+def _verdict(row: PairRow) -> str | None:
+    """What the tag rule says of the answer: `compliant` or the kind of violation; nothing where it was not asked."""
+    if row.answer is None or not row.tag:
+        return None
+    return "compliant" if row.status == Status.OK else row.reason
+
+
+def _is_system(turn: JsonValue) -> bool:
+    return isinstance(turn, dict) and turn.get("from") == "system"
+
+
+def _text(value: JsonValue) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
