@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import weakref
 from typing import TYPE_CHECKING
 
@@ -106,8 +107,10 @@ class LocalModelVLMServing_vllm(PersQAServing):  # noqa: N801 - the original's n
             from persqa.dataflow.in_process import InProcessWorker
 
             self._worker = InProcessWorker(self.settings)
-            # Also for programs that end without a word: the engine is to be gone before the interpreter is.
+            # Also for programs that end without a word. At exit, multiprocessing waits for the engine's processes; what
+            # is registered after it was loaded comes before it.
             self._ends = weakref.finalize(self, self._worker.close)
+            atexit.register(self._ends)
 
     def cleanup(self) -> None:
         """Let go of the model and its memory; asked again, it is loaded again."""

@@ -132,7 +132,8 @@ other = model.generate_from_input_messages([[{{"from": "human", "value": "<image
                                            [["images/portrait-000003.jpg"]])
 model.cleanup()
 assert once == again, (once, again)
-assert once[0] and once[1] and other[0] and once[2] is None, (once, other)
+# Noise may be no word at all, and that is an answer too.
+assert [text is None for text in (*once, *other)] == [False, False, True, False], (once, other)
 assert len({{once[0], once[1], other[0]}}) == 3
 """,
         settings,

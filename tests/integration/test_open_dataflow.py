@@ -19,7 +19,7 @@ _ROOT = Path(__file__).parents[2]
 #: The package, and of what it requires only what importing its core, its storages and its pipelines takes.
 _REQUIREMENTS = ("open-dataflow==1.0.13", "colorlog", "tqdm")
 #: As the package pins them; with what they need themselves.
-_PINNED = ("pandas==2.3.3", "numpy<2")
+_PINNED = ("pandas==2.3.3", "numpy<2", "pyarrow==20.0.0")
 
 # One process makes the environment, however many there are.
 pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("open-dataflow")]
