@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,25 +53,38 @@ class DatasetFolderReader:
             yield from records(self._batches(), self._cells)
 
     def _files(self) -> list[Path]:
-        """The Arrow files; the library checks the folder, and lets it go again."""
-        library_of_it = library("datasets", "a Hugging Face data set")
+        """The Arrow files, as the folder lists them.
+
+        The library would map all of them into memory to open the folder, which takes the more, the more rows there are.
+        """
+        datasets = library("datasets", "a Hugging Face data set")
         try:
-            found: Any = library_of_it.load_from_disk(str(self._source.path), keep_in_memory=False)
+            folder = self._folder(datasets.config)
+            datasets.DatasetInfo.from_directory(str(folder))
+            state: Any = json.loads((folder / datasets.config.DATASET_STATE_JSON_FILENAME).read_text())
+            # Only a name: a folder does not say where else to read.
+            return [folder / Path(file["filename"]).name for file in state["_data_files"]]
         except FileNotFoundError as error:
             raise InputError(f"{self._source.shown}: not a whole data set of Hugging Face: {error}") from None
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise InputError(f"{self._source.shown}: broken: {error}") from None
-        if isinstance(found, library_of_it.DatasetDict):
-            found = found[choose_split(list(found), self._split, self._source.shown)]
-        elif self._split is not None:
-            raise InputError(f"{self._source.shown}: has no splits, leave --split out")
-        return [Path(file["filename"]) for file in found.cache_files]
+            raise InputError(f"{self._source.shown}: broken: {error!r}") from None
+
+    def _folder(self, names: Any) -> Path:
+        """The folder of the data set itself, which is that of one split where there are several."""
+        path = self._source.path
+        if (path / names.DATASET_STATE_JSON_FILENAME).is_file() or not (
+            path / names.DATASETDICT_JSON_FILENAME
+        ).is_file():
+            if self._split is not None:
+                raise InputError(f"{self._source.shown}: has no splits, leave --split out")
+            return path
+        splits: Any = json.loads((path / names.DATASETDICT_JSON_FILENAME).read_text())["splits"]
+        return path / choose_split([Path(split).name for split in splits], self._split, self._source.shown)
 
     def _batches(self) -> Iterator[pa.RecordBatch]:
         for file in self._files():
             if not _ends_properly(file):
                 raise InputError(f"{self._source.shown}: {file.name} is cut off")
-            # Read and not mapped into memory: what is mapped stays there until the system wants it back.
             with pa.OSFile(str(file), "rb") as stream, pa.ipc.open_stream(stream) as batches:
                 check_names(batches.schema, self._source)
                 for batch in batches:
