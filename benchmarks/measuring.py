@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_POLL_SECONDS = 0.02
+#: Each look costs the machine a millisecond or two that the measured side would have had.
+_POLL_SECONDS = 0.1
 #: The steady part of a run: neither the filling of an empty window nor its emptying.
 _FROM, _TO = 0.15, 0.9
 

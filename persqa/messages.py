@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from json.encoder import encode_basestring_ascii
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
@@ -45,10 +47,11 @@ class ItemMessage(BaseModel):
     recheck: bool = False
 
 
-def item_messages(batch: Iterable[Item], run: Run) -> Iterator[dict[str, JsonValue]]:
-    """The messages of items of one run, as plain JSON.
+def item_messages(batch: Iterable[Item], run: Run) -> Iterator[str]:
+    """The messages of items of one run, as the text of a JSON object each.
 
-    Built without pydantic, since the values were checked when they entered and this runs once per item.
+    Written without pydantic, since the values were checked when they entered, and what all have in common is written
+    once: this runs for every item.
     """
     common: dict[str, JsonValue] = {
         "v": VERSION,
@@ -61,12 +64,11 @@ def item_messages(batch: Iterable[Item], run: Run) -> Iterator[dict[str, JsonVal
     }
     if run.recheck:
         common["recheck"] = True
+    beginning = json.dumps(common).removesuffix("}")
     for item in batch:
-        yield {
-            **common,
-            "item": item.id,
-            "requeues": item.requeues,
-            "images": list(item.images),
-            "tag": item.tag,
-            "question": item.question,
-        }
+        images = ", ".join(map(encode_basestring_ascii, item.images))
+        tag, question = encode_basestring_ascii(item.tag), encode_basestring_ascii(item.question)
+        yield (
+            f'{beginning}, "item": {item.id}, "requeues": {item.requeues}, "images": [{images}], '
+            f'"tag": {tag}, "question": {question}}}'
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import resources
 from pathlib import Path
 
@@ -37,7 +38,7 @@ class Question:
         return self.template.replace(TAG_FIELD, tag)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class QuestionPool:
     """The list of questions a run draws from."""
 
@@ -63,13 +64,17 @@ class QuestionPool:
             raise SettingsError(message)
 
         start = hashlib.blake2b(f"{seed}\0{key}\0".encode(), digest_size=8)
-
-        def rank(question: Question) -> bytes:
+        ranks: list[bytes] = []
+        for words in self._encoded:
             whole = start.copy()
-            whole.update(question.template.encode())
-            return whole.digest()
+            whole.update(words)
+            ranks.append(whole.digest())
+        order = sorted(range(len(ranks)), key=ranks.__getitem__)
+        return tuple(self.questions[index] for index in order[:count])
 
-        return tuple(sorted(self.questions, key=rank)[:count])
+    @cached_property
+    def _encoded(self) -> tuple[bytes, ...]:
+        return tuple(question.template.encode() for question in self.questions)
 
 
 def load_pool(name: str) -> QuestionPool:

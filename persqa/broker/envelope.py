@@ -7,7 +7,7 @@ import uuid
 from base64 import b64encode
 from functools import lru_cache
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import kombu
 from celery import Celery
@@ -15,15 +15,10 @@ from kombu.serialization import dumps as serialize
 
 from persqa.messages import TASK_NAME
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from pydantic import JsonValue
-
 #: Stand for what differs from message to message; nothing else in a message looks like them.
 _ID, _TAG, _BODY = "PERSQAxTASKxID", "PERSQAxDELIVERYxTAG", "PERSQAxBODY"
 #: What Celery sends beside the arguments: nothing by name, and no callbacks.
-_EMBEDDED: dict[str, None] = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
+_EMBEDDED = json.dumps({"callbacks": None, "errbacks": None, "chain": None, "chord": None})
 
 
 class EnvelopeBuilder:
@@ -34,19 +29,19 @@ class EnvelopeBuilder:
         # Every virtual transport of kombu shares this code; that of the memory transport needs no server.
         self._channel: Any = kombu.Connection("memory://").channel()
         # Celery sends a UUID; this is as unique, and drawing one for every message takes longer than the rest.
-        series = uuid.uuid4()
+        series = str(uuid.uuid4())
         self._tags = (f"{series}-{number}" for number in count())
         self._pattern = lru_cache(maxsize=64)(self._new_pattern)
 
-    def build(self, task_id: str, message: Mapping[str, JsonValue], *, queue: str) -> str:
+    def build(self, task_id: str, message: str, *, queue: str) -> str:
         """The text of one queue entry.
 
         Args:
             task_id: the Celery id of the task; revoke and inspect know it by this. Letters, digits and hyphens.
-            message: the task's only argument.
+            message: the task's only argument, as JSON.
             queue: the list it will be pushed to.
         """
-        body = json.dumps(((message,), {}, _EMBEDDED))
+        body = f"[[{message}], {{}}, {_EMBEDDED}]"
         text = self._pattern(queue).replace(_ID, task_id).replace(_TAG, next(self._tags))
         return text.replace(_BODY, b64encode(body.encode()).decode())
 

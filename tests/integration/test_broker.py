@@ -37,7 +37,11 @@ def test_a_published_message_is_what_celery_itself_would_send(broker_url: str) -
     publish(broker_url, items=[item])
     app = Celery("peer", broker=celery_url(broker_url), set_as_current=False)
     app.send_task(
-        TASK_NAME, args=tuple(item_messages([item], a_run())), task_id=str(item.id), queue="peer", ignore_result=True
+        TASK_NAME,
+        args=tuple(map(json.loads, item_messages([item], a_run()))),
+        task_id=str(item.id),
+        queue="peer",
+        ignore_result=True,
     )
     client = connect(broker_url)
     ours, theirs = (json.loads(cast("bytes", client.lindex(name, 0))) for name in (QUEUE, "peer"))

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 def answer(script: Script, **options: Any) -> Outcome:
     (content,) = item_messages([an_item(RunId(1), 3)], a_run(**options))
-    message = ItemMessage.model_validate(content)
+    message = ItemMessage.model_validate_json(content)
     admitted = Admitted(message=message, images=[Image.new("RGB", (8, 8))], image_seconds=0.5)
     answerer = Answerer(ScriptedEngine(load_settings(), script), worker="w")
     return asyncio.run(answerer.answer(admitted))
@@ -106,14 +106,14 @@ def test_a_message_asks_for_a_recheck_only_where_it_is_wanted() -> None:
     (again,) = item_messages([item], replace(a_run(), recheck=True))
     # Workers that do not know the field refuse messages that have it, so all others go without.
     assert "recheck" not in plain
-    assert ItemMessage.model_validate(plain).recheck is False
-    assert ItemMessage.model_validate(again).recheck is True
+    assert ItemMessage.model_validate_json(plain).recheck is False
+    assert ItemMessage.model_validate_json(again).recheck is True
 
 
 def test_a_content_that_is_at_fault_is_remembered_with_the_result() -> None:
     answerer = Answerer(ScriptedEngine(load_settings(), lambda _: Line(text="")), worker="w")
     (content,) = item_messages([an_item(RunId(1), 0)], a_run())
-    message = ItemMessage.model_validate(content)
+    message = ItemMessage.model_validate_json(content)
     bad = BadImage(digest="0" * 64, reason=Reason.BROKEN_IMAGE, detail="it is broken")
     refused = answerer.refuse(message, BadContent("a.png: it is broken", image=bad))
     assert (refused.bad_images, refused.result.reason) == ((bad,), Reason.BROKEN_IMAGE)
