@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, NewType, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -61,7 +62,7 @@ class RunOptions(BaseModel):
         description="what a record has in `prompt` is asked as it stands: no question, no tag, no verdict",
     )
 
-    @property
+    @cached_property
     def columns(self) -> Columns:
         """Which fields of this run's records mean what."""
         return Columns(image=self.image_column, id=self.id_column)

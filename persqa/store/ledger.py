@@ -261,7 +261,7 @@ def _images(row: sa.Row[Any], image_column: str) -> tuple[str, ...]:
         return tuple(json.loads(row.images_sent))
     # Bytes that were submitted before there was a blob store to put them in stay here, and the worker says so.
     given = image_references(row.record, image_column)
-    return tuple("data:" if is_data_uri(reference) else reference for reference in given)
+    return tuple("data:" if is_data_uri(one) else one for one in given) if any(map(is_data_uri, given)) else given
 
 
 def _item(row: sa.Row[Any], image_column: str) -> Item:
