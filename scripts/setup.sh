@@ -24,7 +24,7 @@ pip() { .venv/bin/python -m pip --quiet --disable-pip-version-check --no-input "
 
 if nvidia-smi -L >/dev/null 2>&1; then
     echo "setup: an NVIDIA GPU answers, installing vLLM for CUDA"
-    pip install --editable ".[cuda,dev]"
+    pip install --editable ".[cuda,data,dev]"
 else
     echo "setup: no NVIDIA GPU answers, installing vLLM for the CPU"
     # Pinned and without dependencies: left to itself the resolver would take CUDA builds of torch's companions.
