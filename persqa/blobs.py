@@ -60,9 +60,9 @@ def blob_reference(digest: str, name: str = "") -> str:
 
     Args:
         digest: what `BlobStore.put` gave.
-        name: what the bytes were called where they came from; for people only.
+        name: what the bytes were called where they came from, its path included; for people, and for exports.
     """
-    return f"blob:{digest}/{quote(name, safe='')}" if name else f"blob:{digest}"
+    return f"blob:{digest}/{quote(name)}" if name else f"blob:{digest}"
 
 
 def parse_blob_reference(reference: str) -> tuple[str, str] | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from persqa.blobs import blob_reference
@@ -54,4 +53,4 @@ def _kept(data: object, path: str | None, keep: KeepBytes | None) -> JsonValue:
         return path
     if keep is None:
         return {"bytes": len(data)}
-    return blob_reference(keep(data), PurePosixPath(path).name if path else "")
+    return blob_reference(keep(data), path or "")

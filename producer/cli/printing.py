@@ -24,6 +24,7 @@ console = Console(width=None if sys.stdout.isatty() else 200)
 notes = Console(stderr=True)
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_DIGEST = re.compile("blob:([0-9a-f]{8})[0-9a-f]{56}")
 
 STYLES = {"ok": "green", "noncompliant": "yellow", "invalid": "magenta", "dead": "red", "pending": "dim"}
 
@@ -50,6 +51,11 @@ def styled_status(status: str) -> str:
 def plain(value: object) -> str:
     """A value as it may be shown: nothing in it is taken for markup, or by the terminal for a command."""
     return "" if value is None else escape(_CONTROL.sub("\ufffd", str(value)))
+
+
+def image(references: str) -> str:
+    """References of images as they may be shown: of a digest its beginning."""
+    return plain(_DIGEST.sub("blob:\\1…", references))
 
 
 def progress_dict(progress: Progress) -> dict[str, int]:

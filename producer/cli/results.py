@@ -15,7 +15,7 @@ from persqa.results import Status
 from persqa.settings import load_settings
 from persqa.store.queries import PENDING, PairRow, ViolationRow
 from producer.cli import options
-from producer.cli.printing import console, plain, print_json, styled_status, table
+from producer.cli.printing import console, image, plain, print_json, styled_status, table
 from producer.client import Client, RunHandle
 
 
@@ -80,7 +80,7 @@ def _print_results(handle: RunHandle, status: str | None, question: str | None, 
         if row.reason is not None and row.answer is not None:
             answer = f"({row.reason}) {answer}"
         shown.add_row(
-            str(row.item_id), *([plain(row.record_id)] if named else []), plain(row.image), plain(row.question),
+            str(row.item_id), *([plain(row.record_id)] if named else []), image(row.image), plain(row.question),
             styled_status(row.status), plain(row.rung), plain(answer),
         )  # fmt: skip
     _print_table(shown, more=next(rows, None) is not None)

@@ -11,7 +11,7 @@ from persqa.models import DEMO_MODEL, DEMO_POOL, questions_unknown_to_demo
 from persqa.questions import QuestionPool, load_pool
 from persqa.settings import load_settings, without_password
 from producer.cli import options
-from producer.cli.printing import console, notes, plain, print_json, progress_dict, styled_status, table
+from producer.cli.printing import console, image, notes, plain, print_json, progress_dict, styled_status, table
 from producer.cli.submit import report_submission
 from producer.client import Client, RunHandle
 
@@ -148,7 +148,7 @@ def _print_pairs(handle: RunHandle) -> None:
     rows = handle.results()
     for row in islice(rows, _SHOWN_PAIRS):
         said = row.detail if row.answer is None else row.answer
-        shown.add_row(plain(row.image), plain(row.question), styled_status(row.status), plain(said))
+        shown.add_row(image(row.image), plain(row.question), styled_status(row.status), plain(said))
     console.print(shown)
     if next(rows, None) is not None:
         console.print(f"[dim]... all of them: persqa results {handle.name} --limit 0[/]")

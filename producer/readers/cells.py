@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
@@ -77,7 +76,7 @@ class Cells:
         if value.keys() == _MEDIA:
             data, path = value["bytes"], value["path"]
             if isinstance(data, bytes):
-                return self.blob(data, PurePosixPath(path).name if isinstance(path, str) else "")
+                return self.blob(data, path if isinstance(path, str) else "")
             if data is None:
                 return self.json(path)
         for name in value:

@@ -177,7 +177,7 @@ def test_images_that_are_bytes_go_into_the_blob_store_and_stay_in_their_cells(tm
     PersQAGenerator(serving).run(first)
     one, two = (hashlib.sha256(data).hexdigest() for data in (b"one", b"two"))
     assert {ask.position: ask.images for ask in serving.asked} == {
-        0: (f"blob:{one}/my%20cat.png", f"blob:{two}"),
+        0: (f"blob:{one}/folder/my%20cat.png", f"blob:{two}"),
         1: ("c.png",),
         2: (),
     }

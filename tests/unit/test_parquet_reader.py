@@ -41,13 +41,13 @@ def test_images_come_as_paths_as_bytes_as_cells_and_as_lists_of_each(tmp_path: P
         {
             "path": "a.png",
             "bytes": reference(1),
-            "cell": f"{reference(2)}/a%20%C3%BC.png",
+            "cell": f"{reference(2)}/in/a%20%C3%BC.png",
             "cells": [reference(3)],
             "large": [reference(4)],
         },
         {"path": None, "bytes": reference(1), "cell": "in/b.png", "cells": [], "large": None},
     ]
-    assert parse_blob_reference(f"{reference(2)}/a%20%C3%BC.png") == (reference(2)[5:], "a ü.png")
+    assert parse_blob_reference(f"{reference(2)}/in/a%20%C3%BC.png") == (reference(2)[5:], "in/a ü.png")
     assert BlobStore("blobs").get(reference(4)[5:], max_bytes=1000) == picture(4)
     assert len([file for file in Path("blobs").rglob("*") if file.is_file()]) == 4
 
