@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from persqa.errors import InputError, RecordError
 from persqa.reasons import Reason
@@ -14,6 +15,8 @@ from persqa.records import RawRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
+    from typing import IO
 
     from producer.readers.base import Source
     from producer.readers.cells import Cells
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
 #: Turned into Python values at a time, at most.
 _ROWS = 256
 _BYTES = 4 * 2**20
+#: Column chunks are read in pieces of this size; without it, whole row groups are.
+_BUFFER_BYTES = 1 << 20
 
 
 def rows_for_bytes(rows: int, size_bytes: int) -> int:
@@ -68,3 +73,16 @@ def _one_row(batch: pa.RecordBatch, index: int) -> tuple[dict[str, object], Reco
             fields[name] = None
             error = error or RecordError(Reason.BAD_VALUE, f"the field {name!r} cannot be read: {problem}")
     return fields, error
+
+
+def open_parquet(file: Path | IO[bytes]) -> pq.ParquetFile:
+    """A Parquet file, to be read in bounded memory."""
+    return pq.ParquetFile(file, buffer_size=_BUFFER_BYTES, pre_buffer=False)
+
+
+def parquet_batches(file: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
+    """Its rows, few at a time where they are large."""
+    for index in range(file.num_row_groups):
+        group = file.metadata.row_group(index)
+        rows = rows_for_bytes(group.num_rows, group.total_byte_size)
+        yield from file.iter_batches(batch_size=rows, row_groups=[index], use_threads=False)

@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from persqa.errors import InputError
+from producer.readers.arrow_rows import open_parquet, parquet_batches, records
 from producer.readers.extras import library
 from producer.readers.hugging_face import choose_split
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
+
+    import pyarrow as pa
 
     from persqa.records import RawRecord
     from producer.readers.base import Reading
@@ -52,15 +55,31 @@ class HubReader:
             InputError: the hub cannot be reached, or has no such data set, or the library is missing.
         """
         with self._refusals():
-            for number, row in enumerate(self._rows(), 1):
+            builder = self._builder()
+            parquet = library("datasets.packaged_modules.parquet.parquet", "a Hugging Face data set").Parquet
+            if isinstance(builder, parquet):
+                yield from records(self._batches(builder.config.data_files), self._reading.cells)
+                return
+            for number, row in enumerate(self._rows(builder), 1):
                 yield self._reading.cells.record(f"row {number}", row)
 
-    def _rows(self) -> Any:
+    def _builder(self) -> Any:
         datasets = library("datasets", "a Hugging Face data set")
         if self._commit is None:
             hub = library("huggingface_hub", "a Hugging Face data set")
             self._commit = hub.HfApi().dataset_info(self._data_set, revision=self._revision).sha
-        found: Any = datasets.load_dataset(self._data_set, self._subset, revision=self._commit, streaming=True)
+        return datasets.load_dataset_builder(self._data_set, self._subset, revision=self._commit)
+
+    def _batches(self, files: Any) -> Iterator[pa.RecordBatch]:
+        """The rows of Parquet files on the hub; the library would read ahead without a bound, and keep all it read."""
+        store = library("huggingface_hub", "a Hugging Face data set").HfFileSystem()
+        by_split = {str(split): names for split, names in files.items()}
+        for name in by_split[choose_split(list(by_split), self._reading.split, self._shown)]:
+            with store.open(name) as opened, open_parquet(opened) as file:
+                yield from parquet_batches(file)
+
+    def _rows(self, builder: Any) -> Any:
+        found: Any = builder.as_streaming_dataset()
         rows: Any = found[choose_split(list(found), self._reading.split, self._shown)]
         # Pictures stay as they are: bytes or paths, and not decoded.
         return rows if rows.features is None else rows.decode(False)

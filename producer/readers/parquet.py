@@ -6,10 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from producer.readers.arrow_rows import check_names, records, rows_for_bytes
+from producer.readers.arrow_rows import check_names, open_parquet, parquet_batches, records
 from producer.readers.files import reading
 
 if TYPE_CHECKING:
@@ -17,9 +14,6 @@ if TYPE_CHECKING:
 
     from persqa.records import RawRecord
     from producer.readers.base import Reading, Source
-
-#: Column chunks are read in pieces of this size; without it, whole row groups are.
-_BUFFER_BYTES = 1 << 20
 
 
 class ParquetReader:
@@ -37,13 +31,6 @@ class ParquetReader:
         Raises:
             InputError: the file cannot be read, or is no Parquet.
         """
-        with reading(self._source), pq.ParquetFile(self._source.path, buffer_size=_BUFFER_BYTES) as file:
+        with reading(self._source), open_parquet(self._source.path) as file:
             check_names(file.schema_arrow, self._source)
-            yield from records(_batches(file), self._cells)
-
-
-def _batches(file: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
-    for index in range(file.num_row_groups):
-        group = file.metadata.row_group(index)
-        rows = rows_for_bytes(group.num_rows, group.total_byte_size)
-        yield from file.iter_batches(batch_size=rows, row_groups=[index], use_threads=False)
+            yield from records(parquet_batches(file), self._cells)

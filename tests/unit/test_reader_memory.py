@@ -17,7 +17,7 @@ from tests.support.long_inputs import INPUTS, write_groups
 from tests.support.thousand import a_record
 
 #: What buffers and batches take. Any of the inputs as Python objects takes three times as much and more.
-SHORT_LIMIT_MB = 48
+SHORT_LIMIT_MB = 32
 #: Records of these are small, and so is all that could be kept of them.
 SMALL_LIMIT_MB = 12
 LONG_LIMIT_MB = 64
@@ -28,7 +28,6 @@ def growth_of(name: str, folder: Path, *, rows: int, width: int) -> float:
     kind = {"standard input": "long.jsonl", "hub": "long.parquet"}.get(name, name)
     path = folder / "served" / "long" / kind
     path.parent.mkdir(parents=True)
-    # The library that reads from the hub holds a row group at a time.
     (write_groups if name == "hub" else INPUTS[kind])(path, rows, width)
     match name:
         case "standard input":
