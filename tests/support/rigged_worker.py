@@ -30,7 +30,7 @@ from persqa.errors import SettingsError, StoreUnavailable
 from persqa.store.results import Results
 from tests.support.scripted_engine import ScriptedEngine
 from worker import __main__ as worker_main
-from worker.intake import Intake
+from worker.image_loader import ImageLoader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 #: Where a worker may die: the method, whether the step is done by then, and whether a call without content counts.
 POINTS: dict[str, tuple[type, str, bool]] = {
     "claim": (Leases, "claim", True),
-    "image": (Intake, "_load", False),
+    "image": (ImageLoader, "load", False),
     "generate": (ScriptedEngine, "generate", False),
     "before_commit": (Results, "commit", False),
     "after_commit": (Results, "commit", True),
