@@ -99,7 +99,7 @@ class Settings(BaseSettings):
         default_factory=dict, description="vLLM engine arguments by name, as a JSON object."
     )
     window: int = Field(
-        default=512,
+        default=256,
         ge=1,
         le=65_536,
         description="Items in flight in one worker: waiting, running or uncommitted.",
