@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import sys
 import time
 from contextlib import contextmanager
@@ -56,15 +57,16 @@ class InProcessWorker:
         self._settings = settings
         self._thread = LoopThread("persqa-engine")
         self._thread.start()
-        self._engine = Supervisor(partial(_engine_apart, engine_maker(settings)), settings)
-        self._answerer = Answerer(self._engine, worker="in-process")
-        self._pictures = Pictures(settings)
-        self._lanes = Lanes()
-        try:
-            self._thread.submit(self._engine.start()).result()
-        except BaseException:
-            self.close()
-            raise
+        with _library_path_kept():
+            self._engine = Supervisor(partial(_engine_apart, engine_maker(settings)), settings)
+            self._answerer = Answerer(self._engine, worker="in-process")
+            self._pictures = Pictures(settings)
+            self._lanes = Lanes()
+            try:
+                self._thread.submit(self._engine.start()).result()
+            except BaseException:
+                self.close()
+                raise
 
     def close(self) -> None:
         """End the engine and all threads."""
@@ -144,6 +146,20 @@ class InProcessWorker:
         load = partial(self._pictures.load, base=message.base, resolution=self._engine.resolution)
         images = [await load(reference) for reference in message.images]
         return Admitted(message=message, images=images, image_seconds=time.monotonic() - started)
+
+
+@contextmanager
+def _library_path_kept() -> Generator[None]:
+    """OpenCV, which vLLM imports, puts its own folder before the caller's; it does so anew in every process."""
+    name = "LD_LIBRARY_PATH"
+    before = os.environ.get(name)
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = before
 
 
 def _message(ask: Ask, options: RunOptions) -> ItemMessage:

@@ -67,7 +67,8 @@ def run_script(folder: Path, program: str, settings: Settings | None = None) -> 
     """Run a plain script; what was in the caller's environment is there afterwards as it was."""
     script = folder / "program.py"
     script.write_text(_IMPORTS + program + _ENVIRONMENT)
-    environment = {**os.environ, "PYTHONPATH": str(_ROOT), "VLLM_LOGGING_LEVEL": "ERROR", "DF_API_KEY": "mine"}
+    own = {"VLLM_LOGGING_LEVEL": "ERROR", "DF_API_KEY": "mine", "LD_LIBRARY_PATH": "/mine"}
+    environment = {**os.environ, "PYTHONPATH": str(_ROOT), **own}
     environment.update(settings.environment() if settings else {})
     before = set(psutil.Process().children(recursive=True))
     done = subprocess.run(
