@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, NewType, Self
 
@@ -22,6 +23,22 @@ if TYPE_CHECKING:
 RunId = NewType("RunId", int)
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+class Priority(StrEnum):
+    """Whose items workers take first, from the first to the last."""
+
+    HIGH = "high"
+    NORMAL = "normal"
+    LOW = "low"
+
+
+class RunState(StrEnum):
+    """Whether a run's items are begun."""
+
+    ACTIVE = "active"  #: they are
+    PAUSED = "paused"  #: not now; what has begun is finished
+    CANCELLED = "cancelled"  #: never again, unless it is resumed; nobody waits for it any longer
 
 
 class Sampling(BaseModel):
@@ -97,6 +114,8 @@ class Run:
         base: folder that relative image paths are relative to.
         items: how many items the whole run has.
         recheck: whether images that are known to be broken are tried again.
+        priority: whether its items go before those of other runs, or after them.
+        state: whether its items are begun.
     """
 
     id: RunId
@@ -108,6 +127,8 @@ class Run:
     items: int
     created_at: datetime
     recheck: bool = False
+    priority: Priority = Priority.NORMAL
+    state: RunState = RunState.ACTIVE
 
 
 def parse_options(**options: object) -> RunOptions:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from persqa.runs import Priority
+
 #: A list: messages waiting for any worker, whatever model it serves. The right end is taken first.
 QUEUE = "persqa"
 #: A hash: messages in workers' hands, by delivery tag; the two lines before each are the worker and the queue.
@@ -16,9 +18,10 @@ HISTORIES = "persqa:histories"
 RECONCILED = "persqa:reconciled"
 
 
-def queue_for(model: str | None) -> str:
-    """The list that runs for one model wait in, so that no other model answers them."""
-    return QUEUE if model is None else f"{QUEUE}:model:{model}"
+def queue_for(model: str | None, priority: Priority = Priority.NORMAL) -> str:
+    """The list that runs of one model and priority wait in, so that no other model answers them."""
+    queue = QUEUE if priority is Priority.NORMAL else f"{QUEUE}:{priority}"
+    return queue if model is None else f"{queue}:model:{model}"
 
 
 #: For every connection of kombu. Its own bookkeeping of messages in hand is not used for ours; the keys keep it away
