@@ -52,8 +52,6 @@ def install(folder: Path, text: str, *, exit_code: int = 0, seconds: float = 0) 
     program = folder / "nvidia-smi"
     wait = f"exec sleep {seconds}\n" if seconds else ""
     # As the real one, it knows `-L` only in this spelling here.
-    program.write_text(
-        f'#!/bin/sh\n{wait}[ "$1" = -L ] || exit 64\nprintf %s {shlex.quote(text)}\nexit {exit_code}\n'
-    )
+    program.write_text(f'#!/bin/sh\n{wait}[ "$1" = -L ] || exit 64\nprintf %s {shlex.quote(text)}\nexit {exit_code}\n')
     program.chmod(0o755)
     return f"{folder}:{os.environ['PATH']}"

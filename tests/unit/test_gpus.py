@@ -142,11 +142,11 @@ def test_the_driver_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca
 
 def test_a_machine_without_a_gpu_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", nvidia_smi.install(tmp_path / "bin", nvidia_smi.NO_DRIVER, exit_code=9))
-    with pytest.raises(SettingsError, match="no NVIDIA GPU answers.*couldn't communicate with the NVIDIA driver"):
+    with pytest.raises(SettingsError, match=r"no NVIDIA GPU answers.*couldn't communicate with the NVIDIA driver"):
         installed_gpus()
     assert gpus_in_use({}) == []
     nvidia_smi.install(tmp_path / "bin", "No devices were found\n", exit_code=6)
-    with pytest.raises(SettingsError, match="no NVIDIA GPU answers.*No devices were found"):
+    with pytest.raises(SettingsError, match=r"no NVIDIA GPU answers.*No devices were found"):
         installed_gpus()
     nvidia_smi.install(tmp_path / "bin", "", seconds=600)
     with pytest.raises(SettingsError, match=r"has said nothing for 0.2 s"):

@@ -47,7 +47,8 @@ class Output:
     def _run(self, label: str, source: IO[bytes]) -> None:
         with source:
             while line := source.readline(_LINE_BYTES):
-                self.say(label, line.decode(errors="replace").rstrip("\r\n"))
+                if text := line.decode(errors="replace").rstrip("\r\n"):
+                    self.say(label, text)
 
 
 def _as_json(label: str, line: str) -> str:
