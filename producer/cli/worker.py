@@ -62,7 +62,7 @@ def command(  # noqa: PLR0913 - one parameter an option
         program = ["-m", "worker.crew", "--gpus", gpus]
         if "image_threads" not in settings.model_fields_set:
             # Decided by how many workers share the CPUs.
-            del environment["PERSQA_IMAGE_THREADS"]
+            environment.pop("PERSQA_IMAGE_THREADS", None)
     # The worker takes this process over, so signals and exit code are its own.
     os.execve(sys.executable, [sys.executable, *program], {**os.environ, **environment})
 

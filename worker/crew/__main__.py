@@ -56,8 +56,9 @@ def _run(wish: str, settings: Settings) -> int:
     size = gpus_of_engine(settings.engine_args)
     groups = grouped(chosen_gpus(wish, visible_gpus(installed_gpus(), os.environ.get(VISIBLE))), size)
     cpus = usable_cpus()
-    found = places(groups, cpus=cpus, environment=os.environ)
-    as_json = os.environ.get("PERSQA_LOG_FORMAT") == "json"
+    environment = {**os.environ, **_said(settings)}
+    found = places(groups, cpus=cpus, environment=environment)
+    as_json = environment.get("PERSQA_LOG_FORMAT") == "json"
     output = Output([_LABEL, *(place.label for place in found)], as_json=as_json)
     _log_to(output, as_json=as_json)
     for place, group in zip(found, groups, strict=True):
@@ -65,6 +66,12 @@ def _run(wish: str, settings: Settings) -> int:
     logger.info("%d workers share %d CPUs", len(found), cpus)
     members = [Member(place, _COMMAND, output) for place in found]
     return Crew(members, drain_seconds=settings.drain_seconds).run()
+
+
+def _said(settings: Settings) -> dict[str, str]:
+    """The settings that somebody gave, in the environment or in `.env`, as variables; the others are defaults."""
+    names = {f"PERSQA_{name.upper()}" for name in settings.model_fields_set}
+    return {name: value for name, value in settings.environment().items() if name in names}
 
 
 def _log_to(output: Output, *, as_json: bool) -> None:
