@@ -14,6 +14,7 @@ from celery.bin.celery import main as celery_main
 from persqa.broker.connection import connect, translated
 from persqa.errors import BrokerUnavailable, UserError
 from persqa.settings import load_settings
+from worker import exit_codes
 
 #: Given by a parent that wants this worker not to outlive it.
 WITH_PARENT = "--with-parent"
@@ -28,7 +29,7 @@ def main(arguments: list[str]) -> int:
         import_module("worker.celery")
     except UserError as error:
         sys.stderr.write(f"persqa worker: {error}\n")
-        return 2
+        return exit_codes.USER_ERROR
     orphaned = threading.Event()
     if WITH_PARENT in arguments:
         threading.Thread(target=_watch_parent, args=(orphaned,), name="persqa-parent", daemon=True).start()

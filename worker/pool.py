@@ -12,6 +12,7 @@ import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import AbstractAsyncContextManager, suppress
+from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -23,11 +24,14 @@ from celery.worker import state
 from persqa.errors import Infrastructure, PersqaError, UserError
 from persqa.messages import TASK_NAME
 from persqa.settings import load_settings
+from worker import exit_codes
 from worker.dead_letters import bury_revoked, dead_letters
 from worker.deliveries import Delivery
+from worker.gpus import Gpu, gpus_in_use
 from worker.identity import worker_name
 from worker.loop_thread import Job, LoopThread
 from worker.orphans import mark_children, sweep_orphans
+from worker.parent import tell_ready
 from worker.reconciling import Reconciling
 from worker.transport import DELIVERY_COUNT, DELIVERY_HISTORY, lease_keeper
 from worker.watchdog import Watchdog, told_to_stop
@@ -37,11 +41,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 logger = logging.getLogger(__name__)
-
-#: Exit codes of the worker process.
-EXIT_DEFECT = 1
-EXIT_USER_ERROR = 2
-EXIT_INFRASTRUCTURE = 3
 
 _POLL_SECONDS = 0.2
 #: For an engine whose loading was broken off to notice.
@@ -69,8 +68,9 @@ class EnginePool(BasePool):
         self._stopping = threading.Event()
         self._context: AbstractAsyncContextManager[Worker] | None = None
         self._worker: Worker | None = None
-        # Celery's own small tasks, such as backend clean-up; nothing of ours runs here.
+        # Celery's own small tasks, such as backend clean-up, and one question to the driver.
         self._others = ThreadPoolExecutor(max_workers=2, thread_name_prefix="persqa-others")
+        self._gpus: Future[list[Gpu]] = Future()
 
     def on_start(self) -> None:
         """Load the engine; the first message is taken after this returns."""
@@ -78,6 +78,7 @@ class EnginePool(BasePool):
         self._watchdog.start()
         sweep_orphans()
         mark_children()
+        self._gpus = self._others.submit(gpus_in_use, self._settings.engine_args)
         logger.info("loading the engine; messages are taken once it is ready")
         started = time.monotonic()
         self._context = ready_worker(self._settings, name=worker_name(), stop=self._stopping)
@@ -86,10 +87,13 @@ class EnginePool(BasePool):
             self._worker = worker = _wait_for_engine(entering)
         except PersqaError as error:
             logger.critical("%s", error)
-            raise SystemExit(EXIT_USER_ERROR if isinstance(error, UserError) else EXIT_INFRASTRUCTURE) from error
+            raise SystemExit(
+                exit_codes.USER_ERROR if isinstance(error, UserError) else exit_codes.INFRASTRUCTURE
+            ) from error
         signals.task_revoked.connect(bury_revoked)
         self._reconciling.start()
         logger.info("engine ready after %.1f s: model %s", time.monotonic() - started, worker.engine.model)
+        tell_ready()
 
     def on_apply(  # pyright: ignore[reportIncompatibleMethodOverride] - its stub says None, Celery wants a handle
         self,
@@ -140,12 +144,12 @@ class EnginePool(BasePool):
             # Nothing in flight can be finished here. The worker ends, and what it holds goes back to the queue.
             if not told_to_stop():
                 logger.critical("%s; this worker ends, its items go back to the queue", error)
-                state.should_stop = EXIT_INFRASTRUCTURE
+                state.should_stop = exit_codes.INFRASTRUCTURE
         elif error is not None:
             # To go on would keep a place in the window taken for ever. Should this item be why, it is found out.
             delivery.suspect()
             logger.critical("a defect of PersQA; this worker ends, its items go back to the queue", exc_info=error)
-            state.should_stop = EXIT_DEFECT
+            state.should_stop = exit_codes.DEFECT
 
     def on_stop(self) -> None:
         """Finish what is in flight, within the drain limit; then take everything apart."""
@@ -190,6 +194,7 @@ class EnginePool(BasePool):
             **super()._get_info(),  # pyright: ignore - not in the stubs
             "model": self._worker.engine.model if self._worker else None,
             "in-flight": len(self._loop.jobs),
+            "gpus": [asdict(gpu) for gpu in self._gpus.result()] if self._gpus.done() else [],
             "threads": [thread.name for thread in threading.enumerate()],
         }
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from celery.worker import state
 
+from worker import exit_codes
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -19,7 +21,6 @@ logger = logging.getLogger(__name__)
 _GRACE_SECONDS = 20.0
 _LAST_SECONDS = 10.0
 _LOOK_SECONDS = 0.2
-_EXIT_INFRASTRUCTURE = 3
 
 
 def told_to_stop() -> bool:
@@ -79,4 +80,4 @@ class Watchdog:
         last = threading.Thread(target=self._last, name="persqa-last", daemon=True)
         last.start()
         last.join(_LAST_SECONDS)
-        os._exit(_EXIT_INFRASTRUCTURE)
+        os._exit(exit_codes.INFRASTRUCTURE)

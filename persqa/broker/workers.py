@@ -15,6 +15,21 @@ from persqa.settings import without_password
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GpuInfo:
+    """One GPU of a worker.
+
+    Attributes:
+        number: what nvidia-smi on that machine numbers it; of a part of a GPU, such as 0:1, both numbers.
+        name: of the product.
+        uuid: of this piece of it.
+    """
+
+    number: str
+    name: str
+    uuid: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerInfo:
     """One live worker.
 
@@ -23,12 +38,14 @@ class WorkerInfo:
         model: the model it serves.
         in_flight: items it has taken and not committed yet.
         window: how many it takes at once, at most.
+        gpus: what its engine runs on; none without a GPU, or before it is known.
     """
 
     name: str
     model: str
     in_flight: int
     window: int
+    gpus: list[GpuInfo]
 
 
 def live_workers(url: str, *, timeout_seconds: float = 1.0) -> list[WorkerInfo]:
@@ -46,7 +63,7 @@ def live_workers(url: str, *, timeout_seconds: float = 1.0) -> list[WorkerInfo]:
     finally:
         app.close()
     found = [_info(name, cast("dict[str, object]", stats.get("pool", {}))) for name, stats in answers.items()]
-    return sorted(found, key=lambda worker: worker.name)
+    return sorted(found, key=_order)
 
 
 def _info(name: str, pool: dict[str, object]) -> WorkerInfo:
@@ -55,4 +72,12 @@ def _info(name: str, pool: dict[str, object]) -> WorkerInfo:
         model=str(pool.get("model", "?")),
         in_flight=int(str(pool.get("in-flight", 0))),
         window=int(str(pool.get("max-concurrency", 0))),
+        # Workers of an older version say nothing of them.
+        gpus=[GpuInfo(**gpu) for gpu in cast("list[dict[str, str]]", pool.get("gpus", []))],
     )
+
+
+def _order(worker: WorkerInfo) -> tuple[str, list[int], str]:
+    """Machine by machine, and there as the GPUs are numbered."""
+    numbers = [int(part) for gpu in worker.gpus for part in gpu.number.split(":")]
+    return worker.name.partition("@")[2], numbers, worker.name

@@ -106,8 +106,11 @@ def _gpu(_settings: Settings) -> Iterator[Finding]:
     except (OSError, subprocess.SubprocessError) as error:
         yield Finding("gpu", Level.WARNING, f"nvidia-smi failed: {error}")
         return
-    for line in answer.stdout.splitlines():
+    lines = answer.stdout.splitlines()
+    for line in lines:
         yield Finding("gpu", Level.OK, line)
+    if len(lines) > 1:
+        yield Finding("gpu", Level.OK, f"{len(lines)} of them: `persqa worker --gpus all` starts one worker for each")
 
 
 def _broker(settings: Settings) -> Iterator[Finding]:

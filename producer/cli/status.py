@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 from rich.console import Group, RenderableType
@@ -89,10 +89,21 @@ def _drawn(facts: dict[str, list[dict[str, object]]]) -> RenderableType:
         runs.add_row(*(plain(fact[name]) for name in names[:8]), plain(fact["items_per_second"] or None), left)
     if not facts["runs"]:
         return "no run yet; start with: persqa run INPUT"
-    workers = table(["worker", "model", "in flight", "window"], title="workers", numbers=["in flight", "window"])
-    for fact in facts["workers"]:
-        workers.add_row(*(plain(fact[name]) for name in ("name", "model", "in_flight", "window")))
-    return Group(runs, workers) if facts["workers"] else runs
+    return Group(runs, _drawn_workers(facts["workers"])) if facts["workers"] else runs
+
+
+def _drawn_workers(facts: list[dict[str, object]]) -> RenderableType:
+    gpus = ["gpu"] if any(fact["gpus"] for fact in facts) else []
+    workers = table(["worker", *gpus, "model", "in flight", "window"], title="workers", numbers=["in flight", "window"])
+    for fact in facts:
+        shown = [plain(_gpus(cast("list[dict[str, str]]", fact["gpus"])))] if gpus else []
+        workers.add_row(plain(fact["name"]), *shown, *(plain(fact[name]) for name in ("model", "in_flight", "window")))
+    return workers
+
+
+def _gpus(gpus: list[dict[str, str]]) -> str:
+    """As in `0+1 NVIDIA L4`; neighbours are of one kind."""
+    return f"{'+'.join(gpu['number'] for gpu in gpus)} {gpus[0]['name']}" if gpus else ""
 
 
 def _duration(seconds: object) -> str:

@@ -1,4 +1,4 @@
-"""`persqa worker`: one worker."""
+"""`persqa worker`: one worker, or one for each GPU."""
 
 from __future__ import annotations
 
@@ -9,23 +9,38 @@ from typing import Annotated
 import typer
 
 from persqa.errors import SettingsError
-from persqa.settings import load_settings
+from persqa.settings import Settings, load_settings
 from producer.cli import options
 
 
-def command(
+def command(  # noqa: PLR0913 - one parameter an option
     model: options.Model = None,
     engine_args: options.EngineArgs = None,
     window: Annotated[
         int | None, typer.Option("--window", metavar="N", help="Items in flight at once (default: 256).")
     ] = None,
     image_roots: options.ImageRoots = None,
+    gpus: Annotated[
+        str | None,
+        typer.Option(
+            "--gpus",
+            metavar="all|N,N",
+            help="One worker for each of these GPUs, numbered as by nvidia-smi -L, or by UUID; without it, one worker.",
+        ),
+    ] = None,
+    tensor_parallel_size: Annotated[
+        int | None,
+        typer.Option("--tensor-parallel-size", metavar="N", min=1, help="GPUs that share one model (default: 1)."),
+    ] = None,
     broker_url: options.BrokerUrl = None,
     database_url: options.DatabaseUrl = None,
 ) -> None:
-    """Run one worker until it is stopped; start as many as there are GPUs.
+    """Run one worker until it is stopped, on the first GPU; with --gpus, one on each of them.
 
-    Ctrl-C or SIGTERM once: it finishes what is in flight. `celery -A worker worker` starts the same worker.
+    Ctrl-C or SIGTERM once: it finishes what is in flight. A worker of --gpus that dies is started again.
+    `celery -A worker worker` starts the same single worker.
+
+    Example: persqa worker --gpus all
 
     Example: persqa worker --broker-url redis://localhost:6379/0 --database-url postgresql://persqa@localhost/persqa
     """
@@ -39,5 +54,26 @@ def command(
     )
     if settings.broker_url is None:
         raise SettingsError("no broker is named: set --broker-url or PERSQA_BROKER_URL")
+    if tensor_parallel_size is not None:
+        settings = _sharing(settings, tensor_parallel_size)
+    environment = settings.environment()
+    program = ["-m", "worker"]
+    if gpus is not None:
+        program = ["-m", "worker.crew", "--gpus", gpus]
+        if "image_threads" not in settings.model_fields_set:
+            # Decided by how many workers share the CPUs.
+            environment.pop("PERSQA_IMAGE_THREADS", None)
     # The worker takes this process over, so signals and exit code are its own.
-    os.execve(sys.executable, [sys.executable, "-m", "worker"], {**os.environ, **settings.environment()})
+    os.execve(sys.executable, [sys.executable, *program], {**os.environ, **environment})
+
+
+def _sharing(settings: Settings, gpus: int) -> Settings:
+    """The settings, with so many GPUs for one engine.
+
+    Raises:
+        SettingsError: the engine's arguments say another number.
+    """
+    given = settings.engine_args.get("tensor_parallel_size", gpus)
+    if given != gpus:
+        raise SettingsError(f"--tensor-parallel-size {gpus}: the engine's arguments say {given}; leave one of them out")
+    return settings.model_copy(update={"engine_args": {**settings.engine_args, "tensor_parallel_size": gpus}})

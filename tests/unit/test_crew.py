@@ -1,0 +1,171 @@
+"""Members of a crew are started, watched and started again; times are given, processes are real."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support.wait import wait_until
+from worker.crew.crew import Crew
+from worker.crew.member import SERVED_SECONDS, Member
+from worker.crew.output import Output
+from worker.crew.places import Place
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
+_DIES = ("sh", "-c", "exit 3")
+_REFUSES = ("sh", "-c", "exit 2")
+_SERVES = ("sh", "-c", 'echo ready > "/dev/fd/$PERSQA_READY_FD"; exec sleep 600')
+
+
+@pytest.fixture
+def output(tmp_path: Path) -> Iterator[tuple[Output, Path]]:
+    """An output and the file it goes to."""
+    file = tmp_path / "output"
+    descriptor = os.open(file, os.O_CREAT | os.O_WRONLY)
+    yield Output(["crew", "gpu0", "gpu10"], as_json=False, file=descriptor), file
+    os.close(descriptor)
+
+
+@pytest.fixture
+def _own_signals() -> Iterator[None]:
+    """A crew takes signals over; afterwards they are as before."""
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def wait_end(member: Member, now: float) -> None:
+    """Look until it has ended, with the clock standing still."""
+
+    def ended() -> bool:
+        member.look(now)
+        return not member.running
+
+    wait_until(ended, describe="the process is seen to have ended")
+
+
+def wait_ready(member: Member, now: float) -> None:
+    def ready() -> bool:
+        member.look(now)
+        return member.ready
+
+    wait_until(ready, describe="the process says that it is ready")
+
+
+def test_pauses_grow_to_a_minute_for_one_that_dies_at_once(output: tuple[Output, Path]) -> None:
+    member = Member(Place("gpu0", {}), _DIES, output[0])
+    now = 1000.0
+    pauses: list[float] = []
+    for _ in range(9):
+        member.look(now)
+        wait_end(member, now)
+        pause = 0.0
+        while not member.running:
+            pause += 0.5
+            member.look(now + pause)
+        pauses.append(pause)
+        now += pause
+    wait_end(member, now)
+    assert pauses == [1, 2, 4, 8, 16, 32, 60, 60, 60]
+    assert member.failures == 10
+    assert not member.refused
+
+
+def test_one_that_has_served_starts_again_as_if_for_the_first_time(output: tuple[Output, Path]) -> None:
+    member = Member(Place("gpu0", {}), _SERVES, output[0])
+    member.look(0)
+    wait_ready(member, 100)
+    member.kill()
+    wait_end(member, 100 + SERVED_SECONDS - 1)
+    assert member.failures == 1
+    member.look(200)
+    wait_ready(member, 300)
+    member.kill()
+    wait_end(member, 300 + SERVED_SECONDS)
+    assert member.failures == 1
+
+
+def test_one_that_is_told_to_stop_is_not_started_again(output: tuple[Output, Path]) -> None:
+    serving = Member(Place("gpu0", {}), _SERVES, output[0])
+    waiting = Member(Place("gpu10", {}), _DIES, output[0])
+    for member in (serving, waiting):
+        member.look(0)
+    wait_ready(serving, 1)
+    wait_end(waiting, 1)
+    for member in (serving, waiting):
+        member.stop(signal.SIGTERM)
+    wait_end(serving, 2)
+    for member in (serving, waiting):
+        member.look(1000)
+        assert not member.running
+    assert serving.code == -signal.SIGTERM
+    assert waiting.code is None
+
+
+def test_a_command_that_cannot_be_started_is_tried_again(output: tuple[Output, Path], tmp_path: Path) -> None:
+    command = tmp_path / "worker"
+    member = Member(Place("gpu0", {}), [str(command)], output[0])
+    member.look(0)
+    assert not member.running
+    command.write_text("#!/bin/sh\nexit 3\n")
+    command.chmod(0o755)
+    member.look(1)
+    assert member.running
+    wait_end(member, 1)
+
+
+@pytest.mark.usefixtures("_own_signals")
+def test_settings_that_nobody_can_use_end_the_crew(output: tuple[Output, Path]) -> None:
+    members = [Member(Place(label, {}), _REFUSES, output[0]) for label in ("gpu0", "gpu10")]
+    assert Crew(members, drain_seconds=1).run() == 2
+
+
+@pytest.mark.usefixtures("_own_signals")
+def test_what_does_not_end_is_killed(output: tuple[Output, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("worker.crew.crew.GRACE_SECONDS", 0.3)
+    deaf = ("sh", "-c", "trap '' TERM QUIT; kill -TERM $PPID; while :; do sleep 0.1; done")
+    members = [Member(Place("gpu0", {}), deaf, output[0])]
+    assert Crew(members, drain_seconds=0.2).run() == 3
+
+
+def test_lines_come_whole_with_who_says_them(output: tuple[Output, Path]) -> None:
+    for label in ("gpu0", "gpu10"):
+        line = f"{label} " + "x" * 5000
+        command = ("sh", "-c", f'for _ in 1 2 3 4 5 6 7 8 9; do echo "{line}"; echo; done')
+        member = Member(Place(label, {}), command, output[0])
+        member.look(0)
+        wait_end(member, 0)
+    lines = output[1].read_text().splitlines()
+    assert lines == [f"{label:5} | {label} " + "x" * 5000 for label in ("gpu0", "gpu10") for _ in range(9)]
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n")))
+def test_what_is_no_json_becomes_json(line: str) -> None:
+    reading, writing = os.pipe()
+    try:
+        output = Output(["gpu0"], as_json=True, file=writing)
+        output.say("gpu0", line)
+        output.say("gpu0", json.dumps({"message": line, "level": "INFO"}))
+        first, second, rest = os.read(reading, 2**16).decode().split("\n")
+    finally:
+        os.close(reading)
+        os.close(writing)
+    assert rest == ""
+    assert json.loads(second) == {"label": "gpu0", "message": line, "level": "INFO"}
+    fields = json.loads(first)
+    assert fields["label"] == "gpu0"
+
+
+def test_a_reader_that_is_gone_stops_nobody() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    Output(["gpu0"], as_json=False, file=writing).say("gpu0", "nobody hears this")
+    os.close(writing)

@@ -1,0 +1,99 @@
+"""`python -m worker.crew --gpus all`: one worker for each GPU, or for each group that one engine takes."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from pythonjsonlogger.json import JsonFormatter
+
+from persqa.errors import SettingsError, UserError
+from persqa.settings import load_settings
+from worker import exit_codes
+from worker.crew.cpus import usable_cpus
+from worker.crew.crew import Crew
+from worker.crew.member import Member
+from worker.crew.output import Output
+from worker.crew.places import places
+from worker.gpus import ALL, VISIBLE, Gpu, chosen_gpus, gpus_of_engine, grouped, installed_gpus, visible_gpus
+
+if TYPE_CHECKING:
+    from persqa.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+#: Who says what the crew itself has to say.
+_LABEL = "crew"
+_COMMAND = (sys.executable, "-m", "worker", "--with-parent")
+
+
+class _ToOutput(logging.Handler):
+    def __init__(self, output: Output) -> None:
+        super().__init__()
+        self._output = output
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._output.say(_LABEL, self.format(record))
+
+
+def main(arguments: list[str]) -> int:
+    """Run all workers until told to stop; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m worker.crew", description=__doc__)
+    parser.add_argument("--gpus", default=ALL, help="all, or numbers or UUIDs, separated by commas")
+    try:
+        return _run(parser.parse_args(arguments).gpus, load_settings())
+    except UserError as error:
+        sys.stderr.write(f"persqa worker: {error}\n")
+        return exit_codes.USER_ERROR
+
+
+def _run(wish: str, settings: Settings) -> int:
+    if settings.broker_url is None:
+        raise SettingsError("no broker is named: set --broker-url or PERSQA_BROKER_URL")
+    size = gpus_of_engine(settings.engine_args)
+    groups = grouped(chosen_gpus(wish, visible_gpus(installed_gpus(), os.environ.get(VISIBLE))), size)
+    cpus = usable_cpus()
+    environment = {**os.environ, **_said(settings)}
+    found = places(groups, cpus=cpus, environment=environment)
+    as_json = environment.get("PERSQA_LOG_FORMAT") == "json"
+    output = Output([_LABEL, *(place.label for place in found)], as_json=as_json)
+    _log_to(output, as_json=as_json)
+    for place, group in zip(found, groups, strict=True):
+        logger.info("%s: %s", place.label, _described(group))
+    logger.info("%d workers share %d CPUs", len(found), cpus)
+    members = [Member(place, _COMMAND, output) for place in found]
+    return Crew(members, drain_seconds=settings.drain_seconds).run()
+
+
+def _said(settings: Settings) -> dict[str, str]:
+    """The settings that somebody gave, in the environment or in `.env`, as variables; the others are defaults."""
+    names = {f"PERSQA_{name.upper()}" for name in settings.model_fields_set}
+    return {name: value for name, value in settings.environment().items() if name in names}
+
+
+def _log_to(output: Output, *, as_json: bool) -> None:
+    handler = _ToOutput(output)
+    handler.setFormatter(
+        JsonFormatter(
+            "%(levelname)s %(name)s %(message)s",
+            timestamp="time",
+            rename_fields={"levelname": "level", "name": "logger"},
+        )
+        if as_json
+        else logging.Formatter("[%(asctime)s: %(levelname)s] %(message)s")
+    )
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+
+
+def _described(group: tuple[Gpu, ...]) -> str:
+    return ", ".join(f"{gpu.name} {gpu.uuid}" for gpu in group)
+
+
+if __name__ == "__main__":
+    code = main(sys.argv[1:])
+    sys.stderr.flush()
+    # At once: a thread that passes on output may stand still, as with a paused terminal, and is not waited for.
+    os._exit(code)

@@ -1,0 +1,115 @@
+"""Crew: watches over the workers of one machine, and passes on when they are to stop."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import time
+from typing import TYPE_CHECKING
+
+from worker import exit_codes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import FrameType
+
+    from worker.crew.member import Member
+
+logger = logging.getLogger(__name__)
+
+#: Beyond the drain limit. A worker's own watchdog needs up to 30 s to end it; what is left then, nothing else ends.
+GRACE_SECONDS = 40.0
+
+#: So often in a row must each end before it is said that none stays alive.
+_HOPELESS_FAILURES = 3
+_LOOK_SECONDS = 0.2
+#: What ends a crew in peace. A terminal that is closed sends SIGHUP.
+_GENTLE = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+class Crew:
+    """Runs in the main thread until it is told to stop, or until no worker can use the settings."""
+
+    def __init__(self, members: Sequence[Member], *, drain_seconds: float) -> None:
+        """Prepare; nothing runs yet.
+
+        Args:
+            members: one for each GPU or group.
+            drain_seconds: how long workers may finish what they have begun.
+        """
+        self._members = members
+        self._drain_seconds = drain_seconds
+        self._signals: list[signal.Signals] = []
+        self._stop_at: float | None = None
+        self._code = 0
+        self._said_hopeless = False
+
+    def run(self) -> int:
+        """Start all, and keep them alive; returns the exit code once all have ended."""
+        for number in (*_GENTLE, signal.SIGQUIT):
+            # Under nohup the end of the terminal is ignored, and is to stay so.
+            if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._note)
+        try:
+            while self._stop_at is None or any(member.running for member in self._members):
+                self._look(time.monotonic())
+                time.sleep(_LOOK_SECONDS)
+        finally:
+            for member in self._members:
+                member.kill()
+        return max([self._code, *(_judged(member.code) for member in self._members)])
+
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        # Nothing else is safe between any two steps of this thread.
+        self._signals.append(signal.Signals(number))
+
+    def _look(self, now: float) -> None:
+        while self._signals:
+            self._obey(self._signals.pop(0), now)
+        for member in self._members:
+            member.look(now)
+        if self._stop_at is None:
+            self._judge(now)
+        elif now > self._stop_at:
+            for member in self._members:
+                if member.running:
+                    logger.error("%s: not ended in time; it is killed, its items go elsewhere", member.label)
+                    member.kill()
+
+    def _obey(self, number: signal.Signals, now: float) -> None:
+        if number is signal.SIGQUIT or (number is signal.SIGINT and self._stop_at is not None):
+            # To Celery this is the quick end: what is in flight goes back to the queue.
+            self._stop(signal.SIGQUIT, f"{number.name}: the workers give back what they have begun", now)
+        elif self._stop_at is None:
+            running = sum(member.running for member in self._members)
+            self._stop(
+                signal.SIGTERM,
+                f"{number.name}: {running} workers finish what they have begun, for {self._drain_seconds:g} s at most; "
+                "Ctrl-C or SIGQUIT is quicker",
+                now,
+            )
+
+    def _stop(self, number: signal.Signals, why: str, now: float) -> None:
+        logger.info("%s", why)
+        if self._stop_at is None:
+            self._stop_at = now + self._drain_seconds + GRACE_SECONDS
+        for member in self._members:
+            member.stop(number)
+
+    def _judge(self, now: float) -> None:
+        """Give up where no worker can use the settings, and say so where none stays alive for other reasons."""
+        if all(member.refused for member in self._members):
+            self._code = exit_codes.USER_ERROR
+            self._stop(signal.SIGTERM, "no worker can use these settings; the reason is above", now)
+            return
+        hopeless = all(member.failures >= _HOPELESS_FAILURES and not member.ready for member in self._members)
+        if hopeless and not self._said_hopeless:
+            logger.critical("no worker of this machine stays alive; each is still started again, with pauses")
+        self._said_hopeless = hopeless
+
+
+def _judged(code: int | None) -> int:
+    """An exit code as that of the whole; a worker that had not begun yet ends of the very signal."""
+    if code is None or code in (-signal.SIGTERM, -signal.SIGQUIT):
+        return 0
+    return code if code >= 0 else exit_codes.INFRASTRUCTURE

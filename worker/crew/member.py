@@ -1,0 +1,170 @@
+"""Member: one place of a crew and its worker, process after process."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import psutil
+
+from worker import exit_codes
+from worker.parent import READY_FD
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Sequence
+
+    from worker.crew.output import Output
+    from worker.crew.places import Place
+
+logger = logging.getLogger(__name__)
+
+#: Before a worker that has ended is started again; doubled each time it ends without having served for a while.
+FIRST_PAUSE_SECONDS = 1.0
+LONGEST_PAUSE_SECONDS = 60.0
+#: As long as this after its engine was loaded, and whatever ended it then has nothing to do with the times before.
+SERVED_SECONDS = 60.0
+
+#: For the last words of a process that has ended to come through.
+_LAST_WORDS_SECONDS = 0.5
+
+
+class Member:
+    """Started again whenever it ends, until it is told to stop; times are those of the caller's clock, in seconds."""
+
+    def __init__(self, place: Place, command: Sequence[str], output: Output) -> None:
+        """Prepare; nothing runs yet.
+
+        Args:
+            place: what is its own.
+            command: of the worker.
+            output: where its lines go.
+        """
+        self.label = place.label
+        #: How often in a row it has ended without having served for a while.
+        self.failures = 0
+        #: Whether its last end, with nothing served since, was for settings that cannot be used.
+        self.refused = False
+        #: The exit code after it was told to stop; None where nothing ran then.
+        self.code: int | None = None
+        self._place = place
+        self._command = command
+        self._output = output
+        self._process: subprocess.Popen[bytes] | None = None
+        self._relay: threading.Thread | None = None
+        self._pipe: int | None = None
+        self._started = 0.0
+        self._ready: float | None = None
+        self._due: float | None = 0.0
+
+    @property
+    def running(self) -> bool:
+        """Whether there is a process, as far as was last looked."""
+        return self._process is not None
+
+    @property
+    def ready(self) -> bool:
+        """Whether its engine is loaded."""
+        return self._ready is not None
+
+    def look(self, now: float) -> None:
+        """Notice what has happened, and start what is due."""
+        if self._process is not None:
+            self._notice_ready(now)
+            if (code := self._process.poll()) is not None:
+                self._notice_end(code, now)
+        elif self._due is not None and now >= self._due:
+            self._start(now)
+
+    def stop(self, number: signal.Signals) -> None:
+        """Send its process a signal, and start no other."""
+        self._due = None
+        if self._process is not None:
+            self._process.send_signal(number)
+
+    def kill(self) -> None:
+        """End its process, and what that has started, without a word."""
+        if self._process is None:
+            return
+        with suppress(psutil.NoSuchProcess):
+            # Some have process groups of their own.
+            started = psutil.Process(self._process.pid).children(recursive=True)
+            self._process.kill()
+            for process in started:
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
+
+    def _start(self, now: float) -> None:
+        self._pipe, theirs = os.pipe()
+        os.set_blocking(self._pipe, False)
+        self._started, self._ready = now, None
+        try:
+            # A session of its own: Ctrl-C at the terminal reaches the crew alone. Its standard input tells it when the
+            # crew is gone, however it went.
+            self._process = process = subprocess.Popen(
+                self._command,
+                env={**os.environ, **self._place.environment, READY_FD: str(theirs)},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                pass_fds=(theirs,),
+            )
+        except OSError as error:
+            logger.error("%s: cannot be started: %s", self.label, error)
+            self._plan_next(now)
+            return
+        finally:
+            os.close(theirs)
+        assert process.stdout is not None
+        self._relay = self._output.relay(self.label, process.stdout)
+        logger.info("%s: started, process %d", self.label, process.pid)
+
+    def _notice_ready(self, now: float) -> None:
+        if self._ready is not None or self._pipe is None:
+            return
+        with suppress(BlockingIOError):
+            if os.read(self._pipe, 16):
+                self._ready = now
+                self.refused = False
+                logger.info("%s: ready after %.0f s", self.label, now - self._started)
+
+    def _notice_end(self, code: int, now: float) -> None:
+        assert self._process is not None
+        assert self._relay is not None
+        self._relay.join(_LAST_WORDS_SECONDS)
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        self._process = None
+        what = f"{self.label}: ended with {_in_words(code)} after {now - self._started:.0f} s"
+        if self._due is None:
+            self.code = code
+            logger.info("%s", what)
+            return
+        self.refused = code == exit_codes.USER_ERROR and self._ready is None
+        if self._ready is not None and now - self._ready >= SERVED_SECONDS:
+            self.failures = 0
+        pause = self._plan_next(now)
+        often = f", {self.failures} times in a row without serving for long" if self.failures > 1 else ""
+        logger.warning("%s%s; it starts again in %.0f s", what, often, pause)
+
+    def _plan_next(self, now: float) -> float:
+        if self._pipe is not None:
+            os.close(self._pipe)
+        self._pipe = self._ready = None
+        pause = min(FIRST_PAUSE_SECONDS * 2**self.failures, LONGEST_PAUSE_SECONDS)
+        self.failures += 1
+        self._due = now + pause
+        return pause
+
+
+def _in_words(code: int) -> str:
+    if code >= 0:
+        return f"exit code {code}"
+    with suppress(ValueError):
+        return signal.Signals(-code).name
+    return f"signal {-code}"

@@ -1,0 +1,78 @@
+"""Places: what each worker of a crew gets for itself, as environment variables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from persqa.errors import SettingsError
+from worker.gpus import VISIBLE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from worker.gpus import Gpu
+
+#: What the worker's settings say where nobody says anything else.
+_IMAGE_THREADS = 4
+_OMP_THREADS = "OMP_NUM_THREADS"
+_IMAGE_THREADS_VARIABLE = "PERSQA_IMAGE_THREADS"
+_METRICS_PORT = "PERSQA_METRICS_PORT"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one worker works.
+
+    Attributes:
+        label: what it is called in the log, such as gpu0 or gpu0+1.
+        environment: what its process has beside what the crew's has.
+    """
+
+    label: str
+    environment: Mapping[str, str]
+
+
+def places(groups: Sequence[tuple[Gpu, ...]], *, cpus: int, environment: Mapping[str, str]) -> list[Place]:
+    """One place for each group of GPUs.
+
+    Args:
+        groups: of GPUs.
+        cpus: to be divided between all.
+        environment: the crew's own; threads that it names are left as they are.
+
+    Raises:
+        SettingsError: there are not enough ports for all.
+    """
+    shared = _threads(cpus, workers=len(groups), gpus=sum(map(len, groups)))
+    shared = {name: value for name, value in shared.items() if name not in environment}
+    return [
+        Place(
+            "gpu" + "+".join(gpu.number for gpu in group),
+            {
+                VISIBLE: ",".join(gpu.device for gpu in group),
+                # Else CUDA numbers the fastest first, and not as nvidia-smi and vLLM do.
+                "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+                **shared,
+                **_port(environment, number),
+            },
+        )
+        for number, group in enumerate(groups)
+    ]
+
+
+def _threads(cpus: int, *, workers: int, gpus: int) -> dict[str, str]:
+    """Torch has a pool of threads in each engine process, and there is one for each GPU; images are each worker's."""
+    return {
+        _OMP_THREADS: str(max(1, cpus // gpus)),
+        _IMAGE_THREADS_VARIABLE: str(max(1, min(_IMAGE_THREADS, cpus // workers))),
+    }
+
+
+def _port(environment: Mapping[str, str], number: int) -> dict[str, str]:
+    """Each its own, counted up from the one that is set."""
+    if not (first := environment.get(_METRICS_PORT)):
+        return {}
+    if not first.isdecimal() or int(first) + number > 65_535:
+        raise SettingsError(f"{_METRICS_PORT}: {first!r} is no port with {number} more above it")
+    return {_METRICS_PORT: str(int(first) + number)}

@@ -1,0 +1,227 @@
+"""The GPUs of this machine, as `nvidia-smi` lists them, and how they are named and grouped; nothing here loads CUDA."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import shutil
+import subprocess
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from persqa.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from pydantic import JsonValue
+
+logger = logging.getLogger(__name__)
+
+#: Which GPUs CUDA shows to a process; it numbers those anew.
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+#: Says all that are visible, instead of a list.
+ALL = "all"
+
+#: With many GPUs and no persistence mode, each is woken up for the answer.
+_ANSWER_SECONDS = 60.0
+#: For a killed program to go; one that hangs in the driver never does.
+_KILL_SECONDS = 1.0
+
+_PROGRAM = "nvidia-smi"
+_GPU_LINE = re.compile(r"GPU (\d+): (.+) \(UUID: (GPU-[^)\s]+)\)\s*")
+_MIG_LINE = re.compile(r"\s+(MIG \S.*?)\s+Device\s+(\d+): \(UUID: (MIG-[^)\s]+)\)\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """One device that an engine can have for itself.
+
+    Attributes:
+        number: what nvidia-smi numbers it, from 0; of a MIG device that of its GPU and its own, as in 0:1.
+        name: of the product.
+        uuid: the same on every start of the machine.
+    """
+
+    number: str
+    name: str
+    uuid: str
+
+    @property
+    def is_part(self) -> bool:
+        """Whether it is a MIG device, a part of a GPU."""
+        return ":" in self.number
+
+    @property
+    def device(self) -> str:
+        """What it is called in `CUDA_VISIBLE_DEVICES`.
+
+        CUDA takes UUIDs for all, but vLLM takes only numbers before 0.32, and parts of a GPU have none.
+        """
+        return self.uuid if self.is_part else self.number
+
+
+def installed_gpus(*, seconds: float = _ANSWER_SECONDS) -> list[Gpu]:
+    """Ask the driver; a GPU that is cut into MIG devices counts as these.
+
+    Raises:
+        SettingsError: no GPU answers.
+    """
+    text = _ask(seconds)
+    gpus, others = parse(text)
+    if not gpus:
+        raise SettingsError(f"no NVIDIA GPU answers: nvidia-smi -L says: {_one_line(others) or 'nothing'}")
+    if others:
+        # One that fell off the bus must not keep the others from working.
+        logger.warning("nvidia-smi -L also says: %s", _one_line(others))
+    return gpus
+
+
+def parse(text: str) -> tuple[list[Gpu], list[str]]:
+    """Read a listing of `nvidia-smi -L`; returns the devices, and the lines that name none."""
+    gpus: list[Gpu] = []
+    others: list[str] = []
+    for line in text.splitlines():
+        if found := _GPU_LINE.fullmatch(line):
+            whole = Gpu(*found.groups())
+            gpus.append(whole)
+        elif gpus and (found := _MIG_LINE.fullmatch(line)):
+            name, number, uuid = found.groups()
+            if gpus[-1] is whole:  # pyright: ignore[reportPossiblyUnboundVariable] - bound with the first GPU
+                gpus.pop()
+            gpus.append(Gpu(f"{whole.number}:{number}", f"{whole.name} {name}", uuid))  # pyright: ignore[reportPossiblyUnboundVariable]
+        elif line.strip():
+            others.append(line.strip())
+    return gpus, others
+
+
+def visible_gpus(gpus: Sequence[Gpu], restriction: str | None) -> dict[str, Gpu]:
+    """Those that CUDA would show, by what they are called then.
+
+    Args:
+        gpus: all of the machine.
+        restriction: `CUDA_VISIBLE_DEVICES`; numbers in it are those of nvidia-smi.
+
+    Raises:
+        SettingsError: the restriction names what is not there, or twice the same. CUDA would leave it out silently.
+    """
+    by_number = {gpu.number: gpu for gpu in gpus}
+    if restriction is None:
+        return by_number
+    return {str(number): gpu for number, gpu in enumerate(_named(restriction, by_number, VISIBLE))}
+
+
+def chosen_gpus(wish: str, visible: Mapping[str, Gpu]) -> list[Gpu]:
+    """Those that `--gpus` asks for, in its order.
+
+    Args:
+        wish: `all`, or numbers and UUIDs, separated by commas; of a UUID the beginning is enough.
+        visible: what can be chosen from.
+
+    Raises:
+        SettingsError: it names what is not there, or twice the same, or nothing.
+    """
+    chosen = list(visible.values()) if wish.strip() == ALL else _named(wish, visible, "--gpus")
+    if not chosen:
+        raise SettingsError(f"--gpus {wish}: no GPU is left to use; {VISIBLE} hides all there are")
+    return chosen
+
+
+def grouped(gpus: Sequence[Gpu], size: int) -> list[tuple[Gpu, ...]]:
+    """Neighbours together, so many for each engine.
+
+    Raises:
+        SettingsError: they do not divide so, or parts of GPUs would have to work together.
+    """
+    if len(gpus) % size:
+        raise SettingsError(
+            f"{len(gpus)} GPUs do not divide into groups of {size}: name as many with --gpus as are to be used"
+        )
+    if size > 1 and any(gpu.is_part for gpu in gpus):
+        raise SettingsError("MIG devices cannot share one model: leave --tensor-parallel-size out")
+    return [tuple(gpus[start : start + size]) for start in range(0, len(gpus), size)]
+
+
+def gpus_of_engine(engine_args: Mapping[str, JsonValue]) -> int:
+    """How many GPUs one engine takes with these arguments.
+
+    Raises:
+        SettingsError: that is no number.
+    """
+    count = 1
+    for name in ("tensor_parallel_size", "pipeline_parallel_size"):
+        size = engine_args.get(name, 1)
+        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+            raise SettingsError(f"PERSQA_ENGINE_ARGS: {name} must be a whole number from 1 on, and is {size!r}")
+        count *= size
+    return count
+
+
+def gpus_in_use(engine_args: Mapping[str, JsonValue]) -> list[Gpu]:
+    """The GPUs that an engine in this process takes: the first ones that it sees; none where that cannot be known."""
+    if shutil.which(_PROGRAM) is None:
+        return []
+    try:
+        visible = list(visible_gpus(installed_gpus(), os.environ.get(VISIBLE)).values())
+        used = visible[: gpus_of_engine(engine_args)]
+    except SettingsError as error:
+        logger.warning("which GPU this worker uses is not known: %s", error)
+        return []
+    if len(used) < len(visible):
+        logger.info(
+            "this worker uses %d of %d GPUs; `persqa worker --gpus all` starts one worker for each",
+            len(used),
+            len(visible),
+        )
+    return used
+
+
+def _named(text: str, there: Mapping[str, Gpu], source: str) -> list[Gpu]:
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    found = [_find(name, there, source) for name in names]
+    if len(set(found)) < len(found):
+        raise SettingsError(f"{source} {text}: names a GPU twice")
+    return found
+
+
+def _find(name: str, there: Mapping[str, Gpu], source: str) -> Gpu:
+    if name in there:
+        return there[name]
+    begins = [gpu for gpu in there.values() if name.startswith(("GPU-", "MIG-")) and gpu.uuid.startswith(name)]
+    if len(begins) == 1:
+        return begins[0]
+    what = "is the beginning of several" if begins else "is not there"
+    raise SettingsError(f"{source}: {name} {what}; there are:\n  {_listed(there)}")
+
+
+def _listed(there: Mapping[str, Gpu]) -> str:
+    return "\n  ".join(f"{number}  {gpu.name}  {gpu.uuid}" for number, gpu in there.items()) or "none"
+
+
+def _ask(seconds: float) -> str:
+    try:
+        # Not `run`: that one waits for what it has killed, and a program inside a driver that hangs does not go.
+        program = subprocess.Popen(
+            [_PROGRAM, "-L"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+    except OSError as error:
+        raise SettingsError(
+            f"no NVIDIA GPU answers: nvidia-smi cannot be started ({error.strerror}). Is the driver installed, and is "
+            "this container given the GPUs?"
+        ) from error
+    try:
+        return program.communicate(timeout=seconds)[0].decode(errors="replace")
+    except subprocess.TimeoutExpired:
+        program.kill()
+        with suppress(subprocess.TimeoutExpired):
+            program.communicate(timeout=_KILL_SECONDS)
+        raise SettingsError(
+            f"no NVIDIA GPU answers: nvidia-smi -L has said nothing for {seconds:g} s. A driver or a GPU hangs; dmesg "
+            "may say which"
+        ) from None
+
+
+def _one_line(lines: Iterable[str]) -> str:
+    return "; ".join(lines)[:500]
