@@ -13,13 +13,14 @@ from persqa.settings import load_settings
 from producer.cli import options
 
 
-def command(
+def command(  # noqa: PLR0913 - one parameter an option
     model: options.Model = None,
     engine_args: options.EngineArgs = None,
     window: Annotated[
         int | None, typer.Option("--window", metavar="N", help="Items in flight at once (default: 256).")
     ] = None,
     image_roots: options.ImageRoots = None,
+    log_format: options.LogFormat = None,
     broker_url: options.BrokerUrl = None,
     database_url: options.DatabaseUrl = None,
 ) -> None:
@@ -36,6 +37,7 @@ def command(
         engine_args=options.json_object(engine_args, "--engine-args"),
         window=window,
         image_roots=image_roots,
+        log_format=log_format,
     )
     if settings.broker_url is None:
         raise SettingsError("no broker is named: set --broker-url or PERSQA_BROKER_URL")
