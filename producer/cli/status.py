@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Group, RenderableType
@@ -42,9 +42,18 @@ def command(
                     live.update(_drawn(_facts(client, run)), refresh=True)
 
 
-def _facts(client: Client, name: str | None) -> dict[str, list[dict[str, object]]]:
+def _facts(client: Client, name: str | None) -> dict[str, Any]:
     handles = client.runs() if name is None else [client.run(name)]
-    return {"runs": [_run_facts(handle) for handle in handles], "workers": _worker_facts(client)}
+    return {
+        "runs": [_run_facts(handle) for handle in handles],
+        "workers": _worker_facts(client),
+        **_queue_facts(client, handles),
+    }
+
+
+def _queue_facts(client: Client, handles: list[RunHandle]) -> dict[str, object]:
+    backlog = client.backlog(handle.run for handle in handles)
+    return {"queues": [asdict(queue) for queue in backlog.queues], "held": backlog.held} if backlog else {"queues": []}
 
 
 def _run_facts(handle: RunHandle) -> dict[str, object]:
@@ -70,7 +79,7 @@ def _worker_facts(client: Client) -> list[dict[str, object]]:
     return [asdict(worker) for worker in live_workers(client.settings.broker_url)]
 
 
-def _drawn(facts: dict[str, list[dict[str, object]]]) -> RenderableType:
+def _drawn(facts: dict[str, Any]) -> RenderableType:
     names = [
         "run",
         "submitted",
@@ -92,7 +101,12 @@ def _drawn(facts: dict[str, list[dict[str, object]]]) -> RenderableType:
     workers = table(["worker", "model", "in flight", "window"], title="workers", numbers=["in flight", "window"])
     for fact in facts["workers"]:
         workers.add_row(*(plain(fact[name]) for name in ("name", "model", "in_flight", "window")))
-    return Group(runs, workers) if facts["workers"] else runs
+    queues = table(["queue", "waiting", "oldest"], title="queues", numbers=["waiting", "oldest"])
+    for fact in facts["queues"]:
+        if fact["waiting"]:
+            age = fact["oldest_seconds"]
+            queues.add_row(plain(fact["queue"]), plain(fact["waiting"]), _duration(age and round(age)))
+    return Group(*(shown for shown in (runs, queues, workers) if shown.row_count))
 
 
 def _duration(seconds: object) -> str:
