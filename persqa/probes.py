@@ -49,8 +49,8 @@ class Probe(Generic[Answer]):
         try:
             # Who comes while one waits already does not begin to wait anew.
             return answer.result(max(0.0, self._limit - waited))
-        except TimeoutError:
-            if answer.done():
+        except TimeoutError as error:
+            if answer.done() and answer.exception() is error:
                 raise
             raise TimeoutError(f"no answer for {time.monotonic() - self._asked_at:.0f} s") from None
 

@@ -101,7 +101,7 @@ class FleetMetrics(Collector):
 
 def _up() -> GaugeMetricFamily:
     return GaugeMetricFamily(
-        "persqa_up", "1 while the exporter gets answers from a service, else 0.", labels=["service"]
+        "persqa_up", "1 while a service answers the exporter, else 0.", labels=["service"]
     )
 
 

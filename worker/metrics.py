@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from prometheus_client import REGISTRY, Counter, Gauge, Histogram, Info
@@ -19,6 +20,14 @@ if TYPE_CHECKING:
     from persqa.results import Outcome
 
 BUILD = Info("persqa_build", "Version of PersQA, and the model that this worker serves.")
+
+
+def name_model(model: str) -> None:
+    """Say which model this worker serves."""
+    BUILD.info({"version": version("persqa"), "model": model})
+
+
+name_model("")
 
 ITEMS = Counter("persqa_items", "Items whose result this worker stored, by status.", ["status"])
 VIOLATIONS = Counter("persqa_violations", "Generations that broke the tag rule, of those items, by kind.", ["kind"])

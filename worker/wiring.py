@@ -6,7 +6,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, cast
 
 from persqa.errors import SettingsError
@@ -64,7 +63,7 @@ async def ready_worker(settings: Settings, *, name: str, stop: Event) -> AsyncGe
 
 
 def _measure(engine: Supervisor) -> None:
-    metrics.BUILD.info({"version": version("persqa"), "model": engine.model})
+    metrics.name_model(engine.model)
     metrics.ENGINE_UP.set_function(lambda: float(engine.up))
     metrics.ASKED.set_function(lambda: engine.asked)
     metrics.WAITING.set_function(lambda: engine.waiting)

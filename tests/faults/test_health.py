@@ -115,7 +115,7 @@ def test_a_worker_whose_loop_stands_still_is_not_alive(
         assert worker.wait() == 3
         site.broker.signal(signal.SIGCONT)
     with Client(settings) as client, WorkerProcess(settings, tmp_path):
-        client.run("data").wait(timeout_seconds=60, display=quiet)
+        client.run("records").wait(timeout_seconds=60, display=quiet)
 
 
 def test_the_page_counts_what_is_in_the_database(site: Site, tmp_path: Path) -> None:
