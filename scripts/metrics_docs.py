@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prometheus_client import REGISTRY
-
 from persqa.settings import Settings
 from producer.fleet_metrics import FleetMetrics
 from worker import metrics
@@ -25,8 +23,8 @@ _ENDINGS = {"counter": "_total", "info": "_info"}
 
 def of_worker() -> str:
     """The table of what a worker serves."""
-    assert metrics.BUSY in REGISTRY._collector_to_names  # noqa: SLF001 - nothing else says who is registered
-    return _table(family for family in REGISTRY.collect() if family.name.startswith("persqa_"))
+    # Only what the worker's module registers: nothing of vLLM or of Python.
+    return _table(family for family in metrics.REGISTRY.collect() if family.name.startswith("persqa_"))
 
 
 def of_exporter() -> str:

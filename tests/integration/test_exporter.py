@@ -61,6 +61,7 @@ def exporter(settings: Settings, folder: Path) -> Generator[int]:
 _ONE_SITE = pytest.mark.parametrize("site", ["valkey+sqlite"], indirect=True)
 
 
+@_ONE_SITE
 def test_it_says_what_waits_and_how_far_the_runs_are(site: Site, tmp_path: Path) -> None:
     settings = scripted(site.settings, "compliant")
     with Client(settings) as client, exporter(settings, tmp_path) as port:
@@ -98,7 +99,7 @@ def test_accounts_that_may_only_read_are_enough(request: pytest.FixtureRequest, 
         with Client(settings) as client:
             client.submit(write_images(tmp_path / "data", 3))
         with closing(connect(broker.url)) as redis:
-            redis.execute_command("ACL", "SETUSER", "default", *_READ_ONLY)
+            cast("Any", redis).execute_command("ACL", "SETUSER", "default", *_READ_ONLY)
         admin = sa.create_engine(database.replace("postgresql:", "postgresql+psycopg:"), isolation_level="AUTOCOMMIT")
         with admin.connect() as connection:
             connection.exec_driver_sql("CREATE ROLE looks LOGIN")
@@ -190,7 +191,8 @@ def _prometheus(binary: Path, folder: Path, port: int, worker: int, exporter: in
         job.pop("file_sd_configs", None)
         job["static_configs"] = [{"targets": [f"127.0.0.1:{target}"]}]
     file = folder / "prometheus.yml"
-    file.write_text(yaml.safe_dump(configuration))
+    # JSON is YAML.
+    file.write_text(json.dumps(configuration))
     flags = [f"--config.file={file}", f"--storage.tsdb.path={folder}/tsdb", f"--web.listen-address=127.0.0.1:{port}"]
     with (folder / "prometheus.log").open("wb") as log:
         process = subprocess.Popen([binary, *flags], stdout=log, stderr=log)

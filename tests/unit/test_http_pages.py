@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from email.message import Message
 
 import pytest
@@ -21,9 +21,9 @@ def _broken(_headers: Message) -> Page:
 @pytest.fixture
 def port() -> Iterator[int]:
     """Of a server with some pages."""
-    pages = {
-        "/well": lambda _headers: facts_page({"a": "ok"}, well=True),
-        "/unwell": lambda _headers: facts_page({"a": "not"}, well=False),
+    pages: dict[str, Callable[[Message], Page]] = {
+        "/well": lambda _: facts_page({"a": "ok"}, well=True),
+        "/unwell": lambda _: facts_page({"a": "not"}, well=False),
         "/metrics": metrics_page,
         "/broken": _broken,
     }

@@ -67,7 +67,7 @@ def test_prometheus_takes_the_configuration_and_the_alerts(tmp_path: Path) -> No
 
 def test_alerts_come_when_they_should_and_only_then(tmp_path: Path) -> None:
     """Items wait in all of them; what differs is what the worker does."""
-    cases = {
+    cases: dict[str, tuple[str, str, str, list[str]]] = {
         # A worker that answers and is busy: nothing to say.
         "well": ("0+60x240", "0+58x240", "0+0x240", []),
         # It stopped answering half-way, and its engine idles.
