@@ -100,9 +100,7 @@ class FleetMetrics(Collector):
 
 
 def _up() -> GaugeMetricFamily:
-    return GaugeMetricFamily(
-        "persqa_up", "1 while a service answers the exporter, else 0.", labels=["service"]
-    )
+    return GaugeMetricFamily("persqa_up", "1 while a service answers the exporter, else 0.", labels=["service"])
 
 
 def _of_runs(runs: Iterable[RunProgress]) -> list[GaugeMetricFamily]:

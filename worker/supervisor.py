@@ -172,6 +172,8 @@ class Supervisor:
             return
         logger.error("%s; it is started anew, and what was in flight is asked again", error)
         metrics.RESTARTS.inc()
+        # Those who were asking only notice once the next one is loaded, which blocks the loop.
+        metrics.BUSY.end()
         self._up.clear()
         self.down_since = time.monotonic()
         self._in_background(self._replace())
