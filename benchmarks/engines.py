@@ -22,6 +22,7 @@ class InstantEngine:
         self.resolution = None
         self._settings = settings
         self.heard_at = 0.0
+        self.waiting = 0
 
     async def start(self) -> None:
         """Nothing to load."""
@@ -50,6 +51,8 @@ class PacedEngine(InstantEngine):
 
     async def generate(self, request: Request) -> Generation:
         """Take as long as the pace says."""
+        self.waiting += 1
         async with self._slots:
+            self.waiting -= 1
             await asyncio.sleep(self._seconds)
         return await super().generate(request)

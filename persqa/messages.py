@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 VERSION = 1
 #: The Celery task an item travels as.
 TASK_NAME = "persqa.answer"
+#: A header beside it: when the message was enqueued, in seconds since the epoch, by the clock of whoever did.
+ENQUEUED_AT = "x-enqueued-at"
 
 
 #: A key in the database, which takes no others.

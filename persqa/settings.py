@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from enum import StrEnum
 from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Annotated, Self
@@ -70,6 +71,13 @@ _OTHER_SCHEMES = {
     "data": "data: URIs need no permission",
     "blob": "PERSQA_BLOB_STORE names the blob store",
 }
+
+
+class LogFormat(StrEnum):
+    """What the lines of a log look like."""
+
+    TEXT = "text"  #: for people
+    JSON = "json"  #: one object a line, for programs
 
 
 class Settings(BaseSettings):
@@ -181,6 +189,21 @@ class Settings(BaseSettings):
     )
     drain_seconds: float = Field(
         default=60, ge=0, description="Seconds a worker may take after SIGTERM to finish what is in flight."
+    )
+
+    metrics_port: int | None = Field(
+        default=None,
+        ge=1,
+        le=65_535,
+        description="Port on which a worker serves /healthz, /readyz and /metrics. Unset: it serves nothing.",
+    )
+    metrics_address: str = Field(
+        default="127.0.0.1",
+        min_length=1,
+        description="Address of this machine on which they are served; 0.0.0.0 or :: for all. There is no password.",
+    )
+    log_format: LogFormat = Field(
+        default=LogFormat.TEXT, description="How a worker writes its log: text, or json for one JSON object a line."
     )
 
     @model_validator(mode="after")

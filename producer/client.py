@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Self
 
 from persqa.audit import Audit, audit
 from persqa.blobs import BlobStore
-from persqa.broker.depth import Depth, Inspector
-from persqa.broker.keys import queue_for
+from persqa.broker.depth import Backlog, Depth, Inspector
+from persqa.broker.keys import queue_for, queues_for
 from persqa.errors import Infrastructure, SettingsError
 from persqa.questions import load_pool
 from persqa.results import Status
@@ -206,6 +206,17 @@ class Client:
     def runs(self) -> list[RunHandle]:
         """All runs, the newest first."""
         return [RunHandle(self, run) for run in self.store.ledger.runs()]
+
+    def backlog(self, runs: Iterable[Run]) -> Backlog | None:
+        """What waits in the queues of these runs, and of those without a model; None without a broker.
+
+        Raises:
+            BrokerUnavailable: Redis does not answer.
+        """
+        if (url := self.known_broker_url()) is None:
+            return None
+        with closing(Inspector(url)) as inspector:
+            return inspector.backlog(queues_for(run.options.model for run in runs))
 
     def _broker_url(self) -> str:
         """The broker's URL; the local fleet is started first where there is to be one."""

@@ -5,14 +5,16 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from celery import Celery, bootsteps
+from celery import Celery, bootsteps, signals
 from kombu import Queue
 
 from persqa.broker.connection import celery_url
 from persqa.broker.keys import TRANSPORT_OPTIONS, queue_for
 from persqa.errors import SettingsError
+from persqa.logs import format_logs
 from persqa.messages import TASK_NAME
-from persqa.settings import Settings, load_settings
+from persqa.settings import LogFormat, Settings, load_settings
+from worker.identity import worker_name
 
 #: Events in one message, at most, and how long one waits for others.
 _EVENTS_TOGETHER = 1000
@@ -89,6 +91,18 @@ def create_app(settings: Settings) -> Celery:
     # One line for each item received says nothing the database does not say better.
     logging.getLogger("celery.worker.strategy").setLevel(logging.WARNING)
     return app
+
+
+@signals.celeryd_init.connect
+def _leave_out_banner(instance: Any, **_signal: object) -> None:
+    """Celery greets on the standard output, which is no JSON."""
+    instance.quiet = instance.quiet or load_settings().log_format is LogFormat.JSON
+
+
+@signals.after_setup_logger.connect
+def _format_logs(logger: logging.Logger, **_signal: object) -> None:
+    """Celery has set its log up, however this worker was started."""
+    format_logs(logger.handlers, load_settings().log_format, worker=worker_name())
 
 
 def _only_through_the_pool(message: object) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from persqa.errors import RowRefused
 from persqa.reasons import Reason
 from persqa.results import Outcome, Result, Status
+from worker import metrics
 from worker.batching import Batcher
 from worker.outages import retrying
 
@@ -52,10 +53,15 @@ class Committer:
 
     def _commit(self, outcomes: Sequence[Outcome]) -> list[None]:
         try:
-            retrying(lambda: self._results.commit(outcomes), stop=self._stop)
+            self._store(outcomes)
         except RowRefused as refused:
             self._isolate(outcomes, refused)
         return [None] * len(outcomes)
+
+    def _store(self, outcomes: Sequence[Outcome]) -> None:
+        with metrics.COMMIT.time():
+            stored = retrying(lambda: self._results.commit(outcomes), stop=self._stop)
+        metrics.count_stored(outcome for outcome in outcomes if outcome.result.item_id in stored)
 
     def _isolate(self, outcomes: Sequence[Outcome], refused: RowRefused) -> None:
         """One row spoils the transaction of all: halve until it stands alone."""
@@ -65,7 +71,8 @@ class Committer:
             self._commit(outcomes[middle:])
             return
         result = outcomes[0].result
-        logger.error("item %d: its result cannot be stored, it ends as dead: %s", result.item_id, refused)
+        about = {"run": result.run_id, "item": result.item_id}
+        logger.error("item %d: its result cannot be stored, it ends as dead: %s", result.item_id, refused, extra=about)
         dead = Result(
             item_id=result.item_id,
             run_id=result.run_id,
@@ -76,7 +83,8 @@ class Committer:
             model=result.model,
         )
         try:
-            retrying(lambda: self._results.commit([Outcome(dead)]), stop=self._stop)
+            self._store([Outcome(dead)])
         except RowRefused as again:
             # The ledger does not know the item: a message of another database, with nobody waiting for it.
-            logger.error("item %d is not in the ledger, its message is dropped: %s", result.item_id, again)
+            said = "item %d is not in the ledger, its message is dropped: %s"
+            logger.error(said, result.item_id, again, extra=about)

@@ -19,6 +19,7 @@ from persqa.results import Outcome, Result, Status
 from persqa.runs import RunId
 from persqa.settings import load_settings
 from persqa.store import Store
+from worker import metrics
 from worker.identity import worker_name
 from worker.outages import retrying
 
@@ -65,7 +66,9 @@ class DeadLetters:
         Returns:
             Done when it is on disk, or failed with `StoreUnavailable`.
         """
-        logger.error("message %s is a dead letter: %s", task_id or "without an id", detail)
+        about = {"run": item[0], "item": item[1]} if item else {}
+        logger.error("message %s is a dead letter: %s", task_id or "without an id", detail, extra=about)
+        metrics.DEAD_LETTERS.labels(reason).inc()
         letter = DeadLetter(
             reason=reason,
             detail=detail,
@@ -93,7 +96,8 @@ class DeadLetters:
                     item_id=item_id, run_id=run_id, status=Status.DEAD, reason=letter.reason, detail=letter.detail,
                     worker=self._worker,
                 )  # fmt: skip
-                retrying(lambda: store.results.commit([Outcome(dead)]), stop=self._stop)
+                if retrying(lambda: store.results.commit([Outcome(dead)]), stop=self._stop):
+                    metrics.count_stored([Outcome(dead)])
             retrying(lambda: store.dead_letters.add(letter), stop=self._stop)
         except Exception:
             logger.exception("a dead letter could not be written, its message stays in the queue")

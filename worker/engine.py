@@ -60,6 +60,11 @@ class Engine(Protocol):
         """When it last put out anything, a token of an answer is enough, by `time.monotonic()`; 0 before it did."""
         ...
 
+    @property
+    def waiting(self) -> int:
+        """How many requests it has been asked and has not begun with, as far as it says."""
+        ...
+
     async def start(self) -> None:
         """Load the model; returns when requests can be served.
 

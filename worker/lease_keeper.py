@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from persqa.broker.leases import SUSPECT_DELIVERIES
 from persqa.errors import BrokerUnavailable
+from worker import metrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -190,13 +191,14 @@ class LeaseKeeper:
         if now - self._renewed_at >= self._renew_every:
             with self._lock:
                 tags = list(self._held)
-            self._leases.renew(tags)
+            metrics.RENEWALS.inc(self._leases.renew(tags))
             self._renewed_at = now
         self._tell()
         if now - self._expired_at >= _EXPIRE_SECONDS:
             expired = self._leases.expire()
             self._expired_at = now
             if expired:
+                metrics.EXPIRED.inc(len(expired))
                 logger.warning("%d messages were left behind by their workers and go back to the queue", len(expired))
         return self._claim()
 
@@ -244,7 +246,11 @@ class LeaseKeeper:
         # In turns: a long queue is not to starve another one.
         self._claims += 1
         first = self._claims % len(consumer.queues)
+        started = time.monotonic()
         claimed = self._leases.claim([*consumer.queues[first:], *consumer.queues[:first]], free)
+        if claimed:
+            metrics.CLAIM.observe(time.monotonic() - started)
+            metrics.REDELIVERIES.inc(sum(one.count > 1 for one in claimed))
         with self._lock:
             self._held.update((message.tag, False) for message in claimed)
             self._uncounted |= {one.tag: one.count for one in claimed if one.count >= SUSPECT_DELIVERIES}
@@ -273,6 +279,7 @@ class LeaseKeeper:
         self._expired_at = time.monotonic() + self._mercy_seconds - _EXPIRE_SECONDS
         if self._failing_since is None:
             self._failing_since = time.monotonic()
+            metrics.OUTAGES.labels("broker").inc()
             logger.warning("%s; %d messages in hand are finished meanwhile", error, self.held)
 
     def _say_working(self) -> None:

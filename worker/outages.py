@@ -8,6 +8,7 @@ import random
 from typing import TYPE_CHECKING, TypeVar
 
 from persqa.errors import BlobsUnavailable, StoreUnavailable
+from worker import metrics
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -38,6 +39,8 @@ def retrying(call: Callable[[], Answer], *, stop: Event) -> Answer:
         except StoreUnavailable as error:
             if stop.is_set():
                 raise
+            if pause == _FIRST_SECONDS:
+                metrics.OUTAGES.labels("database").inc()
             # Workers that lost the same database should not all come back at the same moment.
             seconds = pause * random.uniform(0.5, 1.0)
             logger.warning("%s; nothing is lost, trying again in %.1f s", error, seconds)
@@ -53,6 +56,7 @@ async def outlasting(call: Callable[[], Awaitable[Answer]]) -> Answer:
             return await call()
         except BlobsUnavailable as error:
             if pause == _FIRST_SECONDS:
+                metrics.OUTAGES.labels("blobs").inc()
                 # All items in flight say it; once each is enough.
                 logger.warning("%s; nothing is lost, trying again until it answers", error)
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))

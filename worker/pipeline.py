@@ -14,6 +14,7 @@ import logging
 from typing import TYPE_CHECKING, assert_never
 
 from persqa.errors import EngineLost, Infrastructure
+from persqa.logs import ABOUT, About
 from persqa.reasons import Reason
 from worker.deliveries import Delivery, UnreadableDelivery
 from worker.intake import Admitted, Refused
@@ -74,6 +75,7 @@ class Pipeline:
         except UnreadableDelivery as error:
             await self._refuse(delivery, error)
         else:
+            ABOUT.set(About(run=message.run, item=message.item))
             outcome = await self._end(message, delivery)
             if outcome is not None and outcome.result.reason is Reason.TIME_LIMIT:
                 delivery.time_out()

@@ -24,10 +24,11 @@ from celery.worker import state
 from persqa.errors import Infrastructure, PersqaError, UserError
 from persqa.messages import TASK_NAME
 from persqa.settings import load_settings
-from worker import exit_codes
+from worker import exit_codes, metrics
 from worker.dead_letters import bury_revoked, dead_letters
 from worker.deliveries import Delivery
 from worker.gpus import Gpu, gpus_in_use
+from worker.health import Health
 from worker.identity import worker_name
 from worker.loop_thread import Job, LoopThread
 from worker.orphans import mark_children, sweep_orphans
@@ -65,7 +66,9 @@ class EnginePool(BasePool):
             drain_seconds=self._settings.drain_seconds,
             last=self._keeper.close,
         )
+        self._health = Health(self._settings, self._watchdog, engine=self._engine_state)
         self._stopping = threading.Event()
+        self._started = time.monotonic()
         self._context: AbstractAsyncContextManager[Worker] | None = None
         self._worker: Worker | None = None
         # Celery's own small tasks, such as backend clean-up, and one question to the driver.
@@ -76,11 +79,16 @@ class EnginePool(BasePool):
         """Load the engine; the first message is taken after this returns."""
         self._loop.start()
         self._watchdog.start()
+        self._measure()
+        try:
+            self._health.start()
+        except UserError as error:
+            logger.critical("%s", error)
+            raise SystemExit(exit_codes.USER_ERROR) from error
         sweep_orphans()
         mark_children()
         self._gpus = self._others.submit(gpus_in_use, self._settings.engine_args)
         logger.info("loading the engine; messages are taken once it is ready")
-        started = time.monotonic()
         self._context = ready_worker(self._settings, name=worker_name(), stop=self._stopping)
         entering = self._loop.submit(self._context.__aenter__())
         try:
@@ -92,7 +100,7 @@ class EnginePool(BasePool):
             ) from error
         signals.task_revoked.connect(bury_revoked)
         self._reconciling.start()
-        logger.info("engine ready after %.1f s: model %s", time.monotonic() - started, worker.engine.model)
+        logger.info("engine ready after %.1f s: model %s", time.monotonic() - self._started, worker.engine.model)
         tell_ready()
 
     def on_apply(  # pyright: ignore[reportIncompatibleMethodOverride] - its stub says None, Celery wants a handle
@@ -165,6 +173,18 @@ class EnginePool(BasePool):
     def on_terminate(self) -> None:
         """Take everything apart at once; what is in flight goes back to the queue."""
         self._end()
+
+    def _measure(self) -> None:
+        metrics.WINDOW.set(self._settings.window)
+        metrics.IN_FLIGHT.set_function(lambda: len(self._loop.jobs))
+        metrics.HELD.set_function(lambda: self._keeper.held)
+
+    def _engine_state(self) -> str:
+        """`ok`, or for how long what has been going on."""
+        if self._worker is None:
+            return f"loading for {time.monotonic() - self._started:.0f} s, {self._settings.load_seconds:g} s allowed"
+        down_since = self._worker.engine.down_since
+        return "ok" if down_since is None else f"being started anew for {time.monotonic() - down_since:.0f} s"
 
     def _silence(self) -> float:
         """How many seconds the loop may stand still: loading blocks it, and is itself limited."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from persqa.errors import Infrastructure
 from persqa.reconciler import Reconciler
 from persqa.store import Store
+from worker import metrics
 
 if TYPE_CHECKING:
     from persqa.settings import Settings
@@ -39,7 +40,7 @@ class Reconciling:
         while not self._ending.wait(self._settings.reconcile_seconds):
             try:
                 store = store or Store.open(self._settings.database_url)
-                Reconciler(store, self._settings, stop=self._ending).reconcile()
+                metrics.RECOVERED.inc(Reconciler(store, self._settings, stop=self._ending).reconcile())
             except Infrastructure as error:
                 logger.warning("could not look for lost items: %s", error)
             except Exception:

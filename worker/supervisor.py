@@ -7,9 +7,11 @@ import logging
 import threading
 import time
 from contextlib import suppress
+from contextvars import Context
 from typing import TYPE_CHECKING
 
 from persqa.errors import EngineDead, EngineLost, PersqaError
+from worker import metrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -44,6 +46,8 @@ class Supervisor:
         self._load_seconds = settings.load_seconds
         self._most_failures = settings.engine_failures
         self._up = asyncio.Event()
+        #: Since when there is no engine, by `time.monotonic()`; None while there is one.
+        self.down_since: float | None = time.monotonic()
         self._given_up: EngineDead | None = None
         self._ending = False
         #: Deaths and failed starts since the last answer.
@@ -74,13 +78,23 @@ class Supervisor:
             SettingsError: it cannot be loaded; no use in trying again.
         """
         await self._load()
-        self._up.set()
+        self._be_up()
         self._in_background(self._watch())
 
     @property
     def up(self) -> bool:
         """Whether there is an engine, and it is not being started anew."""
         return self._up.is_set()
+
+    @property
+    def asked(self) -> int:
+        """Requests the engine has been asked and has not answered."""
+        return self._asked
+
+    @property
+    def waiting(self) -> int:
+        """Of those, the requests that the engine has not begun with."""
+        return self._engine.waiting
 
     async def ready(self) -> None:
         """Wait while the engine is being started anew."""
@@ -107,16 +121,20 @@ class Supervisor:
         engine = self._engine
         if self._asked == 0:
             self._busy_since = time.monotonic()
+            metrics.BUSY.begin()
         self._asked += 1
         try:
             generation = await self._ask(engine, request)
         except EngineDead as error:
-            self._lose(engine, error)
+            # What is logged there is about the engine and not about the item that was the first to notice.
+            Context().run(self._lose, engine, error)
             if self._ending:
                 raise
             raise EngineLost(str(error), asked=True) from error
         finally:
             self._asked -= 1
+            if self._asked == 0:
+                metrics.BUSY.end()
         self._failures = 0
         self.answered += 1
         return generation
@@ -153,7 +171,11 @@ class Supervisor:
             self._given_up = error
             return
         logger.error("%s; it is started anew, and what was in flight is asked again", error)
+        metrics.RESTARTS.inc()
+        # Those who were asking only notice once the next one is loaded, which blocks the loop.
+        metrics.BUSY.end()
         self._up.clear()
+        self.down_since = time.monotonic()
         self._in_background(self._replace())
 
     async def _replace(self) -> None:
@@ -181,6 +203,10 @@ class Supervisor:
             logger.info("engine ready again after %.1f s", time.monotonic() - started)
             break
         self._busy_since = time.monotonic()
+        self._be_up()
+
+    def _be_up(self) -> None:
+        self.down_since = None
         self._up.set()
 
     async def _load(self) -> None:

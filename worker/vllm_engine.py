@@ -33,6 +33,7 @@ from vllm.sampling_params import RequestOutputKind
 from vllm.usage.usage_lib import UsageContext
 from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError
+from vllm.v1.metrics.loggers import StatLoggerBase
 
 from persqa.errors import EngineDead, Rejected, SettingsError
 from persqa.generations import FinishReason, Generation
@@ -75,6 +76,7 @@ class VllmEngine:
         self._prompts: ChatPrompts | None = None
         self._resolution: Resolution | None = None
         self._heard_at = 0.0
+        self._queues: list[_Queue] = []
 
     @property
     def model(self) -> str:
@@ -91,6 +93,11 @@ class VllmEngine:
         """When the engine process last sent tokens, of whatever request."""
         return self._heard_at
 
+    @property
+    def waiting(self) -> int:
+        """What vLLM's schedulers said last; known where vLLM keeps statistics, which it does for `/metrics`."""
+        return sum(queue.waiting for queue in self._queues)
+
     async def start(self) -> None:
         """Load the model; the loop is blocked meanwhile, as vLLM builds its half in this process in the loop.
 
@@ -100,7 +107,11 @@ class VllmEngine:
         arguments = engine_arguments(self._settings)
         try:
             # As for vLLM's own offline calls: more requests at once and longer steps than where a person waits.
-            self._engine = AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments), usage_context=UsageContext.LLM_CLASS)
+            self._engine = AsyncLLM.from_engine_args(
+                AsyncEngineArgs(**arguments),
+                usage_context=UsageContext.LLM_CLASS,
+                stat_loggers=None if arguments.get("disable_log_stats") else [self._new_queue],
+            )
         except Exception as error:
             # vLLM lets through what its parts raise: pydantic, transformers, the hub, torch, its engine process.
             raise SettingsError(
@@ -152,6 +163,10 @@ class VllmEngine:
         if engine is not None:
             engine.shutdown(timeout=_STOP_SECONDS)
 
+    def _new_queue(self, _config: object, _index: int) -> _Queue:
+        self._queues.append(_Queue())
+        return self._queues[-1]
+
     def _listen(self, engine: AsyncLLM) -> None:
         """Note when tokens come: answers are handed out complete, and one can take a healthy engine long."""
         process_outputs = engine.output_processor.process_outputs
@@ -172,6 +187,21 @@ class VllmEngine:
         return Rejected(Reason.REFUSED, f"vLLM refused the request: {_one_line(error.__cause__ or error)}")
 
 
+class _Queue(StatLoggerBase):
+    """What waits in the scheduler of one of vLLM's engine processes: vLLM tells after each step."""
+
+    def __init__(self) -> None:
+        self.waiting = 0
+
+    def record(self, scheduler_stats: Any, *_arguments: Any, **_options: Any) -> None:
+        """Note it."""
+        if scheduler_stats is not None:
+            self.waiting = scheduler_stats.num_waiting_reqs
+
+    def log_engine_initialized(self) -> None:
+        """Nothing to say."""
+
+
 def engine_arguments(settings: Settings) -> dict[str, Any]:
     """What vLLM is started with: our defaults, and over them what the user says.
 
@@ -187,7 +217,8 @@ def engine_arguments(settings: Settings) -> dict[str, Any]:
     defaults: dict[str, Any] = {
         "model": model,
         "limit_mm_per_prompt": {"image": settings.max_images, "video": 0},
-        "disable_log_stats": True,
+        # They cost a little, and only the page of metrics shows them: at our log level vLLM writes no lines of them.
+        "disable_log_stats": settings.metrics_port is None,
         "use_tqdm_on_load": False,
         "seed": 0,
         # This cache exists twice, here and in the engine process. A request that is cancelled or refused between the

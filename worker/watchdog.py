@@ -51,6 +51,10 @@ class Watchdog:
         self._stop_seconds = drain_seconds + _GRACE_SECONDS
         self._last = last
         self._stopping = threading.Event()
+        #: What is wrong, once it is; the process then ends within seconds.
+        self.complaint: str | None = None
+        #: For how many seconds the event loop has stood still, and how many it may.
+        self.silence = 0.0, 0.0
 
     def start(self) -> None:
         """Begin to look."""
@@ -59,6 +63,11 @@ class Watchdog:
     def stopping(self) -> None:
         """This worker is about to end, whoever told it to."""
         self._stopping.set()
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether this worker was told to stop, or is about to end."""
+        return self._stopping.is_set() or told_to_stop()
 
     def _run(self) -> None:
         # Counted and not read off a clock: while the whole process stands still, nothing in it is late.
@@ -71,12 +80,13 @@ class Watchdog:
             now = self._ticks(), limit
             silent = silent + _LOOK_SECONDS if now == seen else 0.0
             seen = now
-            if self._stopping.is_set() or told_to_stop():
+            self.silence = silent, limit
+            if self.is_stopping:
                 stopping += _LOOK_SECONDS
-        what = (
+        self.complaint = (
             f"not ended {stopping:.0f} s after it was told to stop" if stopping else f"nothing done for {silent:.0f} s"
         )
-        logger.critical("%s; this worker ends at once, its items go elsewhere", what)
+        logger.critical("%s; this worker ends at once, its items go elsewhere", self.complaint)
         last = threading.Thread(target=self._last, name="persqa-last", daemon=True)
         last.start()
         last.join(_LAST_SECONDS)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from persqa.errors import SettingsError
 from persqa.store import Store
+from worker import metrics
 from worker.answerer import Answerer
 from worker.committer import Committer
 from worker.dead_letters import dead_letters
@@ -51,6 +52,7 @@ async def ready_worker(settings: Settings, *, name: str, stop: Event) -> AsyncGe
         stack.callback(store.close)
         engine = Supervisor(engine_maker(settings), settings)
         stack.push_async_callback(engine.stop)
+        _measure(engine)
         await engine.start()
         committer = Committer(store.results, settings, stop=stop)
         stack.callback(committer.close)
@@ -58,6 +60,13 @@ async def ready_worker(settings: Settings, *, name: str, stop: Event) -> AsyncGe
         stack.callback(intake.close)
         answerer = Answerer(engine, worker=name)
         yield Worker(Pipeline(intake, answerer, committer, engine=engine, dead_letters=dead_letters()), engine)
+
+
+def _measure(engine: Supervisor) -> None:
+    metrics.name_model(engine.model)
+    metrics.ENGINE_UP.set_function(lambda: float(engine.up))
+    metrics.ASKED.set_function(lambda: engine.asked)
+    metrics.WAITING.set_function(lambda: engine.waiting)
 
 
 def engine_maker(settings: Settings) -> Callable[[], Engine]:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import time
 from contextlib import suppress
 from dataclasses import dataclass
+from math import isfinite
 from typing import TYPE_CHECKING, cast
 
 from persqa.broker.connection import connect, translated
 from persqa.broker.keys import HELD, RECONCILED
+from persqa.messages import ENQUEUED_AT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from redis.retry import Retry
 
 _CHUNK = 1000
 
@@ -29,12 +34,35 @@ class Depth:
     held: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueBacklog:
+    """What waits in one queue.
+
+    Attributes:
+        waiting: how many messages.
+        oldest_seconds: how long ago the one to be taken next was enqueued; None where none waits, or it does not say.
+    """
+
+    queue: str
+    waiting: int
+    oldest_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backlog:
+    """What waits in some queues, and how many messages are in workers' hands, of all queues."""
+
+    queues: tuple[QueueBacklog, ...]
+    held: int
+
+
 class Inspector:
     """Reads the queue without taking anything from it."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, timeout_seconds: float = 15, retry: Retry | None = None) -> None:
+        """Prepare, without connecting; the last two as in `connect`."""
         self._url = url
-        self._redis = connect(url)
+        self._redis = connect(url, timeout_seconds=timeout_seconds, retry=retry)
 
     def depth(self, queue: str) -> Depth:
         """Count the messages.
@@ -44,6 +72,28 @@ class Inspector:
         """
         with translated(self._url):
             return Depth(waiting=self._redis.llen(queue), held=self._redis.hlen(HELD))
+
+    def backlog(self, queues: Sequence[str]) -> Backlog:
+        """Look at several queues in one round trip.
+
+        Raises:
+            BrokerUnavailable: Redis does not answer.
+        """
+        looks = self._redis.pipeline(transaction=False)  # pyright: ignore[reportUnknownMemberType] - not typed
+        for queue in queues:
+            looks.llen(queue)
+            looks.lindex(queue, -1)
+        looks.hlen(HELD)
+        with translated(self._url):
+            *found, held = cast("list[int | bytes | None]", looks.execute())
+        each = zip(queues, found[::2], found[1::2], strict=True)
+        return Backlog(
+            queues=tuple(
+                QueueBacklog(queue=queue, waiting=cast("int", waiting), oldest_seconds=_age(cast("bytes | None", last)))
+                for queue, waiting, last in each
+            ),
+            held=cast("int", held),
+        )
 
     def task_ids(self, queue: str) -> set[str]:
         """The Celery ids of all tasks that wait in the queue or are in a worker's hand.
@@ -90,6 +140,18 @@ class Inspector:
     def close(self) -> None:
         """Close the connection."""
         self._redis.close()
+
+
+def _age(message: bytes | None) -> float | None:
+    if message is None:
+        return None
+    # Anybody can push anything, and older producers do not say when.
+    try:
+        enqueued_at = float(json.loads(message)["headers"][ENQUEUED_AT])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    # Clocks differ a little from machine to machine.
+    return max(0.0, time.time() - enqueued_at) if isfinite(enqueued_at) else None
 
 
 def _ids(messages: Iterable[bytes]) -> Iterator[str]:

@@ -13,10 +13,10 @@ import kombu
 from celery import Celery
 from kombu.serialization import dumps as serialize
 
-from persqa.messages import TASK_NAME
+from persqa.messages import ENQUEUED_AT, TASK_NAME
 
 #: Stand for what differs from message to message; nothing else in a message looks like them.
-_ID, _TAG, _BODY = "PERSQAxTASKxID", "PERSQAxDELIVERYxTAG", "PERSQAxBODY"
+_ID, _TAG, _BODY, _AT = "PERSQAxTASKxID", "PERSQAxDELIVERYxTAG", "PERSQAxBODY", "PERSQAxENQUEUEDxAT"
 #: What Celery sends beside the arguments: nothing by name, and no callbacks.
 _EMBEDDED = json.dumps({"callbacks": None, "errbacks": None, "chain": None, "chord": None})
 
@@ -32,18 +32,24 @@ class EnvelopeBuilder:
         series = str(uuid.uuid4())
         self._tags = (f"{series}-{number}" for number in count())
         self._pattern = lru_cache(maxsize=64)(self._new_pattern)
+        # Many messages have the same moment: those that are published together.
+        self._dated = lru_cache(maxsize=8)(self._new_dated)
 
-    def build(self, task_id: str, message: str, *, queue: str) -> str:
+    def build(self, task_id: str, message: str, *, queue: str, enqueued_at: float) -> str:
         """The text of one queue entry.
 
         Args:
             task_id: the Celery id of the task; revoke and inspect know it by this. Letters, digits and hyphens.
             message: the task's only argument, as JSON.
             queue: the list it will be pushed to.
+            enqueued_at: the moment, in seconds since the epoch.
         """
         body = f"[[{message}], {{}}, {_EMBEDDED}]"
-        text = self._pattern(queue).replace(_ID, task_id).replace(_TAG, next(self._tags))
+        text = self._dated(queue, enqueued_at).replace(_ID, task_id).replace(_TAG, next(self._tags))
         return text.replace(_BODY, b64encode(body.encode()).decode())
+
+    def _new_dated(self, queue: str, enqueued_at: float) -> str:
+        return self._pattern(queue).replace(f'"{_AT}"', f"{enqueued_at:.3f}")
 
     def _new_pattern(self, queue: str) -> str:
         # The arguments' repr, which Celery would send along for display, costs more than all the rest.
@@ -56,7 +62,7 @@ class EnvelopeBuilder:
             priority=0,
             content_type=content_type,
             content_encoding=encoding,
-            headers=task.headers,
+            headers={**task.headers, ENQUEUED_AT: _AT},
             properties={"delivery_mode": 2, **task.properties},
         )
         self._channel._inplace_augment_message(envelope, exchange="", routing_key=queue)  # noqa: SLF001

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from persqa.runs import Priority
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 #: A list: messages waiting for any worker, whatever model it serves. The right end is taken first.
 QUEUE = "persqa"
@@ -22,6 +27,12 @@ def queue_for(model: str | None, priority: Priority = Priority.NORMAL) -> str:
     """The list that runs of one model and priority wait in, so that no other model answers them."""
     queue = QUEUE if priority is Priority.NORMAL else f"{QUEUE}:{priority}"
     return queue if model is None else f"{queue}:model:{model}"
+
+
+def queues_for(models: Iterable[str | None]) -> list[str]:
+    """All the lists that runs of these models, and of none in particular, can wait in."""
+    named = sorted({model for model in models if model is not None})
+    return [queue_for(model, priority) for model in (None, *named) for priority in Priority]
 
 
 #: For every connection of kombu. Its own bookkeeping of messages in hand is not used for ours; the keys keep it away

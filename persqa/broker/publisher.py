@@ -54,14 +54,20 @@ class Publisher:
         Raises:
             BrokerUnavailable: none of them was enqueued, as far as is known.
         """
-        messages = zip(batch, item_messages(batch, run), strict=True)
-        entries = [self._envelopes.build(str(item.id), message, queue=queue) for item, message in messages]
         with translated(self._url):
-            while self._redis.llen(queue) + len(entries) > max(self._bound, len(entries)):
+            while self._redis.llen(queue) + len(batch) > max(self._bound, len(batch)):
                 on_full()
                 time.sleep(_POLL_SECONDS)
+            entries = self._entries(batch, run, queue)
             on_room()
             self._redis.lpush(queue, *entries)
+
+    def _entries(self, batch: Sequence[Item], run: Run, queue: str) -> list[str]:
+        now = time.time()
+        messages = zip(batch, item_messages(batch, run), strict=True)
+        return [
+            self._envelopes.build(str(item.id), message, queue=queue, enqueued_at=now) for item, message in messages
+        ]
 
     def close(self) -> None:
         """Close the connection."""

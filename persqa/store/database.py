@@ -77,6 +77,15 @@ class Database:
                 connection.exec_driver_sql(_END_IF_IDLE)
             yield connection
 
+    def ping(self) -> None:
+        """Make sure that it answers.
+
+        Raises:
+            StoreUnavailable: it does not.
+        """
+        with self.reading() as connection:
+            connection.exec_driver_sql("SELECT 1")
+
     def insert(self, table: sa.Table) -> postgresql.Insert | sqlite.Insert:
         """An INSERT that knows ON CONFLICT, in the database's own dialect."""
         return sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)

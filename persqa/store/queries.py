@@ -13,7 +13,7 @@ from persqa.records import record_id
 from persqa.results import Status, now
 from persqa.store.counters import SUBMITTED
 from persqa.store.database import Database
-from persqa.store.schema import items, results, run_counters, violations
+from persqa.store.schema import items, results, run_counters, runs, violations
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -37,6 +37,14 @@ class Progress:
     def pending(self) -> int:
         """Items without a result."""
         return self.submitted - sum(self.ended.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunProgress:
+    """How far one run is, by its name."""
+
+    run: str
+    progress: Progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +135,43 @@ class Queries:
         with self._database.reading() as connection:
             found = dict(connection.execute(query).all())
         return Progress(submitted=found.get(SUBMITTED, 0), ended={s: found.get(s, 0) for s in Status})
+
+    def overview(self, *, unfinished: int, newest: int) -> list[RunProgress]:
+        """How far the runs are that somebody may look at, read from their counters.
+
+        Args:
+            unfinished: so many runs that have pending items, the newest first.
+            newest: and so many runs whatever they have.
+        """
+        number = run_counters.c["items"]
+        pending = sa.func.sum(sa.case((run_counters.c.status == SUBMITTED, number), else_=-number))
+        open_runs = sa.select(run_counters.c.run_id).group_by(run_counters.c.run_id).having(pending > 0)
+        chosen = sa.union(
+            sa.select(open_runs.order_by(run_counters.c.run_id.desc()).limit(unfinished).subquery().c.run_id),
+            sa.select(sa.select(runs.c.id).order_by(runs.c.id.desc()).limit(newest).subquery().c.id),
+        )
+        query = (
+            sa.select(runs.c.id, runs.c.name, run_counters.c.status, number)
+            .select_from(runs.outerjoin(run_counters))
+            .where(runs.c.id.in_(chosen))
+            .order_by(runs.c.id)
+        )
+        found: dict[str, dict[str, int]] = {}
+        with self._database.reading() as connection:
+            for row in connection.execute(query):
+                counts = found.setdefault(row.name, {})
+                if row.status is not None:
+                    counts[row.status] = row[3]
+        return [
+            RunProgress(run=name, progress=_progress(counts.get(SUBMITTED, 0), counts))
+            for name, counts in found.items()
+        ]
+
+    def models(self) -> list[str]:
+        """The models that runs have named."""
+        query = sa.select(runs.c.model).where(runs.c.model.is_not(None)).distinct()
+        with self._database.reading() as connection:
+            return list(connection.execute(query).scalars())
 
     def rate(self, run_id: RunId, *, seconds: float = 60) -> float:
         """Results a second over the last while."""

@@ -8,7 +8,7 @@ import sys
 import typer
 
 from persqa.errors import Infrastructure, UserError
-from producer.cli import audit, demo_data, doctor, export, requeue, results, run, status, submit, worker
+from producer.cli import audit, demo_data, doctor, export, exporter, requeue, results, run, status, submit, worker
 from producer.cli.printing import notes, plain
 
 #: Exit codes of every command; also in the help.
@@ -32,7 +32,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for module in (run, submit, worker, status, results, export, requeue, audit, doctor, demo_data):
+for module in (run, submit, worker, status, results, export, requeue, audit, doctor, exporter, demo_data):
     app.command(name=module.__name__.rsplit(".", 1)[-1].replace("_", "-"))(module.command)
 
 

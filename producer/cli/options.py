@@ -95,6 +95,10 @@ ImageRoots = Annotated[
         help="Folders images may be read from (default: the input's folder).",
     ),
 ]
+LogFormat = Annotated[
+    str | None,
+    typer.Option("--log-format", metavar="text|json", help="How it writes its log (default: text)."),
+]
 Strict = Annotated[bool, typer.Option("--strict", help="Refuse the whole input if one record is wrong.")]
 Recheck = Annotated[bool, typer.Option("--recheck", help="Try images again whose content no earlier run could decode.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]

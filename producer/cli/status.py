@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict
-from typing import Annotated, cast
+from typing import Annotated, Any
 
 import typer
 from rich.console import Group, RenderableType
 from rich.live import Live
+from rich.table import Table
 
 from persqa.settings import load_settings
 from producer.cli import options
@@ -42,9 +43,18 @@ def command(
                     live.update(_drawn(_facts(client, run)), refresh=True)
 
 
-def _facts(client: Client, name: str | None) -> dict[str, list[dict[str, object]]]:
+def _facts(client: Client, name: str | None) -> dict[str, Any]:
     handles = client.runs() if name is None else [client.run(name)]
-    return {"runs": [_run_facts(handle) for handle in handles], "workers": _worker_facts(client)}
+    return {
+        "runs": [_run_facts(handle) for handle in handles],
+        "workers": _worker_facts(client),
+        **_queue_facts(client, handles),
+    }
+
+
+def _queue_facts(client: Client, handles: list[RunHandle]) -> dict[str, object]:
+    backlog = client.backlog(handle.run for handle in handles)
+    return {"queues": [asdict(queue) for queue in backlog.queues], "held": backlog.held} if backlog else {"queues": []}
 
 
 def _run_facts(handle: RunHandle) -> dict[str, object]:
@@ -70,7 +80,7 @@ def _worker_facts(client: Client) -> list[dict[str, object]]:
     return [asdict(worker) for worker in live_workers(client.settings.broker_url)]
 
 
-def _drawn(facts: dict[str, list[dict[str, object]]]) -> RenderableType:
+def _drawn(facts: dict[str, Any]) -> RenderableType:
     names = [
         "run",
         "submitted",
@@ -89,14 +99,20 @@ def _drawn(facts: dict[str, list[dict[str, object]]]) -> RenderableType:
         runs.add_row(*(plain(fact[name]) for name in names[:8]), plain(fact["items_per_second"] or None), left)
     if not facts["runs"]:
         return "no run yet; start with: persqa run INPUT"
-    return Group(runs, _drawn_workers(facts["workers"])) if facts["workers"] else runs
+    queues = table(["queue", "waiting", "oldest"], title="queues", numbers=["waiting", "oldest"])
+    for fact in facts["queues"]:
+        if fact["waiting"]:
+            age = fact["oldest_seconds"]
+            queues.add_row(plain(fact["queue"]), plain(fact["waiting"]), _duration(age and round(age)))
+    workers = _drawn_workers(facts["workers"])
+    return Group(*(shown for shown in (runs, queues, workers) if shown.row_count))
 
 
-def _drawn_workers(facts: list[dict[str, object]]) -> RenderableType:
+def _drawn_workers(facts: list[dict[str, Any]]) -> Table:
     gpus = ["gpu"] if any(fact["gpus"] for fact in facts) else []
     workers = table(["worker", *gpus, "model", "in flight", "window"], title="workers", numbers=["in flight", "window"])
     for fact in facts:
-        shown = [plain(_gpus(cast("list[dict[str, str]]", fact["gpus"])))] if gpus else []
+        shown = [plain(_gpus(fact["gpus"]))] if gpus else []
         workers.add_row(plain(fact["name"]), *shown, *(plain(fact[name]) for name in ("model", "in_flight", "window")))
     return workers
 

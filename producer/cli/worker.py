@@ -32,6 +32,7 @@ def command(  # noqa: PLR0913 - one parameter an option
         int | None,
         typer.Option("--tensor-parallel-size", metavar="N", min=1, help="GPUs that share one model (default: 1)."),
     ] = None,
+    log_format: options.LogFormat = None,
     broker_url: options.BrokerUrl = None,
     database_url: options.DatabaseUrl = None,
 ) -> None:
@@ -51,6 +52,7 @@ def command(  # noqa: PLR0913 - one parameter an option
         engine_args=options.json_object(engine_args, "--engine-args"),
         window=window,
         image_roots=image_roots,
+        log_format=log_format,
     )
     if settings.broker_url is None:
         raise SettingsError("no broker is named: set --broker-url or PERSQA_BROKER_URL")

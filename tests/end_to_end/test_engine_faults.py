@@ -18,7 +18,9 @@ from producer import Client, RunHandle
 from producer.demo_data import write_demo_data
 from tests.conftest import Size
 from tests.faults.tools import finish, wait_progress
+from tests.support.dashboards import panel_queries
 from tests.support.oracle import check_audits
+from tests.support.pages import free_port, samples
 from tests.support.servers import broker_process, fresh_database, valkey_binary
 from tests.support.wait import wait_until
 from tests.support.workers import WorkerProcess
@@ -34,7 +36,13 @@ def settings(_postgres: sa.URL) -> Iterator[Settings]:
     with broker_process(valkey_binary()) as broker, fresh_database(_postgres) as database:
         # Commits are smaller than the window, so that some are in flight whenever one is seen.
         yield Settings(
-            broker_url=broker.url, database_url=database, lease_seconds=5, window=64, commit_items=16, hang_seconds=10
+            broker_url=broker.url,
+            database_url=database,
+            lease_seconds=5,
+            window=64,
+            commit_items=16,
+            hang_seconds=10,
+            metrics_port=free_port(),
         )
 
 
@@ -84,6 +92,7 @@ def test_the_engine_may_die_hang_or_lose_its_worker_and_no_item_is_lost(
                 wait_progress(run, seconds=_LOAD_SECONDS)
             assert worker.process.poll() is None
             assert "the engine hangs" in worker.text()
+            check_metrics(settings, worker, restarts=size(1, 10) + 1)
             children = psutil.Process(worker.process.pid).children(recursive=True)
             worker.process.kill()
             killed = time.monotonic()
@@ -104,6 +113,21 @@ def test_the_engine_may_die_hang_or_lose_its_worker_and_no_item_is_lost(
             assert (depth.held, depth.waiting) == (0, told.progress().pending)
             check_reasons(settings)
             check_audits(settings)
+
+
+def check_metrics(settings: Settings, worker: WorkerProcess, *, restarts: int) -> None:
+    """The page has all that the dashboard asks of vLLM, from the engine of now, and the log has nothing of it."""
+    assert settings.metrics_port is not None
+    seen = samples(settings.metrics_port)
+    assert seen["persqa_engine_restarts_total"] == restarts
+    asked = {name for query in panel_queries() for name in query.names if name.startswith("vllm:")}
+    assert len(asked) >= 4
+    assert asked <= {name.partition("{")[0] for name in seen}
+    written = [value for name, value in seen.items() if name.startswith("vllm:generation_tokens_total{")]
+    # Of one engine, and not of those before it, too.
+    assert len(written) == 1
+    assert written[0] > 0
+    assert "throughput" not in worker.text()
 
 
 def strike(worker: WorkerProcess, number: signal.Signals) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -47,6 +48,8 @@ def test_a_published_message_is_what_celery_itself_would_send(broker_url: str) -
     ours, theirs = (json.loads(cast("bytes", client.lindex(name, 0))) for name in (QUEUE, "peer"))
     client.close()
     app.close()
+    # All that is added: when it was enqueued.
+    assert 0 <= time.time() - ours["headers"].pop("x-enqueued-at") < 60
     assert ours["body"] == theirs["body"]
     assert ours.keys() == theirs.keys()
     for part in ("headers", "properties"):

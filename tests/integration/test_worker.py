@@ -225,7 +225,7 @@ def test_what_is_no_item_is_a_dead_letter_and_its_neighbours_go_on(site: Site, t
     app.send_task(TASK_NAME, args=({"v": 1},), queue=QUEUE, serializer="pickle")
     app.close()
     redis = connect(settings.broker_url or "")
-    odd = json.loads(EnvelopeBuilder().build("1", content, queue=QUEUE))
+    odd = json.loads(EnvelopeBuilder().build("1", content, queue=QUEUE, enqueued_at=0))
     odd["properties"]["delivery_tag"] = 7
     redis.lpush(QUEUE, json.dumps(odd))
     redis.lpush(QUEUE, "no JSON", '{"headers": {}}', b"\xff\x00", "[]", "[" * 9_000)

@@ -1,7 +1,8 @@
 """ScriptedEngine: the suite's one fake; an engine driven by a function, in this process or in a worker's.
 
 A worker process gets it by `PERSQA_ENGINE=tests.support.scripted_engine:ScriptedEngine` and is told which function by
-`PERSQA_ENGINE_ARGS={"script": "tests.support.scripts:reads_colour"}`.
+`PERSQA_ENGINE_ARGS={"script": "tests.support.scripts:reads_colour"}`; with `"slots": 2` it answers so many at once, and
+with `"loads_until": "/a/file"` it is loading until the file is there.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, TypeAlias, cast
 
 from persqa.errors import EngineDead
 from persqa.generations import FinishReason, Generation
+from tests.support.wait import wait_until
 
 if TYPE_CHECKING:
     from persqa.settings import Settings
@@ -48,6 +51,9 @@ class ScriptedEngine:
         self._script = script or _named(str(settings.engine_args["script"]))
         self.in_flight = 0
         self.most_in_flight = 0
+        self.waiting = 0
+        self._slots = asyncio.Semaphore(cast("int", settings.engine_args.get("slots", 65_536)))
+        self._loads_until = settings.engine_args.get("loads_until")
         self._killed = asyncio.Event()
         self._silent = False
 
@@ -57,16 +63,16 @@ class ScriptedEngine:
         return 0.0 if self._silent else time.monotonic()
 
     async def start(self) -> None:
-        """Nothing to load."""
+        """Nothing to load, but it can take its time; it blocks the loop meanwhile, as vLLM does."""
+        if isinstance(self._loads_until, str):
+            wait_until(Path(self._loads_until).exists, describe=f"{self._loads_until} is there", seconds=120)
 
     async def generate(self, request: Request) -> Generation:
         """Ask the script."""
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
         try:
-            line = self._say(request)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._killed.wait(), line.seconds)
+            line = await self._take_turn(request)
             if self._killed.is_set():
                 raise EngineDead("the scripted engine was killed")
         finally:
@@ -78,6 +84,15 @@ class ScriptedEngine:
             prompt_tokens=len(request.user.split()),
             output_tokens=len(line.text.split()),
         )
+
+    async def _take_turn(self, request: Request) -> Line:
+        self.waiting += 1
+        async with self._slots:
+            self.waiting -= 1
+            line = self._say(request)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._killed.wait(), line.seconds)
+        return line
 
     def _say(self, request: Request) -> Line:
         """One dies for all, as real engines do."""

@@ -8,10 +8,9 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from pythonjsonlogger.json import JsonFormatter
-
 from persqa.errors import SettingsError, UserError
-from persqa.settings import load_settings
+from persqa.logs import format_logs
+from persqa.settings import LogFormat, load_settings
 from worker import exit_codes
 from worker.crew.cpus import usable_cpus
 from worker.crew.crew import Crew
@@ -58,9 +57,8 @@ def _run(wish: str, settings: Settings) -> int:
     cpus = usable_cpus()
     environment = {**os.environ, **_said(settings)}
     found = places(groups, cpus=cpus, environment=environment)
-    as_json = environment.get("PERSQA_LOG_FORMAT") == "json"
-    output = Output([_LABEL, *(place.label for place in found)], as_json=as_json)
-    _log_to(output, as_json=as_json)
+    output = Output([_LABEL, *(place.label for place in found)], as_json=settings.log_format is LogFormat.JSON)
+    _log_to(output, settings.log_format)
     for place, group in zip(found, groups, strict=True):
         logger.info("%s: %s", place.label, _described(group))
     logger.info("%d workers share %d CPUs", len(found), cpus)
@@ -74,17 +72,10 @@ def _said(settings: Settings) -> dict[str, str]:
     return {name: value for name, value in settings.environment().items() if name in names}
 
 
-def _log_to(output: Output, *, as_json: bool) -> None:
+def _log_to(output: Output, log_format: LogFormat) -> None:
     handler = _ToOutput(output)
-    handler.setFormatter(
-        JsonFormatter(
-            "%(levelname)s %(name)s %(message)s",
-            timestamp="time",
-            rename_fields={"levelname": "level", "name": "logger"},
-        )
-        if as_json
-        else logging.Formatter("[%(asctime)s: %(levelname)s] %(message)s")
-    )
+    handler.setFormatter(logging.Formatter("[%(asctime)s: %(levelname)s] %(message)s"))
+    format_logs([handler], log_format)
     logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 

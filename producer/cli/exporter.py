@@ -1,0 +1,58 @@
+"""`persqa exporter`: what no single worker knows, for Prometheus."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from prometheus_client import REGISTRY
+
+from persqa.errors import SettingsError
+from persqa.http_pages import PageServer, facts_page, metrics_page
+from persqa.logs import format_logs
+from persqa.settings import load_settings
+from producer.cli import options
+from producer.fleet_metrics import FleetMetrics
+
+if TYPE_CHECKING:
+    from email.message import Message
+
+    from persqa.http_pages import Page
+
+logger = logging.getLogger(__name__)
+
+
+def command(
+    port: Annotated[int, typer.Option("--port", metavar="N", help="The port to listen on.")] = 9750,
+    address: Annotated[
+        str | None, typer.Option("--address", help="The address to listen on (default: 127.0.0.1; 0.0.0.0 for all).")
+    ] = None,
+    log_format: options.LogFormat = None,
+    broker_url: options.BrokerUrl = None,
+    database_url: options.DatabaseUrl = None,
+) -> None:
+    """Serve /metrics until stopped: queue depth, oldest waiting item, and how far the runs are.
+
+    It only reads, so it needs no more than accounts that may, and it goes on while Redis or the database is away.
+    What workers know they serve themselves (PERSQA_METRICS_PORT).
+
+    Example: persqa exporter --port 9750
+    """
+    settings = load_settings(
+        broker_url=broker_url, database_url=database_url, log_format=log_format, metrics_address=address
+    )
+    if settings.broker_url is None:
+        raise SettingsError("no broker is named: set --broker-url or PERSQA_BROKER_URL")
+    logging.basicConfig(level=logging.INFO, format="[%(asctime)s: %(levelname)s] %(message)s")
+    format_logs(logging.getLogger().handlers, settings.log_format)
+    REGISTRY.register(FleetMetrics(settings, broker_url=settings.broker_url))
+    pages = {"/metrics": metrics_page, "/healthz": _alive}
+    with PageServer(pages, address=settings.metrics_address, port=port, setting="--port") as server:
+        logger.info("serving /metrics on %s, port %d", settings.metrics_address, port)
+        server.serve_forever()
+
+
+def _alive(_headers: Message) -> Page:
+    """It answers, whatever is away."""
+    return facts_page({"exporter": "ok"}, well=True)

@@ -1,0 +1,102 @@
+"""Health: what a worker serves over HTTP, so that tools can tell loading from stuck, and Prometheus can look."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from persqa.broker.connection import connect, translated
+from persqa.errors import Infrastructure
+from persqa.http_pages import Page, PageServer, facts_page, metrics_page
+from persqa.probes import Probe
+from persqa.store.database import Database
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from email.message import Message
+
+    from persqa.settings import Settings
+    from worker.watchdog import Watchdog
+
+#: How long Redis and the database may take to say that they are there, and how long that is believed.
+_LIMIT_SECONDS = 2.0
+_FRESH_SECONDS = 2.0
+_OK = "ok"
+
+
+class Health:
+    """Serves `/healthz`, `/readyz` and `/metrics`, from the start of a worker to its very end."""
+
+    def __init__(self, settings: Settings, watchdog: Watchdog, *, engine: Callable[[], str]) -> None:
+        """Prepare.
+
+        Args:
+            settings: where to listen, and what to look at.
+            watchdog: knows whether the worker is stuck.
+            engine: says `ok`, or what is going on with the engine.
+        """
+        self._settings = settings
+        self._watchdog = watchdog
+        self._engine = engine
+        self._services: dict[str, Probe[None]] = {}
+
+    def start(self) -> None:
+        """Listen, where the settings name a port.
+
+        Raises:
+            SettingsError: the port is taken, or the address is none of this machine's.
+        """
+        port = self._settings.metrics_port
+        if port is None:
+            return
+        self._services["broker"] = _probe("broker", self._ask_broker)
+        self._services["database"] = _probe("database", Database(self._settings.database_url).ping)
+        pages = {
+            "/healthz": self._alive,
+            "/readyz": self._ready,
+            "/metrics": metrics_page,
+        }
+        address = self._settings.metrics_address
+        PageServer(pages, address=address, port=port, setting="PERSQA_METRICS_PORT").start("persqa-health")
+
+    def _alive(self, _headers: Message) -> Page:
+        """Whether the process does its work: waiting for an engine, Redis or the database is work, too."""
+        complaint = self._watchdog.complaint
+        silent, allowed = self._watchdog.silence
+        still = f"still for {silent:.0f} s, {allowed:.0f} s allowed" if silent >= 1 else _OK
+        facts = {"worker": complaint or self._going(), "loop": still, "engine": self._engine()}
+        return facts_page(facts, well=complaint is None)
+
+    def _ready(self, _headers: Message) -> Page:
+        """Whether it takes items and answers them."""
+        facts = {"worker": self._going(), "engine": self._engine()}
+        facts |= {name: _said(probe) for name, probe in self._services.items()}
+        return facts_page(facts, well=all(fact == _OK for fact in facts.values()))
+
+    def _going(self) -> str:
+        return "draining: it was told to stop" if self._watchdog.is_stopping else _OK
+
+    def _ask_broker(self) -> None:
+        url = self._settings.broker_url
+        assert url is not None
+        # A connection of its own each time: whether one can be made is the question.
+        with (
+            translated(url),
+            closing(connect(url, timeout_seconds=_LIMIT_SECONDS, retry=Retry(NoBackoff(), 0))) as redis,
+        ):
+            redis.ping()  # pyright: ignore[reportUnknownMemberType] - not typed
+
+
+def _probe(name: str, ask: Callable[[], None]) -> Probe[None]:
+    return Probe(ask, name=f"persqa-health-{name}", limit_seconds=_LIMIT_SECONDS, fresh_seconds=_FRESH_SECONDS)
+
+
+def _said(probe: Probe[None]) -> str:
+    try:
+        probe.answer()
+    except (Infrastructure, TimeoutError) as error:
+        return str(error)
+    return _OK
