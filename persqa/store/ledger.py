@@ -95,7 +95,9 @@ class Ledger:
             connection.execute(update.values(state=state, **nothing))
             changed = _run(connection.execute(sa.select(runs).where(runs.c.id == run.id)).one())
         if changed.state is not state:
-            raise RunStopped(f"the run {run.name!r} is cancelled already; to take it up again: persqa resume {run.name}")
+            raise RunStopped(
+                f"the run {run.name!r} is cancelled already; to take it up again: persqa resume {run.name}"
+            )
         return changed
 
     def set_priority(self, run: Run, priority: Priority) -> Run:

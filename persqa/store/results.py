@@ -70,7 +70,7 @@ def _unwanted(connection: sa.Connection, asked: Sequence[tuple[RunId, ItemId]]) 
     of_run = sa.select(sa.true().label("is_run"), runs.c.id.label("id"))
     of_item = sa.select(sa.false(), results.c.item_id)
     both = sa.union_all(
-        of_run.where(runs.c.id.in_({run_id for run_id, _ in asked}), runs.c.state != RunState.ACTIVE),
+        of_run.where(runs.c.id.in_(sorted({run_id for run_id, _ in asked})), runs.c.state != RunState.ACTIVE),
         of_item.where(results.c.item_id.in_([item_id for _, item_id in asked])),
     )
     found = connection.execute(both).all()
