@@ -20,9 +20,9 @@ then and in no queue, which is what the reconciler looks for.
 was paused may come behind the withdrawal; workers drop it, or the resume finds it there and publishes the rest. A
 message that is there twice costs the second worker a look at the ledger.
 
-**Priority.** A message moves from one queue to another in one step, so it is in one of them at any moment. What a worker
-had in hand returns to the queue it came from, and what was on its way into the old queue stays there: that much is
-answered at the old priority. Everybody who looks for the messages of a run looks in the queues of all priorities.
+**Priority.** A message moves from one queue to another in one step, so it is in one of them at any moment. What a
+worker had in hand returns to the queue it came from, and what was on its way into the old queue stays there: that much
+is answered at the old priority. Everybody who looks for messages of a run looks in the queues of all priorities.
 """
 
 from __future__ import annotations

@@ -120,9 +120,7 @@ def progress_bar(name: str) -> Generator[WaitDisplay]:
             share = done / max(progress.submitted, 1)
             if not console.is_terminal and progress.state is not state:
                 state = progress.state
-                console.print(
-                    f"{name}: {_doing(progress, name) if state is RunState.PAUSED else state}", highlight=False
-                )
+                console.print(f"{name}: {_doing(progress, name)}", highlight=False)
             if not console.is_terminal and share - printed >= 0.1:
                 printed = share
                 console.print(f"{name}: {done} of {progress.submitted} done", highlight=False)
@@ -136,8 +134,8 @@ def counts_text(progress: Progress) -> str:
 
 
 def _doing(progress: Progress, name: str) -> str:
-    if progress.state is RunState.PAUSED:
-        return f"paused; to go on: persqa resume {name}"
+    if progress.state is not RunState.ACTIVE:
+        return f"{progress.state}; to go on: persqa resume {name}"
     return counts_text(progress) or "waiting for the first answer, the model may be loading"
 
 

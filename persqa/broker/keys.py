@@ -27,7 +27,7 @@ def queue_for(model: str | None, priority: Priority = Priority.NORMAL) -> str:
 def queues_for(model: str | None) -> tuple[str, ...]:
     """All lists that messages of one model may wait in, first what is taken first.
 
-    A run has one priority and may yet have messages in each: one that a worker gives back returns to where it came from.
+    A run has one priority and may yet have messages in each: what a worker gives back returns to where it came from.
     """
     return tuple(queue_for(model, priority) for priority in Priority)
 

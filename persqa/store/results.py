@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from persqa.items import ItemId
+from persqa.runs import RunId, RunState
 from persqa.store.bad_images import remember
 from persqa.store.counters import count
 from persqa.store.database import Database
-from persqa.runs import RunId, RunState
 from persqa.store.schema import results, runs, violations
 from persqa.store.text import storable
 

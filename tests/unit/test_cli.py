@@ -13,7 +13,10 @@ from typer.testing import CliRunner
 from producer.cli import app
 from producer.cli.printing import plain
 
-COMMANDS = ("run", "submit", "worker", "status", "results", "export", "requeue", "audit", "doctor", "demo-data")
+COMMANDS = (
+    *("run", "submit", "worker", "status", "results", "export", "requeue"),
+    *("pause", "resume", "cancel", "priority", "audit", "migrate", "doctor", "demo-data"),
+)
 README = Path(__file__).parents[2] / "README.md"
 
 
