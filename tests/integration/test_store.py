@@ -20,7 +20,7 @@ from persqa.results import Outcome, Status
 from persqa.runs import Priority, RunId, RunState, parse_options
 from persqa.store import Store
 from persqa.store.database import Database
-from persqa.store.migrate import inspect, migrate
+from persqa.store.migrate import _say_newer, inspect, migrate  # pyright: ignore[reportPrivateUsage]
 from persqa.store.queries import PENDING
 from persqa.store.schema import metadata, results, run_counters
 from persqa.verdicts import ViolationKind
@@ -70,6 +70,7 @@ FUTURE = "UPDATE alembic_version SET version_num = '9998'"
 
 @pytest.mark.usefixtures("store")
 def test_a_newer_schema_that_suits_is_worked_with(database_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    _say_newer.cache_clear()
     change(database_url, "ALTER TABLE runs ADD COLUMN colour TEXT NOT NULL DEFAULT 'red'", FUTURE)
     for name in ("one", "two"):
         store = Store.open(database_url)
@@ -78,7 +79,7 @@ def test_a_newer_schema_that_suits_is_worked_with(database_url: str, caplog: pyt
         assert audit(store, run, None).holds
         store.close()
     said = [record.getMessage() for record in caplog.records if "9998" in record.getMessage()]
-    assert len(said) <= 1, "once for each process"
+    assert len(said) == 1, "once for each process"
     assert select(database_url, "SELECT version_num FROM alembic_version") == [("9998",)]
 
 
@@ -119,7 +120,7 @@ def test_who_stops_and_starts_a_run_sets_its_mark_back(store: Store) -> None:
     assert store.ledger.published_to(run.id) == batch[0].id - 1, "nothing is published of a run that is paused"
     assert store.ledger.unfinished() == []
     assert store.ledger.set_state(run, RunState.CANCELLED).state is RunState.CANCELLED
-    with pytest.raises(RunStopped, match="cancelled already; .*persqa resume r"):
+    with pytest.raises(RunStopped, match=r"cancelled already; .*persqa resume r"):
         store.ledger.set_state(run, RunState.PAUSED)
     assert store.ledger.set_state(run, RunState.ACTIVE) == run
     store.ledger.mark_published(run.id, batch[2].id)
