@@ -81,7 +81,7 @@ def test_only_the_owner_changes_tables_and_the_others_say_so(roles: Roles) -> No
     with closing(Database(roles.owner)) as database:
         to_revision(database, "0004")
     for url in (roles.writer, roles.reader):
-        with pytest.raises(SettingsError, match="schema 0004, .*run `persqa migrate` as the owner"):
+        with pytest.raises(SettingsError, match=r"schema 0004, .*run `persqa migrate` as the owner"):
             Store.open(url)
     code, out = persqa("migrate", "--database-url", roles.owner)
     assert (code, json.loads(out)["found"], len(json.loads(out)["applied"])) == (0, "0004", 1)

@@ -6,7 +6,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from redis.exceptions import NoPermissionError
@@ -118,8 +118,7 @@ def test_an_account_that_may_pop_nothing_can_withdraw(broker_url: str) -> None:
     put(broker_url, 1, range(10))
     pops = ["lpop", "rpop", "blpop", "brpop", "lmove", "blmove", "rpoplpush", "brpoplpush"]
     with closing(connect(broker_url)) as client:
-        setuser: Any = client.acl_setuser  # pyright: ignore[reportUnknownMemberType]
-        setuser("default", commands=[f"-{command}" for command in pops], enabled=True, nopass=True, keys=["*"])
+        client.execute_command("ACL", "SETUSER", "default", *(f"-{command}" for command in pops))  # pyright: ignore
         with pytest.raises(NoPermissionError):
             client.rpop(QUEUE)
     with closing(Withdrawal(broker_url)) as withdrawal:
