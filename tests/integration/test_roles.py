@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from persqa.errors import SettingsError
 from persqa.results import Status
+from persqa.settings import load_settings
 from persqa.store import Store
 from persqa.store.database import Database
 from producer import Client
@@ -62,8 +63,9 @@ def roles(_postgres: sa.URL) -> Generator[Roles]:
             yield Roles(*(parsed.set(username=role).render_as_string(False) for role in (owner, writer, reader)))
         finally:
             with admin.connect() as connection:
-                connection.exec_driver_sql(f"DROP OWNED BY {owner}, {writer}, {reader}")
-                connection.exec_driver_sql(f"DROP ROLE {owner}, {writer}, {reader}")
+                for role in (owner, writer, reader):
+                    connection.exec_driver_sql(f"DROP OWNED BY {role}")
+                    connection.exec_driver_sql(f"DROP ROLE {role}")
             admin.dispose()
 
 
@@ -93,8 +95,6 @@ def test_only_the_owner_changes_tables_and_the_others_say_so(roles: Roles) -> No
 def test_all_work_needs_the_writer_only_and_all_looking_the_reader_only(roles: Roles, tmp_path: Path) -> None:
     Store.open(roles.owner).close()
     with valkey_server() as broker:
-        from persqa.settings import load_settings
-
         settings = load_settings(broker_url=broker, database_url=roles.writer, commit_seconds=0.05, reconcile_seconds=1)
         settings = scripted(settings, "never_the_tag")
         data = write_images(tmp_path / "data", 20)
