@@ -58,7 +58,7 @@ class FleetMetrics(Collector):
         self._models: list[str] = []
         self._away: set[str] = set()
         self._broker = Probe(
-            lambda: self._inspector.backlog(queues_for(self._models)),
+            lambda: self._inspector.backlog(queues_for(None, *self._models)),
             name="persqa-exporter-broker",
             limit_seconds=_LIMIT_SECONDS,
             fresh_seconds=_FRESH_SECONDS,

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from persqa.broker.leases import SUSPECT_DELIVERIES
 from persqa.errors import BrokerUnavailable
 from worker import metrics
+from worker.claim_order import claim_order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -243,11 +244,9 @@ class LeaseKeeper:
             free = consumer.room() - len(self._held) if consumer else 0
         if consumer is None or free <= 0:
             return 0
-        # In turns: a long queue is not to starve another one.
         self._claims += 1
-        first = self._claims % len(consumer.queues)
         started = time.monotonic()
-        claimed = self._leases.claim([*consumer.queues[first:], *consumer.queues[:first]], free)
+        claimed = self._leases.claim(claim_order(consumer.queues, self._claims), free)
         if claimed:
             metrics.CLAIM.observe(time.monotonic() - started)
             metrics.REDELIVERIES.inc(sum(one.count > 1 for one in claimed))

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from persqa.runs import Priority
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 #: A list: messages waiting for any worker, whatever model it serves. The right end is taken first.
 QUEUE = "persqa"
@@ -29,10 +24,21 @@ def queue_for(model: str | None, priority: Priority = Priority.NORMAL) -> str:
     return queue if model is None else f"{queue}:model:{model}"
 
 
-def queues_for(models: Iterable[str | None]) -> list[str]:
-    """All the lists that runs of these models, and of none in particular, can wait in."""
-    named = sorted({model for model in models if model is not None})
-    return [queue_for(model, priority) for model in (None, *named) for priority in Priority]
+def queues_for(*models: str | None) -> tuple[str, ...]:
+    """All lists that messages of these models may wait in; for each model first what is taken first.
+
+    A run has one priority and may yet have messages in each: what a worker gives back returns to where it came from.
+    """
+    return tuple(queue_for(model, priority) for model in dict.fromkeys(models) for priority in Priority)
+
+
+def priority_of(queue: str) -> Priority:
+    """How soon a list is taken from; one that is not ours is like any other."""
+    for priority in (Priority.HIGH, Priority.LOW):
+        own = queue_for(None, priority)
+        if queue == own or queue.startswith(f"{own}:"):
+            return priority
+    return Priority.NORMAL
 
 
 #: For every connection of kombu. Its own bookkeeping of messages in hand is not used for ours; the keys keep it away

@@ -38,7 +38,7 @@ class Publisher:
         batch: Sequence[Item],
         run: Run,
         *,
-        queue: str,
+        queue: Callable[[], str],
         on_full: Callable[[], None] = lambda: None,
         on_room: Callable[[], None] = lambda: None,
     ) -> None:
@@ -47,7 +47,7 @@ class Publisher:
         Args:
             batch: the items.
             run: the run they belong to.
-            queue: where to.
+            queue: says where to; asked again and again while there is no room, and may raise to give up.
             on_full: called again and again while there is no room; may raise to give up.
             on_room: called once there is room, right before they are enqueued.
 
@@ -55,12 +55,12 @@ class Publisher:
             BrokerUnavailable: none of them was enqueued, as far as is known.
         """
         with translated(self._url):
-            while self._redis.llen(queue) + len(batch) > max(self._bound, len(batch)):
+            while self._redis.llen(chosen := queue()) + len(batch) > max(self._bound, len(batch)):
                 on_full()
                 time.sleep(_POLL_SECONDS)
-            entries = self._entries(batch, run, queue)
+            entries = self._entries(batch, run, chosen)
             on_room()
-            self._redis.lpush(queue, *entries)
+            self._redis.lpush(chosen, *entries)
 
     def _entries(self, batch: Sequence[Item], run: Run, queue: str) -> list[str]:
         now = time.time()

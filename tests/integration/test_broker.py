@@ -29,7 +29,7 @@ BATCH = [an_item(RunId(1), index) for index in range(2500)]
 
 def publish(url: str, *, items: Iterable[Any] = BATCH, bound: int = 10_000) -> None:
     publisher = Publisher(url, queue_bound=bound)
-    publisher.publish(list(items), a_run(), queue=QUEUE, on_full=lambda: None)
+    publisher.publish(list(items), a_run(), queue=lambda: QUEUE, on_full=lambda: None)
     publisher.close()
 
 
@@ -190,7 +190,7 @@ def test_a_full_queue_makes_the_publisher_wait_for_room(broker_url: str) -> None
         client.rpop(QUEUE, 2)
 
     publisher = Publisher(broker_url, queue_bound=10)
-    publisher.publish(BATCH[10:15], a_run(), queue=QUEUE, on_full=on_full)
+    publisher.publish(BATCH[10:15], a_run(), queue=lambda: QUEUE, on_full=on_full)
     assert asked == [10, 8, 6]
     assert client.llen(QUEUE) == 9
     publisher.close()

@@ -13,18 +13,19 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
 from persqa.audit import audit
-from persqa.errors import RowRefused, RunConflict, RunNotFound, SettingsError, StoreUnavailable
+from persqa.errors import RowRefused, RunConflict, RunNotFound, RunStopped, SettingsError, StoreUnavailable
 from persqa.policies import Rung
 from persqa.reasons import Reason
 from persqa.results import Outcome, Status
-from persqa.runs import RunId, parse_options
+from persqa.runs import Priority, RunId, RunState, parse_options
 from persqa.store import Store
 from persqa.store.database import Database
-from persqa.store.migrate import migrate
+from persqa.store.migrate import _say_newer, inspect, migrate  # pyright: ignore[reportPrivateUsage]
 from persqa.store.queries import PENDING
 from persqa.store.schema import metadata, results, run_counters
 from persqa.verdicts import ViolationKind
 from tests.support.builders import a_stored_run, a_violation, an_item, an_outcome
+from tests.support.schemas import to_revision
 
 
 def select(database_url: str, statement: str) -> list[tuple[Any, ...]]:
@@ -56,14 +57,95 @@ def test_many_may_open_a_new_database_at_once(database_url: str) -> None:
             future.result()
 
 
-@pytest.mark.usefixtures("store")
-def test_a_newer_schema_is_refused(database_url: str) -> None:
+def change(database_url: str, *statements: str) -> None:
     database = Database(database_url)
     with database.writing() as connection:
-        connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
-    with pytest.raises(SettingsError, match="newer than this PersQA"):
-        migrate(database)
+        for statement in statements:
+            connection.execute(sa.text(statement))
     database.close()
+
+
+FUTURE = "UPDATE alembic_version SET version_num = '9998'"
+
+
+@pytest.mark.usefixtures("store")
+def test_a_newer_schema_that_suits_is_worked_with(database_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    _say_newer.cache_clear()
+    change(database_url, "ALTER TABLE runs ADD COLUMN colour TEXT NOT NULL DEFAULT 'red'", FUTURE)
+    for name in ("one", "two"):
+        store = Store.open(database_url)
+        run, (item,) = a_stored_run(store, 1, name)
+        store.results.commit([an_outcome(item)])
+        assert audit(store, run, None).holds
+        store.close()
+    said = [record.getMessage() for record in caplog.records if "9998" in record.getMessage()]
+    assert len(said) == 1, "once for each process"
+    assert select(database_url, "SELECT version_num FROM alembic_version") == [("9998",)]
+
+
+@pytest.mark.usefixtures("store")
+def test_a_newer_schema_that_needs_newer_programs_is_refused(database_url: str) -> None:
+    change(database_url, FUTURE, "UPDATE schema_info SET oldest = '9997'")
+    with pytest.raises(SettingsError, match="schema 9998, newer than this PersQA"):
+        Store.open(database_url)
+    change(database_url, "DROP TABLE schema_info")
+    with pytest.raises(SettingsError, match="schema 9998, newer than this PersQA"):
+        Store.open(database_url)
+
+
+def test_an_older_schema_is_brought_up_to_date_and_its_runs_are_as_they_were(database_url: str) -> None:
+    old = Database(database_url)
+    to_revision(old, "0004")
+    columns = "id, name, options, pool_digest, fingerprint, base, items, created_at"
+    values = f"1, 'old', '{parse_options().model_dump_json()}', '', '', '', 0, '2026-01-01 00:00:00'"
+    change(database_url, f"INSERT INTO runs ({columns}) VALUES ({values.replace(':', chr(92) + ':')})")
+    assert inspect(old).missing == ("0005: Priorities and states of runs, and how old a program may be",)
+    assert migrate(old).found == "0004"
+    assert inspect(old).missing == migrate(old).missing == ()
+    old.close()
+    store = Store.open(database_url)
+    run = store.ledger.find_run("old")
+    assert (run.priority, run.state) == (Priority.NORMAL, RunState.ACTIVE)
+    store.close()
+
+
+def test_who_stops_and_starts_a_run_sets_its_mark_back(store: Store) -> None:
+    run, batch = a_stored_run(store, 10)
+    store.ledger.mark_published(run.id, batch[4].id)
+    assert store.ledger.unfinished() == [run]
+    paused = store.ledger.set_state(run, RunState.PAUSED)
+    assert paused == replace(run, state=RunState.PAUSED) == store.ledger.reread(run)
+    assert store.ledger.published_to(run.id) == batch[0].id - 1
+    store.ledger.mark_published(run.id, batch[9].id)
+    assert store.ledger.published_to(run.id) == batch[0].id - 1, "nothing is published of a run that is paused"
+    assert store.ledger.unfinished() == []
+    assert store.ledger.set_state(run, RunState.CANCELLED).state is RunState.CANCELLED
+    with pytest.raises(RunStopped, match=r"cancelled already; .*persqa resume r"):
+        store.ledger.set_state(run, RunState.PAUSED)
+    assert store.ledger.set_state(run, RunState.ACTIVE) == run
+    store.ledger.mark_published(run.id, batch[2].id)
+    store.ledger.set_state(run, RunState.ACTIVE)
+    assert store.ledger.published_to(run.id) == batch[2].id, "resumed twice: the second time changes nothing"
+
+
+def test_nobody_is_to_begin_what_has_ended_or_whose_run_is_stopped(store: Store) -> None:
+    (one, ones), (two, twos), (three, threes) = (a_stored_run(store, 3, name) for name in ("one", "two", "three"))
+    store.results.commit([an_outcome(ones[0])])
+    store.ledger.set_state(two, RunState.PAUSED)
+    store.ledger.set_state(three, RunState.CANCELLED)
+    asked = [(item.run_id, item.id) for item in (*ones, *twos, *threes)]
+    assert store.results.unwanted(asked) == {ones[0].id, *(item.id for item in (*twos, *threes))}
+    assert store.results.unwanted([]) == set()
+    assert store.queries.progress(two.id).state is RunState.PAUSED
+    assert store.ledger.reread(one) == one
+
+
+def test_the_ids_of_what_is_pending_are_those_of_the_pending_items(store: Store) -> None:
+    run, batch = a_stored_run(store, 25)
+    store.results.commit([an_outcome(item) for item in batch if item.position % 3])
+    expected = [item.id for chunk in store.ledger.pending(run.id) for item in chunk]
+    for chunk in (1, 4, 9, 100):
+        assert list(store.ledger.pending_ids(run.id, chunk=chunk)) == expected
 
 
 @pytest.mark.parametrize("url", ["", "nonsense", "mysql://x/y", "sqlite://", "sqlite:///:memory:"])

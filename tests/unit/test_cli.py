@@ -14,17 +14,8 @@ from producer.cli import app
 from producer.cli.printing import plain
 
 COMMANDS = (
-    "run",
-    "submit",
-    "worker",
-    "status",
-    "results",
-    "export",
-    "requeue",
-    "audit",
-    "doctor",
-    "exporter",
-    "demo-data",
+    *("run", "submit", "worker", "status", "results", "export", "requeue"),
+    *("pause", "resume", "cancel", "priority", "audit", "migrate", "doctor", "exporter", "demo-data"),
 )
 README = Path(__file__).parents[2] / "README.md"
 

@@ -1,0 +1,265 @@
+"""Pausing, resuming, cancelling, and letting one run go before another, with real workers."""
+
+from __future__ import annotations
+
+import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from persqa.broker.connection import connect
+from persqa.broker.keys import HELD, QUEUE, RECONCILED, queue_for
+from persqa.broker.publisher import Publisher
+from persqa.errors import RunStopped, SettingsError
+from persqa.reconciler import Reconciler
+from persqa.results import Status
+from persqa.runs import Priority, RunState
+from producer import Client
+from producer.progress import wait_for
+from tests.integration.test_worker import counts, quiet
+from tests.support.builders import write_images
+from tests.support.oracle import check_empty, check_rows
+from tests.support.wait import wait_until
+from tests.support.workers import WorkerProcess, scripted
+
+if TYPE_CHECKING:
+    from persqa.settings import Settings
+    from tests.conftest import Site
+
+HIGH = queue_for(None, Priority.HIGH)
+#: Images are few and records many: drawing takes longer than asking.
+_IMAGES = 50
+
+
+def many_records(folder: Path, count: int) -> Path:
+    """Records of a few images, each many times."""
+    write_images(folder, _IMAGES)
+    data = folder / "many.jsonl"
+    lines = (json.dumps({"image": f"images/{at % _IMAGES}.png", "id": at % _IMAGES}) + "\n" for at in range(count))
+    data.write_text("".join(lines))
+    return data
+
+
+def waiting(settings: Settings, queue: str = QUEUE) -> int:
+    with closing(connect(settings.broker_url or "")) as redis:
+        return redis.llen(queue)
+
+
+def held(settings: Settings) -> int:
+    with closing(connect(settings.broker_url or "")) as redis:
+        return redis.hlen(HELD)
+
+
+def forget_that_somebody_looked(settings: Settings) -> None:
+    with closing(connect(settings.broker_url or "")) as redis:
+        redis.delete(f"{RECONCILED}:0")
+
+
+def test_an_urgent_run_goes_before_ten_thousand_items_that_can_be_paused(site: Site, tmp_path: Path) -> None:
+    settings = scripted(site.settings, "reads_colour").model_copy(update={"window": 64})
+    with Client(settings) as client:
+        big = client.submit(many_records(tmp_path / "big", 10_000))
+        urgent = client.submit(write_images(tmp_path / "urgent", 50), run="urgent", priority="high")
+        assert (waiting(settings), waiting(settings, HIGH)) == (10_000, 50)
+        with WorkerProcess(settings, tmp_path):
+            urgent.wait(timeout_seconds=60, display=quiet)
+            assert big.progress().pending > 8_000, "the urgent one was stuck behind the large one"
+            wait_until(lambda: big.progress().pending < 9_900, describe="the large one goes on")
+            withdrawn = big.pause()
+            ended = 10_000 - big.progress().pending
+            wait_until(lambda: held(settings) == 0, describe="what has begun is finished")
+            paused = big.progress()
+            assert 10_000 - paused.pending <= ended + settings.window
+            # The rest is what the worker has taken meanwhile, and dropped.
+            assert 0 < withdrawn <= paused.pending
+            assert (paused.state, waiting(settings)) == (RunState.PAUSED, 0)
+            assert big.audit().holds, "what is in no queue is not lost"
+            forget_that_somebody_looked(settings)
+            assert Reconciler(client.store, settings).reconcile() == 0
+            with pytest.raises(RunStopped, match="persqa resume many"):
+                client.submit(tmp_path / "big" / "many.jsonl")
+            assert big.progress().pending == paused.pending
+            assert big.resume() == paused.pending
+            big.wait(timeout_seconds=120, display=quiet)
+        check_rows(big, 10_000)
+        check_empty(settings)
+
+
+@pytest.mark.parametrize("site", ["redis+postgresql"], indirect=True)
+def test_a_run_that_is_paused_again_and_again_ends_with_one_row_for_each_item(site: Site, tmp_path: Path) -> None:
+    settings = scripted(site.settings, "reads_colour").model_copy(update={"window": 64, "reconcile_seconds": 1.0})
+    with Client(settings) as client:
+        run = client.submit(many_records(tmp_path / "data", 1500))
+        with WorkerProcess(settings, tmp_path) as one, WorkerProcess(settings, tmp_path):
+            one.wait_ready()
+            for priority in ("high", "low", "normal", "high"):
+                before = run.progress().pending
+                wait_until(lambda before=before: run.progress().pending < before - 50, describe="it goes on")
+                run.pause()
+                run.set_priority(priority)
+                run.resume()
+            run.wait(timeout_seconds=60, display=quiet)
+        check_rows(run, 1500)
+        check_empty(settings)
+
+
+@pytest.mark.parametrize("site", ["valkey+sqlite"], indirect=True)
+def test_a_submit_under_way_ends_when_its_run_is_paused_and_fills_no_queue(site: Site, tmp_path: Path) -> None:
+    settings = scripted(site.settings, "compliant").model_copy(update={"queue_bound": 1000})
+    data = many_records(tmp_path / "data", 3000)
+    full = threading.Event()
+
+    def submit() -> None:
+        with Client(settings) as client:
+            client.submit(data, on_full=full.set)
+
+    with Client(settings) as client, ThreadPoolExecutor(1, thread_name_prefix="test") as threads:
+        submitting = threads.submit(submit)
+        assert full.wait(30)
+        run = client.run("many")
+        assert run.pause() == 1000
+        with pytest.raises(RunStopped, match="is paused; to take it up again: persqa resume many"):
+            submitting.result(30)
+        assert waiting(settings) == 0
+        assert run.audit().holds
+        with WorkerProcess(settings, tmp_path):
+            assert run.resume() == 3000
+            run.wait(timeout_seconds=60, display=quiet)
+        assert counts(run) == {"ok": 3000}
+
+
+@pytest.mark.parametrize("site", ["redis+postgresql"], indirect=True)
+def test_a_submit_under_way_goes_on_in_another_queue(site: Site, tmp_path: Path) -> None:
+    settings = scripted(site.settings, "compliant").model_copy(update={"queue_bound": 1000})
+    data = many_records(tmp_path / "data", 2000)
+    full = threading.Event()
+
+    def submit() -> None:
+        with Client(settings) as client:
+            client.submit(data, on_full=full.set)
+
+    with Client(settings) as client, ThreadPoolExecutor(1, thread_name_prefix="test") as threads:
+        submitting = threads.submit(submit)
+        assert full.wait(30)
+        run = client.run("many")
+        assert run.set_priority("high") == 1000
+        full.clear()
+        assert full.wait(30), "it waits for room in the other queue"
+        assert (waiting(settings), waiting(settings, HIGH)) == (0, 1000)
+        with WorkerProcess(settings, tmp_path):
+            submitting.result(60)
+            run.wait(timeout_seconds=60, display=quiet)
+        # Given again, a priority is changed; not given, it stays.
+        assert client.submit(data).run.priority is Priority.HIGH
+        assert client.submit(data, priority="low").run.priority is Priority.LOW
+        with pytest.raises(SettingsError, match="'urgent' is no priority: choose high, normal, low"):
+            client.submit(data, priority="urgent")
+
+
+def test_what_is_in_the_queue_of_a_paused_run_is_dropped_and_asked_when_it_is_resumed(
+    site: Site, tmp_path: Path
+) -> None:
+    settings = scripted(site.settings, "reads_colour")
+    with Client(settings) as client:
+        run = client.submit(write_images(tmp_path / "data", 40))
+        run.pause()
+        items = next(client.store.ledger.pending(run.run.id))
+        # As a batch does that was on its way when the run was paused.
+        with closing(Publisher(settings.broker_url or "", queue_bound=1000)) as publisher:
+            publisher.publish(items, run.run, queue=lambda: QUEUE)
+        with WorkerProcess(settings, tmp_path):
+            wait_until(lambda: waiting(settings) + held(settings) == 0, describe="they are dropped")
+            assert run.progress().pending == 40
+            assert run.resume() == 40
+            run.wait(timeout_seconds=60, display=quiet)
+        check_rows(run, 40)
+        check_empty(settings)
+
+
+@pytest.mark.parametrize("site", ["redis+postgresql"], indirect=True)
+def test_who_waits_for_a_run_that_is_cancelled_is_told_and_it_can_be_taken_up_again(site: Site, tmp_path: Path) -> None:
+    settings = scripted(site.settings, "reads_colour")
+    data = write_images(tmp_path / "data", 30)
+    with Client(settings) as client:
+        run = client.submit(data)
+        states: list[RunState] = []
+
+        def pause_then_cancel(_progress: object) -> None:
+            states.append(run.progress().state)
+            (run.pause, run.cancel)[len(states) > 1]()
+
+        with pytest.raises(RunStopped, match=r"cancelled with 30 of 30 items to go; .*persqa resume records"):
+            run.wait(timeout_seconds=60, display=pause_then_cancel)
+        assert states[:2] == [RunState.ACTIVE, RunState.PAUSED], "a run that is paused is waited for"
+        for refused in (lambda: client.submit(data), run.pause, lambda: run.requeue(Status.DEAD)):
+            with pytest.raises(RunStopped, match="persqa resume records"):
+                refused()
+        assert run.audit().holds
+        assert (run.resume(), waiting(settings)) == (30, 30)
+        with WorkerProcess(settings, tmp_path):
+            run.wait(timeout_seconds=60, display=quiet)
+        check_rows(run, 30)
+
+
+@pytest.mark.parametrize("site", ["valkey+sqlite"], indirect=True)
+def test_what_is_requeued_of_a_paused_run_waits_until_it_is_resumed(site: Site, tmp_path: Path) -> None:
+    settings = scripted(site.settings, "always_broken")
+    with Client(settings) as client:
+        run = client.submit(write_images(tmp_path / "data", 10), tag_policy="check")
+        with WorkerProcess(settings, tmp_path):
+            run.wait(timeout_seconds=60, display=quiet)
+        run.pause()
+        assert run.requeue(Status.NONCOMPLIANT) == 10
+        assert (waiting(settings), run.progress().pending) == (0, 10)
+        assert run.resume() == 10
+        with WorkerProcess(settings, tmp_path):
+            run.wait(timeout_seconds=60, display=quiet)
+
+
+@pytest.mark.parametrize("site", ["valkey+sqlite"], indirect=True)
+def test_each_worker_answers_the_runs_of_its_own_model(site: Site, tmp_path: Path) -> None:
+    settings = scripted(site.settings, "reads_colour")
+    data = write_images(tmp_path / "data", 30)
+    with Client(settings) as client:
+        runs = {
+            model: client.submit(data, run=model, model=f"org/{model}", priority=priority)
+            for model, priority in (("one", "low"), ("two", "normal"))
+        }
+        assert waiting(settings, queue_for("org/one", Priority.LOW)) == waiting(settings, queue_for("org/two")) == 30
+        for model, run in runs.items():
+            pending = [other.progress().pending for other in runs.values()]
+            with WorkerProcess(settings.model_copy(update={"model": f"org/{model}"}), tmp_path):
+                run.wait(timeout_seconds=60, display=quiet)
+            assert sum(pending) - sum(other.progress().pending for other in runs.values()) == 30
+            check_rows(run, 30)
+
+
+@pytest.mark.parametrize("site", ["redis+postgresql"], indirect=True)
+def test_lost_items_are_looked_for_in_the_queues_of_all_priorities(site: Site, tmp_path: Path) -> None:
+    with Client(site.settings) as client:
+        run = client.submit(write_images(tmp_path / "data", 20))
+        # The state in which a worker leaves it that gives back what it had before the priority was changed.
+        client.store.ledger.set_priority(run.run, Priority.LOW)
+        assert Reconciler(client.store, site.settings).reconcile() == 0
+        assert client.run("records").audit().holds
+        with closing(connect(site.settings.broker_url or "")) as redis:
+            redis.delete(QUEUE)
+        forget_that_somebody_looked(site.settings)
+        assert Reconciler(client.store, site.settings).reconcile() == 20
+        assert waiting(site.settings, queue_for(None, Priority.LOW)) == 20
+
+
+@pytest.mark.parametrize("site", ["valkey+sqlite"], indirect=True)
+def test_without_a_terminal_who_waits_reads_that_it_is_paused(
+    site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Client(site.settings) as client:
+        run = client.submit(write_images(tmp_path / "data", 2))
+        run.pause()
+        with pytest.raises(TimeoutError):
+            wait_for(run.progress, name="records", check=lambda: None, timeout_seconds=0.1, display=None)
+        assert "records: paused; to go on: persqa resume records" in capsys.readouterr().err

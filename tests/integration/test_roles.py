@@ -1,0 +1,123 @@
+"""PostgreSQL with an owner of the tables, a writer that may change only rows, and a reader that may change nothing."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import sqlalchemy as sa
+from typer.testing import CliRunner
+
+from persqa.errors import SettingsError
+from persqa.results import Status
+from persqa.settings import load_settings
+from persqa.store import Store
+from persqa.store.database import Database
+from producer import Client
+from producer.cli import app
+from tests.integration.test_worker import counts, quiet
+from tests.support.builders import write_images
+from tests.support.schemas import to_revision
+from tests.support.servers import fresh_database, valkey_server
+from tests.support.workers import WorkerProcess, scripted
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+
+@dataclass(frozen=True)
+class Roles:
+    """The database as each of them names it."""
+
+    owner: str
+    writer: str
+    reader: str
+
+
+@pytest.fixture
+def roles(_postgres: sa.URL) -> Generator[Roles]:
+    """A database that is set up as deployments do: what the owner makes later is the others' to use."""
+    mark = uuid.uuid4().hex[:8]
+    owner, writer, reader = (f"{name}_{mark}" for name in ("owner", "writer", "reader"))
+    with fresh_database(_postgres) as url:
+        admin = sa.create_engine(sa.make_url(url).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
+        with admin.connect() as connection:
+            for statement in (
+                *(f"CREATE ROLE {role} LOGIN" for role in (owner, writer, reader)),
+                "REVOKE ALL ON SCHEMA public FROM PUBLIC",
+                f"GRANT USAGE, CREATE ON SCHEMA public TO {owner}",
+                f"GRANT USAGE ON SCHEMA public TO {writer}, {reader}",
+                f"ALTER DEFAULT PRIVILEGES FOR ROLE {owner} GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {writer}",
+                f"ALTER DEFAULT PRIVILEGES FOR ROLE {owner} GRANT USAGE ON SEQUENCES TO {writer}",
+                f"ALTER DEFAULT PRIVILEGES FOR ROLE {owner} GRANT SELECT ON TABLES TO {reader}",
+                f"ALTER ROLE {reader} SET default_transaction_read_only = on",
+            ):
+                connection.exec_driver_sql(statement)
+        try:
+            parsed = sa.make_url(url)
+            yield Roles(*(parsed.set(username=role).render_as_string(False) for role in (owner, writer, reader)))
+        finally:
+            with admin.connect() as connection:
+                for role in (owner, writer, reader):
+                    connection.exec_driver_sql(f"DROP OWNED BY {role}")
+                    connection.exec_driver_sql(f"DROP ROLE {role}")
+            admin.dispose()
+
+
+def persqa(*arguments: str) -> tuple[int, str]:
+    done = CliRunner().invoke(app, [*arguments, "--json"])
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    return done.exit_code, done.stdout
+
+
+def test_only_the_owner_changes_tables_and_the_others_say_so(roles: Roles) -> None:
+    for url, found in ((roles.writer, "no schema of PersQA"), (roles.reader, "no schema of PersQA")):
+        with pytest.raises(SettingsError, match=f"{found}, .*run `persqa migrate` as the owner"):
+            Store.open(url)
+    assert persqa("migrate", "--check", "--database-url", roles.owner)[0] == 1
+    with closing(Database(roles.owner)) as database:
+        to_revision(database, "0004")
+    for url in (roles.writer, roles.reader):
+        with pytest.raises(SettingsError, match=r"schema 0004, .*run `persqa migrate` as the owner"):
+            Store.open(url)
+    code, out = persqa("migrate", "--database-url", roles.owner)
+    assert (code, json.loads(out)["found"], len(json.loads(out)["applied"])) == (0, "0004", 1)
+    code, out = persqa("migrate", "--database-url", roles.writer)
+    assert (code, json.loads(out)["applied"]) == (0, [])
+    assert persqa("migrate", "--check", "--database-url", roles.reader)[0] == 0
+
+
+def test_all_work_needs_the_writer_only_and_all_looking_the_reader_only(roles: Roles, tmp_path: Path) -> None:
+    Store.open(roles.owner).close()
+    with valkey_server() as broker:
+        settings = load_settings(broker_url=broker, database_url=roles.writer, commit_seconds=0.05, reconcile_seconds=1)
+        settings = scripted(settings, "never_the_tag")
+        data = write_images(tmp_path / "data", 20)
+        (tmp_path / "data" / "images" / "3.png").write_bytes(b"no image")
+        with Client(settings) as client:
+            run = client.submit(data, tag_policy="check", priority="low")
+            run.pause()
+            run.set_priority("high")
+            run.resume()
+            with WorkerProcess(settings, tmp_path):
+                run.wait(timeout_seconds=60, display=quiet)
+                assert run.requeue(Status.NONCOMPLIANT) == 19
+                run.wait(timeout_seconds=60, display=quiet)
+            assert counts(run) == {"noncompliant": 19, "invalid": 1}
+            run.requeue(Status.NONCOMPLIANT)
+        see = ("--database-url", roles.reader)
+        code, out = persqa("status", *see, "--broker-url", broker)
+        assert (code, json.loads(out)["runs"][0]["pending"]) == (0, 19)
+        code, out = persqa("audit", *see, "--broker-url", broker)
+        assert (code, json.loads(out)[0]["queue_checked"]) == (0, True)
+        code, out = persqa("results", "records", *see)
+        assert (code, len(out.splitlines())) == (0, 20)
+        code, out = persqa("results", "records", "--violations", *see)
+        assert (code, len(out.splitlines())) == (0, 38)
+        code, out = persqa("export", "records", str(tmp_path / "out.jsonl"), *see)
+        assert (code, len((tmp_path / "out.jsonl").read_text().splitlines())) == (0, 20)
