@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from persqa.broker.keys import queue_for
+from persqa.broker.keys import queues_for
 from persqa.items import ItemId
+from persqa.runs import RunState
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -67,10 +68,15 @@ def _sums(run: Run, census: Census) -> Iterator[str]:
 
 
 def _lost(store: Store, run: Run, inspector: Inspector) -> set[ItemId]:
-    pending = {item.id for chunk in store.ledger.pending(run.id) for item in chunk}
-    there = inspector.task_ids(queue_for(run.options.model)) if pending else set[str]()
-    missing = {item_id for item_id in pending if str(item_id) not in there}
-    # Some may have ended between the two looks.
+    """What is pending and in no queue; of a run that is paused or cancelled nothing has to be in one."""
+    missing = set(store.ledger.pending_ids(run.id))
+    # What moves while one looks can be overlooked once, but not twice.
+    for _ in range(2):
+        if not missing or store.ledger.reread(run).state is not RunState.ACTIVE:
+            return set()
+        there = inspector.task_ids(*queues_for(run.options.model))
+        missing = {item_id for item_id in missing if str(item_id) not in there}
+    # Some may have ended between the looks.
     return missing - store.results.ended(missing)
 
 

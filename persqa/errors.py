@@ -6,7 +6,8 @@ PersqaError
 │   ├── InputError       the input as a whole cannot be read; nothing is enqueued
 │   ├── SettingsError    an option or setting is wrong or missing
 │   ├── RunConflict      the run's name is taken by other data or other options
-│   └── RunNotFound      there is no run of that name
+│   ├── RunNotFound      there is no run of that name
+│   └── RunStopped       the run is paused or cancelled; exit code 4
 ├── Rejected             this item can never be answered; it becomes an `invalid` result
 ├── EngineLost           the engine died; another one is being started, ask again
 ├── RowRefused           the database refuses the data of these rows; others can be stored
@@ -57,6 +58,10 @@ class RunConflict(UserError):
 
 class RunNotFound(UserError):
     """No run has this name."""
+
+
+class RunStopped(UserError):
+    """The run is paused or cancelled, and somebody has to resume it first."""
 
 
 class Rejected(PersqaError):

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import logging
 from contextlib import closing, suppress
+from functools import partial
 from threading import Event
 from typing import TYPE_CHECKING
 
 from persqa.broker.depth import Inspector
-from persqa.broker.keys import queue_for
+from persqa.broker.keys import queue_for, queues_for
 from persqa.broker.publisher import Publisher
+from persqa.controls import queue_now
+from persqa.errors import RunStopped
 from persqa.reasons import Reason
 from persqa.results import Outcome, Result, Status
 
@@ -70,12 +73,14 @@ class Reconciler:
             recovered = 0
             with suppress(_Stopped):
                 for run in self._store.ledger.unfinished():
-                    recovered += self._reconcile(run, inspector)
+                    # Somebody has paused or cancelled this run since; the others are looked at all the same.
+                    with suppress(RunStopped):
+                        recovered += self._reconcile(run, inspector)
             return recovered
 
     def _reconcile(self, run: Run, inspector: Inspector) -> int:
         self._go_on(inspector)
-        waiting = inspector.depth(queue_for(run.options.model)).waiting
+        waiting = inspector.depth(queue_for(run.options.model, run.priority)).waiting
         if waiting > _LONG and not inspector.may_reconcile(_SELDOM * self._every, run.id):
             return 0
         lost = self._lost(run, inspector)
@@ -85,14 +90,14 @@ class Reconciler:
         self._stop.wait(_SECOND_LOOK_SECONDS)
         still = {item.id for item in self._lost(run, inspector)}
         # The rest can wait until there is room: what fills the queue is work, too.
-        room = max(0, self._queue_bound - inspector.depth(queue_for(run.options.model)).waiting)
+        room = max(0, self._queue_bound - inspector.depth(queue_now(self._store, run)).waiting)
         return self._recover(run, [item for item in lost if item.id in still][:room], inspector)
 
     def _lost(self, run: Run, inspector: Inspector) -> list[Item]:
         # In this order: what is acknowledged after the look into the queue has a result by then, and what is first
         # enqueued after it lies behind the mark.
         mark = self._store.ledger.published_to(run.id)
-        there = inspector.task_ids(queue_for(run.options.model))
+        there = inspector.task_ids(*queues_for(run.options.model))
         lost: list[Item] = []
         for chunk in self._store.ledger.pending(run.id, chunk=_CHUNK):
             self._go_on(inspector)
@@ -117,7 +122,7 @@ class Reconciler:
                 self._give_up([item for item in some if item.id in given_up])
                 again = [item for item in some if item.id not in given_up]
                 if again:
-                    publisher.publish(again, run, queue=queue_for(run.options.model), on_full=_stop_when_full)
+                    publisher.publish(again, run, queue=partial(queue_now, self._store, run), on_full=_stop_when_full)
                     # Not before: what could not be enqueued was not lost by the queue once more.
                     self._store.ledger.count_recoveries([item.id for item in again])
                     recovered += len(again)

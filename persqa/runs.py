@@ -144,6 +144,17 @@ def parse_options(**options: object) -> RunOptions:
         raise SettingsError("wrong options\n  " + "\n  ".join(lines)) from None
 
 
+def parse_priority(value: str) -> Priority:
+    """Read a priority.
+
+    Raises:
+        SettingsError: there is none of this name.
+    """
+    if value not in list(Priority):
+        raise SettingsError(f"{value!r} is no priority: choose {', '.join(Priority)}")
+    return Priority(value)
+
+
 def check_run_name(name: str) -> str:
     """Accept a name that is easy to type and safe in a file name.
 

@@ -14,10 +14,11 @@ from persqa.audit import Audit, audit
 from persqa.blobs import BlobStore
 from persqa.broker.depth import Depth, Inspector
 from persqa.broker.keys import queue_for
-from persqa.errors import Infrastructure, SettingsError
+from persqa.controls import refuse_stopped, set_priority, stop
+from persqa.errors import Infrastructure, RunStopped, SettingsError
 from persqa.questions import load_pool
 from persqa.results import Status
-from persqa.runs import Run, check_run_name, parse_options
+from persqa.runs import Run, RunState, check_run_name, parse_options, parse_priority
 from persqa.settings import Settings, load_settings
 from persqa.store import Store
 from producer.exporters import choose_format, write_records
@@ -95,6 +96,11 @@ class Client:
         self._fleet = None
 
     @property
+    def has_own_broker(self) -> bool:
+        """Whether nobody else can know of the broker, since this client has brought it."""
+        return self._fleet is not None and self.settings.broker_url is None
+
+    @property
     def fleet(self) -> LocalFleet | None:
         """The broker and worker this client brought, if it did."""
         return self._fleet
@@ -106,6 +112,7 @@ class Client:
         run: str | None = None,
         strict: bool = False,
         recheck: bool = False,
+        priority: str | None = None,
         on_full: Callable[[], None] = lambda: None,
         input_format: str | None = None,
         split: str | None = None,
@@ -119,6 +126,8 @@ class Client:
             run: the run's name; by default the file's name without its suffix.
             strict: refuse the whole input if one record is wrong.
             recheck: try images again that are known to be broken.
+            priority: `high`, `normal` or `low`: whether its items go before those of other runs; by default as they do,
+                and for a new run `normal`.
             on_full: called again and again while the queue is full.
             input_format: what the input is, where its suffix does not say it.
             split: the part of a Hugging Face data set.
@@ -129,6 +138,8 @@ class Client:
             InputError: the input cannot be read; nothing was written.
             SettingsError: an option is wrong; nothing was written.
             RunConflict: the run exists with other data or options; nothing was written.
+            RunStopped: the run is cancelled, and nothing was written; or it is paused, or was stopped meanwhile: the
+                ledger is written, and `resume` enqueues what is not.
             BlobsUnavailable: image bytes could not be stored; nothing was enqueued, submit again.
             BrokerUnavailable: the ledger is written, not all is enqueued; submit again.
         """
@@ -140,6 +151,7 @@ class Client:
             split=split,
             columns=chosen.columns,
         )
+        wanted = None if priority is None else parse_priority(priority)
         name = check_run_name(run or reader.name)
         pool = load_pool(chosen.pool)
         pool.draw(chosen.questions_per_image, seed=0, key="")
@@ -154,10 +166,14 @@ class Client:
             base=str(reader.base),
             item_count=item_count(found, chosen),
         )
+        if created.state is RunState.CANCELLED:
+            refuse_stopped(created)
         if self.store.queries.progress(created.id).submitted < created.items:
             write_ledger(self.store, reader, created, pool, settings=self.settings)
         if recheck:
             created = self.store.ledger.set_recheck(created, recheck)
+        if wanted is not None and wanted is not created.priority:
+            created, _moved = set_priority(self.store, created, wanted, self.known_broker_url())
         enqueued = self.enqueue(created, on_full=on_full)
         errors = tuple(str(error) for error in found.errors)
         return RunHandle(self, created, Submission(enqueued=enqueued, invalid=found.invalid, first_errors=errors))
@@ -166,6 +182,7 @@ class Client:
         """Enqueue what is pending in the ledger and not in the queue; returns how many items.
 
         Raises:
+            RunStopped: the run is paused or cancelled, or was meanwhile.
             BrokerUnavailable: not all is enqueued; call again.
         """
         # Celery is loaded here and not at import: looking at results must not take seconds.
@@ -173,6 +190,7 @@ class Client:
 
         if self.store.queries.progress(run.id).pending == 0:
             return 0
+        refuse_stopped(self.store.ledger.reread(run))
         url = self._broker_url()
         with (
             closing(Publisher(url, queue_bound=self.settings.queue_bound)) as publisher,
@@ -230,6 +248,7 @@ class RunHandle:
         self._queries = client.store.queries
         self.run = run
         self.submission = submission
+        self._watched = run.state
 
     @property
     def name(self) -> str:
@@ -258,15 +277,25 @@ class RunHandle:
 
         Raises:
             TimeoutError: it took longer.
+            RunStopped: the run was cancelled; one that is paused is waited for.
             WorkerDied: the worker this client started ended too early.
         """
         return wait_for(
-            self.progress,
+            self._watch,
             name=self.name,
             check=self._keep_going,
             timeout_seconds=timeout_seconds,
             display=display,
         )
+
+    def _watch(self) -> Progress:
+        """How far it is; and whoever resumed it could not enqueue anything where only this client knows the broker."""
+        progress = self.progress()
+        if self._watched is RunState.PAUSED and progress.state is RunState.ACTIVE and self._client.has_own_broker:
+            with suppress(RunStopped):
+                self._client.enqueue(self.run)
+        self._watched = progress.state
+        return progress
 
     def _keep_going(self) -> None:
         """What is done between two looks at the progress."""
@@ -346,21 +375,87 @@ class RunHandle:
 
         Raises:
             SettingsError: `ok` is not to be requeued.
+            RunStopped: the run is cancelled. The items of one that is paused are enqueued when it is resumed.
         """
         if status is Status.OK:
             raise SettingsError("items that are ok are not enqueued again; choose noncompliant, invalid or dead")
+        self.run = self._client.store.ledger.reread(self.run)
+        if self.run.state is RunState.CANCELLED:
+            refuse_stopped(self.run)
         self.run = self._client.store.ledger.set_recheck(self.run, recheck)
         reopened = self._client.store.ledger.reopen(self.run.id, status)
-        if reopened and self._client.known_broker_url() is not None:
-            self._client.enqueue(self.run)
+        if reopened and self.run.state is RunState.ACTIVE and self._client.known_broker_url() is not None:
+            with suppress(RunStopped):
+                self._client.enqueue(self.run)
         return reopened
+
+    def pause(self) -> int:
+        """Begin none of its items from now on; what has been begun is finished. Safe to repeat.
+
+        Returns:
+            How many messages were taken out of the queue. Where no broker is known they stay, and workers drop them.
+
+        Raises:
+            RunStopped: the run is cancelled.
+            BrokerUnavailable: it is paused, and some messages are still in the queue.
+        """
+        return self._stop(RunState.PAUSED)
+
+    def cancel(self) -> int:
+        """The same for good: whoever waits for the run is told, and nobody expects it to go on. Safe to repeat.
+
+        What has a result keeps it, and `resume` takes the run up again all the same.
+
+        Raises:
+            BrokerUnavailable: it is cancelled, and some messages are still in the queue.
+        """
+        return self._stop(RunState.CANCELLED)
+
+    def _stop(self, state: RunState) -> int:
+        self.run, withdrawn = stop(self._client.store, self.run, state, self._client.known_broker_url())
+        return withdrawn
+
+    def resume(self, *, on_full: Callable[[], None] = lambda: None) -> int:
+        """Go on after `pause` or `cancel`. Safe to repeat, and to be repeated where it was interrupted.
+
+        Args:
+            on_full: called again and again while the queue is full.
+
+        Returns:
+            How many items were enqueued. Where no broker is known it is none: whoever waits for the run enqueues them,
+            or the next `persqa run` of the same input.
+
+        Raises:
+            RunStopped: it was paused or cancelled again meanwhile.
+            BrokerUnavailable: it goes on, and not all is enqueued; call again.
+        """
+        self.run = self._client.store.ledger.set_state(self.run, RunState.ACTIVE)
+        return self._client.enqueue(self.run, on_full=on_full) if self._client.known_broker_url() is not None else 0
+
+    def set_priority(self, priority: str) -> int:
+        """Let its items go before those of other runs, or after them. Safe to repeat.
+
+        Args:
+            priority: `high`, `normal` or `low`.
+
+        Returns:
+            How many messages were moved to another queue. Those in workers' hands and, where no broker is known, all
+            others keep the old priority.
+
+        Raises:
+            SettingsError: there is no such priority.
+            BrokerUnavailable: the priority is set, and some messages are still in the old queue.
+        """
+        wanted, url = parse_priority(priority), self._client.known_broker_url()
+        self.run, moved = set_priority(self._client.store, self.run, wanted, url)
+        return moved
 
     def depth(self) -> Depth | None:
         """The queue this run's items wait in; None without a broker."""
         if (url := self._client.known_broker_url()) is None:
             return None
         with closing(Inspector(url)) as inspector:
-            return inspector.depth(queue_for(self.run.options.model))
+            return inspector.depth(queue_for(self.run.options.model, self.run.priority))
 
     def audit(self) -> Audit:
         """Count everything row by row, and look for pending items in the queue where a broker is known."""

@@ -18,8 +18,9 @@ from rich.progress import (
 )
 from rich.progress import Progress as Bar
 
-from persqa.errors import StoreUnavailable
+from persqa.errors import RunStopped, StoreUnavailable
 from persqa.results import Status
+from persqa.runs import RunState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -55,6 +56,7 @@ def wait_for(
 
     Raises:
         TimeoutError: it took longer.
+        RunStopped: the run was cancelled.
     """
     with progress_bar(name) if display is None else _as_is(display) as show:
         started = time.monotonic()
@@ -65,6 +67,9 @@ def wait_for(
                 show(now)
                 if now.pending == 0:
                     return now
+                if now.state is RunState.CANCELLED:
+                    message = f"the run {name!r} was cancelled with {now.pending} of {now.submitted} items to go"
+                    raise RunStopped(f"{message}; to take it up again: persqa resume {name}")
                 pending = str(now.pending)
             if timeout_seconds is not None and time.monotonic() - started > timeout_seconds:
                 raise TimeoutError(f"the run {name!r} has {pending} pending items after {timeout_seconds} s")
@@ -99,9 +104,10 @@ def progress_bar(name: str) -> Generator[WaitDisplay]:
     with Bar(*columns, console=console, disable=not console.is_terminal, speed_estimate_period=20) as bar:
         task = bar.add_task(name, total=None, rate="", counts="waiting for a worker")
         printed = -1.0
+        state = RunState.ACTIVE
 
         def show(progress: Progress) -> None:
-            nonlocal printed
+            nonlocal printed, state
             done = sum(progress.ended.values())
             speed = bar.tasks[0].speed
             bar.update(
@@ -109,9 +115,14 @@ def progress_bar(name: str) -> Generator[WaitDisplay]:
                 total=progress.submitted,
                 completed=done,
                 rate=f"{speed:.1f}/s" if speed else "",
-                counts=counts_text(progress) if done else "waiting for the first answer, the model may be loading",
+                counts=_doing(progress, name),
             )
             share = done / max(progress.submitted, 1)
+            if not console.is_terminal and progress.state is not state:
+                state = progress.state
+                console.print(
+                    f"{name}: {_doing(progress, name) if state is RunState.PAUSED else state}", highlight=False
+                )
             if not console.is_terminal and share - printed >= 0.1:
                 printed = share
                 console.print(f"{name}: {done} of {progress.submitted} done", highlight=False)
@@ -122,6 +133,12 @@ def progress_bar(name: str) -> Generator[WaitDisplay]:
 def counts_text(progress: Progress) -> str:
     """The counts that are not zero, in words."""
     return ", ".join(f"{progress.ended[status]} {status}" for status in Status if progress.ended[status])
+
+
+def _doing(progress: Progress, name: str) -> str:
+    if progress.state is RunState.PAUSED:
+        return f"paused; to go on: persqa resume {name}"
+    return counts_text(progress) or "waiting for the first answer, the model may be loading"
 
 
 @contextmanager

@@ -12,7 +12,8 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from persqa.blobs import BlobStore, blob_reference
-from persqa.broker.keys import queue_for
+from persqa.broker.keys import queues_for
+from persqa.controls import queue_now
 from persqa.data_uris import decode_data_uri, is_data_uri
 from persqa.errors import InputError, RecordError
 from persqa.items import Item, item_id
@@ -110,22 +111,23 @@ def write_ledger(store: Store, reader: Reader, run: Run, pool: QuestionPool, *, 
 def enqueue_pending(
     store: Store, publisher: Publisher, inspector: Inspector, run: Run, *, on_full: Callable[[], None]
 ) -> int:
-    """Enqueue every item of the run that has no result and is not in the queue or in a worker's hand.
+    """Enqueue every item of the run that has no result and is not in a queue or in a worker's hand.
 
     Returns:
         How many were enqueued.
 
     Raises:
+        RunStopped: the run is paused or cancelled, or was while this went on; whoever resumes it enqueues the rest.
         BrokerUnavailable: the rest was not enqueued; call again.
     """
-    queue = queue_for(run.options.model)
     # Reading a long queue takes seconds, and nothing can be there yet of a run that is new.
-    there = inspector.task_ids(queue) if store.ledger.published_to(run.id) else set[str]()
+    published = store.ledger.published_to(run.id)
+    there = inspector.task_ids(*queues_for(run.options.model)) if published else set[str]()
     enqueued = 0
     for chunk in store.ledger.pending(run.id, chunk=_ENQUEUED):
         if wanted := [item for item in chunk if str(item.id) not in there]:
             mark = partial(store.ledger.mark_published, run.id, wanted[-1].id)
-            publisher.publish(wanted, run, queue=queue, on_full=on_full, on_room=mark)
+            publisher.publish(wanted, run, queue=partial(queue_now, store, run), on_full=on_full, on_room=mark)
             enqueued += len(wanted)
     return enqueued
 

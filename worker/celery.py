@@ -9,7 +9,7 @@ from celery import Celery, bootsteps
 from kombu import Queue
 
 from persqa.broker.connection import celery_url
-from persqa.broker.keys import TRANSPORT_OPTIONS, queue_for
+from persqa.broker.keys import TRANSPORT_OPTIONS, queue_for, queues_for
 from persqa.errors import SettingsError
 from persqa.messages import TASK_NAME
 from persqa.settings import Settings, load_settings
@@ -59,9 +59,8 @@ def create_app(settings: Settings) -> Celery:
             "no broker is named: set PERSQA_BROKER_URL, for instance to redis://localhost:6379/0, "
             "or use `persqa run`, which brings its own"
         )
-    queues = [Queue(queue_for(None))]
-    if settings.model is not None:
-        queues.append(Queue(queue_for(settings.model)))
+    models = [None] if settings.model is None else [None, settings.model]
+    queues = [Queue(name) for model in models for name in queues_for(model)]
     app = LeasingCelery("persqa", broker=celery_url(settings.broker_url), set_as_current=False)
     app.conf.update(
         accept_content=["json"],

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from persqa.errors import Rejected
 from persqa.items import ItemId
+from persqa.runs import RunId
 from worker.batching import Batcher
 from worker.image_cache import ImageCache
 from worker.image_loader import ImageLoader, NamedImage
@@ -52,13 +53,13 @@ class Admitted:
 
 
 class Intake:
-    """Skips what has ended, and loads images."""
+    """Skips what nobody is to begin, and loads images."""
 
     def __init__(self, store: Store, settings: Settings, *, resolution: Resolution | None, stop: Event) -> None:
         """Prepare.
 
         Args:
-            store: asked what has ended, and which images are known to be broken.
+            store: asked what has ended, whose run is stopped, and which images are known to be broken.
             settings: limits and sizes.
             resolution: how much of an image is needed.
             stop: set when the worker is to stop; ends the wait for a database that does not answer.
@@ -70,17 +71,20 @@ class Intake:
         self._results = store.results
         self._loader = ImageLoader(store.bad_images, settings, resolution=resolution, stop=stop)
         self._images = ImageCache(self._loader.load, most_bytes=_CACHED_BYTES)
-        self._lookup: Batcher[ItemId, bool] = Batcher(
-            self._ended, name="persqa-lookup", size=settings.window, seconds=_LOOKUP_SECONDS
+        self._lookup: Batcher[tuple[RunId, ItemId], bool] = Batcher(
+            self._wanted, name="persqa-lookup", size=settings.window, seconds=_LOOKUP_SECONDS
         )
 
-    async def has_ended(self, message: ItemMessage) -> bool:
-        """Whether the item has a result: its message is a copy, or its worker died between commit and acknowledgement.
+    async def wants(self, message: ItemMessage) -> bool:
+        """Whether the item is to be begun.
+
+        Not if it has a result: the message is a copy, or its worker died between commit and acknowledgement. Nor if its
+        run is paused or cancelled: it stays pending in the ledger, and a new message is made when the run is resumed.
 
         Raises:
             StoreUnavailable: the database does not answer.
         """
-        return await self._lookup.submit(ItemId(message.item))
+        return await self._lookup.submit((RunId(message.run), ItemId(message.item)))
 
     async def admit(self, message: ItemMessage) -> Refused | Admitted:
         """Load the images of one item.
@@ -104,6 +108,6 @@ class Intake:
         self._lookup.close()
         self._loader.close()
 
-    def _ended(self, item_ids: Sequence[ItemId]) -> list[bool]:
-        ended = retrying(lambda: self._results.ended(item_ids), stop=self._stop)
-        return [item_id in ended for item_id in item_ids]
+    def _wanted(self, asked: Sequence[tuple[RunId, ItemId]]) -> list[bool]:
+        unwanted = retrying(lambda: self._results.unwanted(asked), stop=self._stop)
+        return [item_id not in unwanted for _, item_id in asked]

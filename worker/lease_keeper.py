@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from persqa.broker.leases import SUSPECT_DELIVERIES
 from persqa.errors import BrokerUnavailable
+from worker.claim_order import claim_order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -241,10 +242,8 @@ class LeaseKeeper:
             free = consumer.room() - len(self._held) if consumer else 0
         if consumer is None or free <= 0:
             return 0
-        # In turns: a long queue is not to starve another one.
         self._claims += 1
-        first = self._claims % len(consumer.queues)
-        claimed = self._leases.claim([*consumer.queues[first:], *consumer.queues[:first]], free)
+        claimed = self._leases.claim(claim_order(consumer.queues, self._claims), free)
         with self._lock:
             self._held.update((message.tag, False) for message in claimed)
             self._uncounted |= {one.tag: one.count for one in claimed if one.count >= SUSPECT_DELIVERIES}

@@ -86,7 +86,7 @@ class Pipeline:
         await asyncio.wrap_future(written)
 
     async def _end(self, message: ItemMessage, delivery: Delivery) -> Outcome | None:
-        """Commit what becomes of an item, however often the engine dies under it; nothing when it has ended already."""
+        """Commit what becomes of an item, however often the engine dies under it; nothing if nobody wants it."""
         suspicion = Suspicion(delivery.count, delivery.history)
         if suspicion.delivered_too_often:
             return await self._give_up(message, Reason.KILLS_WORKERS, suspicion)
@@ -106,7 +106,7 @@ class Pipeline:
                 delivery.suspect()
 
     async def _try(self, message: ItemMessage, delivery: Delivery, suspicion: Suspicion) -> Outcome | None:
-        if await self._intake.has_ended(message):
+        if not await self._intake.wants(message):
             return None
         if suspicion.of_killing_workers:
             await asyncio.wrap_future(delivery.count_trial())

@@ -45,8 +45,8 @@ class Inspector:
         with translated(self._url):
             return Depth(waiting=self._redis.llen(queue), held=self._redis.hlen(HELD))
 
-    def task_ids(self, queue: str) -> set[str]:
-        """The Celery ids of all tasks that wait in the queue or are in a worker's hand.
+    def task_ids(self, *queues: str) -> set[str]:
+        """The Celery ids of all tasks that wait in these queues or are in a worker's hand.
 
         What moves meanwhile may be missed, so this spares duplicates but promises nothing.
 
@@ -54,7 +54,8 @@ class Inspector:
             BrokerUnavailable: Redis does not answer.
         """
         with translated(self._url):
-            return set(_ids(self._waiting(queue))) | set(_ids(self._held()))
+            waiting = {task_id for queue in queues for task_id in _ids(self._waiting(queue))}
+            return waiting | set(_ids(self._held()))
 
     def _waiting(self, queue: str) -> Iterator[bytes]:
         # From the left, where messages are put in: they only push what is still to be seen further to the right.

@@ -24,6 +24,23 @@ def queue_for(model: str | None, priority: Priority = Priority.NORMAL) -> str:
     return queue if model is None else f"{queue}:model:{model}"
 
 
+def queues_for(model: str | None) -> tuple[str, ...]:
+    """All lists that messages of one model may wait in, first what is taken first.
+
+    A run has one priority and may yet have messages in each: one that a worker gives back returns to where it came from.
+    """
+    return tuple(queue_for(model, priority) for priority in Priority)
+
+
+def priority_of(queue: str) -> Priority:
+    """How soon a list is taken from; one that is not ours is like any other."""
+    for priority in (Priority.HIGH, Priority.LOW):
+        own = queue_for(None, priority)
+        if queue == own or queue.startswith(f"{own}:"):
+            return priority
+    return Priority.NORMAL
+
+
 #: For every connection of kombu. Its own bookkeeping of messages in hand is not used for ours; the keys keep it away
 #: from that of other Celery programs on the same server, which it would otherwise tidy up, too.
 TRANSPORT_OPTIONS: dict[str, object] = {

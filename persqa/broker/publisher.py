@@ -38,7 +38,7 @@ class Publisher:
         batch: Sequence[Item],
         run: Run,
         *,
-        queue: str,
+        queue: Callable[[], str],
         on_full: Callable[[], None] = lambda: None,
         on_room: Callable[[], None] = lambda: None,
     ) -> None:
@@ -47,21 +47,22 @@ class Publisher:
         Args:
             batch: the items.
             run: the run they belong to.
-            queue: where to.
+            queue: says where to; asked again and again while there is no room, and may raise to give up.
             on_full: called again and again while there is no room; may raise to give up.
             on_room: called once there is room, right before they are enqueued.
 
         Raises:
             BrokerUnavailable: none of them was enqueued, as far as is known.
         """
-        messages = zip(batch, item_messages(batch, run), strict=True)
-        entries = [self._envelopes.build(str(item.id), message, queue=queue) for item, message in messages]
+        messages = list(item_messages(batch, run))
         with translated(self._url):
-            while self._redis.llen(queue) + len(entries) > max(self._bound, len(entries)):
+            while self._redis.llen(chosen := queue()) + len(messages) > max(self._bound, len(messages)):
                 on_full()
                 time.sleep(_POLL_SECONDS)
+            named = zip(batch, messages, strict=True)
+            entries = [self._envelopes.build(str(item.id), message, queue=chosen) for item, message in named]
             on_room()
-            self._redis.lpush(queue, *entries)
+            self._redis.lpush(chosen, *entries)
 
     def close(self) -> None:
         """Close the connection."""

@@ -118,6 +118,7 @@ class QueueVLMServing(PersQAServing):
 
         Raises:
             RunConflict: the run's name was given, and stands for other data.
+            RunStopped: the run is paused or cancelled, or was cancelled while it was waited for.
             TimeoutError: it took longer than it may.
             BrokerUnavailable: Redis does not answer; the same call again goes on.
         """

@@ -11,11 +11,11 @@ import sqlalchemy as sa
 
 from persqa.blobs import parse_blob_reference
 from persqa.data_uris import is_data_uri
-from persqa.errors import RunConflict, RunNotFound
+from persqa.errors import RunConflict, RunNotFound, RunStopped
 from persqa.items import MAX_ITEMS, Item, ItemId
 from persqa.records import image_references
 from persqa.results import Outcome, Result, Status, now
-from persqa.runs import Run, RunId, RunOptions
+from persqa.runs import Priority, Run, RunId, RunOptions, RunState
 from persqa.store.counters import SUBMITTED, count
 from persqa.store.database import Database
 from persqa.store.results import insert_outcomes
@@ -78,6 +78,39 @@ class Ledger:
             connection.execute(sa.update(runs).where(runs.c.id == run.id).values(recheck=recheck))
         return replace(run, recheck=recheck)
 
+    def set_state(self, run: Run, state: RunState) -> Run:
+        """Pause, cancel or resume a run; safe to repeat.
+
+        A run that stops or starts has none of its items enqueued, so its mark goes back to before the first; and stays
+        there until it is active, as nobody enqueues anything before.
+
+        Raises:
+            RunStopped: a cancelled run is to be paused.
+        """
+        nothing = {"published_to": run.id * MAX_ITEMS - 1}
+        update = sa.update(runs).where(runs.c.id == run.id, runs.c.state != state)
+        if state is RunState.PAUSED:
+            update = update.where(runs.c.state != RunState.CANCELLED)
+        with self._database.writing() as connection:
+            connection.execute(update.values(state=state, **nothing))
+            changed = _run(connection.execute(sa.select(runs).where(runs.c.id == run.id)).one())
+        if changed.state is not state:
+            raise RunStopped(
+                f"the run {run.name!r} is cancelled already; to take it up again: persqa resume {run.name}"
+            )
+        return changed
+
+    def set_priority(self, run: Run, priority: Priority) -> Run:
+        """Let what is enqueued of this run from now on go before others, or after them."""
+        with self._database.writing() as connection:
+            connection.execute(sa.update(runs).where(runs.c.id == run.id).values(priority=priority))
+        return replace(run, priority=priority)
+
+    def reread(self, run: Run) -> Run:
+        """The run as it is now."""
+        with self._database.reading() as connection:
+            return _run(connection.execute(sa.select(runs).where(runs.c.id == run.id)).one())
+
     def find_run(self, name: str) -> Run:
         """The run of this name.
 
@@ -126,6 +159,20 @@ class Ledger:
             yield found
             after = found[-1].id
 
+    def pending_ids(self, run_id: RunId, *, chunk: int = 10_000) -> Iterator[ItemId]:
+        """The ids of the items that have no result yet, in order; only reads, so whoever may read may ask."""
+        query = _pending(run_id, items.c.id).limit(chunk)
+        with self._database.reading() as connection:
+            known = connection.execute(sa.select(runs.c.ended_to).where(runs.c.id == run_id)).scalar_one()
+        after = max(known, run_id * MAX_ITEMS - 1)
+        while True:
+            with self._database.reading() as connection:
+                found = connection.execute(query, {"after": after}).scalars().all()
+            yield from map(ItemId, found)
+            if len(found) < chunk:
+                return
+            after = found[-1]
+
     def _options(self, run_id: RunId) -> RunOptions:
         with self._database.reading() as connection:
             text = connection.execute(sa.select(runs.c.options).where(runs.c.id == run_id)).scalar_one()
@@ -147,11 +194,12 @@ class Ledger:
     def mark_published(self, run_id: RunId, last: ItemId) -> None:
         """Note that items up to this one are being enqueued; call before they are.
 
-        From then on one of them that is pending and in no queue counts as lost.
+        From then on one of them that is pending and in no queue counts as lost. Not so in a run that has been paused or
+        cancelled by now: its messages are dropped, wherever they turn up.
         """
-        further = sa.update(runs).where(runs.c.id == run_id, runs.c.published_to < last).values(published_to=last)
+        further = sa.update(runs).where(runs.c.id == run_id, runs.c.published_to < last)
         with self._database.writing() as connection:
-            connection.execute(further)
+            connection.execute(further.where(runs.c.state == RunState.ACTIVE).values(published_to=last))
 
     def published_to(self, run_id: RunId) -> ItemId:
         """The last item that was enqueued at least once; 0 where none was."""
@@ -172,10 +220,11 @@ class Ledger:
             connection.execute(update)
 
     def unfinished(self) -> list[Run]:
-        """The runs that have pending items."""
+        """The active runs that have pending items."""
         ended = sa.func.sum(sa.case((run_counters.c.status == SUBMITTED, run_counters.c["items"]),
                                     else_=-run_counters.c["items"]))  # fmt: skip
-        query = sa.select(runs).join(run_counters).group_by(*runs.c).having(ended > 0).order_by(runs.c.id)
+        active = sa.select(runs).join(run_counters).where(runs.c.state == RunState.ACTIVE)
+        query = active.group_by(*runs.c).having(ended > 0).order_by(runs.c.id)
         with self._database.reading() as connection:
             return [_run(row) for row in connection.execute(query)]
 
@@ -237,6 +286,8 @@ def _run(row: sa.Row[Any]) -> Run:
         items=row.items,
         created_at=row.created_at,
         recheck=row.recheck,
+        priority=Priority(row.priority),
+        state=RunState(row.state),
     )
 
 

@@ -1,8 +1,10 @@
-"""Bringing the schema up to date, once, whoever comes first."""
+"""Bringing the schema up to date, once, whoever comes first; and living with one that is newer."""
 
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -11,34 +13,116 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from persqa.errors import SettingsError
+from persqa.errors import SettingsError, StoreUnavailable
 from persqa.store.database import Database
+from persqa.store.schema import schema_info
+
+logger = logging.getLogger(__name__)
 
 #: Any number, as long as it is always the same: it names PostgreSQL's lock on the migration.
 _ADVISORY_LOCK = 7_377_227_251
+#: PostgreSQL's words for a role that may not change tables, or nothing at all.
+_STATES_OF_ROLES = ("42501", "25006")
 
 
-def migrate(database: Database) -> None:
-    """Create or upgrade the tables and views; costs one query when there is nothing to do.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schema:
+    """The schema of a database, beside the one this PersQA knows.
+
+    Attributes:
+        found: its revision; None where there is none yet.
+        head: the newest revision that this PersQA knows.
+        missing: what it lacks, a line for each revision, in the order in which they are applied.
+    """
+
+    found: str | None
+    head: str
+    missing: tuple[str, ...]
+
+
+def inspect(database: Database) -> Schema:
+    """Look, and change nothing.
 
     Raises:
-        SettingsError: the schema is newer than this PersQA.
+        SettingsError: the schema is newer than this PersQA, and does not suit it.
         StoreUnavailable: the database does not answer.
     """
-    # Alembic tells on every connection which dialect it found.
-    logging.getLogger("alembic.runtime.migration").setLevel(logging.WARNING)
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    script = ScriptDirectory.from_config(config)
     with database.reading() as connection:
-        found = MigrationContext.configure(connection).get_current_revision()
-    if found == script.get_current_head():
-        return
-    if found is not None and found not in {revision.revision for revision in script.walk_revisions()}:
-        raise SettingsError(f"the database has schema {found}, newer than this PersQA: upgrade PersQA first")
+        return _inspect(connection, ScriptDirectory.from_config(_config()))
+
+
+def migrate(database: Database) -> Schema:
+    """Create or upgrade the tables and views; costs one query when there is nothing to do.
+
+    Returns:
+        The schema as it was found.
+
+    Raises:
+        SettingsError: the schema is newer than this PersQA, and does not suit it; or it is older, and this role may not
+            change it.
+        StoreUnavailable: the database does not answer.
+    """
+    schema = inspect(database)
+    if not schema.missing:
+        return schema
+    try:
+        return _upgrade(database)
+    except StoreUnavailable as error:
+        if _may_not(error):
+            is_now = "no schema of PersQA" if schema.found is None else f"schema {schema.found}"
+            message = f"the database has {is_now}, this PersQA needs {schema.head}, and this role may not change it"
+            raise SettingsError(f"{message}: run `persqa migrate` as the owner") from error
+        raise
+
+
+def _upgrade(database: Database) -> Schema:
+    config = _config()
     # SQLite's write transaction is lock enough; on PostgreSQL whoever waited here finds nothing left to do.
     with database.writing() as connection:
         if not database.is_sqlite:
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ADVISORY_LOCK)))
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        schema = _inspect(connection, ScriptDirectory.from_config(config))
+        if schema.missing:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    return schema
+
+
+def _config() -> Config:
+    # Alembic tells on every connection which dialect it found.
+    logging.getLogger("alembic.runtime.migration").setLevel(logging.WARNING)
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    return config
+
+
+def _inspect(connection: sa.Connection, script: ScriptDirectory) -> Schema:
+    found = MigrationContext.configure(connection).get_current_revision()
+    head = script.get_current_head()
+    assert head is not None
+    known = {revision.revision: revision.doc.rstrip(".") for revision in script.walk_revisions()}
+    if found is not None and found not in known:
+        _refuse_unsuitable(connection, found, head)
+    # Those of a newer schema are known to none but newer programs; it lacks nothing.
+    missing = [revision for revision in sorted(known) if found is None or revision > found]
+    return Schema(found=found, head=head, missing=tuple(f"{revision}: {known[revision]}" for revision in missing))
+
+
+def _refuse_unsuitable(connection: sa.Connection, found: str, head: str) -> None:
+    """A newer schema says itself how old a program may be."""
+    if not sa.inspect(connection).has_table(schema_info.name):
+        oldest = found
+    else:
+        oldest = connection.execute(sa.select(schema_info.c.oldest)).scalar_one_or_none() or found
+    if oldest > head:
+        raise SettingsError(f"the database has schema {found}, newer than this PersQA: upgrade PersQA first")
+    _say_newer(found, head)
+
+
+@cache
+def _say_newer(found: str, head: str) -> None:
+    logger.warning("the database has schema %s, this PersQA knows %s; they suit each other", found, head)
+
+
+def _may_not(error: StoreUnavailable) -> bool:
+    return getattr(getattr(error.__cause__, "orig", None), "sqlstate", None) in _STATES_OF_ROLES

@@ -11,9 +11,10 @@ import sqlalchemy as sa
 from persqa.items import MAX_ITEMS
 from persqa.records import record_id
 from persqa.results import Status, now
+from persqa.runs import RunState
 from persqa.store.counters import SUBMITTED
 from persqa.store.database import Database
-from persqa.store.schema import items, results, run_counters, violations
+from persqa.store.schema import items, results, run_counters, runs, violations
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -28,10 +29,12 @@ class Progress:
     Attributes:
         submitted: items in the ledger.
         ended: items with a result, by status; every status has an entry.
+        state: whether its items are begun.
     """
 
     submitted: int
     ended: dict[Status, int]
+    state: RunState = RunState.ACTIVE
 
     @property
     def pending(self) -> int:
@@ -123,10 +126,13 @@ class Queries:
 
     def progress(self, run_id: RunId) -> Progress:
         """Read the run's counters; the cost does not depend on the run's size."""
-        query = sa.select(run_counters.c.status, run_counters.c["items"]).where(run_counters.c.run_id == run_id)
+        counted = sa.select(runs.c.state, run_counters.c.status, run_counters.c["items"])
+        query = counted.select_from(runs.outerjoin(run_counters)).where(runs.c.id == run_id)
         with self._database.reading() as connection:
-            found = dict(connection.execute(query).all())
-        return Progress(submitted=found.get(SUBMITTED, 0), ended={s: found.get(s, 0) for s in Status})
+            rows = connection.execute(query).all()
+        found = {row.status: row[2] for row in rows}
+        ended = {status: found.get(status, 0) for status in Status}
+        return Progress(submitted=found.get(SUBMITTED, 0), ended=ended, state=RunState(rows[0].state))
 
     def rate(self, run_id: RunId, *, seconds: float = 60) -> float:
         """Results a second over the last while."""

@@ -12,7 +12,8 @@ from persqa.items import ItemId
 from persqa.store.bad_images import remember
 from persqa.store.counters import count
 from persqa.store.database import Database
-from persqa.store.schema import results, violations
+from persqa.runs import RunId, RunState
+from persqa.store.schema import results, runs, violations
 from persqa.store.text import storable
 
 if TYPE_CHECKING:
@@ -40,6 +41,16 @@ class Results:
                 ended.update(ItemId(item_id) for item_id in connection.execute(query).scalars())
         return ended
 
+    def unwanted(self, asked: Iterable[tuple[RunId, ItemId]]) -> set[ItemId]:
+        """Those of the items that nobody is to begin: they have a result, or their run is paused or cancelled."""
+        remaining = iter(asked)
+        unwanted: set[ItemId] = set()
+        with self._database.reading() as connection:
+            while chunk := list(islice(remaining, _LOOKUP_CHUNK)):
+                stopped, ended = _unwanted(connection, chunk)
+                unwanted |= {item_id for run_id, item_id in chunk if run_id in stopped or item_id in ended}
+        return unwanted
+
     def commit(self, outcomes: Sequence[Outcome]) -> set[ItemId]:
         """Store outcomes with their violations; an item that has a result already keeps it.
 
@@ -52,6 +63,18 @@ class Results:
         """
         with self._database.writing() as connection:
             return insert_outcomes(self._database, connection, outcomes)
+
+
+def _unwanted(connection: sa.Connection, asked: Sequence[tuple[RunId, ItemId]]) -> tuple[set[int], set[int]]:
+    """The runs that are not active, and the items that have ended; one statement, since every item waits for it."""
+    of_run = sa.select(sa.true().label("is_run"), runs.c.id.label("id"))
+    of_item = sa.select(sa.false(), results.c.item_id)
+    both = sa.union_all(
+        of_run.where(runs.c.id.in_(sorted({run_id for run_id, _ in asked})), runs.c.state != RunState.ACTIVE),
+        of_item.where(results.c.item_id.in_([item_id for _, item_id in asked])),
+    )
+    found = connection.execute(both).all()
+    return {row.id for row in found if row.is_run}, {row.id for row in found if not row.is_run}
 
 
 def insert_outcomes(database: Database, connection: sa.Connection, outcomes: Sequence[Outcome]) -> set[ItemId]:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from sqlalchemy import (
     BigInteger,
     Boolean,
+    CheckConstraint,
     Column,
     DateTime,
     Dialect,
@@ -64,6 +65,9 @@ runs = Table(
     Column("ended_to", BigInteger, nullable=False, server_default="0"),
     # Whether images that are known to be broken are tried again.
     Column("recheck", Boolean, nullable=False, server_default=false()),
+    # Whose items go first, and whether they are begun at all; people change both while the run is under way.
+    Column("priority", String(16), nullable=False, server_default="normal"),
+    Column("state", String(16), nullable=False, server_default="active"),
 )
 
 items = Table(
@@ -162,4 +166,14 @@ run_counters = Table(
     Column("run_id", _KEY, ForeignKey("runs.id"), primary_key=True),
     Column("status", String(16), primary_key=True),
     Column("items", BigInteger, nullable=False),
+)
+
+# One row: what a program has to know to work with these tables; see the migration 0005.
+schema_info = Table(
+    "schema_info",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    # A program that knows this revision, and all before it, may work here, even if the database has later ones.
+    Column("oldest", String(32), nullable=False),
+    CheckConstraint("id = 1", name="ck_schema_info_one_row"),
 )

@@ -7,13 +7,30 @@ import sys
 
 import typer
 
-from persqa.errors import Infrastructure, UserError
-from producer.cli import audit, demo_data, doctor, export, requeue, results, run, status, submit, worker
+from persqa.errors import Infrastructure, RunStopped, UserError
+from producer.cli import (
+    audit,
+    cancel,
+    demo_data,
+    doctor,
+    export,
+    migrate,
+    pause,
+    priority,
+    requeue,
+    results,
+    resume,
+    run,
+    status,
+    submit,
+    worker,
+)
 from producer.cli.printing import notes, plain
 
 #: Exit codes of every command; also in the help.
 EXIT_USER_ERROR = 2
 EXIT_INFRASTRUCTURE = 3
+EXIT_STOPPED = 4
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
 
@@ -22,7 +39,7 @@ _HELP = """Personalized question-answer pairs for images, by the pile.
 Start with [bold]persqa run portraits.jsonl[/bold]: it does everything on this machine.
 
 Exit codes: 0 done, 1 a check did not hold, 2 something to change in what was typed or set,
-3 Redis, the database or the engine failed, 130 or 143 interrupted.
+3 Redis, the database or the engine failed, 4 the run is paused or cancelled, 130 or 143 interrupted.
 """
 
 app = typer.Typer(
@@ -32,7 +49,23 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for module in (run, submit, worker, status, results, export, requeue, audit, doctor, demo_data):
+for module in (
+    run,
+    submit,
+    worker,
+    status,
+    results,
+    export,
+    requeue,
+    pause,
+    resume,
+    cancel,
+    priority,
+    audit,
+    migrate,
+    doctor,
+    demo_data,
+):
     app.command(name=module.__name__.rsplit(".", 1)[-1].replace("_", "-"))(module.command)
 
 
@@ -42,6 +75,9 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _terminated)
     try:
         app()
+    except RunStopped as error:
+        _complain(error)
+        sys.exit(EXIT_STOPPED)
     except UserError as error:
         _complain(error)
         sys.exit(EXIT_USER_ERROR)

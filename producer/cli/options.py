@@ -97,6 +97,14 @@ ImageRoots = Annotated[
 ]
 Strict = Annotated[bool, typer.Option("--strict", help="Refuse the whole input if one record is wrong.")]
 Recheck = Annotated[bool, typer.Option("--recheck", help="Try images again whose content no earlier run could decode.")]
+Priority = Annotated[
+    str | None,
+    typer.Option(
+        "--priority",
+        metavar="high|normal|low",
+        help="Whether its items go before those of other runs; given again, it is changed (default: normal).",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
 

@@ -58,6 +58,8 @@ def _run_facts(handle: RunHandle) -> dict[str, object]:
         "items_per_second": round(rate, 2),
         "seconds_left": round(progress.pending / rate) if rate else None,
         "queued": depth.waiting if depth else None,
+        "priority": handle.run.priority,
+        "state": progress.state,
         "created_at": handle.run.created_at.isoformat(timespec="seconds"),
     }
 
@@ -82,11 +84,14 @@ def _drawn(facts: dict[str, list[dict[str, object]]]) -> RenderableType:
         "queued",
         "items/s",
         "left",
+        "priority",
+        "state",
     ]
-    runs = table(names, title="runs", numbers=names[1:])
+    runs = table(names, title="runs", numbers=names[1:-2])
     for fact in facts["runs"]:
         left = _duration(fact["seconds_left"])
-        runs.add_row(*(plain(fact[name]) for name in names[:8]), plain(fact["items_per_second"] or None), left)
+        rate, rest = plain(fact["items_per_second"] or None), (plain(fact[name]) for name in names[-2:])
+        runs.add_row(*(plain(fact[name]) for name in names[:8]), rate, left, *rest)
     if not facts["runs"]:
         return "no run yet; start with: persqa run INPUT"
     workers = table(["worker", "model", "in flight", "window"], title="workers", numbers=["in flight", "window"])

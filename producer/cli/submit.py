@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
 from persqa.errors import SettingsError
-from persqa.settings import load_settings
+from persqa.settings import Settings, load_settings
 from producer.cli import options
 from producer.cli.printing import notes, plain, print_json
 from producer.client import Client, RunHandle
@@ -29,6 +30,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     sampling: options.SamplingOption = None,
     strict: options.Strict = False,
     recheck: options.Recheck = False,
+    priority: options.Priority = None,
     wait: Annotated[bool, typer.Option("--wait", help="Stay until every item has a result.")] = False,
     broker_url: options.BrokerUrl = None,
     database_url: options.DatabaseUrl = None,
@@ -46,15 +48,6 @@ def command(  # noqa: PLR0913 - one parameter an option
             "no broker is named: set --broker-url or PERSQA_BROKER_URL, "
             "or use `persqa run`, which brings its own broker and worker"
         )
-    told = False
-
-    def on_full() -> None:
-        nonlocal told
-        if not told:
-            told = True
-            message = f"{settings.queue_bound} items wait in the queue, the rest follows as workers take them"
-            notes.print(f"{message}; Ctrl-C is safe, the same submit goes on from there")
-
     with Client(settings) as client:
         handle = client.submit(
             data,
@@ -65,7 +58,8 @@ def command(  # noqa: PLR0913 - one parameter an option
             id_column=id_column,
             strict=strict,
             recheck=recheck,
-            on_full=on_full,
+            priority=priority,
+            on_full=full_queue_note(settings, "submit"),
             tag=tag,
             tag_policy=tag_policy,
             pool=pool,
@@ -80,6 +74,20 @@ def command(  # noqa: PLR0913 - one parameter an option
             report_submission(handle)
         if wait:
             handle.wait()
+
+
+def full_queue_note(settings: Settings, command: str) -> Callable[[], None]:
+    """Says once that the queue is full, and what that means for the command that fills it."""
+    told = False
+
+    def on_full() -> None:
+        nonlocal told
+        if not told:
+            told = True
+            message = f"{settings.queue_bound} items wait in the queue, the rest follows as workers take them"
+            notes.print(f"{message}; Ctrl-C is safe, the same {command} goes on from there")
+
+    return on_full
 
 
 def report_submission(handle: RunHandle) -> None:

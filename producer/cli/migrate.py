@@ -1,0 +1,49 @@
+"""`persqa migrate`: the tables of the database."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import Annotated
+
+import typer
+
+from persqa.settings import load_settings, without_password
+from persqa.store.database import Database
+from persqa.store.migrate import Schema, inspect, migrate
+from producer.cli import options
+from producer.cli.printing import console, plain, print_json
+
+
+def command(
+    check: Annotated[
+        bool, typer.Option("--check", help="Change nothing; exit code 1 when something is to be done.")
+    ] = False,
+    database_url: options.DatabaseUrl = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Bring the tables of the database up to date, and say what was done.
+
+    Every command and worker does this by itself where its role may. Where only the owner of the tables may, run this as
+    the owner, once, before programs of a new version start. Safe to repeat, and to run while the old ones work.
+
+    Example: persqa migrate --database-url postgresql://persqa_owner@localhost/persqa
+    """
+    settings = load_settings(database_url=database_url)
+    with closing(Database(settings.database_url)) as database:
+        schema = inspect(database) if check else migrate(database)
+    if as_json:
+        print_json({"found": schema.found, "known": schema.head, "applied" if not check else "missing": schema.missing})
+    else:
+        _print(schema, without_password(settings.database_url), check=check)
+    if check and schema.missing:
+        raise typer.Exit(1)
+
+
+def _print(schema: Schema, url: str, *, check: bool) -> None:
+    if not schema.missing:
+        console.print(f"{plain(url)} is up to date: schema {schema.found}", soft_wrap=True, highlight=False)
+        return
+    done = "lacks" if check else "had schema " + (schema.found or "none") + ", applied"
+    console.print(f"{plain(url)} {done}:", soft_wrap=True, highlight=False)
+    for revision in schema.missing:
+        console.print(f"  {plain(revision)}", soft_wrap=True, highlight=False)

@@ -1,0 +1,38 @@
+"""`persqa resume`: go on with a run."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from persqa.settings import load_settings
+from producer.cli import options
+from producer.cli.printing import console, plain, print_json
+from producer.cli.submit import full_queue_note
+from producer.client import Client
+
+
+def command(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="The run's name.")],
+    broker_url: options.BrokerUrl = None,
+    database_url: options.DatabaseUrl = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Go on with a run that was paused or cancelled: what is pending is enqueued again.
+
+    Without a broker nothing can be enqueued from here: a `persqa run` that waits for the run goes on by itself, and
+    otherwise the next one of the same input does. Safe to repeat, and after Ctrl-C it goes on where it stopped.
+
+    Example: persqa resume portraits
+    """
+    settings = load_settings(broker_url=broker_url, database_url=database_url)
+    with Client(settings) as client:
+        handle = client.run(run)
+        enqueued = handle.resume(on_full=full_queue_note(settings, "resume"))
+    if as_json:
+        print_json({"run": handle.name, "state": handle.run.state, "enqueued": enqueued})
+    elif settings.broker_url is None:
+        console.print(f"{plain(handle.name)} goes on; the `persqa run` that waits for it, or the next one, enqueues it")
+    else:
+        console.print(f"{plain(handle.name)} goes on, {enqueued} items are enqueued")
