@@ -10,7 +10,7 @@ ARG VLLM=vllm/vllm-openai:v0.32.0
 
 # --- PersQA as a wheel, and the pins of everything else.
 FROM ${PYTHON} AS build
-ENV UV_PYTHON_DOWNLOADS=never PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
+ENV UV_PYTHON_DOWNLOADS=never UV_COMPILE_BYTECODE=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 RUN python -m pip install "uv==0.9.30"
 WORKDIR /source
 COPY pyproject.toml README.md LICENSE ./

