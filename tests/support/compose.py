@@ -3,36 +3,44 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 
 ROOT = Path(__file__).parents[2]
 
 
-class _Reset(yaml.SafeLoader):
+class _Loader(yaml.SafeLoader):
     """Knows the tag by which an override takes something away."""
 
 
-def _nothing(_loader: yaml.SafeLoader, _node: yaml.Node) -> None:
-    return None
+#: What stands where something was taken away.
+_GONE = object()
 
 
-_Reset.add_constructor("!reset", _nothing)
+def _gone(_loader: yaml.SafeLoader, _node: yaml.Node) -> object:
+    return _GONE
+
+
+_Loader.add_constructor("!reset", _gone)
 
 
 def read_compose(name: str = "docker-compose.yml") -> dict[str, Any]:
     """One file, its anchors resolved."""
-    return yaml.load((ROOT / name).read_text(), _Reset)  # noqa: S506 - a safe loader
+    return yaml.load((ROOT / name).read_text(), _Loader)
 
 
 def merged(below: Any, above: Any) -> Any:
     """Two trees as Compose merges them, as far as ours need it: mappings by name, the rest replaced."""
-    if isinstance(below, dict) and isinstance(above, dict):
-        names: list[str] = [*below, *(name for name in above if name not in below)]
-        return {name: merged(below[name], above[name]) if name in below and name in above
-                else above.get(name, below.get(name)) for name in names}  # fmt: skip
-    return above
+    if not (isinstance(below, dict) and isinstance(above, dict)):
+        return above
+    both: dict[str, Any] = {**below}
+    for name, value in cast("dict[str, Any]", above).items():
+        if value is _GONE:
+            both.pop(name, None)
+        else:
+            both[name] = merged(both[name], value) if name in both else value
+    return both
 
 
 def environment_of(service: str) -> dict[str, str]:
