@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,8 +65,7 @@ def test_a_run_goes_over_tls(site: Site, tmp_path: Path) -> None:
     with WorkerProcess(scripted(settings("worker"), "reads_colour"), tmp_path) as worker:
         with Client(settings("producer")) as client:
             run = client.submit(records)
-            run.wait(show=False, timeout_seconds=60)
-            assert run.progress().pending == 0
+            assert run.wait(timeout_seconds=60).pending == 0
         worker.wait_ready()
         _ask_workers(site.url("producer", site.right.authority), answers="worker-")
 
@@ -100,7 +98,7 @@ def test_postgresql_over_tls(tmp_path: Path) -> None:
         password = database.password("postgres_owner")
         address = f"postgresql://persqa_owner:{password}@localhost:{database.port}/persqa?sslmode=verify-full"
         settings = load_settings(database_url=f"{address}&sslrootcert={right.authority}")
-        with Client(settings) as client, closing(client.store):
+        with Client(settings) as client:
             assert client.runs() == []
         ended = _persqa("migrate", None, f"{address}&sslrootcert={wrong.authority}")
         assert ended.returncode == 3
@@ -115,7 +113,9 @@ def _ask_workers(url: str, *, answers: str) -> None:
         "try: print([worker.name for worker in live_workers(sys.argv[1])])\n"
         "except Exception as error: print(error)"
     )
-    ended = subprocess.run([sys.executable, "-c", program, url], env=_environment(), capture_output=True, text=True)
+    ended = subprocess.run(
+        [sys.executable, "-c", program, url], env=_environment(), capture_output=True, text=True, check=False
+    )
     assert answers in ended.stdout, ended.stdout + ended.stderr
 
 
