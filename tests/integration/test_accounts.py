@@ -8,7 +8,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ import psycopg
 import pytest
 import redis
 from psycopg import errors
+from redis.exceptions import NoPermissionError
 
 from persqa.broker.connection import connect
 from persqa.broker.keys import COUNTS, HELD, HISTORIES, LEASES, QUEUE, RECONCILED, TRANSPORT_OPTIONS, queue_for
@@ -96,7 +97,7 @@ class Fleet:
 
 
 @contextmanager
-def _fleet(server: Path, database: Guarded, folder: Path) -> Iterator[Fleet]:
+def _fleet(server: Path, database: Guarded, folder: Path) -> Generator[Fleet]:
     with guarded_broker(server, database.secrets) as broker:
         yield Fleet(folder, broker, database)
 
@@ -187,7 +188,7 @@ def test_flower_sees_the_workers_and_may_not_change_them(fleet: Fleet, tmp_path:
                 lambda: _asked(f"http://127.0.0.1:{port}/api/workers?refresh=1"),
                 describe=f"Flower lists a worker: {(tmp_path / 'flower.log').read_text()}",
             )
-            (name,) = json.loads(found)
+            (name,) = json.loads(found or b"")
             shutdown = urllib.request.Request(f"http://127.0.0.1:{port}/api/worker/shutdown/{name}", method="POST")
             with pytest.raises(urllib.error.HTTPError, match="40"):
                 urllib.request.urlopen(shutdown, timeout=10)
@@ -413,7 +414,7 @@ def test_passwords_are_kept_as_salted_digests(database: Guarded, tmp_path: Path)
 
 
 @contextmanager
-def _worker(fleet: Fleet) -> Iterator[Path]:
+def _worker(fleet: Fleet) -> Generator[Path]:
     environment = fleet.environment("worker", "worker", "writer") | {
         "PERSQA_ENGINE": "tests.support.scripted_engine:ScriptedEngine",
         "PERSQA_ENGINE_ARGS": '{"script": "tests.support.scripts:reads_colour"}',
@@ -454,7 +455,7 @@ def _refused(client: redis.Redis, command: tuple[str, ...]) -> None:
     """A script is told in words of its own that it was refused something."""
     with pytest.raises(redis.ResponseError, match=r"(?i)perm") as caught:
         client.execute_command(*command)  # pyright: ignore
-    assert command[0] == "EVAL" or isinstance(caught.value, redis.exceptions.NoPermissionError), command
+    assert command[0] == "EVAL" or isinstance(caught.value, NoPermissionError), command
 
 
 def _asked(url: str) -> bytes | None:

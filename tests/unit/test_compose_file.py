@@ -113,11 +113,11 @@ def test_every_image_of_ours_runs_without_root_and_is_pinned_to_one_user() -> No
 def test_every_variable_is_a_setting_and_holds_one(which: str) -> None:
     known = {f"PERSQA_{name.upper()}" for name in Settings.model_fields} | _METRICS
     for name, service in _FILES[which]["services"].items():
-        given = {key for key in service.get("environment") or {} if key.startswith("PERSQA_")}
+        variables: dict[str, str | None] = service.get("environment", {})
+        given = {key for key in variables if key.startswith("PERSQA_")}
         assert given <= known, name
-        for secret in service.get("secrets", []):
-            if isinstance(secret, dict):
-                assert secret["target"].upper() in known, name
+        secrets: list[str | dict[str, str]] = service.get("secrets", [])
+        assert {secret["target"].upper() for secret in secrets if not isinstance(secret, str)} <= known, name
 
 
 def test_every_command_is_one() -> None:

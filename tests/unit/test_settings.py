@@ -98,7 +98,8 @@ def test_a_password_is_put_into_its_url_and_can_be_read_there_by_everybody(
         broker_url="redis://worker@h:6379/0", database_url="postgresql://persqa_writer@h/persqa?sslmode=require"
     )
     assert found.broker_url is not None
-    assert connect(found.broker_url).get_connection_kwargs()["password"] == _PASSWORD
+    options = connect(found.broker_url).connection_pool.connection_kwargs
+    assert options["password"] == _PASSWORD
     assert KombuConnection(found.broker_url).password == _PASSWORD
     assert sa.make_url(found.database_url).password == _PASSWORD
     assert without_password(found.broker_url) == "redis://worker:***@h:6379/0"
