@@ -150,10 +150,9 @@ def test_every_role_does_its_work_with_its_own_account(fleet: Fleet) -> None:
     assert f"worker:**@127.0.0.1:{fleet.broker.port}" in text
     assert "perm" not in text.lower(), text
     with closing(fleet.redis("producer")) as client:
-        # Everything it was refused would stand here, too.
-        assert client.info("stats")["acl_access_denied_cmd"] == 0  # pyright: ignore
-        assert client.info("stats")["acl_access_denied_key"] == 0  # pyright: ignore
-        assert client.info("stats")["acl_access_denied_channel"] == 0  # pyright: ignore
+        # What anybody was refused stands here, where the server counts it: Valkey, and Redis from 7.2 on.
+        counted: dict[str, int] = client.info("stats")  # pyright: ignore
+        assert [counted.get(f"acl_access_denied_{what}", 0) for what in ("cmd", "key", "channel")] == [0, 0, 0]
 
 
 def test_what_waits_is_withdrawn_by_the_producer(fleet: Fleet) -> None:
