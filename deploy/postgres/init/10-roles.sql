@@ -24,7 +24,7 @@ ALTER ROLE persqa_reader SET default_transaction_read_only = on;
 ALTER ROLE persqa_reader SET statement_timeout = '60s';
 
 REVOKE ALL ON DATABASE :"DBNAME" FROM PUBLIC;
-REVOKE CONNECT ON DATABASE postgres FROM PUBLIC;
+REVOKE CONNECT ON DATABASE postgres, template1 FROM PUBLIC;
 GRANT CONNECT ON DATABASE :"DBNAME" TO persqa_owner, persqa_writer, persqa_reader;
 
 ALTER SCHEMA public OWNER TO persqa_owner;
