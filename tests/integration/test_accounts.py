@@ -275,7 +275,7 @@ def test_no_account_reaches_beyond_what_is_persqas(fleet: Fleet, account: str) -
             ("ACL", "SETUSER", account, "+@all"),
             ("FLUSHALL",),
             ("FLUSHDB",),
-            ("DEBUG", "SLEEP", "0"),
+            ("BGREWRITEAOF",),
             ("SHUTDOWN", "NOSAVE"),
             ("REPLICAOF", "127.0.0.1", "1"),
             ("MONITOR",),
