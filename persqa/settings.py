@@ -1,4 +1,4 @@
-"""Every setting in one place: from flags first, then the environment (`PERSQA_...`), then `.env`."""
+"""Every setting in one place: from flags, the environment (`PERSQA_...`), `.env`, or files in `/run/secrets`."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ import re
 from enum import StrEnum
 from ipaddress import IPv6Address
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Self, cast
+from urllib.parse import quote, unquote
 
-from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableSetting
 
 from persqa.errors import SettingsError
 
+#: Where containers find secrets, each a file named as the variable, in lower case.
+SECRETS = Path("/run/secrets")
 #: Bytes in one image file, unless the settings say otherwise.
 MAX_IMAGE_BYTES = 64 * 2**20
 
@@ -61,6 +64,34 @@ def _check_store(prefix: str) -> str:
     return f"{scheme.lower()}://{rest}"
 
 
+def _put_password(url: str, password: str) -> str:
+    """The URL with the password in it."""
+    scheme, authority, rest = _parts(url)
+    user, _, host = authority.rpartition("@")
+    if ":" in user:
+        raise ValueError("its URL has a password, too: give one only")
+    if not authority:
+        raise ValueError(f"{scheme} without a host or a user takes no password")
+    return f"{scheme}://{user}:{quote(password, safe='')}@{host}{rest}"
+
+
+def _take_password(url: str) -> tuple[str, str | None]:
+    """The URL without its password, and that."""
+    scheme, authority, rest = _parts(url)
+    user, at, host = authority.rpartition("@")
+    name, colon, password = user.partition(":")
+    if not colon:
+        return url, None
+    return f"{scheme}://{name}{at}{host}{rest}", unquote(password)
+
+
+def _parts(url: str) -> tuple[str, str, str]:
+    scheme, _, rest = url.partition("://")
+    authority = re.split("[/?#]", rest, maxsplit=1)[0]
+    return scheme, authority, rest.removeprefix(authority)
+
+
+_DATABASE = "sqlite:///persqa.db"
 _HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 #: What is fetched by other rules than those of stores.
 _OTHER_SCHEMES = {
@@ -91,9 +122,16 @@ class Settings(BaseSettings):
         default=None,
         description="Redis or Valkey: redis://host:6379/0, or redis+socket:///path. Unset: an embedded Valkey.",
     )
+    broker_password: SecretStr | None = Field(
+        default=None,
+        description="The password for PERSQA_BROKER_URL, as it is, where the URL itself has none.",
+    )
     database_url: str = Field(
-        default="sqlite:///persqa.db",
+        default=_DATABASE,
         description="The SQL database: sqlite:///file.db or postgresql://user@host/name.",
+    )
+    database_password: SecretStr | None = Field(
+        default=None, description="The password for PERSQA_DATABASE_URL, as it is, where the URL itself has none."
     )
     model: str | None = Field(
         default=None,
@@ -206,6 +244,26 @@ class Settings(BaseSettings):
         default=LogFormat.TEXT, description="How a worker writes its log: text, or json for one JSON object a line."
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _passwords_belong_into_their_urls(cls, values: object) -> object:
+        """So that there is one place to look; `environment` takes them apart again."""
+        if not isinstance(values, dict):
+            return values
+        given = dict(cast("dict[str, object]", values))
+        for name, default in (("broker", None), ("database", _DATABASE)):
+            password, url = given.pop(f"{name}_password", None), given.get(f"{name}_url", default)
+            text = password.get_secret_value() if isinstance(password, SecretStr) else password
+            if not text:
+                continue
+            try:
+                if url is None:
+                    raise ValueError(f"there is no PERSQA_{name.upper()}_URL it could be for")
+                given[f"{name}_url"] = _put_password(str(url), str(text))
+            except ValueError as error:
+                raise ValueError(f"PERSQA_{name.upper()}_PASSWORD: {error}") from None
+        return given
+
     @model_validator(mode="after")
     def _a_hanging_engine_is_found_before_its_items_are_blamed(self) -> Self:
         if self.hang_seconds >= self.item_seconds:
@@ -217,6 +275,11 @@ class Settings(BaseSettings):
     def environment(self) -> dict[str, str]:
         """These settings as environment variables, for a process that is to have the same."""
         values = self.model_dump(mode="json", exclude_none=True)
+        # Apart, as they may have come: the process inherits the variable or finds the file that one of them came by.
+        for name in ("broker", "database"):
+            if (url := values.get(f"{name}_url")) is not None:
+                values[f"{name}_url"], password = _take_password(url)
+                values |= {} if password is None else {f"{name}_password": password}
         return {f"PERSQA_{name.upper()}": _as_variable(name, value) for name, value in values.items()}
 
 
@@ -228,18 +291,21 @@ def load_settings(**overrides: object) -> Settings:
     """
     given = {name: value for name, value in overrides.items() if value is not None}
     try:
-        return Settings(**given)  # pyright: ignore[reportArgumentType]
+        return Settings(_secrets_dir=SECRETS if SECRETS.is_dir() else None, **given)  # pyright: ignore
     except UnreadableSetting as error:
         # A variable that should hold JSON; the library's sentence names the field.
         raise SettingsError(f"wrong settings\n  {error}: {error.__cause__}") from None
+    except OSError as error:
+        raise SettingsError(f"a file of settings or secrets cannot be read: {error}") from None
     except ValidationError as error:
         lines = [f"{_name(e['loc'])}: {e['msg']}" for e in error.errors()]
         raise SettingsError("wrong settings\n  " + "\n  ".join(lines)) from None
 
 
 def without_password(url: str) -> str:
-    """The URL as it may be shown: what stands between `:` and `@` is replaced."""
-    return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", url)
+    """The URL as it may be shown: what stands between `:` and `@` is replaced, and passwords among its options."""
+    shown = re.sub(r"(://[^:/@]*):.*@", r"\1:***@", url)
+    return re.sub(r"([?&]\w*password=)[^&#]*", r"\1***", shown)
 
 
 def _as_variable(name: str, value: JsonValue) -> str:

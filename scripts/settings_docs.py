@@ -12,7 +12,8 @@ from persqa.settings import Settings
 _HEAD = """# Settings
 
 What a machine or a deployment decides. A command's flag overrides the environment, the environment overrides a file
-`.env` in the working directory. Written by `make docs`.
+`.env` in the working directory, and that a file in `/run/secrets` with the variable's name in lower case, such as
+`/run/secrets/persqa_broker_password`. Written by `make docs`.
 
 | variable | default | meaning |
 |---|---|---|

@@ -19,8 +19,13 @@ _SOCKET = "redis+socket://"
 
 
 def celery_url(url: str) -> str:
-    """The URL in Celery's spelling; only that of a Unix socket differs from redis-py's."""
-    return _SOCKET + url.removeprefix("unix://") if url.startswith("unix://") else url
+    """The URL as Celery has to be given it, to mean what it means to redis-py."""
+    if url.startswith("unix://"):
+        return _SOCKET + url.removeprefix("unix://")
+    if url.startswith("rediss://") and "ssl_cert_reqs=" not in url:
+        # By itself kombu takes any certificate.
+        return f"{url}{'&' if '?' in url else '?'}ssl_cert_reqs=required"
+    return url
 
 
 def connect(url: str, *, timeout_seconds: float = 15, retry: Retry | None = None) -> redis.Redis:

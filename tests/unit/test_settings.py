@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
+from kombu import Connection as KombuConnection
 
+from persqa.broker.connection import connect
 from persqa.errors import SettingsError
 from persqa.settings import Settings, load_settings, without_password
 
@@ -68,10 +71,73 @@ def test_every_setting_says_what_it_is_and_stands_in_the_docs(name: str) -> None
         ("redis://h:6379/0", "redis://h:6379/0"),
         ("redis+socket:///a@b", "redis+socket:///a@b"),
         ("sqlite:///a.db", "sqlite:///a.db"),
+        ("redis://u:p@p@h/0", "redis://u:***@h/0"),
+        ("postgresql://u@h/x?password=p&sslmode=require", "postgresql://u@h/x?password=***&sslmode=require"),
     ],
 )
 def test_a_url_is_shown_without_its_password(url: str, shown: str) -> None:
     assert without_password(url) == shown
+
+
+#: What a URL cannot hold as it is.
+_PASSWORD = "a:/@?#[]% é+"
+
+
+@pytest.mark.parametrize("how", ["variable", "file"])
+def test_a_password_is_put_into_its_url_and_can_be_read_there_by_everybody(
+    how: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    if how == "variable":
+        monkeypatch.setenv("PERSQA_BROKER_PASSWORD", _PASSWORD)
+        monkeypatch.setenv("PERSQA_DATABASE_PASSWORD", _PASSWORD)
+    else:
+        monkeypatch.setattr("persqa.settings.SECRETS", tmp_path)
+        for name in ("broker", "database"):
+            (tmp_path / f"persqa_{name}_password").write_text(f"{_PASSWORD}\n")
+    found = load_settings(
+        broker_url="redis://worker@h:6379/0", database_url="postgresql://persqa_writer@h/persqa?sslmode=require"
+    )
+    assert found.broker_url is not None
+    options = connect(found.broker_url).connection_pool.connection_kwargs
+    assert options["password"] == _PASSWORD
+    assert KombuConnection(found.broker_url).password == _PASSWORD
+    assert sa.make_url(found.database_url).password == _PASSWORD
+    assert without_password(found.broker_url) == "redis://worker:***@h:6379/0"
+    assert without_password(found.database_url) == "postgresql://persqa_writer:***@h/persqa?sslmode=require"
+    # Nor does anything else show it.
+    assert found.broker_password is None
+    assert found.database_password is None
+
+
+def test_a_process_inherits_a_password_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PERSQA_BROKER_PASSWORD", _PASSWORD)
+    monkeypatch.setattr("persqa.settings.SECRETS", tmp_path)
+    (tmp_path / "persqa_database_password").write_text(_PASSWORD)
+    settings = load_settings(broker_url="redis://worker@h/0", database_url="postgresql://u@h/persqa")
+    for name, value in settings.environment().items():
+        monkeypatch.setenv(name, value)
+    assert load_settings() == settings
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        ({"broker_url": "redis://worker:one@h/0", "broker_password": "two"}, "PERSQA_BROKER_PASSWORD: .*one only"),
+        ({"broker_password": "two"}, "PERSQA_BROKER_PASSWORD: there is no PERSQA_BROKER_URL"),
+        ({"database_password": "two"}, "PERSQA_DATABASE_PASSWORD: sqlite without a host"),
+    ],
+)
+def test_a_password_without_its_place_is_refused_and_not_shown(given: dict[str, object], complaint: str) -> None:
+    with pytest.raises(SettingsError, match=complaint) as caught:
+        load_settings(**given)
+    assert "two" not in str(caught.value)
+
+
+def test_a_secret_that_cannot_be_read_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("persqa.settings.SECRETS", tmp_path)
+    (tmp_path / "persqa_broker_password").write_bytes(b"\xff")
+    with pytest.raises(SettingsError, match="broker_password"):
+        load_settings(broker_url="redis://worker@h/0")
 
 
 def test_hosts_and_stores_are_kept_as_they_are_compared() -> None:

@@ -1,0 +1,43 @@
+-- PersQA's roles, made once, when the server's folder is still empty. psql runs this as the server's superuser, in
+-- PersQA's database. The passwords are read from the files of POSTGRES_SECRETS (/run/secrets where it is not set).
+
+\set ON_ERROR_STOP on
+\set owner_password `cat "${POSTGRES_SECRETS:-/run/secrets}/postgres_owner_password"`
+\set writer_password `cat "${POSTGRES_SECRETS:-/run/secrets}/postgres_writer_password"`
+\set reader_password `cat "${POSTGRES_SECRETS:-/run/secrets}/postgres_reader_password"`
+
+-- No statement with a password in it goes to the log, not even one that fails.
+SET log_statement = 'none';
+SET log_min_duration_statement = -1;
+SET log_min_error_statement = 'panic';
+SET password_encryption = 'scram-sha-256';
+
+BEGIN;
+
+-- Makes and changes the tables: `persqa migrate`.
+CREATE ROLE persqa_owner LOGIN PASSWORD :'owner_password';
+-- Reads and writes rows: producers and workers.
+CREATE ROLE persqa_writer LOGIN PASSWORD :'writer_password';
+-- Looks: people, the exporter, Grafana.
+CREATE ROLE persqa_reader LOGIN PASSWORD :'reader_password';
+ALTER ROLE persqa_reader SET default_transaction_read_only = on;
+ALTER ROLE persqa_reader SET statement_timeout = '60s';
+
+REVOKE ALL ON DATABASE :"DBNAME" FROM PUBLIC;
+REVOKE CONNECT ON DATABASE postgres, template1 FROM PUBLIC;
+GRANT CONNECT ON DATABASE :"DBNAME" TO persqa_owner, persqa_writer, persqa_reader;
+
+ALTER SCHEMA public OWNER TO persqa_owner;
+REVOKE ALL ON SCHEMA public FROM PUBLIC;
+GRANT USAGE ON SCHEMA public TO persqa_writer, persqa_reader;
+
+-- What the owner makes from now on.
+ALTER DEFAULT PRIVILEGES FOR ROLE persqa_owner IN SCHEMA public
+    GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO persqa_writer;
+ALTER DEFAULT PRIVILEGES FOR ROLE persqa_owner IN SCHEMA public
+    GRANT USAGE, SELECT ON SEQUENCES TO persqa_writer;
+ALTER DEFAULT PRIVILEGES FOR ROLE persqa_owner IN SCHEMA public
+    GRANT SELECT ON TABLES TO persqa_reader;
+ALTER DEFAULT PRIVILEGES FOR ROLE persqa_owner REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
+
+COMMIT;
