@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 Answer = TypeVar("Answer")
 
 _FIRST_SECONDS = 0.5
-_LONGEST_SECONDS = 30.0
+#: So long a GPU may have nothing to do once the database is back.
+_LONGEST_SECONDS = 5.0
 
 logger = logging.getLogger(__name__)
 
 
 def retrying(call: Callable[[], Answer], *, stop: Event) -> Answer:
-    """Call until the database answers, with growing pauses of 0.5 to 30 seconds.
+    """Call until the database answers, with growing pauses of 0.5 to 5 seconds.
 
     Args:
         call: what to do; safe to repeat.

@@ -91,6 +91,12 @@ def takes_about(request: Request) -> Line:
     return Line(text=reads_colour(request).text, seconds=random.uniform(0, seconds))
 
 
+def takes_as_told(request: Request) -> Line:
+    """Takes a random while whose mean stands in a file, so that a run is slow while there is something to see."""
+    seconds = 2 * float(Path(os.environ["SCRIPT_SECONDS_FILE"]).read_text())
+    return Line(text=reads_colour(request).text, seconds=random.uniform(0, seconds))
+
+
 def takes_long(request: Request) -> Line:
     """Takes several leases for each item."""
     _note(request)

@@ -1,0 +1,46 @@
+"""How a worker waits for a database that does not answer."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from persqa.errors import StoreUnavailable
+from worker.outages import retrying
+
+
+class Clock(threading.Event):
+    """An event that nobody sets; waiting for it takes no time, and is noted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits: list[float] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.waits.append(timeout or 0)
+        return False
+
+
+def test_after_a_long_outage_a_worker_is_back_within_seconds() -> None:
+    """It may have begun to wait right before the database came back; its GPU has nothing to do meanwhile."""
+    clock = Clock()
+
+    def away_for_an_hour() -> str:
+        if sum(clock.waits) < 3600:
+            raise StoreUnavailable("no route to host")
+        return "here"
+
+    assert retrying(away_for_an_hour, stop=clock) == "here"
+    assert max(clock.waits) <= 5
+
+
+def test_a_worker_that_stops_waits_for_no_database() -> None:
+    stop = threading.Event()
+    stop.set()
+
+    def away() -> None:
+        raise StoreUnavailable("no route to host")
+
+    with pytest.raises(StoreUnavailable):
+        retrying(away, stop=stop)
