@@ -19,6 +19,7 @@ from persqa.broker.leases import SUSPECT_DELIVERIES
 from persqa.errors import BrokerUnavailable
 from worker import metrics
 from worker.claim_order import claim_order
+from worker.share import NOTICE_SECONDS, Share
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,7 +33,7 @@ _RENEWALS = 4
 _EXPIRE_SECONDS = 2.0
 #: Turns of the thread: the pause after a full one, and the longest while there is nothing to claim.
 _BUSY_SECONDS = 0.005
-_IDLE_SECONDS = 0.25
+_IDLE_SECONDS = NOTICE_SECONDS
 _FIRST_PAUSE_SECONDS = 0.25
 _LONGEST_PAUSE_SECONDS = 2.0
 _FLUSH_SECONDS = 5.0
@@ -83,6 +84,7 @@ class LeaseKeeper:
         self._to_count: list[tuple[str, Future[None]]] = []
         self._renewed_at = self._expired_at = time.monotonic()
         self._claims = 0
+        self._share = Share()
         self._failing_since: float | None = None
 
     @property
@@ -240,12 +242,12 @@ class LeaseKeeper:
 
     def _claim(self) -> int:
         with self._lock:
-            consumer = self._consumer
-            free = consumer.room() - len(self._held) if consumer else 0
+            consumer, held = self._consumer, len(self._held)
+        started = time.monotonic()
+        free = self._share.free(room=consumer.room(), held=held, now=started) if consumer else 0
         if consumer is None or free <= 0:
             return 0
         self._claims += 1
-        started = time.monotonic()
         claimed = self._leases.claim(claim_order(consumer.queues, self._claims), free)
         if claimed:
             metrics.CLAIM.observe(time.monotonic() - started)
@@ -253,6 +255,7 @@ class LeaseKeeper:
         with self._lock:
             self._held.update((message.tag, False) for message in claimed)
             self._uncounted |= {one.tag: one.count for one in claimed if one.count >= SUSPECT_DELIVERIES}
+            self._share.note(more=len(claimed) == free, held=len(self._held), now=started)
             current = self._consumer is consumer
             if not current:
                 for message in claimed:

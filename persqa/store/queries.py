@@ -146,12 +146,14 @@ class Queries:
         """How far the runs are that somebody may look at, read from their counters.
 
         Args:
-            unfinished: so many runs that have pending items, the newest first.
+            unfinished: so many runs that have pending items and are not cancelled, the newest first.
             newest: and so many runs whatever they have.
         """
         number = run_counters.c["items"]
         pending = sa.func.sum(sa.case((run_counters.c.status == SUBMITTED, number), else_=-number))
-        open_runs = sa.select(run_counters.c.run_id).group_by(run_counters.c.run_id).having(pending > 0)
+        expected = runs.c.state != RunState.CANCELLED
+        counted = sa.select(run_counters.c.run_id).join(runs).where(expected)
+        open_runs = counted.group_by(run_counters.c.run_id).having(pending > 0)
         chosen = sa.union(
             sa.select(open_runs.order_by(run_counters.c.run_id.desc()).limit(unfinished).subquery().c.run_id),
             sa.select(sa.select(runs.c.id).order_by(runs.c.id.desc()).limit(newest).subquery().c.id),

@@ -20,6 +20,7 @@ from persqa.messages import TASK_NAME, item_messages
 from persqa.runs import RunId
 from tests.support.builders import a_run, an_item
 from tests.support.wait import wait_until
+from worker.lease_keeper import Consumer, LeaseKeeper
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -217,3 +218,17 @@ def test_an_unreachable_server_is_an_outage_and_the_password_is_not_shown() -> N
 def test_a_wrong_url_is_refused() -> None:
     with pytest.raises(SettingsError, match="PERSQA_BROKER_URL"):
         connect("amqp://localhost")
+
+
+def test_workers_share_a_short_queue(broker_url: str) -> None:
+    publish(broker_url, items=BATCH[:400])
+    keepers = [LeaseKeeper(Leases(broker_url, worker=f"w{n}", seconds=30), lease_seconds=30) for n in range(4)]
+    for keeper in keepers:
+        keeper.attach(Consumer(queues=[QUEUE], room=lambda: 256, deliver=lambda _claimed: None))
+    try:
+        wait_until(lambda: sum(keeper.held for keeper in keepers) == 400, describe="all is in somebody's hands")
+        # Left to itself the first one would have 256.
+        assert max(keeper.held for keeper in keepers) <= 160, [keeper.held for keeper in keepers]
+    finally:
+        for keeper in keepers:
+            keeper.close()

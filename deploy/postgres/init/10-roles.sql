@@ -23,6 +23,13 @@ CREATE ROLE persqa_reader LOGIN PASSWORD :'reader_password';
 ALTER ROLE persqa_reader SET default_transaction_read_only = on;
 ALTER ROLE persqa_reader SET statement_timeout = '60s';
 
+-- A host that is gone without a word is given up after 25 s; by itself the server keeps its connections for hours.
+SELECT format('ALTER ROLE %I SET %s = %s', role, name, value)
+FROM unnest(ARRAY['persqa_owner', 'persqa_writer', 'persqa_reader']) AS role,
+    (VALUES ('tcp_keepalives_idle', 10), ('tcp_keepalives_interval', 5), ('tcp_keepalives_count', 3),
+        ('tcp_user_timeout', 20000)) AS settings (name, value)
+\gexec
+
 REVOKE ALL ON DATABASE :"DBNAME" FROM PUBLIC;
 REVOKE CONNECT ON DATABASE postgres, template1 FROM PUBLIC;
 GRANT CONNECT ON DATABASE :"DBNAME" TO persqa_owner, persqa_writer, persqa_reader;
