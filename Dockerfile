@@ -10,7 +10,7 @@ ARG VLLM=vllm/vllm-openai:v0.32.0
 
 # --- PersQA as a wheel, and the pins of everything else.
 FROM ${PYTHON} AS build
-ENV UV_PYTHON_DOWNLOADS=never UV_COMPILE_BYTECODE=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
+ENV UV_PYTHON_DOWNLOADS=never UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 RUN python -m pip install "uv==0.9.30"
 WORKDIR /source
 COPY pyproject.toml README.md LICENSE ./
@@ -23,22 +23,23 @@ COPY requirements requirements
 
 # --- The client: submits, inspects, exports, migrates. No vLLM, no torch.
 FROM build AS client-packages
-RUN uv venv /opt/persqa \
-    && uv pip install --no-cache --python /opt/persqa --constraint requirements/cpu.txt \
+RUN --mount=type=cache,target=/root/.cache/uv uv venv /opt/persqa \
+    && uv pip install --python /opt/persqa --constraint requirements/cpu.txt \
         "$(echo /wheels/persqa-*.whl)[data]"
 
 
 # --- A worker that answers on the CPU, for the small model.
 FROM build AS worker-cpu-packages
-RUN uv venv /opt/persqa \
-    && uv pip install --no-cache --python /opt/persqa --constraint requirements/cpu.txt \
+RUN --mount=type=cache,target=/root/.cache/uv uv venv /opt/persqa \
+    && uv pip install --python /opt/persqa --constraint requirements/cpu.txt \
         --override requirements/overrides.txt --requirement requirements/cpu.in "$(echo /wheels/persqa-*.whl)[data]" \
-    && uv pip install --no-cache --python /opt/persqa --no-deps --torch-backend cpu "torch==2.13.0"
+    && uv pip install --python /opt/persqa --no-deps --torch-backend cpu "torch==2.13.0"
 
 
 # --- What Flower needs besides.
 FROM client-packages AS flower-packages
-RUN uv pip install --no-cache --python /opt/persqa --constraint requirements/cpu.txt flower
+RUN --mount=type=cache,target=/root/.cache/uv \
+    uv pip install --python /opt/persqa --constraint requirements/cpu.txt flower
 
 
 # --- The same slim base for all that need no GPU.

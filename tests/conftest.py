@@ -57,6 +57,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if "/faults/" not in item.path.as_posix() or _on_its_site(item, items)]
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """What shares a server must stay together; there were versions of pytest with which xdist ignored it silently."""
+    grouped = [item for item in session.items if item.get_closest_marker("xdist_group") is not None]
+    if session.config.getoption("loadgroup", default=False) and any("@" not in item.nodeid for item in grouped):
+        raise pytest.UsageError("xdist ignores the groups of tests (--dist loadgroup): install the pinned pytest")
+
+
 def _on_its_site(item: pytest.Item, items: list[pytest.Item]) -> bool:
     """Whether this is the site that a fault meets in a short run; the same one every time."""
     same = sorted(other.name for other in items if _without_site(other.name) == _without_site(item.name))

@@ -411,6 +411,13 @@ def test_passwords_are_kept_as_salted_digests(database: Guarded, tmp_path: Path)
     assert all(row[0].startswith("SCRAM-SHA-256$") for row in rows)
 
 
+def test_no_role_is_made_without_a_password(tmp_path: Path) -> None:
+    secrets = make_secrets(tmp_path / "secrets")
+    (secrets / "postgres_writer_password").unlink()
+    with pytest.raises(AssertionError, match="no role was made"), guarded_database(wheel_postgres(), secrets):
+        pass
+
+
 @contextmanager
 def _worker(fleet: Fleet) -> Generator[Path]:
     environment = fleet.environment("worker", "worker", "writer") | {

@@ -53,7 +53,7 @@ def test_what_is_lost_is_enqueued_again_once(site: Site, tmp_path: Path) -> None
 
 
 def test_a_full_queue_is_not_waited_for(site: Site, tmp_path: Path) -> None:
-    settings = site.settings.model_copy(update={"queue_bound": 100})
+    settings = site.settings.model_copy(update={"queue_bound": 100, "reconcile_seconds": 2})
     with Client(settings) as client:
         client.submit(write_images(tmp_path / "first", 30), run="first")
         lose(settings)

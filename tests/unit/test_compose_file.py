@@ -133,7 +133,7 @@ def test_a_worker_has_the_time_to_stop() -> None:
     assert _seconds(worker["healthcheck"]["start_period"]) >= Settings.model_fields["load_seconds"].default
     assert worker["restart"] == "unless-stopped"
     (device,) = worker["deploy"]["resources"]["reservations"]["devices"]
-    assert (device["count"], device["capabilities"]) == (1, ["gpu"])
+    assert (device["count"], device["capabilities"]) == ("all", ["gpu"])
     images = next(mount for mount in worker["volumes"] if ":/images" in mount)
     assert images.endswith(":ro")
 

@@ -53,7 +53,8 @@ _FOREIGN: dict[str, dict[str, object]] = {
                 # Every value is a string, numbers, too.
                 metadata=_object(
                     ["address", "listName", "listLength"],
-                    address={"type": "string", "pattern": "^[^:/]+:[0-9]+$"},
+                    # KEDA asks from a namespace of its own, so a bare name is not found.
+                    address={"type": "string", "pattern": r"^[^:/.]+(\.[^:/.]+)+:[0-9]+$"},
                     listName=_TEXT,
                     listLength={"type": "string", "pattern": "^[0-9]+$"},
                     activationListLength={"type": "string", "pattern": "^[0-9]+$"},
@@ -171,6 +172,20 @@ def test_every_pod_is_restricted_and_speaks_to_nobody_by_default() -> None:
     assert policy["policyTypes"] == ["Ingress", "Egress"]
     assert "ingress" not in policy
     assert "egress" not in policy
+
+
+def test_no_pod_is_left_out_by_the_policies() -> None:
+    for document in _built("overlays/example"):
+        if document["kind"] in ("Deployment", "Job"):
+            labels = document["spec"]["template"]["metadata"]["labels"]
+            assert labels["app.kubernetes.io/part-of"] == "persqa", document["metadata"]["name"]
+
+
+def test_what_is_scraped_has_the_jobs_that_alerts_ask_for() -> None:
+    (endpoint,) = _one("PodMonitor", "persqa-worker")["spec"]["podMetricsEndpoints"]
+    assert endpoint["relabelings"] == [{"targetLabel": "job", "replacement": "persqa-worker"}]
+    # A ServiceMonitor's job is the Service's name.
+    _one("Service", "persqa-exporter")
 
 
 def test_secrets_come_by_reference_only() -> None:

@@ -12,6 +12,14 @@ SET log_min_duration_statement = -1;
 SET log_min_error_statement = 'panic';
 SET password_encryption = 'scram-sha-256';
 
+-- A file that cannot be read is no error for psql; a role without a password would be one.
+SELECT length(:'owner_password') * length(:'writer_password') * length(:'reader_password') = 0 AS a_password_is_missing
+\gset
+\if :a_password_is_missing
+    \warn 'A file with a password cannot be read, or is empty; no role was made.'
+    SELECT 1 / 0 AS "there is a password for each role";
+\endif
+
 BEGIN;
 
 -- Makes and changes the tables: `persqa migrate`.
