@@ -80,6 +80,11 @@ class Reconciler:
 
     def _reconcile(self, run: Run, inspector: Inspector) -> int:
         self._go_on(inspector)
+        if self._store.ledger.awaits_publishing(run.id):
+            # Whoever has resumed it may be about to publish it; or knew no broker, and cannot.
+            self._stop.wait(_SECOND_LOOK_SECONDS)
+            if self._store.ledger.adopt(run.id):
+                logger.info("run %s was resumed, and nobody has enqueued it: it is enqueued now", run.name)
         waiting = inspector.depth(queue_for(run.options.model, run.priority)).waiting
         if waiting > _LONG and not inspector.may_reconcile(_SELDOM * self._every, run.id):
             return 0

@@ -96,11 +96,6 @@ class Client:
         self._fleet = None
 
     @property
-    def has_own_broker(self) -> bool:
-        """Whether nobody else can know of the broker, since this client has brought it."""
-        return self._fleet is not None and self.settings.broker_url is None
-
-    @property
     def fleet(self) -> LocalFleet | None:
         """The broker and worker this client brought, if it did."""
         return self._fleet
@@ -138,7 +133,7 @@ class Client:
             InputError: the input cannot be read; nothing was written.
             SettingsError: an option is wrong; nothing was written.
             RunConflict: the run exists with other data or options; nothing was written.
-            RunStopped: the run is cancelled, and nothing was written; or it is paused, or was stopped meanwhile: the
+            RunStopped: the run is cancelled, and nothing was enqueued; or it is paused, or was stopped meanwhile: the
                 ledger is written, and `resume` enqueues what is not.
             BlobsUnavailable: image bytes could not be stored; nothing was enqueued, submit again.
             BrokerUnavailable: the ledger is written, not all is enqueued; submit again.
@@ -184,7 +179,14 @@ class Client:
         Raises:
             RunStopped: the run is paused or cancelled, or was meanwhile.
             BrokerUnavailable: not all is enqueued; call again.
+            WorkerDied: the queue is full, and the worker this client started has ended.
         """
+
+        def wait_for_room() -> None:
+            if self._fleet is not None:
+                self._fleet.check()
+            on_full()
+
         # Celery is loaded here and not at import: looking at results must not take seconds.
         from persqa.broker.publisher import Publisher
 
@@ -196,7 +198,7 @@ class Client:
             closing(Publisher(url, queue_bound=self.settings.queue_bound)) as publisher,
             closing(Inspector(url)) as inspector,
         ):
-            return enqueue_pending(self.store, publisher, inspector, run, on_full=on_full)
+            return enqueue_pending(self.store, publisher, inspector, run, on_full=wait_for_room)
 
     def reconcile(self) -> int:
         """Enqueue again what the queue has lost; looks seldom, however often it is called, and where there is a broker.
@@ -259,7 +261,6 @@ class RunHandle:
         self._queries = client.store.queries
         self.run = run
         self.submission = submission
-        self._watched = run.state
 
     @property
     def name(self) -> str:
@@ -292,21 +293,12 @@ class RunHandle:
             WorkerDied: the worker this client started ended too early.
         """
         return wait_for(
-            self._watch,
+            self.progress,
             name=self.name,
             check=self._keep_going,
             timeout_seconds=timeout_seconds,
             display=display,
         )
-
-    def _watch(self) -> Progress:
-        """How far it is; and whoever resumed it could not enqueue anything where only this client knows the broker."""
-        progress = self.progress()
-        if self._watched is RunState.PAUSED and progress.state is RunState.ACTIVE and self._client.has_own_broker:
-            with suppress(RunStopped):
-                self._client.enqueue(self.run)
-        self._watched = progress.state
-        return progress
 
     def _keep_going(self) -> None:
         """What is done between two looks at the progress."""
@@ -433,8 +425,8 @@ class RunHandle:
             on_full: called again and again while the queue is full.
 
         Returns:
-            How many items were enqueued. Where no broker is known it is none: whoever waits for the run enqueues them,
-            or the next `persqa run` of the same input.
+            How many items were enqueued. Where no broker is known it is none: workers, and whoever waits for the run,
+            find them within `PERSQA_RECONCILE_SECONDS`; otherwise the next `persqa run` of the same input.
 
         Raises:
             RunStopped: it was paused or cancelled again meanwhile.

@@ -120,6 +120,7 @@ def enqueue_pending(
         RunStopped: the run is paused or cancelled, or was while this went on; whoever resumes it enqueues the rest.
         BrokerUnavailable: the rest was not enqueued; call again.
     """
+    store.ledger.begin_publishing(run.id)
     # Reading a long queue takes seconds, and nothing can be there yet of a run that is new.
     published = store.ledger.published_to(run.id)
     there = inspector.task_ids(*queues_for(run.options.model)) if published else set[str]()

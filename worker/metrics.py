@@ -54,7 +54,9 @@ CLAIM, IMAGE, ENGINE, COMMIT = (STAGE_SECONDS.labels(stage) for stage in ("claim
 RENEWALS = Counter("persqa_lease_renewals", "Leases that were begun anew.")
 EXPIRED = Counter("persqa_expired_leases", "Messages of others that this worker put back, as their leases had run out.")
 REDELIVERIES = Counter(
-    "persqa_redeliveries", "Messages claimed that a worker had before, and did not give back itself."
+    "persqa_redeliveries",
+    "Messages claimed that a worker had before and let go of without a word; counted again where one of them, under "
+    "suspicion, was given back untried.",
 )
 RECOVERED = Counter("persqa_recovered_items", "Items that the queue had lost, and this worker enqueued again.")
 DEAD_LETTERS = Counter("persqa_dead_letters", "Messages that nobody can answer, by reason.", ["reason"])

@@ -11,7 +11,7 @@ NOTICE_SECONDS = 0.25
 class Share:
     """How many messages a worker may have in hand: doubled while there are more, and few again once there were none.
 
-    A long queue fills the whole window within a second. Of a short one nobody takes all before the others have looked.
+    A long queue fills a window of 256 within a second. Of a short one nobody takes all before the others have looked.
     Times are those of the caller's clock, in seconds.
     """
 

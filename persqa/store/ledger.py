@@ -87,7 +87,7 @@ class Ledger:
         Raises:
             RunStopped: a cancelled run is to be paused.
         """
-        nothing = {"published_to": run.id * MAX_ITEMS - 1}
+        nothing = {"published_to": _nothing(run.id)}
         update = sa.update(runs).where(runs.c.id == run.id, runs.c.state != state)
         if state is RunState.PAUSED:
             update = update.where(runs.c.state != RunState.CANCELLED)
@@ -201,6 +201,33 @@ class Ledger:
         with self._database.writing() as connection:
             connection.execute(further.where(runs.c.state == RunState.ACTIVE).values(published_to=last))
 
+    def begin_publishing(self, run_id: RunId) -> None:
+        """Note that somebody publishes what a run has pending, so that nobody need `adopt` it."""
+        self._mark_resumed(run_id, ItemId(run_id * MAX_ITEMS))
+
+    def awaits_publishing(self, run_id: RunId) -> bool:
+        """Whether the run was resumed and nobody has begun to publish it."""
+        return self.published_to(run_id) == _nothing(run_id)
+
+    def adopt(self, run_id: RunId) -> bool:
+        """Let all of a run count as published that was resumed and that nobody publishes.
+
+        So what is in no queue is lost, and looked for.
+
+        Returns:
+            Whether nobody was faster.
+        """
+        with self._database.reading() as connection:
+            last = connection.execute(sa.select(sa.func.max(items.c.id)).where(items.c.id < (run_id + 1) * MAX_ITEMS))
+            found = last.scalar_one()
+        return self._mark_resumed(run_id, ItemId(found))
+
+    def _mark_resumed(self, run_id: RunId, last: ItemId) -> bool:
+        resumed = sa.update(runs).where(runs.c.id == run_id, runs.c.published_to == _nothing(run_id))
+        with self._database.writing() as connection:
+            marked = connection.execute(resumed.where(runs.c.state == RunState.ACTIVE).values(published_to=last))
+        return marked.rowcount > 0
+
     def published_to(self, run_id: RunId) -> ItemId:
         """The last item that was enqueued at least once; 0 where none was."""
         with self._database.reading() as connection:
@@ -216,7 +243,10 @@ class Ledger:
     def count_recoveries(self, item_ids: Sequence[ItemId]) -> None:
         """Note that these items were lost and are enqueued again."""
         update = sa.update(items).where(items.c.id.in_(item_ids)).values(recoveries=items.c.recoveries + 1)
+        run_ids = {item_id // MAX_ITEMS for item_id in item_ids}
         with self._database.writing() as connection:
+            # The run's row is taken first, as `reopen` does: else each could have items that the other waits for.
+            connection.execute(sa.update(runs).where(runs.c.id.in_(run_ids)).values(ended_to=runs.c.ended_to))
             connection.execute(update)
 
     def unfinished(self) -> list[Run]:
@@ -251,6 +281,11 @@ _SENT = (
     *(column for column in items.c if column.name != "record"),
     sa.case((items.c.images_sent.is_(None), items.c.record), else_="").label("record"),
 )
+
+
+def _nothing(run_id: RunId) -> int:
+    """The mark of a run of which nothing is published since it was paused or cancelled; that of a new one is 0."""
+    return run_id * MAX_ITEMS - 1
 
 
 def _pending(run_id: RunId, *columns: sa.FromClause | sa.ColumnElement[Any]) -> sa.Select[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -14,6 +15,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from persqa.errors import SettingsError, StoreUnavailable
+from persqa.settings import without_password
 from persqa.store.database import Database
 from persqa.store.schema import schema_info
 
@@ -23,6 +25,11 @@ logger = logging.getLogger(__name__)
 _ADVISORY_LOCK = 7_377_227_251
 #: PostgreSQL's words for a role that may not change tables, or nothing at all.
 _STATES_OF_ROLES = ("42501", "25006")
+#: PostgreSQL's word for a lock that was not to be had in time; how long that is, and how often it is tried.
+_LOCKED = "55P03"
+_LOCK_SECONDS = 3.0
+_PAUSE_SECONDS = 3.0
+_TRIES = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,10 +83,26 @@ def migrate(database: Database) -> Schema:
 
 
 def _upgrade(database: Database) -> Schema:
+    """Everybody who comes after a migration waits for it, and a migration waits for whoever reads: so not for long."""
+    for _ in range(_TRIES):
+        try:
+            return _upgrade_once(database)
+        except StoreUnavailable as error:
+            if _state(error) != _LOCKED:
+                raise
+            logger.warning("somebody uses the tables, and others must not wait behind us: trying again soon")
+            time.sleep(_PAUSE_SECONDS)
+    raise StoreUnavailable(
+        f"{without_password(database.url)}: the tables are in use, as by a backup; migrate afterwards"
+    )
+
+
+def _upgrade_once(database: Database) -> Schema:
     config = _config()
     # SQLite's write transaction is lock enough; on PostgreSQL whoever waited here finds nothing left to do.
     with database.writing() as connection:
         if not database.is_sqlite:
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_LOCK_SECONDS:g}s'")
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ADVISORY_LOCK)))
         schema = _inspect(connection, ScriptDirectory.from_config(config))
         if schema.missing:
@@ -125,4 +148,8 @@ def _say_newer(found: str, head: str) -> None:
 
 
 def _may_not(error: StoreUnavailable) -> bool:
-    return getattr(getattr(error.__cause__, "orig", None), "sqlstate", None) in _STATES_OF_ROLES
+    return _state(error) in _STATES_OF_ROLES
+
+
+def _state(error: StoreUnavailable) -> object:
+    return getattr(getattr(error.__cause__, "orig", None), "sqlstate", None)

@@ -129,7 +129,7 @@ def _broker(settings: Settings) -> Iterator[Finding]:
     if policy != "noeviction":
         yield Finding("broker", Level.FAILURE, f"maxmemory-policy is {policy}: messages would vanish; set noeviction")
     if not facts.get("aof_enabled"):
-        text = "appendonly is off: after a restart of Redis, submit again to enqueue what it forgot"
+        text = "appendonly is off: what a restart of Redis forgets is enqueued again from the ledger, some time later"
         yield Finding("broker", Level.WARNING, text)
 
 

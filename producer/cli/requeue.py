@@ -8,6 +8,7 @@ import typer
 
 from persqa.errors import SettingsError
 from persqa.results import Status
+from persqa.runs import RunState
 from persqa.settings import load_settings
 from producer.cli import options
 from producer.cli.printing import console, print_json
@@ -34,8 +35,13 @@ def command(
     with Client(load_settings(broker_url=broker_url, database_url=database_url)) as client:
         handle = client.run(run)
         number = handle.requeue(Status(status), recheck=recheck)
+        state = handle.run.state
         if as_json:
-            print_json({"run": handle.name, "status": status, "requeued": number})
+            print_json({"run": handle.name, "status": status, "requeued": number, "state": state})
+        elif state is not RunState.ACTIVE:
+            console.print(
+                f"{number} items are pending again; the run is {state}, to go on: persqa resume {handle.name}"
+            )
         elif client.settings.broker_url is None:
             console.print(f"{number} items are pending again; `persqa run` with the same input asks them")
         else:

@@ -21,8 +21,9 @@ def command(
 ) -> None:
     """Go on with a run that was paused or cancelled: what is pending is enqueued again.
 
-    Without a broker nothing can be enqueued from here: a `persqa run` that waits for the run goes on by itself, and
-    otherwise the next one of the same input does. Safe to repeat, and after Ctrl-C it goes on where it stopped.
+    Without a broker nothing can be enqueued from here: workers, and a `persqa run` that waits for the run, find it
+    within half a minute, and otherwise the next `persqa run` of the same input does. Safe to repeat, and after
+    Ctrl-C it goes on where it stopped.
 
     Example: persqa resume portraits
     """
@@ -33,6 +34,8 @@ def command(
     if as_json:
         print_json({"run": handle.name, "state": handle.run.state, "enqueued": enqueued})
     elif settings.broker_url is None:
-        console.print(f"{plain(handle.name)} goes on; the `persqa run` that waits for it, or the next one, enqueues it")
+        console.print(
+            f"{plain(handle.name)} goes on: whoever works on it, or waits for it, finds that within half a minute"
+        )
     else:
         console.print(f"{plain(handle.name)} goes on, {enqueued} items are enqueued")

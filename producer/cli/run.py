@@ -12,7 +12,7 @@ from persqa.questions import QuestionPool, load_pool
 from persqa.settings import load_settings, without_password
 from producer.cli import options
 from producer.cli.printing import console, image, notes, plain, print_json, progress_dict, styled_status, table
-from producer.cli.submit import report_submission
+from producer.cli.submit import full_queue_note, report_submission
 from producer.client import Client, RunHandle
 
 _SHOWN_PAIRS = 12
@@ -67,6 +67,7 @@ def command(  # noqa: PLR0913 - one parameter an option
             strict=strict,
             recheck=recheck,
             priority=priority,
+            on_full=full_queue_note(settings, "run"),
             tag=tag,
             tag_policy=tag_policy,
             pool=pool,

@@ -15,10 +15,12 @@ from persqa.broker.connection import connect
 from persqa.broker.keys import HELD, QUEUE, RECONCILED, queue_for
 from persqa.broker.publisher import Publisher
 from persqa.errors import RunStopped, SettingsError
+from persqa.reasons import Reason
 from persqa.reconciler import Reconciler
-from persqa.results import Status
+from persqa.results import Outcome, Result, Status
 from persqa.runs import Priority, RunState
 from producer import Client
+from producer.cli import requeue
 from producer.progress import wait_for
 from tests.integration.test_worker import counts, quiet
 from tests.support.builders import write_images
@@ -178,6 +180,46 @@ def test_what_is_in_the_queue_of_a_paused_run_is_dropped_and_asked_when_it_is_re
             run.wait(timeout_seconds=60, display=quiet)
         check_rows(run, 40)
         check_empty(settings)
+
+
+def test_a_run_that_was_resumed_without_a_broker_is_taken_up_by_whoever_has_one(site: Site, tmp_path: Path) -> None:
+    with Client(site.settings) as client:
+        run = client.submit(write_images(tmp_path / "data", 20))
+        run.pause()
+        with Client(site.settings.model_copy(update={"broker_url": None}), local_worker=False) as elsewhere:
+            assert elsewhere.run("records").resume() == 0
+        assert Reconciler(client.store, site.settings).reconcile() == 20
+        assert waiting(site.settings) == 20
+        assert client.run("records").audit().holds
+        # From now on it is a run like any other: what the queue loses is found.
+        with closing(connect(site.settings.broker_url or "")) as redis:
+            redis.delete(QUEUE)
+        forget_that_somebody_looked(site.settings)
+        assert Reconciler(client.store, site.settings).reconcile() == 20
+
+
+def test_whoever_resumes_it_is_left_alone(site: Site, tmp_path: Path) -> None:
+    with Client(site.settings) as client:
+        run = client.submit(write_images(tmp_path / "data", 20))
+        run.pause()
+        client.store.ledger.set_state(run.run, RunState.ACTIVE)
+        client.store.ledger.begin_publishing(run.run.id)
+        assert not client.store.ledger.adopt(run.run.id)
+        assert run.resume() == 20
+
+
+def test_items_of_a_paused_run_that_are_asked_again_wait_for_its_end(
+    site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Client(site.settings) as client:
+        run = client.submit(write_images(tmp_path / "data", 2))
+        item = next(client.store.ledger.pending(run.run.id))[0]
+        dead = Result(item_id=item.id, run_id=run.run.id, status=Status.DEAD, reason=Reason.LOST)
+        client.store.results.commit([Outcome(dead)])
+        run.pause()
+    requeue.command("records", "dead", broker_url=site.settings.broker_url, database_url=site.settings.database_url)
+    assert "1 items are pending again; the run is paused, to go on: persqa resume records" in capsys.readouterr().out
+    assert waiting(site.settings) == 0
 
 
 @pytest.mark.parametrize("site", ["redis+postgresql"], indirect=True)

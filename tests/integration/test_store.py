@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
@@ -26,6 +28,7 @@ from persqa.store.schema import metadata, results, run_counters
 from persqa.verdicts import ViolationKind
 from tests.support.builders import a_stored_run, a_violation, an_item, an_outcome
 from tests.support.schemas import to_revision
+from tests.support.servers import fresh_database
 
 
 def select(database_url: str, statement: str) -> list[tuple[Any, ...]]:
@@ -366,3 +369,19 @@ def test_the_audit_finds_an_incomplete_ledger_and_a_result_of_another_run(store:
     store.ledger.create_run("half", options=parse_options(), pool_digest="", fingerprint="", base="", item_count=2)
     (problem,) = audit(store, store.ledger.find_run("half"), None).problems
     assert "0 of 2 items" in problem
+
+
+def test_a_migration_lets_nobody_wait_behind_it_for_long(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules["persqa.store.migrate"], "_LOCK_SECONDS", 0.2)
+    monkeypatch.setattr(sys.modules["persqa.store.migrate"], "_PAUSE_SECONDS", 0.1)
+    monkeypatch.setattr(sys.modules["persqa.store.migrate"], "_TRIES", 2)
+    with fresh_database(request.getfixturevalue("_postgres")) as url, closing(Database(url)) as database:
+        to_revision(database, "0004")
+        # As pg_dump has it, for as long as it takes.
+        with database.reading() as backup:
+            backup.exec_driver_sql("LOCK TABLE runs IN ACCESS SHARE MODE")
+            with pytest.raises(StoreUnavailable, match="in use, as by a backup"):
+                migrate(database)
+        assert migrate(database).missing
