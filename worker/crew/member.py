@@ -29,7 +29,7 @@ LONGEST_PAUSE_SECONDS = 60.0
 #: As long as this after its engine was loaded, and whatever ended it then has nothing to do with the times before.
 SERVED_SECONDS = 60.0
 
-#: For the last words of a process that has ended to come through.
+#: For the last words of a process that has ended to come through, before the crew says that it has.
 _LAST_WORDS_SECONDS = 0.5
 
 
@@ -59,6 +59,7 @@ class Member:
         self._pipe: int | None = None
         self._started = 0.0
         self._ready: float | None = None
+        self._ended: float | None = None
         self._due: float | None = 0.0
 
     @property
@@ -72,10 +73,12 @@ class Member:
         return self._ready is not None
 
     def look(self, now: float) -> None:
-        """Notice what has happened, and start what is due."""
+        """Notice what has happened, and start what is due; never waits."""
         if self._process is not None:
+            # In this order: it may have been ready and ended since the last look.
+            code = self._process.poll()
             self._notice_ready(now)
-            if (code := self._process.poll()) is not None:
+            if code is not None:
                 self._notice_end(code, now)
         elif self._due is not None and now >= self._due:
             self._start(now)
@@ -86,10 +89,11 @@ class Member:
         if self._process is not None:
             self._process.send_signal(number)
 
-    def kill(self) -> None:
-        """End its process, and what that has started, without a word."""
-        if self._process is None:
-            return
+    def kill(self) -> bool:
+        """End its process, and what that has started, without a word; returns whether there was one."""
+        # The number of one that has ended may be another's by now.
+        if self._process is None or self._process.poll() is not None:
+            return False
         with suppress(psutil.NoSuchProcess):
             # Some have process groups of their own.
             started = psutil.Process(self._process.pid).children(recursive=True)
@@ -97,11 +101,12 @@ class Member:
             for process in started:
                 with suppress(psutil.NoSuchProcess):
                     process.kill()
+        return True
 
     def _start(self, now: float) -> None:
         self._pipe, theirs = os.pipe()
         os.set_blocking(self._pipe, False)
-        self._started, self._ready = now, None
+        self._started, self._ready, self._ended = now, None, None
         try:
             # A session of its own: Ctrl-C at the terminal reaches the crew alone. Its standard input tells it when the
             # crew is gone, however it went.
@@ -136,7 +141,9 @@ class Member:
     def _notice_end(self, code: int, now: float) -> None:
         assert self._process is not None
         assert self._relay is not None
-        self._relay.join(_LAST_WORDS_SECONDS)
+        self._ended = now if self._ended is None else self._ended
+        if self._relay.is_alive() and now - self._ended < _LAST_WORDS_SECONDS:
+            return
         if self._process.stdin is not None:
             self._process.stdin.close()
         self._process = None
