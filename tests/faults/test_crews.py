@@ -114,6 +114,7 @@ def test_settings_that_no_worker_can_use_end_the_crew_with_the_reason(site: Site
         assert crew.wait() == 2
         assert "tests.nowhere" in crew.text()
         assert "no worker can use these settings" in crew.text()
+        assert crew.text().count("ended with exit code 2") == 6
 
 
 @pytest.mark.parametrize("where", ["stuck pipe", "closed terminal", "full disk"])

@@ -25,6 +25,7 @@ from worker.crew.places import Place
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 _DIES = ("sh", "-c", "exit 3")
 _REFUSES = ("sh", "-c", "exit 2")
+_SAYS_ITS_CODE = ("sh", "-c", 'exit "$(cat "$CODE")"')
 _SERVES = ("sh", "-c", 'echo ready > "/dev/fd/$PERSQA_READY_FD"; exec sleep 600')
 
 
@@ -136,10 +137,41 @@ def test_a_command_that_cannot_be_started_is_tried_again(output: tuple[Output, P
     wait_end(member, 1)
 
 
+def test_one_is_refused_after_the_third_time_in_a_row(output: tuple[Output, Path], tmp_path: Path) -> None:
+    code = tmp_path / "code"
+    member = Member(Place("gpu0", {"CODE": str(code)}), _SAYS_ITS_CODE, output[0])
+    refused: list[bool] = []
+    for number in (2, 2, 3, 2, 2, 2, 2, 3):
+        code.write_text(str(number))
+        member.look(1000 * len(refused))
+        assert member.running
+        wait_end(member, 1000 * len(refused))
+        refused.append(member.refused)
+    assert refused == [False, False, False, False, False, True, True, False]
+
+
+def test_one_that_was_ready_once_is_never_refused(output: tuple[Output, Path], tmp_path: Path) -> None:
+    script = f'[ -e {tmp_path}/used ] && exit 2; touch {tmp_path}/used; echo ready > "/dev/fd/$PERSQA_READY_FD"; exit 3'
+    member = Member(Place("gpu0", {}), ("sh", "-c", script), output[0])
+    for now in (0, 1000, 2000, 3000, 4000):
+        member.look(now)
+        assert member.running
+        wait_end(member, now)
+        assert not member.refused
+
+
 @pytest.mark.usefixtures("_own_signals")
 def test_settings_that_nobody_can_use_end_the_crew(output: tuple[Output, Path]) -> None:
     members = [Member(Place(label, {}), _REFUSES, output[0]) for label in ("gpu0", "gpu10")]
     assert Crew(members, drain_seconds=1).run() == 2
+    assert [member.failures for member in members] == [3, 3]
+
+
+@pytest.mark.usefixtures("_own_signals")
+def test_a_crew_outlives_what_hinders_all_its_workers_twice(output: tuple[Output, Path], tmp_path: Path) -> None:
+    tries = tmp_path / "tries"
+    script = f"echo >> {tries}; [ $(wc -l < {tries}) -ge 3 ] || exit 2; kill -TERM $PPID; exec sleep 600"
+    assert Crew([Member(Place("gpu0", {}), ("sh", "-c", script), output[0])], drain_seconds=60).run() == 0
 
 
 @pytest.mark.usefixtures("_own_signals")

@@ -28,6 +28,9 @@ FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 60.0
 #: As long as this after its engine was loaded, and whatever ended it then has nothing to do with the times before.
 SERVED_SECONDS = 60.0
+#: So often in a row before settings are to blame. A worker ends with the same exit code where its GPU's memory or its
+#: port is not free yet, or the model hub is away.
+REFUSALS = 3
 
 #: For the last words of a process that has ended to come through, before the crew says that it has.
 _LAST_WORDS_SECONDS = 0.5
@@ -47,8 +50,6 @@ class Member:
         self.label = place.label
         #: How often in a row it has ended without having served for a while.
         self.failures = 0
-        #: Whether its last end, with nothing served since, was for settings that cannot be used.
-        self.refused = False
         #: The exit code after it was told to stop; None where nothing ran then.
         self.code: int | None = None
         self._place = place
@@ -61,6 +62,8 @@ class Member:
         self._ready: float | None = None
         self._ended: float | None = None
         self._due: float | None = 0.0
+        self._refusals = 0
+        self._was_ready = False
 
     @property
     def running(self) -> bool:
@@ -71,6 +74,11 @@ class Member:
     def ready(self) -> bool:
         """Whether its engine is loaded."""
         return self._ready is not None
+
+    @property
+    def refused(self) -> bool:
+        """Whether it cannot use its settings, as far as can be told: it never was ready, and ends of them each time."""
+        return not self._was_ready and self._refusals >= REFUSALS
 
     def look(self, now: float) -> None:
         """Notice what has happened, and start what is due; never waits."""
@@ -121,6 +129,7 @@ class Member:
             )
         except OSError as error:
             logger.error("%s: cannot be started: %s", self.label, error)
+            self._refusals = 0
             self._plan_next(now)
             return
         finally:
@@ -135,7 +144,7 @@ class Member:
         with suppress(BlockingIOError):
             if os.read(self._pipe, 16):
                 self._ready = now
-                self.refused = False
+                self._was_ready = True
                 logger.info("%s: ready after %.0f s", self.label, now - self._started)
 
     def _notice_end(self, code: int, now: float) -> None:
@@ -152,7 +161,7 @@ class Member:
             self.code = code
             logger.info("%s", what)
             return
-        self.refused = code == exit_codes.USER_ERROR and self._ready is None
+        self._refusals = self._refusals + 1 if code == exit_codes.USER_ERROR else 0
         if self._ready is not None and now - self._ready >= SERVED_SECONDS:
             self.failures = 0
         pause = self._plan_next(now)
