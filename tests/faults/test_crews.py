@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -34,9 +35,9 @@ def _three_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
 
-def crew_of(settings: Settings, folder: Path, gpus: str) -> WorkerProcess:
+def crew_of(settings: Settings, folder: Path, gpus: str, *, output: int | None = None) -> WorkerProcess:
     """One worker for each of these GPUs, and what keeps them alive."""
-    return WorkerProcess(settings, folder, command=("-m", "worker.crew", "--gpus", gpus))
+    return WorkerProcess(settings, folder, command=("-m", "worker.crew", "--gpus", gpus), output=output)
 
 
 def wait_starts(crew: WorkerProcess, count: int) -> None:
@@ -113,6 +114,36 @@ def test_settings_that_no_worker_can_use_end_the_crew_with_the_reason(site: Site
         assert crew.wait() == 2
         assert "tests.nowhere" in crew.text()
         assert "no worker can use these settings" in crew.text()
+        assert crew.text().count("ended with exit code 2") == 6
+
+
+@pytest.mark.parametrize("where", ["stuck pipe", "closed terminal", "full disk"])
+def test_a_crew_whose_output_goes_nowhere_works_and_ends_as_told(site: Site, tmp_path: Path, where: str) -> None:
+    reading, writing = -1, -1
+    match where:
+        case "stuck pipe":
+            reading, writing = os.pipe()
+            fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
+        case "closed terminal":
+            reading, writing = os.openpty()
+            os.close(reading)
+        case _:
+            writing = os.open("/dev/full", os.O_WRONLY)
+    settings = quick(site, "reads_colour")
+    try:
+        with Client(settings) as client, crew_of(settings, tmp_path, "0,1", output=writing) as crew:
+            workers = by_gpu(settings, 2).values()
+            run = client.submit(write_images(tmp_path / "data", 20))
+            finish(run)
+            check_rows(run, 20)
+            crew.process.send_signal(signal.SIGHUP)
+            assert crew.wait() == 0, crew.text()
+            assert not any(worker.is_running() for worker in workers)
+            assert crew.text() == ""
+    finally:
+        os.close(writing)
+        if where == "stuck pipe":
+            os.close(reading)
 
 
 def test_one_broken_gpu_harms_no_other(site: Site, tmp_path: Path) -> None:

@@ -30,9 +30,25 @@ def scripted(settings: Settings, script: str) -> Settings:
 class WorkerProcess:
     """One worker; lives as long as the `with` block, and no longer than the tests."""
 
-    def __init__(self, settings: Settings, folder: Path, command: tuple[str, ...] = ("-m", "worker")) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        folder: Path,
+        command: tuple[str, ...] = ("-m", "worker"),
+        *,
+        output: int | None = None,
+    ) -> None:
+        """Prepare; nothing runs yet.
+
+        Args:
+            settings: the worker's.
+            folder: where its log is.
+            command: for Python.
+            output: where its standard output goes instead, a descriptor.
+        """
         self._settings = settings
         self._command = command
+        self._output = output
         self.log = folder / f"worker-{os.urandom(4).hex()}.log"
 
     def __enter__(self) -> Self:
@@ -42,7 +58,7 @@ class WorkerProcess:
                 cwd=_ROOT,
                 env={**os.environ, **self._settings.environment()},
                 stdin=subprocess.PIPE,
-                stdout=log,
+                stdout=log if self._output is None else self._output,
                 stderr=log,
                 start_new_session=True,
             )

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
+import io
 import json
+import logging
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -15,12 +19,13 @@ from hypothesis import strategies as st
 from tests.support.wait import wait_until
 from worker.crew.crew import Crew
 from worker.crew.member import SERVED_SECONDS, Member
-from worker.crew.output import Output
+from worker.crew.output import Output, OwnLines
 from worker.crew.places import Place
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 _DIES = ("sh", "-c", "exit 3")
 _REFUSES = ("sh", "-c", "exit 2")
+_SAYS_ITS_CODE = ("sh", "-c", 'exit "$(cat "$CODE")"')
 _SERVES = ("sh", "-c", 'echo ready > "/dev/fd/$PERSQA_READY_FD"; exec sleep 600')
 
 
@@ -58,6 +63,16 @@ def wait_ready(member: Member, now: float) -> None:
         return member.ready
 
     wait_until(ready, describe="the process says that it is ready")
+
+
+def fill(writing: int) -> None:
+    """Let the next one who writes to this pipe stand still."""
+    fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
+    os.set_blocking(writing, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(writing, b"x" * 4096)
+    os.set_blocking(writing, True)
 
 
 def test_pauses_grow_to_a_minute_for_one_that_dies_at_once(output: tuple[Output, Path]) -> None:
@@ -122,10 +137,72 @@ def test_a_command_that_cannot_be_started_is_tried_again(output: tuple[Output, P
     wait_end(member, 1)
 
 
+def test_one_is_refused_after_the_third_time_in_a_row(output: tuple[Output, Path], tmp_path: Path) -> None:
+    code = tmp_path / "code"
+    member = Member(Place("gpu0", {"CODE": str(code)}), _SAYS_ITS_CODE, output[0])
+    refused: list[bool] = []
+    for number in (2, 2, 3, 2, 2, 2, 2, 3):
+        code.write_text(str(number))
+        member.look(1000 * len(refused))
+        assert member.running
+        wait_end(member, 1000 * len(refused))
+        refused.append(member.refused)
+    assert refused == [False, False, False, False, False, True, True, False]
+
+
+def test_one_that_was_ready_once_is_never_refused(output: tuple[Output, Path], tmp_path: Path) -> None:
+    script = f'[ -e {tmp_path}/used ] && exit 2; touch {tmp_path}/used; echo ready > "/dev/fd/$PERSQA_READY_FD"; exit 3'
+    member = Member(Place("gpu0", {}), ("sh", "-c", script), output[0])
+    for now in (0, 1000, 2000, 3000, 4000):
+        member.look(now)
+        assert member.running
+        wait_end(member, now)
+        assert not member.refused
+
+
 @pytest.mark.usefixtures("_own_signals")
 def test_settings_that_nobody_can_use_end_the_crew(output: tuple[Output, Path]) -> None:
     members = [Member(Place(label, {}), _REFUSES, output[0]) for label in ("gpu0", "gpu10")]
     assert Crew(members, drain_seconds=1).run() == 2
+    assert [member.failures for member in members] == [3, 3]
+
+
+@pytest.mark.usefixtures("_own_signals")
+def test_a_crew_outlives_what_hinders_all_its_workers_twice(output: tuple[Output, Path], tmp_path: Path) -> None:
+    tries = tmp_path / "tries"
+    script = f"echo >> {tries}; [ $(wc -l < {tries}) -ge 3 ] || exit 2; kill -TERM $PPID; exec sleep 600"
+    assert Crew([Member(Place("gpu0", {}), ("sh", "-c", script), output[0])], drain_seconds=60).run() == 0
+
+
+@pytest.mark.usefixtures("_own_signals")
+def test_a_reader_that_stands_still_keeps_no_worker_from_being_told_to_stop() -> None:
+    reading, writing = os.pipe()
+    fill(writing)
+    output = Output(["crew", "gpu0"], as_json=False, file=writing)
+    own = OwnLines(output, "crew")
+    script = "echo this stands still; kill -TERM $PPID; exec sleep 600"
+    member = Member(Place("gpu0", {}), ("sh", "-c", script), output)
+    logger = logging.getLogger("worker.crew")
+    before = logger.level
+    logger.addHandler(own)
+    logger.setLevel(logging.INFO)
+    try:
+        assert Crew([member], drain_seconds=60).run() == 0
+        assert member.code == -signal.SIGTERM
+        own.close()
+    finally:
+        logger.removeHandler(own)
+        logger.setLevel(before)
+        # Its threads stand still in a write, and now end of it.
+        os.close(reading)
+
+
+def test_the_crews_own_lines_come_in_order_and_the_last_one_is_waited_for(output: tuple[Output, Path]) -> None:
+    own = OwnLines(output[0], "crew")
+    for number in range(500):
+        own.handle(logging.makeLogRecord({"msg": f"line {number}"}))
+    own.close()
+    assert output[1].read_text().splitlines() == [f"crew  | line {number}" for number in range(500)]
 
 
 @pytest.mark.usefixtures("_own_signals")
@@ -134,6 +211,22 @@ def test_what_does_not_end_is_killed(output: tuple[Output, Path], monkeypatch: p
     deaf = ("sh", "-c", "trap '' TERM QUIT; kill -TERM $PPID; while :; do sleep 0.1; done")
     members = [Member(Place("gpu0", {}), deaf, output[0])]
     assert Crew(members, drain_seconds=0.2).run() == 3
+
+
+@pytest.mark.usefixtures("_own_signals")
+def test_what_does_not_end_is_killed_while_nobody_reads(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("worker.crew.crew.GRACE_SECONDS", 0.3)
+    reading, writing = os.pipe()
+    fill(writing)
+    deaf = ("sh", "-c", "trap '' TERM QUIT; echo this stands still; kill -TERM $PPID; while :; do sleep 0.1; done")
+    member = Member(Place("gpu0", {}), deaf, Output(["gpu0"], as_json=False, file=writing))
+    try:
+        assert Crew([member], drain_seconds=0.2).run() == 3
+        assert caplog.text.count("not ended in time") == 1
+    finally:
+        os.close(reading)
 
 
 def test_lines_come_whole_with_who_says_them(output: tuple[Output, Path]) -> None:
@@ -164,8 +257,17 @@ def test_what_is_no_json_becomes_json(line: str) -> None:
     assert fields["label"] == "gpu0"
 
 
-def test_a_reader_that_is_gone_stops_nobody() -> None:
-    reading, writing = os.pipe()
-    os.close(reading)
-    Output(["gpu0"], as_json=False, file=writing).say("gpu0", "nobody hears this")
+@pytest.mark.parametrize("where", ["pipe", "terminal", "disk"])
+def test_an_output_that_is_gone_stops_nobody(where: str) -> None:
+    """A pipe whose reader has ended, a terminal that is closed, a file on a full disk."""
+    if where == "disk":
+        writing = os.open("/dev/full", os.O_WRONLY)
+    else:
+        reading, writing = os.pipe() if where == "pipe" else os.openpty()
+        os.close(reading)
+    output = Output(["gpu0"], as_json=False, file=writing)
+    output.say("gpu0", "nobody hears this")
+    source = io.BytesIO(b"nor this\n" * 3)
+    output.relay("gpu0", source).join()
+    assert source.closed
     os.close(writing)

@@ -15,7 +15,7 @@ from worker import exit_codes
 from worker.crew.cpus import usable_cpus
 from worker.crew.crew import Crew
 from worker.crew.member import Member
-from worker.crew.output import Output
+from worker.crew.output import Output, OwnLines
 from worker.crew.places import places
 from worker.gpus import ALL, VISIBLE, Gpu, chosen_gpus, gpus_of_engine, grouped, installed_gpus, visible_gpus
 
@@ -27,15 +27,6 @@ logger = logging.getLogger(__name__)
 #: Who says what the crew itself has to say.
 _LABEL = "crew"
 _COMMAND = (sys.executable, "-m", "worker", "--with-parent")
-
-
-class _ToOutput(logging.Handler):
-    def __init__(self, output: Output) -> None:
-        super().__init__()
-        self._output = output
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._output.say(_LABEL, self.format(record))
 
 
 def main(arguments: list[str]) -> int:
@@ -73,7 +64,7 @@ def _said(settings: Settings) -> dict[str, str]:
 
 
 def _log_to(output: Output, log_format: LogFormat) -> None:
-    handler = _ToOutput(output)
+    handler = OwnLines(output, _LABEL)
     handler.setFormatter(logging.Formatter("[%(asctime)s: %(levelname)s] %(message)s"))
     format_logs([handler], log_format)
     logging.basicConfig(level=logging.INFO, handlers=[handler])
@@ -85,6 +76,7 @@ def _described(group: tuple[Gpu, ...]) -> str:
 
 if __name__ == "__main__":
     code = main(sys.argv[1:])
+    logging.shutdown()
     sys.stderr.flush()
     # At once: a thread that passes on output may stand still, as with a paused terminal, and is not waited for.
     os._exit(code)

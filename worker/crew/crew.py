@@ -72,9 +72,8 @@ class Crew:
             self._judge(now)
         elif now > self._stop_at:
             for member in self._members:
-                if member.running:
+                if member.kill():
                     logger.error("%s: not ended in time; it is killed, its items go elsewhere", member.label)
-                    member.kill()
 
     def _obey(self, number: signal.Signals, now: float) -> None:
         if number is signal.SIGQUIT or (number is signal.SIGINT and self._stop_at is not None):
@@ -90,11 +89,11 @@ class Crew:
             )
 
     def _stop(self, number: signal.Signals, why: str, now: float) -> None:
-        logger.info("%s", why)
         if self._stop_at is None:
             self._stop_at = now + self._drain_seconds + GRACE_SECONDS
         for member in self._members:
             member.stop(number)
+        logger.info("%s", why)
 
     def _judge(self, now: float) -> None:
         """Give up where no worker can use the settings, and say so where none stays alive for other reasons."""

@@ -28,8 +28,11 @@ FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 60.0
 #: As long as this after its engine was loaded, and whatever ended it then has nothing to do with the times before.
 SERVED_SECONDS = 60.0
+#: So often in a row before settings are to blame. A worker ends with the same exit code where its GPU's memory or its
+#: port is not free yet, or the model hub is away.
+REFUSALS = 3
 
-#: For the last words of a process that has ended to come through.
+#: For the last words of a process that has ended to come through, before the crew says that it has.
 _LAST_WORDS_SECONDS = 0.5
 
 
@@ -47,8 +50,6 @@ class Member:
         self.label = place.label
         #: How often in a row it has ended without having served for a while.
         self.failures = 0
-        #: Whether its last end, with nothing served since, was for settings that cannot be used.
-        self.refused = False
         #: The exit code after it was told to stop; None where nothing ran then.
         self.code: int | None = None
         self._place = place
@@ -59,7 +60,10 @@ class Member:
         self._pipe: int | None = None
         self._started = 0.0
         self._ready: float | None = None
+        self._ended: float | None = None
         self._due: float | None = 0.0
+        self._refusals = 0
+        self._was_ready = False
 
     @property
     def running(self) -> bool:
@@ -71,11 +75,18 @@ class Member:
         """Whether its engine is loaded."""
         return self._ready is not None
 
+    @property
+    def refused(self) -> bool:
+        """Whether it cannot use its settings, as far as can be told: it never was ready, and ends of them each time."""
+        return not self._was_ready and self._refusals >= REFUSALS
+
     def look(self, now: float) -> None:
-        """Notice what has happened, and start what is due."""
+        """Notice what has happened, and start what is due; never waits."""
         if self._process is not None:
+            # In this order: it may have been ready and ended since the last look.
+            code = self._process.poll()
             self._notice_ready(now)
-            if (code := self._process.poll()) is not None:
+            if code is not None:
                 self._notice_end(code, now)
         elif self._due is not None and now >= self._due:
             self._start(now)
@@ -86,10 +97,11 @@ class Member:
         if self._process is not None:
             self._process.send_signal(number)
 
-    def kill(self) -> None:
-        """End its process, and what that has started, without a word."""
-        if self._process is None:
-            return
+    def kill(self) -> bool:
+        """End its process, and what that has started, without a word; returns whether there was one."""
+        # The number of one that has ended may be another's by now.
+        if self._process is None or self._process.poll() is not None:
+            return False
         with suppress(psutil.NoSuchProcess):
             # Some have process groups of their own.
             started = psutil.Process(self._process.pid).children(recursive=True)
@@ -97,11 +109,12 @@ class Member:
             for process in started:
                 with suppress(psutil.NoSuchProcess):
                     process.kill()
+        return True
 
     def _start(self, now: float) -> None:
         self._pipe, theirs = os.pipe()
         os.set_blocking(self._pipe, False)
-        self._started, self._ready = now, None
+        self._started, self._ready, self._ended = now, None, None
         try:
             # A session of its own: Ctrl-C at the terminal reaches the crew alone. Its standard input tells it when the
             # crew is gone, however it went.
@@ -116,6 +129,7 @@ class Member:
             )
         except OSError as error:
             logger.error("%s: cannot be started: %s", self.label, error)
+            self._refusals = 0
             self._plan_next(now)
             return
         finally:
@@ -130,13 +144,15 @@ class Member:
         with suppress(BlockingIOError):
             if os.read(self._pipe, 16):
                 self._ready = now
-                self.refused = False
+                self._was_ready = True
                 logger.info("%s: ready after %.0f s", self.label, now - self._started)
 
     def _notice_end(self, code: int, now: float) -> None:
         assert self._process is not None
         assert self._relay is not None
-        self._relay.join(_LAST_WORDS_SECONDS)
+        self._ended = now if self._ended is None else self._ended
+        if self._relay.is_alive() and now - self._ended < _LAST_WORDS_SECONDS:
+            return
         if self._process.stdin is not None:
             self._process.stdin.close()
         self._process = None
@@ -145,7 +161,7 @@ class Member:
             self.code = code
             logger.info("%s", what)
             return
-        self.refused = code == exit_codes.USER_ERROR and self._ready is None
+        self._refusals = self._refusals + 1 if code == exit_codes.USER_ERROR else 0
         if self._ready is not None and now - self._ready >= SERVED_SECONDS:
             self.failures = 0
         pause = self._plan_next(now)

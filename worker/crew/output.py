@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
+import queue
 import threading
+import time
 from contextlib import suppress
 from typing import IO, cast
 
 #: In one line, at most; longer ones are cut into several.
 _LINE_BYTES = 2**20
+#: Of the crew's own lines, while nobody reads; more are lost.
+_WAITING_LINES = 1000
+#: At the end, for the crew's own last lines to be written.
+_LAST_LINES_SECONDS = 1.0
 
 
 class Output:
@@ -35,12 +42,12 @@ class Output:
         return thread
 
     def say(self, label: str, line: str) -> None:
-        """Write one line."""
+        """Write one line; takes as long as it takes somebody to read what was written before."""
         text = _as_json(label, line) if self._as_json else f"{label:{self._width}} | {line}"
         left = memoryview(text.encode(errors="replace") + b"\n")
-        # Below Python's buffers: a thread that stands still in one of those would be in the way at the end. If nobody
-        # reads any more, what the workers say is lost; it must not stop them.
-        with self._lock, suppress(BrokenPipeError):
+        # Below Python's buffers: a thread that stands still in one of those would be in the way at the end. What cannot
+        # be written, for the reader or the terminal is gone or the disk is full, is lost; it must not stop the workers.
+        with self._lock, suppress(OSError):
             while left:
                 left = left[os.write(self._file, left) :]
 
@@ -49,6 +56,41 @@ class Output:
             while line := source.readline(_LINE_BYTES):
                 if text := line.decode(errors="replace").rstrip("\r\n"):
                     self.say(label, text)
+
+
+class OwnLines(logging.Handler):
+    """What the crew itself logs, on an output as all the rest; who logs never waits for who reads."""
+
+    def __init__(self, output: Output, label: str) -> None:
+        """Begin.
+
+        Args:
+            output: where the lines go.
+            label: who says them.
+        """
+        super().__init__()
+        self._output = output
+        self._label = label
+        self._lines: queue.Queue[str | None] = queue.Queue(_WAITING_LINES)
+        self._thread = threading.Thread(target=self._run, name=f"persqa-output-{label}", daemon=True)
+        self._thread.start()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Leave a line to the thread that writes them."""
+        with suppress(queue.Full):
+            self._lines.put_nowait(self.format(record))
+
+    def close(self) -> None:
+        """Give what is left a moment to be written; it may be that nobody reads."""
+        end = time.monotonic() + _LAST_LINES_SECONDS
+        with suppress(queue.Full):
+            self._lines.put(None, timeout=_LAST_LINES_SECONDS)
+        self._thread.join(max(0.0, end - time.monotonic()))
+        super().close()
+
+    def _run(self) -> None:
+        while (line := self._lines.get()) is not None:
+            self._output.say(self._label, line)
 
 
 def _as_json(label: str, line: str) -> str:
