@@ -96,7 +96,7 @@ class OwnLines(logging.Handler):
 def _as_json(label: str, line: str) -> str:
     try:
         fields = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         fields = None
     if not isinstance(fields, dict):
         fields = {"message": line}
