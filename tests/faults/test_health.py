@@ -212,11 +212,11 @@ def test_each_line_of_a_json_log_is_an_object_that_says_what_it_is_about(
         with WorkerProcess(settings, tmp_path, command) as worker:
             run.wait(timeout_seconds=60, display=quiet)
         lines = [json.loads(line) for line in worker.text().splitlines() if line.startswith("{")]
+        (dead,) = run.results(status="dead")
     assert all({"time", "level", "logger", "message", "worker"} <= line.keys() for line in lines)
     assert all(line["time"].endswith("+00:00") for line in lines)
     ((defect,), others) = [[line for line in lines if ("item" in line) is about] for about in (True, False)]
     assert others
-    (dead,) = run.results(status="dead")
     assert (defect["run"], defect["item"], defect["level"]) == (run.run.id, dead.item_id, "ERROR")
     assert "KeyError" in defect["traceback"]
     # Not ours to format: what Celery says before it has set its log up, and on a signal.

@@ -61,7 +61,7 @@ def test_without_leases_killed_workers_lose_items(site: Site, tmp_path: Path) ->
     settings = quick(site, "reads_colour", window=64, reconcile_seconds=3600)
     redis = connect(settings.broker_url or "")
     with Client(settings) as client:
-        run = client.submit(write_images(tmp_path / "data", 15_000))
+        run = client.submit(write_images(tmp_path / "data", 6000))
         lost: set[str] = set()
         for _ in range(40):
             with rigged(settings, tmp_path, "stock") as worker:
@@ -76,7 +76,7 @@ def test_without_leases_killed_workers_lose_items(site: Site, tmp_path: Path) ->
         redis.flushall()  # pyright: ignore[reportUnknownMemberType]
         with WorkerProcess(quick(site, "reads_colour", window=256), tmp_path):
             finish(run, seconds=200)
-        check_rows(run, 15_000)
+        check_rows(run, 6000)
     redis.close()
 
 

@@ -61,6 +61,7 @@ def forget_that_somebody_looked(settings: Settings) -> None:
         redis.delete(f"{RECONCILED}:0")
 
 
+@pytest.mark.parametrize("site", ["redis+postgresql"], indirect=True)
 def test_an_urgent_run_goes_before_ten_thousand_items_that_can_be_paused(site: Site, tmp_path: Path) -> None:
     settings = scripted(site.settings, "reads_colour").model_copy(update={"window": 64})
     with Client(settings) as client:
