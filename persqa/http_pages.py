@@ -15,13 +15,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from prometheus_client import REGISTRY, disable_created_metrics
-from prometheus_client.exposition import choose_encoder
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
 from persqa.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from email.message import Message
 
 logger = logging.getLogger(__name__)
 
@@ -45,10 +44,12 @@ def facts_page(facts: Mapping[str, str], *, well: bool) -> Page:
     return Page(content=json.dumps(facts).encode() + b"\n", kind="application/json", status=status)
 
 
-def metrics_page(headers: Message) -> Page:
-    """All metrics of this process, in the format that the client asks for."""
-    encode, kind = choose_encoder(headers.get("Accept", ""))
-    return Page(content=encode(REGISTRY), kind=kind)
+def metrics_page() -> Page:
+    """All metrics of this process, as plain text whatever a client would rather have.
+
+    In OpenMetrics the library writes vLLM's `vllm:...` as `vllm_...` for a Prometheus before version 3.
+    """
+    return Page(content=generate_latest(REGISTRY), kind=CONTENT_TYPE_PLAIN_0_0_4)
 
 
 class PageServer(ThreadingTCPServer):
@@ -58,13 +59,11 @@ class PageServer(ThreadingTCPServer):
     allow_reuse_address = True
     request_queue_size = _MOST_CLIENTS
 
-    def __init__(
-        self, pages: Mapping[str, Callable[[Message], Page]], *, address: str, port: int, setting: str
-    ) -> None:
+    def __init__(self, pages: Mapping[str, Callable[[], Page]], *, address: str, port: int, setting: str) -> None:
         """Bind the port; `start` or `serve_forever` answers.
 
         Args:
-            pages: what makes the page of a path, from the headers of a request.
+            pages: what makes the page of a path.
             address: where to listen; `::` and `0.0.0.0` are everywhere.
             port: which port.
             setting: what names the port, for the error.
@@ -130,7 +129,7 @@ class _PageHandler(BaseHTTPRequestHandler):
             known = ", ".join(self.server.pages)
             page = Page(content=f"there are {known}\n".encode(), kind="text/plain", status=HTTPStatus.NOT_FOUND)
         else:
-            page = make(self.headers)
+            page = make()
         self.send_response(page.status)
         self.send_header("Content-Type", page.kind)
         self.send_header("Content-Length", str(len(page.content)))

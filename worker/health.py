@@ -16,7 +16,6 @@ from persqa.store.database import Database
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from email.message import Message
 
     from persqa.settings import Settings
     from worker.watchdog import Watchdog
@@ -62,7 +61,7 @@ class Health:
         address = self._settings.metrics_address
         PageServer(pages, address=address, port=port, setting="PERSQA_METRICS_PORT").start("persqa-health")
 
-    def _alive(self, _headers: Message) -> Page:
+    def _alive(self) -> Page:
         """Whether the process does its work: waiting for an engine, Redis or the database is work, too."""
         complaint = self._watchdog.complaint
         silent, allowed = self._watchdog.silence
@@ -70,7 +69,7 @@ class Health:
         facts = {"worker": complaint or self._going(), "loop": still, "engine": self._engine()}
         return facts_page(facts, well=complaint is None)
 
-    def _ready(self, _headers: Message) -> Page:
+    def _ready(self) -> Page:
         """Whether it takes items and answers them."""
         facts = {"worker": self._going(), "engine": self._engine()}
         facts |= {name: _said(probe) for name, probe in self._services.items()}

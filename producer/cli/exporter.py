@@ -16,8 +16,6 @@ from producer.cli import options
 from producer.fleet_metrics import FleetMetrics
 
 if TYPE_CHECKING:
-    from email.message import Message
-
     from persqa.http_pages import Page
 
 logger = logging.getLogger(__name__)
@@ -53,6 +51,6 @@ def command(
         server.serve_forever()
 
 
-def _alive(_headers: Message) -> Page:
+def _alive() -> Page:
     """It answers, whatever is away."""
     return facts_page({"exporter": "ok"}, well=True)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
-from email.message import Message
+from urllib.request import Request, urlopen
 
 import pytest
+from prometheus_client import REGISTRY, Gauge
 
 from persqa.errors import SettingsError
 from persqa.http_pages import Page, PageServer, facts_page, metrics_page
@@ -14,16 +15,16 @@ from tests.support.pages import facts, page
 from tests.support.wait import wait_until
 
 
-def _broken(_headers: Message) -> Page:
+def _broken() -> Page:
     raise KeyError("nobody thought of this")
 
 
 @pytest.fixture
 def port() -> Iterator[int]:
     """Of a server with some pages."""
-    pages: dict[str, Callable[[Message], Page]] = {
-        "/well": lambda _: facts_page({"a": "ok"}, well=True),
-        "/unwell": lambda _: facts_page({"a": "not"}, well=False),
+    pages: dict[str, Callable[[], Page]] = {
+        "/well": lambda: facts_page({"a": "ok"}, well=True),
+        "/unwell": lambda: facts_page({"a": "not"}, well=False),
         "/metrics": metrics_page,
         "/broken": _broken,
     }
@@ -31,6 +32,21 @@ def port() -> Iterator[int]:
         server.start("persqa-pages")
         yield server.server_address[1]
         server.shutdown()
+
+
+def test_names_of_metrics_stay_as_they_are_for_every_prometheus(port: int) -> None:
+    # As versions before 3 ask; vLLM's names have a colon.
+    wish = (
+        "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;q=0.5"
+    )
+    entry = Gauge("pages:colon", "A name with a colon.")
+    try:
+        asked = Request(f"http://127.0.0.1:{port}/metrics", headers={"Accept": wish})
+        with urlopen(asked, timeout=10) as answer:
+            assert "\npages:colon 0.0\n" in answer.read().decode()
+            assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+    finally:
+        REGISTRY.unregister(entry)
 
 
 def test_a_page_has_its_status_and_anything_else_is_not_found(port: int) -> None:
