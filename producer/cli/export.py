@@ -16,7 +16,7 @@ from producer.client import Client
 
 
 def command(  # noqa: PLR0913 - one parameter an option
-    run: Annotated[str, typer.Argument(metavar="RUN", help="The run's name.")],
+    run: options.Run,
     file: Annotated[
         Path, typer.Argument(metavar="FILE", help=".json, .jsonl, .csv (also .gz, .zst), .parquet, or a folder.")
     ],

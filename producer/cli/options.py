@@ -47,6 +47,7 @@ DatabaseUrl = Annotated[
     str | None,
     typer.Option("--database-url", metavar="URL", help="sqlite:///file.db (default: persqa.db) or postgresql://..."),
 ]
+Run = Annotated[str, typer.Argument(metavar="RUN", help="The run's name.")]
 RunName = Annotated[
     str | None,
     typer.Option("--run", metavar="NAME", help="The run's name (default: the input's, without suffix)."),

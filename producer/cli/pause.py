@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
 from persqa.settings import load_settings
 from producer.cli import options
 from producer.cli.printing import console, plain, print_json
@@ -13,7 +9,7 @@ from producer.client import Client
 
 
 def command(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="The run's name.")],
+    run: options.Run,
     broker_url: options.BrokerUrl = None,
     database_url: options.DatabaseUrl = None,
     as_json: options.AsJson = False,

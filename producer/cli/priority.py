@@ -13,7 +13,7 @@ from producer.client import Client
 
 
 def command(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="The run's name.")],
+    run: options.Run,
     priority: Annotated[str, typer.Argument(metavar="high|normal|low", help="Its priority from now on.")],
     broker_url: options.BrokerUrl = None,
     database_url: options.DatabaseUrl = None,

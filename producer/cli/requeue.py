@@ -16,7 +16,7 @@ from producer.client import Client
 
 
 def command(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="The run's name.")],
+    run: options.Run,
     status: Annotated[str, typer.Option("--status", metavar="noncompliant|invalid|dead", help="Which items.")],
     recheck: options.Recheck = False,
     broker_url: options.BrokerUrl = None,

@@ -20,7 +20,7 @@ from producer.client import Client, RunHandle
 
 
 def command(  # noqa: PLR0913 - one parameter an option
-    run: Annotated[str, typer.Argument(metavar="RUN", help="The run's name.")],
+    run: options.Run,
     status: Annotated[
         str | None, typer.Option("--status", help="Only ok, noncompliant, invalid, dead or pending.")
     ] = None,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import threading
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from collections.abc import Generator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -110,19 +111,26 @@ def test_a_run_that_is_paused_again_and_again_ends_with_one_row_for_each_item(si
         check_empty(settings)
 
 
-@pytest.mark.parametrize("site", ["valkey+sqlite"], indirect=True)
-def test_a_submit_under_way_ends_when_its_run_is_paused_and_fills_no_queue(site: Site, tmp_path: Path) -> None:
-    settings = scripted(site.settings, "compliant").model_copy(update={"queue_bound": 1000})
-    data = many_records(tmp_path / "data", 3000)
+@contextmanager
+def submit_beside(settings: Settings, data: Path) -> Generator[tuple[Future[None], threading.Event]]:
+    """A submit in another thread that has come to a full queue; and what is set again and again while it waits."""
     full = threading.Event()
 
     def submit() -> None:
         with Client(settings) as client:
             client.submit(data, on_full=full.set)
 
-    with Client(settings) as client, ThreadPoolExecutor(1, thread_name_prefix="test") as threads:
+    with ThreadPoolExecutor(1, thread_name_prefix="test") as threads:
         submitting = threads.submit(submit)
         assert full.wait(30)
+        yield submitting, full
+
+
+@pytest.mark.parametrize("site", ["valkey+sqlite"], indirect=True)
+def test_a_submit_under_way_ends_when_its_run_is_paused_and_fills_no_queue(site: Site, tmp_path: Path) -> None:
+    settings = scripted(site.settings, "compliant").model_copy(update={"queue_bound": 1000})
+    data = many_records(tmp_path / "data", 3000)
+    with Client(settings) as client, submit_beside(settings, data) as (submitting, _full):
         run = client.run("many")
         assert run.pause() == 1000
         with pytest.raises(RunStopped, match="is paused; to take it up again: persqa resume many"):
@@ -139,15 +147,7 @@ def test_a_submit_under_way_ends_when_its_run_is_paused_and_fills_no_queue(site:
 def test_a_submit_under_way_goes_on_in_another_queue(site: Site, tmp_path: Path) -> None:
     settings = scripted(site.settings, "compliant").model_copy(update={"queue_bound": 1000})
     data = many_records(tmp_path / "data", 2000)
-    full = threading.Event()
-
-    def submit() -> None:
-        with Client(settings) as client:
-            client.submit(data, on_full=full.set)
-
-    with Client(settings) as client, ThreadPoolExecutor(1, thread_name_prefix="test") as threads:
-        submitting = threads.submit(submit)
-        assert full.wait(30)
+    with Client(settings) as client, submit_beside(settings, data) as (submitting, full):
         run = client.run("many")
         assert run.set_priority("high") == 1000
         full.clear()

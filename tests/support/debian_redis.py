@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import atexit
 import re
 import shutil
 import subprocess
-import tempfile
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
+
+from tests.support.debian import unpacked
 
 #: What a test that needs it says when it is skipped.
 MISSING = "no Redis 7 with TLS is installed, and apt-get cannot fetch Debian's package `redis-server`"
 
 #: The server, and the libraries that a machine without it seldom has.
 _PACKAGES = ("redis-tools", "liblzf1", "libjemalloc2")
-_FETCH_SECONDS = 120
 _OLDEST = 7
 
 
@@ -27,20 +26,13 @@ def debian_redis_binary() -> Path | None:
 
 
 def _unpacked() -> Path | None:
-    """Debian's packages in a folder that goes with this process."""
-    if shutil.which("apt-get") is None or shutil.which("dpkg") is None:
+    """Debian's, made of packages in a folder that goes with this process."""
+    if (folder := unpacked(*_PACKAGES)) is None:
         return None
-    folder = Path(tempfile.mkdtemp(prefix="persqa-redis-"))
-    atexit.register(partial(shutil.rmtree, folder, ignore_errors=True))
-    quietly = partial(subprocess.run, cwd=folder, timeout=_FETCH_SECONDS, check=True, capture_output=True)
     try:
-        quietly(["apt-get", "download", *_PACKAGES])
-        for package in folder.glob("*.deb"):
-            quietly(["dpkg", "-x", package.name, "."])
-            package.unlink()
         (library,) = folder.glob("usr/lib/*/libjemalloc.so.2")
         (program,) = folder.glob("usr/bin/redis-check-rdb")
-    except (subprocess.SubprocessError, OSError, ValueError):
+    except ValueError:
         return None
     # One program under several names; the package `redis-server` adds but the name.
     (folder / "redis-server").symlink_to(program)
