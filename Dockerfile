@@ -83,7 +83,7 @@ USER 10001:10001
 WORKDIR /home/persqa
 EXPOSE 9700
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=5s --start-period=1800s CMD ["python", "-m", "worker.probe", "readyz"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=1800s CMD ["python", "-m", "worker.process.probe", "readyz"]
 ENTRYPOINT ["persqa"]
 CMD ["worker"]
 
@@ -112,6 +112,6 @@ USER 10001:10001
 WORKDIR /home/persqa
 EXPOSE 9700
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=5s --start-period=1800s CMD ["python3", "-m", "worker.probe", "readyz"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=1800s CMD ["python3", "-m", "worker.process.probe", "readyz"]
 ENTRYPOINT ["persqa"]
 CMD ["worker"]

@@ -65,9 +65,9 @@ docs: setup
 	$(BIN)/python scripts/settings_docs.py
 	$(BIN)/python -m scripts.metrics_docs
 
-# make demo-model  trains worker/demo_model anew; about an hour on two cores
+# make demo-model  trains worker/engines/demo_model anew; about an hour on two cores
 demo-model: setup
-	$(BIN)/python -m scripts.demo_model --out worker/demo_model
+	$(BIN)/python -m scripts.demo_model --out worker/engines/demo_model
 
 # make clean  removes .venv and what a run leaves in this folder
 clean:

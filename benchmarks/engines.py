@@ -9,7 +9,7 @@ from persqa.generations import FinishReason, Generation
 
 if TYPE_CHECKING:
     from persqa.settings import Settings
-    from worker.engine import Request
+    from worker.engines.engine import Request
 
 _SLOTS = 25
 

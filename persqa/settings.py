@@ -140,7 +140,9 @@ class Settings(BaseSettings):
             "Unset: Qwen/Qwen2.5-VL-3B-Instruct with a GPU, else demo."
         ),
     )
-    engine: str = Field(default="worker.vllm_engine:VllmEngine", description="The engine's class, as module:Class.")
+    engine: str = Field(
+        default="worker.engines.vllm_engine:VllmEngine", description="The engine's class, as module:Class."
+    )
     engine_args: dict[str, JsonValue] = Field(
         default_factory=dict, description="vLLM engine arguments by name, as a JSON object."
     )

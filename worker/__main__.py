@@ -14,7 +14,7 @@ from celery.bin.celery import main as celery_main
 from persqa.broker.connection import connect, translated
 from persqa.errors import BrokerUnavailable, UserError
 from persqa.settings import load_settings
-from worker import exit_codes
+from worker.process import exit_codes
 
 #: Given by a parent that wants this worker not to outlive it.
 WITH_PARENT = "--with-parent"

@@ -15,14 +15,14 @@ from persqa.results import Outcome, Result, Status, Violation
 from persqa.runs import RunId
 from persqa.tags import Tag
 from persqa.verdicts import ViolationKind, judge
-from worker.engine import Request
+from worker.engines.engine import Request
 
 if TYPE_CHECKING:
     from persqa.generations import Generation
     from persqa.messages import ItemMessage
-    from worker.engine import Engine
+    from worker.engines.engine import Engine
+    from worker.engines.supervisor import Supervisor
     from worker.intake import Admitted
-    from worker.supervisor import Supervisor
 
 
 class Answerer:

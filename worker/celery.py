@@ -14,7 +14,7 @@ from persqa.errors import SettingsError
 from persqa.logs import format_logs
 from persqa.messages import TASK_NAME
 from persqa.settings import LogFormat, Settings, load_settings
-from worker.identity import worker_name
+from worker.process.identity import worker_name
 
 #: Events in one message, at most, and how long one waits for others.
 _EVENTS_TOGETHER = 1000
@@ -28,7 +28,7 @@ class LeasingCelery(Celery):
         """The connection that the worker consumes on."""
         connection = super().connection_for_read(url, **options)
         # Not as an option: of a URL with a plus, as those of Unix sockets, kombu takes the transport from the URL.
-        connection.transport_cls = "worker.transport:Transport"
+        connection.transport_cls = "worker.leases.transport:Transport"
         return connection
 
 

@@ -20,8 +20,8 @@ from persqa.runs import RunId
 from persqa.settings import load_settings
 from persqa.store import Store
 from worker import metrics
-from worker.identity import worker_name
 from worker.outages import retrying
+from worker.process.identity import worker_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from concurrent.futures import Future
 
-    from worker.lease_keeper import LeaseKeeper
+    from worker.leases.keeper import LeaseKeeper
 
 logger = logging.getLogger(__name__)
 

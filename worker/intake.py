@@ -10,8 +10,8 @@ from persqa.errors import Rejected
 from persqa.items import ItemId
 from persqa.runs import RunId
 from worker.batching import Batcher
-from worker.image_cache import ImageCache
-from worker.image_loader import ImageLoader, NamedImage
+from worker.images.cache import ImageCache
+from worker.images.loader import ImageLoader, NamedImage
 from worker.outages import retrying
 
 if TYPE_CHECKING:

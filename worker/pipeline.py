@@ -18,10 +18,10 @@ from persqa.logs import ABOUT, About
 from persqa.reasons import Reason
 from worker.deliveries import Delivery, UnreadableDelivery
 from worker.intake import Admitted, Refused
-from worker.lanes import Lanes
 from worker.outages import outlasting
-from worker.suspicion import Suspicion
-from worker.time_limits import TimeLimits
+from worker.trials.lanes import Lanes
+from worker.trials.suspicion import Suspicion
+from worker.trials.time_limits import TimeLimits
 
 if TYPE_CHECKING:
     from persqa.messages import ItemMessage
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from worker.answerer import Answerer
     from worker.committer import Committer
     from worker.dead_letters import DeadLetters
+    from worker.engines.supervisor import Supervisor
     from worker.intake import Intake
-    from worker.supervisor import Supervisor
 
 logger = logging.getLogger(__name__)
 

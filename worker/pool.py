@@ -24,18 +24,19 @@ from celery.worker import state
 from persqa.errors import Infrastructure, PersqaError, UserError
 from persqa.messages import TASK_NAME
 from persqa.settings import load_settings
-from worker import exit_codes, metrics
+from worker import metrics
 from worker.dead_letters import bury_revoked, dead_letters
 from worker.deliveries import Delivery
-from worker.gpus import Gpu, gpus_in_use
-from worker.health import Health
-from worker.identity import worker_name
-from worker.loop_thread import Job, LoopThread
-from worker.orphans import mark_children, sweep_orphans
-from worker.parent import tell_ready
-from worker.reconciling import Reconciling
-from worker.transport import DELIVERY_COUNT, DELIVERY_HISTORY, lease_keeper
-from worker.watchdog import Watchdog, told_to_stop
+from worker.engines.orphans import mark_children, sweep_orphans
+from worker.leases.transport import DELIVERY_COUNT, DELIVERY_HISTORY, lease_keeper
+from worker.process import exit_codes
+from worker.process.gpus import Gpu, gpus_in_use
+from worker.process.health import Health
+from worker.process.identity import worker_name
+from worker.process.loop_thread import Job, LoopThread
+from worker.process.parent import tell_ready
+from worker.process.reconciling import Reconciling
+from worker.process.watchdog import Watchdog, told_to_stop
 from worker.wiring import Worker, ready_worker
 
 if TYPE_CHECKING:

@@ -14,16 +14,16 @@ from worker import metrics
 from worker.answerer import Answerer
 from worker.committer import Committer
 from worker.dead_letters import dead_letters
+from worker.engines.supervisor import Supervisor
 from worker.intake import Intake
 from worker.pipeline import Pipeline
-from worker.supervisor import Supervisor
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
     from threading import Event
 
     from persqa.settings import Settings
-    from worker.engine import Engine
+    from worker.engines.engine import Engine
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ def engine_maker(settings: Settings) -> Callable[[], Engine]:
         engine_class = cast("type[Engine]", getattr(import_module(module_name), class_name))
     except (ImportError, AttributeError, ValueError) as error:
         message = f"PERSQA_ENGINE: {settings.engine!r} cannot be loaded ({error})"
-        if module_name == "worker.vllm_engine":
+        if module_name == "worker.engines.vllm_engine":
             message += "; is vLLM installed? `make setup` installs the build that fits this machine"
         raise SettingsError(message) from error
     return partial(engine_class, settings)

@@ -109,7 +109,9 @@ def _check_folder(folder: Path) -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path("worker/demo_model"), help="folder of the finished model")
+    parser.add_argument(
+        "--out", type=Path, default=Path("worker/engines/demo_model"), help="folder of the finished model"
+    )
     parser.add_argument("--build", type=Path, default=Path("build/demo_model"), help="folder of what is kept meanwhile")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)

@@ -25,8 +25,8 @@ from scripts.demo_model.vocabulary import (
     WHOLE,
     new_processor,
 )
-from worker.chat_prompts import ChatPrompts
-from worker.engine import Request
+from worker.engines.chat_prompts import ChatPrompts
+from worker.engines.engine import Request
 
 if TYPE_CHECKING:
     import random

@@ -20,14 +20,14 @@ from persqa.reasons import Reason
 from persqa.settings import Settings
 from tests.support.noise_model import build_noise_model, noise_model, noise_settings
 from tests.support.wait import wait_until
-from worker.chat_prompts import ChatPrompts
-from worker.engine import Request
-from worker.loop_thread import LoopThread
+from worker.engines.chat_prompts import ChatPrompts
+from worker.engines.engine import Request
+from worker.process.loop_thread import LoopThread
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator
 
-    from worker.vllm_engine import VllmEngine
+    from worker.engines.vllm_engine import VllmEngine
 
 # Importing vLLM and loading its parts warns of things that are its own and not ours to mend.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -62,7 +62,7 @@ class RunningEngine:
     """An engine in a loop thread of its own, as in a worker."""
 
     def __init__(self, settings: Settings) -> None:
-        from worker.vllm_engine import VllmEngine
+        from worker.engines.vllm_engine import VllmEngine
 
         self.engine: VllmEngine = VllmEngine(settings)
         self._thread = LoopThread("test-engine")
@@ -305,7 +305,7 @@ def test_a_template_without_a_place_for_everything_is_refused(template: str) -> 
 def test_what_cannot_be_loaded_is_a_wrong_setting(
     changes: dict[str, Any], word: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from worker.vllm_engine import VllmEngine
+    from worker.engines.vllm_engine import VllmEngine
 
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(SettingsError, match=word) as caught:
@@ -314,14 +314,14 @@ def test_what_cannot_be_loaded_is_a_wrong_setting(
 
 
 def test_a_model_folder_that_does_not_exist_is_a_wrong_setting(tmp_path: Path) -> None:
-    from worker.vllm_engine import VllmEngine
+    from worker.engines.vllm_engine import VllmEngine
 
     with pytest.raises(SettingsError, match="missing"):
         asyncio.run(VllmEngine(Settings(model=str(tmp_path / "missing"))).start())
 
 
 def test_an_engine_that_is_not_running_is_dead() -> None:
-    from worker.vllm_engine import VllmEngine
+    from worker.engines.vllm_engine import VllmEngine
 
     engine = VllmEngine(Settings())
     asyncio.run(engine.stop())

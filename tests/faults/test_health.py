@@ -47,7 +47,7 @@ def says(port: int, path: str, status: int, **words: str) -> bool:
 
 def probe(settings: Settings, name: str) -> tuple[int, str]:
     """What a container's health check would get."""
-    command = [sys.executable, "-m", "worker.probe", name]
+    command = [sys.executable, "-m", "worker.process.probe", name]
     environment = {**os.environ, **settings.environment()}
     done = subprocess.run(command, env=environment, cwd=_ROOT, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout + done.stderr

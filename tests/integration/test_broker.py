@@ -20,7 +20,7 @@ from persqa.messages import TASK_NAME, item_messages
 from persqa.runs import RunId
 from tests.support.builders import a_run, an_item
 from tests.support.wait import wait_until
-from worker.lease_keeper import Consumer, LeaseKeeper
+from worker.leases.keeper import Consumer, LeaseKeeper
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

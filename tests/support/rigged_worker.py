@@ -30,7 +30,7 @@ from persqa.errors import SettingsError, StoreUnavailable
 from persqa.store.results import Results
 from tests.support.scripted_engine import ScriptedEngine
 from worker import __main__ as worker_main
-from worker.image_loader import ImageLoader
+from worker.images.loader import ImageLoader
 
 if TYPE_CHECKING:
     from collections.abc import Callable

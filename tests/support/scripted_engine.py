@@ -22,7 +22,7 @@ from tests.support.wait import wait_until
 
 if TYPE_CHECKING:
     from persqa.settings import Settings
-    from worker.engine import Request
+    from worker.engines.engine import Request
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

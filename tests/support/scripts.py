@@ -16,7 +16,7 @@ from persqa.reasons import Reason
 from tests.support.scripted_engine import Line
 
 if TYPE_CHECKING:
-    from worker.engine import Request
+    from worker.engines.engine import Request
 
 _TAG = re.compile(r"The name of the main character in the image is (<[\w-]+>)\.")
 

@@ -26,7 +26,7 @@ from worker.answerer import Answerer
 from worker.intake import Admitted
 
 if TYPE_CHECKING:
-    from worker.engine import Request
+    from worker.engines.engine import Request
 
 
 def answer(script: Script, **options: Any) -> Outcome:

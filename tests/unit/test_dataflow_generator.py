@@ -23,9 +23,6 @@ from persqa.dataflow import (
     PersQAGenerator,
     PersQAGeneratorPrompt,
 )
-from persqa.dataflow.asks import Answer, Ask
-from persqa.dataflow.conversations import prompt_of
-from persqa.dataflow.servings import PersQAServing
 from persqa.errors import EngineDead, SettingsError, UserError
 from persqa.prompts import SYSTEM_PROMPT, human_turn
 from persqa.questions import load_pool
@@ -33,6 +30,9 @@ from persqa.records import record_key
 from persqa.runs import RunOptions, Sampling
 from persqa.settings import load_settings
 from persqa.tags import Tag
+from producer.dataflow.asks import Answer, Ask
+from producer.dataflow.conversations import prompt_of
+from producer.dataflow.servings import PersQAServing
 from tests.support.builders import colour_of, write_images
 from tests.support.workers import scripted
 from tests.unit.test_dataflow_storages import storage

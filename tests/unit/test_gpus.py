@@ -13,7 +13,16 @@ from persqa.errors import SettingsError
 from tests.support import nvidia_smi
 from worker.crew.cpus import cgroup_limit, usable_cpus
 from worker.crew.places import places
-from worker.gpus import Gpu, chosen_gpus, gpus_in_use, gpus_of_engine, grouped, installed_gpus, parse, visible_gpus
+from worker.process.gpus import (
+    Gpu,
+    chosen_gpus,
+    gpus_in_use,
+    gpus_of_engine,
+    grouped,
+    installed_gpus,
+    parse,
+    visible_gpus,
+)
 
 _NAMES = st.text(ascii_letters + digits + " -()", min_size=1).map(lambda name: f"NVIDIA {name}x")
 _UUIDS = st.uuids(version=4)

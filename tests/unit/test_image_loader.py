@@ -19,9 +19,9 @@ from persqa.blobs import BlobStore, blob_reference
 from persqa.errors import Rejected, SettingsError, StoreUnavailable
 from persqa.reasons import Reason
 from persqa.settings import load_settings
-from worker import image_loader
-from worker.image_cache import ImageCache
-from worker.image_loader import ImageLoader, NamedImage
+from worker.images import loader as image_loader
+from worker.images.cache import ImageCache
+from worker.images.loader import ImageLoader, NamedImage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -138,7 +138,7 @@ from pathlib import Path
 from persqa.errors import Rejected, SettingsError
 from persqa.images import ImageLimits, read_image
 from persqa.settings import load_settings
-from worker.image_loader import ImageLoader
+from worker.images.loader import ImageLoader
 
 ImageLoader(None, load_settings(), resolution=None, stop=threading.Event()).close()
 for reference in ("http://host/a", "s3://bucket/a"):

@@ -9,7 +9,7 @@ from contextlib import suppress
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.lanes import Company, Lanes
+from worker.trials.lanes import Company, Lanes
 
 MANY, FEW, NONE = Company.MANY, Company.FEW, Company.NONE
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.share import FIRST, NOTICE_SECONDS, Share
+from worker.leases.share import FIRST, NOTICE_SECONDS, Share
 
 
 def hold_all(share: Share, *, room: int, looks: int) -> list[int]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from worker.lanes import Company
-from worker.suspicion import Suspicion
+from worker.trials.lanes import Company
+from worker.trials.suspicion import Suspicion
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from worker.time_limits import TimeLimits
+from worker.trials.time_limits import TimeLimits
 
 
 def test_waiting_for_others_takes_no_time_of_ones_own() -> None:

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 from persqa.errors import SettingsError, UserError
 from persqa.logs import format_logs
 from persqa.settings import LogFormat, load_settings
-from worker import exit_codes
 from worker.crew.cpus import usable_cpus
 from worker.crew.crew import Crew
 from worker.crew.member import Member
 from worker.crew.output import Output, OwnLines
 from worker.crew.places import places
-from worker.gpus import ALL, VISIBLE, Gpu, chosen_gpus, gpus_of_engine, grouped, installed_gpus, visible_gpus
+from worker.process import exit_codes
+from worker.process.gpus import ALL, VISIBLE, Gpu, chosen_gpus, gpus_of_engine, grouped, installed_gpus, visible_gpus
 
 if TYPE_CHECKING:
     from persqa.settings import Settings

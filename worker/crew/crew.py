@@ -7,7 +7,7 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
-from worker import exit_codes
+from worker.process import exit_codes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

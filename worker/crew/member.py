@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from worker import exit_codes
-from worker.parent import READY_FD
+from worker.process import exit_codes
+from worker.process.parent import READY_FD
 
 if TYPE_CHECKING:
     import threading

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from persqa.errors import SettingsError
-from worker.gpus import VISIBLE
+from worker.process.gpus import VISIBLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from worker.gpus import Gpu
+    from worker.process.gpus import Gpu
 
 #: What the worker's settings say where nobody says anything else.
 _IMAGE_THREADS = 4

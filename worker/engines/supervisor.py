@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from persqa.generations import Generation
     from persqa.images import Resolution
     from persqa.settings import Settings
-    from worker.engine import Engine, Request
+    from worker.engines.engine import Engine, Request
 
 logger = logging.getLogger(__name__)
 

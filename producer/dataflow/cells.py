@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
-    from persqa.dataflow.files import Rows
+    from producer.dataflow.files import Rows
 
 
 def plain(value: object) -> JsonValue:

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 from persqa.broker.leases import SUSPECT_DELIVERIES
 from persqa.errors import BrokerUnavailable
 from worker import metrics
-from worker.claim_order import claim_order
-from worker.share import NOTICE_SECONDS, Share
+from worker.leases.claim_order import claim_order
+from worker.leases.share import NOTICE_SECONDS, Share
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from persqa.broker.leases import SUSPECT_DELIVERIES
-from worker.lanes import Company
+from worker.trials.lanes import Company
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

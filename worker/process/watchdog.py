@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from celery.worker import state
 
-from worker import exit_codes
+from worker.process import exit_codes
 
 if TYPE_CHECKING:
     from collections.abc import Callable

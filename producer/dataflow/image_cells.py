@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from persqa.blobs import blob_reference
-from persqa.dataflow.cells import json_cell
+from producer.dataflow.cells import json_cell
 
 if TYPE_CHECKING:
     from pydantic import JsonValue

@@ -7,8 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
-from persqa.dataflow.asks import Answer, Ask
 from persqa.records import record_key
+from producer.dataflow.asks import Answer, Ask
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

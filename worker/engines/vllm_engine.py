@@ -40,7 +40,7 @@ from persqa.generations import FinishReason, Generation
 from persqa.images import Resolution
 from persqa.models import DEMO_MODEL, default_model
 from persqa.reasons import Reason
-from worker.chat_prompts import ChatPrompts
+from worker.engines.chat_prompts import ChatPrompts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from vllm import RequestOutput
 
     from persqa.settings import Settings
-    from worker.engine import Request
+    from worker.engines.engine import Request
 
 #: What the engine process gets to end by itself and give back memory before it is killed.
 _STOP_SECONDS = 10

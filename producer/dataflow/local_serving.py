@@ -6,18 +6,18 @@ import atexit
 import weakref
 from typing import TYPE_CHECKING
 
-from persqa.dataflow.model_folders import context_of, downloaded
-from persqa.dataflow.sampling import vllm_sampling
-from persqa.dataflow.servings import PersQAServing
 from persqa.settings import load_settings
+from producer.dataflow.model_folders import context_of, downloaded
+from producer.dataflow.sampling import vllm_sampling
+from producer.dataflow.servings import PersQAServing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from persqa.dataflow.asks import Answer, Ask
-    from persqa.dataflow.in_process import InProcessWorker
     from persqa.runs import RunOptions
     from persqa.settings import Settings
+    from producer.dataflow.asks import Answer, Ask
+    from producer.dataflow.in_process import InProcessWorker
 
 
 class LocalModelVLMServing_vllm(PersQAServing):  # noqa: N801 - the original's name
@@ -104,7 +104,7 @@ class LocalModelVLMServing_vllm(PersQAServing):  # noqa: N801 - the original's n
             SettingsError: the model or its arguments cannot be used.
         """
         if self._worker is None:
-            from persqa.dataflow.in_process import InProcessWorker
+            from producer.dataflow.in_process import InProcessWorker
 
             self._worker = InProcessWorker(self.settings)
             # Also for programs that end without a word. At exit, multiprocessing waits for the engine's processes; what

@@ -5,12 +5,12 @@ The outermost layer: it uses both programs, and nothing of PersQA imports it.
 
 from __future__ import annotations
 
-from persqa.dataflow.generator import PersQAGenerator
-from persqa.dataflow.local_serving import LocalModelVLMServing_vllm
-from persqa.dataflow.prompt import PersQAGeneratorPrompt
-from persqa.dataflow.queue_serving import QueueVLMServing
-from persqa.dataflow.servings import LLMServingABC
-from persqa.dataflow.storages import DataFlowStorage, FileStorage
+from producer.dataflow.generator import PersQAGenerator
+from producer.dataflow.local_serving import LocalModelVLMServing_vllm
+from producer.dataflow.prompt import PersQAGeneratorPrompt
+from producer.dataflow.queue_serving import QueueVLMServing
+from producer.dataflow.servings import LLMServingABC
+from producer.dataflow.storages import DataFlowStorage, FileStorage
 
 __all__ = [
     "DataFlowStorage",

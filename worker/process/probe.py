@@ -1,4 +1,4 @@
-"""`python -m worker.probe healthz|readyz`: asks the worker of this machine; for health checks of containers.
+"""`python -m worker.process.probe healthz|readyz`: asks the worker of this machine; for health checks of containers.
 
 Exit codes: 0 well, 1 not well or no worker answers, 2 something to change in what was typed or set.
 """
@@ -41,7 +41,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _complain(words: str) -> int:
-    sys.stderr.write(f"worker.probe: {words}\n")
+    sys.stderr.write(f"worker.process.probe: {words}\n")
     return 2
 
 

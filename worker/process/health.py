@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from persqa.settings import Settings
-    from worker.watchdog import Watchdog
+    from worker.process.watchdog import Watchdog
 
 #: How long Redis and the database may take to say that they are there, and how long that is believed.
 _LIMIT_SECONDS = 2.0

@@ -19,7 +19,7 @@ from persqa.reasons import Reason
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from worker.engine import Request
+    from worker.engines.engine import Request
 
 #: Stands for the user's text while a template is rendered; no template alters it and no tokenizer has it as a token.
 _BLANK = "PERSQAxUSERxTEXT"

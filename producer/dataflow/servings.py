@@ -6,11 +6,11 @@ import logging
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
-from persqa.dataflow.asks import Answer, Ask, refusal, verbatim_asks
-from persqa.dataflow.conversations import labelled_prompt, prompt_of
-from persqa.dataflow.original import register
 from persqa.policies import Policy
 from persqa.runs import RunOptions, Sampling, parse_options
+from producer.dataflow.asks import Answer, Ask, refusal, verbatim_asks
+from producer.dataflow.conversations import labelled_prompt, prompt_of
+from producer.dataflow.original import register
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

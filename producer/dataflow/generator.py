@@ -8,26 +8,26 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any, cast
 
 from persqa.blobs import BlobStore
-from persqa.dataflow.asks import Answer, Ask, draw_asks
-from persqa.dataflow.cells import json_cell
-from persqa.dataflow.foreign_servings import ask_foreign
-from persqa.dataflow.journal import Journal
-from persqa.dataflow.original import register
-from persqa.dataflow.prompt import PersQAGeneratorPrompt
-from persqa.dataflow.servings import PersQAServing, answer_all, tell
-from persqa.dataflow.storages import FileStorage
-from persqa.dataflow.tables import Table
 from persqa.policies import Policy
 from persqa.prompts import rewrite_conversation
 from persqa.questions import load_pool
 from persqa.runs import parse_options
+from producer.dataflow.asks import Answer, Ask, draw_asks
+from producer.dataflow.cells import json_cell
+from producer.dataflow.foreign_servings import ask_foreign
+from producer.dataflow.journal import Journal
+from producer.dataflow.original import register
+from producer.dataflow.prompt import PersQAGeneratorPrompt
+from producer.dataflow.servings import PersQAServing, answer_all, tell
+from producer.dataflow.storages import FileStorage
+from producer.dataflow.tables import Table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pydantic import JsonValue
 
-    from persqa.dataflow.servings import LLMServingABC
+    from producer.dataflow.servings import LLMServingABC
 
 logger = logging.getLogger(__name__)
 

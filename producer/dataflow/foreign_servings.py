@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from persqa.dataflow.asks import Answer, Ask, refusal
 from persqa.errors import UserError
+from producer.dataflow.asks import Answer, Ask, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -10,9 +10,9 @@ import pickle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from persqa.dataflow.cells import plain_rows
-from persqa.dataflow.parquet_files import read_parquet, write_parquet
 from persqa.errors import UserError
+from producer.dataflow.cells import plain_rows
+from producer.dataflow.parquet_files import read_parquet, write_parquet
 from producer.exporters.comma_separated import CsvExporter
 from producer.exporters.drafts import draft_file
 from producer.exporters.json_text import JsonArrayExporter, JsonLinesExporter

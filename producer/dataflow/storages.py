@@ -7,11 +7,11 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeGuard, cast
 
-from persqa.dataflow.files import FORMATS, read_frame, read_rows, write_frame, write_rows
-from persqa.dataflow.original import register
+from producer.dataflow.files import FORMATS, read_frame, read_rows, write_frame, write_rows
+from producer.dataflow.original import register
 
 if TYPE_CHECKING:
-    from persqa.dataflow.files import Rows
+    from producer.dataflow.files import Rows
 
 _CacheType = Literal["json", "jsonl", "csv", "parquet", "pickle"]
 

@@ -21,7 +21,7 @@ def downloaded(name: str, folder: str) -> str:
 
 def context_of(model: str) -> int | None:
     """How many tokens a model in a folder can take; None where it is not in a folder, or does not say."""
-    folder = resources.files("worker") / "demo_model" if model == DEMO_MODEL else Path(model)
+    folder = resources.files("worker.engines") / "demo_model" if model == DEMO_MODEL else Path(model)
     try:
         config = cast("dict[str, Any]", json.loads((folder / "config.json").read_text("utf-8")))
     except (OSError, ValueError):

@@ -6,12 +6,12 @@ import hashlib
 import json
 from typing import TYPE_CHECKING
 
-from persqa.dataflow.asks import Answer, Ask, answer_of
-from persqa.dataflow.sampling import vllm_sampling
-from persqa.dataflow.servings import PersQAServing
 from persqa.errors import InputError
 from persqa.settings import load_settings, without_password
 from producer.client import Client
+from producer.dataflow.asks import Answer, Ask, answer_of
+from producer.dataflow.sampling import vllm_sampling
+from producer.dataflow.servings import PersQAServing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -27,8 +27,8 @@ from persqa.messages import TASK_NAME
 from persqa.reasons import Reason
 from persqa.settings import load_settings
 from worker.dead_letters import dead_letters
-from worker.identity import worker_name
-from worker.lease_keeper import Consumer, LeaseKeeper
+from worker.leases.keeper import Consumer, LeaseKeeper
+from worker.process.identity import worker_name
 
 if TYPE_CHECKING:
     from persqa.broker.leases import Claimed
@@ -157,7 +157,7 @@ class Channel(redis.Channel):
 
 
 class Transport(redis.Transport):
-    """`worker.transport:Transport`, as kombu names it."""
+    """`worker.leases.transport:Transport`, as kombu names it."""
 
     Channel = Channel
 

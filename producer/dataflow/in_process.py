@@ -14,19 +14,19 @@ from queue import SimpleQueue
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from persqa.dataflow.asks import Answer, Ask, answer_of
-from persqa.dataflow.pictures import Pictures
 from persqa.errors import EngineLost, PersqaError, Rejected
 from persqa.items import item_id
 from persqa.messages import VERSION, ItemMessage
 from persqa.reasons import Reason
 from persqa.runs import RunId
+from producer.dataflow.asks import Answer, Ask, answer_of
+from producer.dataflow.pictures import Pictures
 from worker.answerer import Answerer
+from worker.engines.supervisor import Supervisor
 from worker.intake import Admitted
-from worker.lanes import Lanes
-from worker.loop_thread import LoopThread
-from worker.supervisor import Supervisor
-from worker.suspicion import Suspicion
+from worker.process.loop_thread import LoopThread
+from worker.trials.lanes import Lanes
+from worker.trials.suspicion import Suspicion
 from worker.wiring import engine_maker
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from persqa.results import Outcome
     from persqa.runs import RunOptions
     from persqa.settings import Settings
-    from worker.engine import Engine
+    from worker.engines.engine import Engine
 
 logger = logging.getLogger(__name__)
 

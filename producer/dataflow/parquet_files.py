@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from persqa.dataflow.cells import plain
+from producer.dataflow.cells import plain
 from producer.exporters.columns import file_type, text_array
 
 if TYPE_CHECKING:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from persqa.dataflow.cells import json_cell, plain
-from persqa.dataflow.image_cells import KeepBytes, image_references
-from persqa.dataflow.storages import FileStorage
+from producer.dataflow.cells import json_cell, plain
+from producer.dataflow.image_cells import KeepBytes, image_references
+from producer.dataflow.storages import FileStorage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pydantic import JsonValue
 
-    from persqa.dataflow.files import Rows
+    from producer.dataflow.files import Rows
 
 
 class Table:

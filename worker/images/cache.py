@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from PIL.Image import Image
 
-    from worker.image_loader import NamedImage
+    from worker.images.loader import NamedImage
 
 _BYTES_PER_PIXEL = 3
 

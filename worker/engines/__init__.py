@@ -1,0 +1,1 @@
+"""Engines: what answers requests, and what keeps it alive."""
