@@ -86,3 +86,36 @@ class Outcome:
     result: Result
     violations: tuple[Violation, ...] = ()
     bad_images: tuple[BadImage, ...] = ()
+
+    @classmethod
+    def dead(
+        cls,
+        item_id: ItemId,
+        run_id: RunId,
+        reason: Reason,
+        detail: str,
+        *,
+        worker: str | None = None,
+        model: str | None = None,
+    ) -> Outcome:
+        """The outcome of an item that is given up.
+
+        Args:
+            item_id: the item.
+            run_id: its run.
+            reason: why, in one word.
+            detail: why, in a sentence.
+            worker: who gave it up.
+            model: the model that worker serves.
+        """
+        return cls(
+            Result(
+                item_id=item_id,
+                run_id=run_id,
+                status=Status.DEAD,
+                reason=reason,
+                detail=detail,
+                worker=worker,
+                model=model,
+            )
+        )

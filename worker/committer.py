@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from persqa.errors import RowRefused
 from persqa.reasons import Reason
-from persqa.results import Outcome, Result, Status
+from persqa.results import Outcome
 from worker import metrics
 from worker.batching import Batcher
 from worker.outages import retrying
@@ -73,17 +73,16 @@ class Committer:
         result = outcomes[0].result
         about = {"run": result.run_id, "item": result.item_id}
         logger.error("item %d: its result cannot be stored, it ends as dead: %s", result.item_id, refused, extra=about)
-        dead = Result(
-            item_id=result.item_id,
-            run_id=result.run_id,
-            status=Status.DEAD,
-            reason=Reason.UNSTORABLE,
-            detail=str(refused),
+        dead = Outcome.dead(
+            result.item_id,
+            result.run_id,
+            Reason.UNSTORABLE,
+            str(refused),
             worker=result.worker,
             model=result.model,
         )
         try:
-            self._store([Outcome(dead)])
+            self._store([dead])
         except RowRefused as again:
             # The ledger does not know the item: a message of another database, with nobody waiting for it.
             said = "item %d is not in the ledger, its message is dropped: %s"

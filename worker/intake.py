@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from persqa.errors import Rejected
-from persqa.items import ItemId
-from persqa.runs import RunId
 from worker.batching import Batcher
 from worker.images.cache import ImageCache
 from worker.images.loader import ImageLoader, NamedImage
@@ -21,7 +19,9 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from persqa.images import Resolution
+    from persqa.items import ItemId
     from persqa.messages import ItemMessage
+    from persqa.runs import RunId
     from persqa.settings import Settings
     from persqa.store import Store
 
@@ -72,7 +72,7 @@ class Intake:
         self._loader = ImageLoader(store.bad_images, settings, resolution=resolution, stop=stop)
         self._images = ImageCache(self._loader.load, most_bytes=_CACHED_BYTES)
         self._lookup: Batcher[tuple[RunId, ItemId], bool] = Batcher(
-            self._wanted, name="persqa-lookup", size=settings.window, seconds=_LOOKUP_SECONDS
+            self._look_up, name="persqa-lookup", size=settings.window, seconds=_LOOKUP_SECONDS
         )
 
     async def wants(self, message: ItemMessage) -> bool:
@@ -84,7 +84,7 @@ class Intake:
         Raises:
             StoreUnavailable: the database does not answer.
         """
-        return await self._lookup.submit((RunId(message.run), ItemId(message.item)))
+        return await self._lookup.submit((message.run, message.item))
 
     async def admit(self, message: ItemMessage) -> Refused | Admitted:
         """Load the images of one item.
@@ -108,6 +108,6 @@ class Intake:
         self._lookup.close()
         self._loader.close()
 
-    def _wanted(self, asked: Sequence[tuple[RunId, ItemId]]) -> list[bool]:
+    def _look_up(self, asked: Sequence[tuple[RunId, ItemId]]) -> list[bool]:
         unwanted = retrying(lambda: self._results.unwanted(asked), stop=self._stop)
         return [item_id not in unwanted for _, item_id in asked]

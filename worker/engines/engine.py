@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING, Protocol, cast
+
+from persqa.errors import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from PIL.Image import Image
 
@@ -38,16 +42,30 @@ class Request:
     seed: int
 
 
-class Engine(Protocol):
+class Generates(Protocol):
     """Turns requests into generations; used from one event loop."""
-
-    def __init__(self, settings: Settings) -> None:
-        """Keep the settings; loading happens in `start`."""
-        ...
 
     @property
     def model(self) -> str:
         """The name of the model it serves, stored with every result."""
+        ...
+
+    async def generate(self, request: Request) -> Generation:
+        """Answer one request; many run at once, and cancelling one aborts only that one.
+
+        Raises:
+            Rejected: this request can never be served; the engine is well.
+            EngineLost: the engine died; another one is being started, for the same request too.
+            EngineDead: the engine is gone, for this request and all others.
+        """
+        ...
+
+
+class Engine(Generates, Protocol):
+    """One engine, from its loading to its end; never raises `EngineLost`."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Keep the settings; loading happens in `start`."""
         ...
 
     @property
@@ -73,15 +91,6 @@ class Engine(Protocol):
         """
         ...
 
-    async def generate(self, request: Request) -> Generation:
-        """Answer one request; many run at once, and cancelling one aborts only that one.
-
-        Raises:
-            Rejected: this request can never be served; the engine is well.
-            EngineDead: the engine is gone, for this request and all others.
-        """
-        ...
-
     def kill(self) -> None:
         """End it at once, without a word; what it was asked then fails with `EngineDead`."""
         ...
@@ -89,3 +98,20 @@ class Engine(Protocol):
     async def stop(self) -> None:
         """Free everything; safe to call twice or before `start`."""
         ...
+
+
+def engine_maker(settings: Settings) -> Callable[[], Engine]:
+    """What makes engines of the class that the settings name.
+
+    Raises:
+        SettingsError: there is no such class, or it cannot be loaded.
+    """
+    module_name, _, class_name = settings.engine.partition(":")
+    try:
+        engine_class = cast("type[Engine]", getattr(import_module(module_name), class_name))
+    except (ImportError, AttributeError, ValueError) as error:
+        message = f"PERSQA_ENGINE: {settings.engine!r} cannot be loaded ({error})"
+        if module_name == "worker.engines.vllm_engine":
+            message += "; is vLLM installed? `make setup` installs the build that fits this machine"
+        raise SettingsError(message) from error
+    return partial(engine_class, settings)
