@@ -13,7 +13,6 @@ from celery.bin.celery import main as celery_main
 
 from persqa.broker.connection import connect, translated
 from persqa.errors import BrokerUnavailable, UserError
-from persqa.settings import load_settings
 from worker.process import exit_codes
 
 #: Given by a parent that wants this worker not to outlive it.
@@ -26,7 +25,7 @@ def main(arguments: list[str]) -> int:
     """Run a worker until it is told to stop; returns the exit code."""
     try:
         # Reads the settings. Celery would load it too, and show their errors as a traceback.
-        import_module("worker.celery")
+        app = import_module("worker.celery").app
     except UserError as error:
         sys.stderr.write(f"persqa worker: {error}\n")
         return exit_codes.USER_ERROR
@@ -41,7 +40,7 @@ def main(arguments: list[str]) -> int:
         return celery_main()
     finally:
         if orphaned.is_set() and WITH_BROKER in arguments:
-            _stop_broker()
+            _stop_broker(app.settings.broker_url)
 
 
 def _watch_parent(orphaned: threading.Event) -> None:
@@ -53,9 +52,7 @@ def _watch_parent(orphaned: threading.Event) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _stop_broker() -> None:
-    url = load_settings().broker_url
-    assert url is not None
+def _stop_broker(url: str) -> None:
     with suppress(BrokerUnavailable), translated(url):
         connect(url).shutdown(nosave=True)  # pyright: ignore[reportUnknownMemberType] - not typed
 

@@ -24,6 +24,10 @@ _EVENT_SECONDS = 0.25
 class LeasingCelery(Celery):
     """Consumes under leases; everything else goes over stock connections."""
 
+    def __init__(self, settings: Settings, *, broker: str) -> None:
+        super().__init__("persqa", broker=broker, set_as_current=False)
+        self.settings = settings
+
     def connection_for_read(self, url: str | None = None, **options: Any) -> Any:
         """The connection that the worker consumes on."""
         connection = super().connection_for_read(url, **options)
@@ -50,7 +54,7 @@ class EventsTogether(bootsteps.StartStopStep):
         parent.event_dispatcher.flush()
 
 
-def create_app(settings: Settings) -> Celery:
+def create_app(settings: Settings) -> LeasingCelery:
     """Set Celery up the way the delivery contract needs it.
 
     Raises:
@@ -62,7 +66,7 @@ def create_app(settings: Settings) -> Celery:
             "or use `persqa run`, which brings its own"
         )
     queues = [Queue(name) for name in queues_for(None, settings.model)]
-    app = LeasingCelery("persqa", broker=celery_url(settings.broker_url), set_as_current=False)
+    app = LeasingCelery(settings, broker=celery_url(settings.broker_url))
     app.conf.update(
         accept_content=["json"],
         broker_connection_max_retries=None,
@@ -94,13 +98,13 @@ def create_app(settings: Settings) -> Celery:
 @signals.celeryd_init.connect
 def _leave_out_banner(instance: Any, **_signal: object) -> None:
     """Celery greets on the standard output, which is no JSON."""
-    instance.quiet = instance.quiet or load_settings().log_format is LogFormat.JSON
+    instance.quiet = instance.quiet or app.settings.log_format is LogFormat.JSON
 
 
 @signals.after_setup_logger.connect
 def _format_logs(logger: logging.Logger, **_signal: object) -> None:
     """Celery has set its log up, however this worker was started."""
-    format_logs(logger.handlers, load_settings().log_format, worker=worker_name())
+    format_logs(logger.handlers, app.settings.log_format, worker=worker_name())
 
 
 def _only_through_the_pool(message: object) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 from worker.process import exit_codes
-from worker.process.parent import READY_FD
+from worker.process.ready_pipe import READY_FD
 
 if TYPE_CHECKING:
     import threading

@@ -12,7 +12,6 @@ from persqa.broker.connection import connect, translated
 from persqa.errors import Infrastructure
 from persqa.http_pages import Page, PageServer, facts_page, metrics_page
 from persqa.probes import Probe
-from persqa.store.database import Database
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,17 +28,26 @@ _OK = "ok"
 class Health:
     """Serves `/healthz`, `/readyz` and `/metrics`, from the start of a worker to its very end."""
 
-    def __init__(self, settings: Settings, watchdog: Watchdog, *, engine: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        watchdog: Watchdog,
+        *,
+        engine: Callable[[], str],
+        database: Callable[[], None],
+    ) -> None:
         """Prepare.
 
         Args:
-            settings: where to listen, and what to look at.
+            settings: where to listen, and the broker.
             watchdog: knows whether the worker is stuck.
             engine: says `ok`, or what is going on with the engine.
+            database: raises `StoreUnavailable` where the database does not answer.
         """
         self._settings = settings
         self._watchdog = watchdog
         self._engine = engine
+        self._database = database
         self._services: dict[str, Probe[None]] = {}
 
     def start(self) -> None:
@@ -52,7 +60,7 @@ class Health:
         if port is None:
             return
         self._services["broker"] = _probe("broker", self._ask_broker)
-        self._services["database"] = _probe("database", Database(self._settings.database_url).ping)
+        self._services["database"] = _probe("database", self._database)
         pages = {
             "/healthz": self._alive,
             "/readyz": self._ready,
@@ -66,16 +74,16 @@ class Health:
         complaint = self._watchdog.complaint
         silent, allowed = self._watchdog.silence
         still = f"still for {silent:.0f} s, {allowed:.0f} s allowed" if silent >= 1 else _OK
-        facts = {"worker": complaint or self._going(), "loop": still, "engine": self._engine()}
+        facts = {"worker": complaint or self._state(), "loop": still, "engine": self._engine()}
         return facts_page(facts, well=complaint is None)
 
     def _ready(self) -> Page:
         """Whether it takes items and answers them."""
-        facts = {"worker": self._going(), "engine": self._engine()}
+        facts = {"worker": self._state(), "engine": self._engine()}
         facts |= {name: _said(probe) for name, probe in self._services.items()}
         return facts_page(facts, well=all(fact == _OK for fact in facts.values()))
 
-    def _going(self) -> str:
+    def _state(self) -> str:
         return "draining: it was told to stop" if self._watchdog.is_stopping else _OK
 
     def _ask_broker(self) -> None:

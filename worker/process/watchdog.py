@@ -8,9 +8,8 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from celery.worker import state
-
 from worker.process import exit_codes
+from worker.process.ending import told_to_stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,11 +20,6 @@ logger = logging.getLogger(__name__)
 _GRACE_SECONDS = 20.0
 _LAST_SECONDS = 10.0
 _LOOK_SECONDS = 0.2
-
-
-def told_to_stop() -> bool:
-    """Whether Celery has noted that this worker is to end; the note is the exit code, and that may be 0."""
-    return any(note is not None and note is not False for note in (state.should_stop, state.should_terminate))
 
 
 class Watchdog:
