@@ -1,34 +1,27 @@
-"""VllmEngine: vLLM behind the engine protocol, and the only file that imports it."""
+"""VllmEngine: vLLM behind the engine protocol."""
 
 # vLLM ships inline types with holes in them, above all around its lazily loaded names and the tokenizers.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from __future__ import annotations
 
-import os
 import time
 from contextlib import suppress
-from dataclasses import fields
 from functools import wraps
-from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import psutil
 from pydantic import TypeAdapter, ValidationError
 
-# Read when vLLM is imported, by its engine process too. That process has to be spawned, for a fork of a process with
-# threads can hang. The others stop reports to vLLM's makers, and pages of log on every start.
-os.environ.setdefault("VLLM_WORKER_MULTIPROC_METHOD", "spawn")
-os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
-os.environ.setdefault("VLLM_DO_NOT_TRACK", "1")
-os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
-os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+# Before vLLM, which reads the environment when it is imported.
+from worker.engines.vllm_arguments import engine_arguments
+
+# isort: split
 
 from vllm import AsyncEngineArgs, SamplingParams
 from vllm.exceptions import VLLMValidationError
 from vllm.inputs import TokensPrompt
-from vllm.platforms import current_platform
 from vllm.sampling_params import RequestOutputKind
 from vllm.usage.usage_lib import UsageContext
 from vllm.v1.engine.async_llm import AsyncLLM
@@ -38,7 +31,7 @@ from vllm.v1.metrics.loggers import StatLoggerBase
 from persqa.errors import EngineDead, Rejected, SettingsError
 from persqa.generations import FinishReason, Generation
 from persqa.images import Resolution
-from persqa.models import DEMO_MODEL, default_model
+from persqa.models import default_model
 from persqa.reasons import Reason
 from worker.engines.chat_prompts import ChatPrompts
 
@@ -55,8 +48,6 @@ _STOP_SECONDS = 10
 
 #: Scaled and normalized images kept for the next questions about them, in GiB.
 _PROCESSED_IMAGES_GB = 0.5
-
-_DEMO_FOLDER = Path(__file__).with_name("demo_model")
 
 #: Set for every request by `generate`, so not for a run to choose.
 _OWN_SAMPLING = frozenset({"seed", "n", "output_kind", "detokenize", "skip_clone", "stream_interval"})
@@ -200,45 +191,6 @@ class _Queue(StatLoggerBase):
 
     def log_engine_initialized(self) -> None:
         """Nothing to say."""
-
-
-def engine_arguments(settings: Settings) -> dict[str, Any]:
-    """What vLLM is started with: our defaults, and over them what the user says.
-
-    Raises:
-        SettingsError: the user names an argument that vLLM does not know.
-    """
-    model = settings.model or default_model()
-    known = {field.name for field in fields(AsyncEngineArgs)}
-    if unknown := sorted(settings.engine_args.keys() - (known - {"model"})):
-        raise SettingsError(
-            f"PERSQA_ENGINE_ARGS: {', '.join(unknown)}: vLLM has no such engine argument, or it is set by PERSQA_MODEL"
-        )
-    defaults: dict[str, Any] = {
-        "model": model,
-        "limit_mm_per_prompt": {"image": settings.max_images, "video": 0},
-        # They cost a little, and only the page of metrics shows them: at our log level vLLM writes no lines of them.
-        "disable_log_stats": settings.metrics_port is None,
-        "use_tqdm_on_load": False,
-        "seed": 0,
-        # This cache exists twice, here and in the engine process. A request that is cancelled or refused between the
-        # two lets them drift apart, and then later requests with the same image fail. See `_share_processed_images`.
-        "mm_processor_cache_gb": 0,
-        # The engine process may get the same SIGTERM as the worker; it is to outlive what is in flight.
-        "shutdown_timeout": int(settings.drain_seconds),
-    }
-    if current_platform.is_cpu():
-        defaults["enforce_eager"] = True
-        # Only whole blocks are shared between prompts, and those of 128 tokens are longer than a picture and its frame.
-        defaults["block_size"] = 32
-        os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
-    if model == DEMO_MODEL:
-        defaults["model"] = str(_DEMO_FOLDER)
-        # Processors without AVX-512 only emulate sums of bfloat16: five times as slow as those of float32.
-        if current_platform.is_cpu():
-            defaults["dtype"] = "float32"
-    # An older vLLM may lack some of the defaults.
-    return {name: value for name, value in defaults.items() if name in known} | settings.engine_args
 
 
 def _chat_template(engine: AsyncLLM) -> str:

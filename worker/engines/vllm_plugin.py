@@ -22,7 +22,7 @@ def register() -> None:
     _leave_process_group()
     _die_with_parent()
     if current_platform.is_cpu():
-        _spare_generators_of_unread_prompts()
+        _keep_generators_during_chunked_prefill()
 
 
 @cache
@@ -45,7 +45,7 @@ def _die_with_parent() -> None:
 
 
 @cache
-def _spare_generators_of_unread_prompts() -> None:
+def _keep_generators_during_chunked_prefill() -> None:
     """Mend seeded sampling on the CPU, where it would end the engine (vLLM 0.24 to 0.32).
 
     While a prompt is read in several steps, vLLM samples after each of them, throws the token away, and turns the
