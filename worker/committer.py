@@ -9,8 +9,8 @@ from persqa.errors import RowRefused
 from persqa.reasons import Reason
 from persqa.results import Outcome
 from worker import metrics
-from worker.batching import Batcher
-from worker.outages import retrying
+from worker.process.batching import Batcher
+from worker.retries import retry_database
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,7 +60,7 @@ class Committer:
 
     def _store(self, outcomes: Sequence[Outcome]) -> None:
         with metrics.COMMIT.time():
-            stored = retrying(lambda: self._results.commit(outcomes), stop=self._stop)
+            stored = retry_database(lambda: self._results.commit(outcomes), stop=self._stop)
         metrics.count_stored(outcome for outcome in outcomes if outcome.result.item_id in stored)
 
     def _isolate(self, outcomes: Sequence[Outcome], refused: RowRefused) -> None:

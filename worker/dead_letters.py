@@ -12,8 +12,8 @@ from persqa.dead_letters import DeadLetter
 from persqa.reasons import Reason
 from persqa.results import Outcome
 from worker import metrics
-from worker.outages import retrying
 from worker.parsing import DeadMessage, parse_item
+from worker.retries import retry_database
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -106,9 +106,9 @@ class DeadLetters:
             if item is not None:
                 run_id, item_id = item
                 outcome = Outcome.dead(item_id, run_id, letter.reason, letter.detail, worker=self._worker)
-                if retrying(lambda: self._store.results.commit([outcome]), stop=self._stop):
+                if retry_database(lambda: self._store.results.commit([outcome]), stop=self._stop):
                     metrics.count_stored([outcome])
-            retrying(lambda: self._store.dead_letters.add(letter), stop=self._stop)
+            retry_database(lambda: self._store.dead_letters.add(letter), stop=self._stop)
         except Exception:
             logger.exception("a dead letter could not be written, its message stays in the queue")
             raise

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from persqa.errors import Rejected
-from worker.batching import Batcher
 from worker.images.cache import ImageCache
 from worker.images.loader import ImageLoader, NamedImage
-from worker.outages import retrying
+from worker.process.batching import Batcher
+from worker.retries import retry_database
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -109,5 +109,5 @@ class Intake:
         self._loader.close()
 
     def _look_up(self, asked: Sequence[tuple[RunId, ItemId]]) -> list[bool]:
-        unwanted = retrying(lambda: self._results.unwanted(asked), stop=self._stop)
+        unwanted = retry_database(lambda: self._results.unwanted(asked), stop=self._stop)
         return [item_id not in unwanted for _, item_id in asked]

@@ -10,8 +10,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-# Read when vLLM is imported, by its engine process too. That process has to be spawned, for a fork of a process with
-# threads can hang. The others stop reports to vLLM's makers, and pages of log on every start.
+# vLLM reads these when it is imported, in its engine process too. That process has to be spawned, because a fork of a
+# process with threads can hang. The other variables stop reports to vLLM's makers, and pages of log on every start.
 os.environ.setdefault("VLLM_WORKER_MULTIPROC_METHOD", "spawn")
 os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
 os.environ.setdefault("VLLM_DO_NOT_TRACK", "1")
@@ -45,24 +45,24 @@ def engine_arguments(settings: Settings) -> dict[str, Any]:
     defaults: dict[str, Any] = {
         "model": model,
         "limit_mm_per_prompt": {"image": settings.max_images, "video": 0},
-        # They cost a little, and only the page of metrics shows them: at our log level vLLM writes no lines of them.
+        # Statistics cost a little, and only the metrics page shows them: our log level hides vLLM's lines of them.
         "disable_log_stats": settings.metrics_port is None,
         "use_tqdm_on_load": False,
         "seed": 0,
         # This cache exists twice, here and in the engine process. A request that is cancelled or refused between the
-        # two lets them drift apart, and then later requests with the same image fail. See `_share_processed_images` in the engine.
+        # two lets them drift apart, and then later requests with the same image fail. The engine has one of its own.
         "mm_processor_cache_gb": 0,
-        # The engine process may get the same SIGTERM as the worker; it is to outlive what is in flight.
+        # The engine process may get the same SIGTERM as the worker, and is to finish what is in flight.
         "shutdown_timeout": int(settings.drain_seconds),
     }
     if current_platform.is_cpu():
         defaults["enforce_eager"] = True
-        # Only whole blocks are shared between prompts, and those of 128 tokens are longer than a picture and its frame.
+        # Prompts share whole blocks only, and a block of 128 tokens is longer than an image and its frame.
         defaults["block_size"] = 32
         os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
     if model == DEMO_MODEL:
         defaults["model"] = str(_DEMO_FOLDER)
-        # Processors without AVX-512 only emulate sums of bfloat16: five times as slow as those of float32.
+        # Processors without AVX-512 emulate bfloat16, which is five times as slow as float32.
         if current_platform.is_cpu():
             defaults["dtype"] = "float32"
     # An older vLLM may lack some of the defaults.

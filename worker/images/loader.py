@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from persqa.blobs import BlobStore, open_file_system, parse_blob_reference
 from persqa.errors import Rejected, StoreUnavailable
 from persqa.images import ImageLimits, check_web, decode_image, is_remote, read_image, shown_reference
-from worker.batching import Batcher
+from worker.process.batching import Batcher
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias, assert_never
 from persqa.errors import EngineLost, Infrastructure
 from persqa.reasons import Reason
 from worker.intake import Admitted, Refused
-from worker.outages import outlasting
+from worker.retries import retry_blobs
 from worker.trials.lanes import Lanes
 from worker.trials.suspicion import Suspicion
 from worker.trials.time_limits import TimeLimits
@@ -105,7 +105,7 @@ class Resolver:
             return Unwanted()
         if suspicion.of_killing_workers:
             await asyncio.wrap_future(delivery.count_trial())
-        return await outlasting(lambda: self._answer_in_time(message, delivery.seconds))
+        return await retry_blobs(lambda: self._answer_in_time(message, delivery.seconds))
 
     async def _answer_in_time(self, message: ItemMessage, seconds: float | None) -> Ended:
         # Limited is what the item itself takes; waiting for the database or for a new engine is not its fault.
