@@ -48,7 +48,7 @@ class Answerer:
         try:
             rung, generation, kind = await self._climb(admitted, violations)
         except Rejected as rejected:
-            # What it did generate before is kept.
+            # The generations of earlier rungs are kept.
             return Outcome(self.refuse(message, rejected).result, tuple(violations))
         result = Result(
             item_id=message.item,
@@ -73,7 +73,7 @@ class Answerer:
     ) -> tuple[Rung, Generation, ViolationKind | None]:
         """Generate rung by rung; returns the first compliant generation, or the last one with its violation.
 
-        Violations go into the list as they come, so that they are known when a later rung is rejected.
+        Violations go into the list as they come, so that they are kept when a later rung is rejected.
         """
         message = admitted.message
         *earlier, last = message.policy.rungs

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from persqa.settings import Settings
     from persqa.store import Store
 
-# Looking up what has ended delays an item by this much at most.
+#: An item waits at most this long for others to be looked up with it.
 _LOOKUP_SECONDS = 0.01
 #: Decoded images kept for the next items that ask about them.
 _CACHED_BYTES = 128 * 2**20
@@ -53,16 +53,16 @@ class Admitted:
 
 
 class Intake:
-    """Skips what nobody is to begin, and loads images."""
+    """Says which items are wanted, and loads their images."""
 
     def __init__(self, store: Store, settings: Settings, *, resolution: Resolution | None, stop: Event) -> None:
         """Prepare.
 
         Args:
-            store: asked what has ended, whose run is stopped, and which images are known to be broken.
+            store: knows which items have ended, which runs are stopped, and which images are broken.
             settings: limits and sizes.
-            resolution: how much of an image is needed.
-            stop: set when the worker is to stop; ends the wait for a database that does not answer.
+            resolution: how large the model sees an image.
+            stop: when set, a database that does not answer is no longer waited for.
 
         Raises:
             SettingsError: a store of images cannot be used.
@@ -78,8 +78,8 @@ class Intake:
     async def wants(self, message: ItemMessage) -> bool:
         """Whether the item is to be begun.
 
-        Not if it has a result: the message is a copy, or its worker died between commit and acknowledgement. Nor if its
-        run is paused or cancelled: it stays pending in the ledger, and a new message is made when the run is resumed.
+        An item with a result is not: the message is a copy, or its worker died between commit and acknowledgement. Nor
+        is an item of a paused or cancelled run: it stays pending in the ledger, and `resume` makes a new message.
 
         Raises:
             StoreUnavailable: the database does not answer.

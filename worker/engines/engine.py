@@ -1,4 +1,4 @@
-"""What the worker asks of an engine: one request in, one generation out. vLLM is behind it, tests have their own."""
+"""Engine: one request in, one generation out; vLLM is behind it, and tests have their own."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Request:
         request_id: unique among the requests in flight.
         system: the system prompt; empty for none.
         user: the human turn's text, without image placeholders.
-        prefill: the first words of the answer, given to the model as already said; empty for none.
+        prefill: the first words of the answer, given to the model as if it had said them; empty for none.
         images: decoded RGB images, placed before the text in this order.
         sampling: vLLM sampling parameters by name, without the seed.
         seed: makes the sampling repeatable.
@@ -70,17 +70,17 @@ class Engine(Generates, Protocol):
 
     @property
     def resolution(self) -> Resolution | None:
-        """How much of a picture the model looks at, known once it is loaded; None where all of it may matter."""
+        """How large the model sees an image, known once it is loaded; None where the full size may matter."""
         ...
 
     @property
     def heard_at(self) -> float:
-        """When it last put out anything, a token of an answer is enough, by `time.monotonic()`; 0 before it did."""
+        """When it last put out a token, by `time.monotonic()`; 0 before the first one."""
         ...
 
     @property
     def waiting(self) -> int:
-        """How many requests it has been asked and has not begun with, as far as it says."""
+        """How many requests it has been asked and has not begun, as far as it says."""
         ...
 
     async def start(self) -> None:
@@ -92,7 +92,7 @@ class Engine(Generates, Protocol):
         ...
 
     def kill(self) -> None:
-        """End it at once, without a word; what it was asked then fails with `EngineDead`."""
+        """End it at once; what it was asked then fails with `EngineDead`."""
         ...
 
     async def stop(self) -> None:
@@ -101,7 +101,7 @@ class Engine(Generates, Protocol):
 
 
 def engine_maker(settings: Settings) -> Callable[[], Engine]:
-    """What makes engines of the class that the settings name.
+    """A function that makes engines of the class that the settings name.
 
     Raises:
         SettingsError: there is no such class, or it cannot be loaded.

@@ -65,7 +65,7 @@ class Supervisor:
 
     @property
     def resolution(self) -> Resolution | None:
-        """How much of a picture the model looks at, once it is loaded."""
+        """How large the model sees an image, known once it is loaded."""
         return self._engine.resolution
 
     async def start(self) -> None:
@@ -90,7 +90,7 @@ class Supervisor:
 
     @property
     def waiting(self) -> int:
-        """Of those, the requests that the engine has not begun with."""
+        """Of those, the requests that the engine has not begun."""
         return self._engine.waiting
 
     async def ready(self) -> None:

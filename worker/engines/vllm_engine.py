@@ -43,13 +43,13 @@ if TYPE_CHECKING:
     from persqa.settings import Settings
     from worker.engines.engine import Request
 
-#: What the engine process gets to end by itself and give back memory before it is killed.
+#: The engine process gets this many seconds to end and free its memory before it is killed.
 _STOP_SECONDS = 10
 
 #: Scaled and normalized images kept for the next questions about them, in GiB.
 _PROCESSED_IMAGES_GB = 0.5
 
-#: Set for every request by `generate`, so not for a run to choose.
+#: `generate` sets these for every request, so a run cannot choose them.
 _OWN_SAMPLING = frozenset({"seed", "n", "output_kind", "detokenize", "skip_clone", "stream_interval"})
 _SAMPLING_NAMES = frozenset(
     name for name in SamplingParams.__struct_fields__ if not name.startswith("_") and name not in _OWN_SAMPLING
@@ -76,35 +76,35 @@ class VllmEngine:
 
     @property
     def resolution(self) -> Resolution | None:
-        """That of the model's own image processor."""
+        """The resolution of the model's own image processor."""
         return self._resolution
 
     @property
     def heard_at(self) -> float:
-        """When the engine process last sent tokens, of whatever request."""
+        """When the engine process last sent tokens of any request."""
         return self._heard_at
 
     @property
     def waiting(self) -> int:
-        """What vLLM's schedulers said last; known where vLLM keeps statistics, which it does for `/metrics`."""
+        """The last numbers of vLLM's schedulers; 0 unless vLLM keeps statistics, which it does for `/metrics`."""
         return sum(queue.waiting for queue in self._queues)
 
     async def start(self) -> None:
-        """Load the model; the loop is blocked meanwhile, as vLLM builds its half in this process in the loop.
+        """Load the model; this blocks the loop, in which vLLM builds its half of this process.
 
         Raises:
             SettingsError: the model or the engine arguments cannot be used.
         """
         arguments = engine_arguments(self._settings)
         try:
-            # As for vLLM's own offline calls: more requests at once and longer steps than where a person waits.
+            # The class of vLLM's offline calls: more requests at once and longer steps than where a person waits.
             self._engine = AsyncLLM.from_engine_args(
                 AsyncEngineArgs(**arguments),
                 usage_context=UsageContext.LLM_CLASS,
                 stat_loggers=None if arguments.get("disable_log_stats") else [self._new_queue],
             )
         except Exception as error:
-            # vLLM lets through what its parts raise: pydantic, transformers, the hub, torch, its engine process.
+            # vLLM passes on what pydantic, transformers, the hub, torch and its engine process raise.
             raise SettingsError(
                 f"vLLM cannot load {self._model} with these engine arguments: {_one_line(error)} (the log has more)"
             ) from error
@@ -136,15 +136,15 @@ class VllmEngine:
         except EngineDeadError as error:
             raise EngineDead("the process of the vLLM engine has ended") from error
         except Exception as error:
-            # Also what the model's own image processor raises, which can be anything.
+            # The model's own image processor may raise anything, too.
             raise self._failure(error) from error
         return _generation(request, output)
 
     def kill(self) -> None:
-        """Kill the engine's processes; whatever is asked of it then fails with `EngineDead`."""
+        """Kill the engine's processes; what it was asked then fails with `EngineDead`."""
         for child in psutil.Process().children(recursive=True):
             with suppress(psutil.Error):
-                # Python's own helper is a child, too, and has nothing to do with the engine.
+                # This child is Python's own helper, and no part of the engine.
                 if "multiprocessing.resource_tracker" not in " ".join(child.cmdline()):
                     child.kill()
 
@@ -159,7 +159,7 @@ class VllmEngine:
         return self._queues[-1]
 
     def _listen(self, engine: AsyncLLM) -> None:
-        """Note when tokens come: answers are handed out complete, and one can take a healthy engine long."""
+        """Note when tokens come, because answers come complete, and a long one takes a healthy engine long."""
         process_outputs = engine.output_processor.process_outputs
 
         @wraps(process_outputs)
@@ -174,23 +174,23 @@ class VllmEngine:
             return EngineDead("the vLLM engine stopped while it was answering")
         if isinstance(error, VLLMValidationError) and "maximum" in str(error) and "length" in str(error):
             return Rejected(Reason.TOO_LONG, _one_line(error))
-        # vLLM's EngineGenerateError has no words of its own, only a cause.
+        # vLLM's EngineGenerateError has only a cause, and no text of its own.
         return Rejected(Reason.REFUSED, f"vLLM refused the request: {_one_line(error.__cause__ or error)}")
 
 
 class _Queue(StatLoggerBase):
-    """What waits in the scheduler of one of vLLM's engine processes: vLLM tells after each step."""
+    """How many requests wait in one of vLLM's engine processes, which reports after each step."""
 
     def __init__(self) -> None:
         self.waiting = 0
 
     def record(self, scheduler_stats: Any, *_arguments: Any, **_options: Any) -> None:
-        """Note it."""
+        """Keep the number of waiting requests."""
         if scheduler_stats is not None:
             self.waiting = scheduler_stats.num_waiting_reqs
 
     def log_engine_initialized(self) -> None:
-        """Nothing to say."""
+        """Nothing to log."""
 
 
 def _chat_template(engine: AsyncLLM) -> str:
@@ -199,7 +199,7 @@ def _chat_template(engine: AsyncLLM) -> str:
     if template is None and engine.renderer.mm_processor is not None:
         processor: Any = engine.renderer.mm_processor.info.get_hf_processor()
         template = processor.chat_template
-    # A model with several templates has them by name.
+    # A model with several templates has a dictionary of them.
     if isinstance(template, dict):
         template = template.get("default")
     if not isinstance(template, str):
@@ -208,9 +208,9 @@ def _chat_template(engine: AsyncLLM) -> str:
 
 
 def _share_processed_images(engine: AsyncLLM) -> None:
-    """Scale and normalize an image once for all questions about it: vLLM's own cache of this kind, on this side alone.
+    """Scale and normalize an image once for all questions about it, with vLLM's own cache in this process alone.
 
-    vLLM takes it by itself only where several processes feed one engine.
+    By itself, vLLM uses this cache only where several processes feed one engine.
     """
     renderer: Any = engine.renderer
     if renderer.mm_processor is None or getattr(renderer, "_mm_processor_cache", renderer) is not None:
@@ -223,7 +223,7 @@ def _share_processed_images(engine: AsyncLLM) -> None:
 
 
 def _resolution(engine: AsyncLLM) -> Resolution | None:
-    """What the image processor of the model scales every picture down to, for the families of which that is known."""
+    """The size that the model's image processor scales every image down to, for families where that is known."""
     if engine.renderer.mm_processor is None:
         return None
     processor: Any = engine.renderer.mm_processor.info.get_hf_processor()
@@ -235,7 +235,7 @@ def _resolution(engine: AsyncLLM) -> Resolution | None:
         case name if name.startswith(("Idefics3", "SmolVLM")):
             return Resolution(edge=longest)
         case name if name.startswith("Qwen2VL"):
-            # Here it is a number of pixels, whatever it is called.
+            # Despite its name this is a number of pixels.
             return Resolution(pixels=longest)
         case _:
             return None
@@ -246,7 +246,7 @@ def _sampling(request: Request) -> SamplingParams:
         raise Rejected(Reason.REFUSED, f"sampling: {', '.join(unknown)} cannot be set")
     own = {"seed": request.seed, "n": 1, "output_kind": RequestOutputKind.FINAL_ONLY}
     try:
-        # Types are checked here, because what the engine process cannot decode ends it for everyone.
+        # Types are checked here, because a value that the engine process cannot decode ends the engine for everyone.
         return _SAMPLING.validate_python({**request.sampling, **own})
     except ValidationError as error:
         wrong = [
@@ -258,7 +258,7 @@ def _sampling(request: Request) -> SamplingParams:
 
 
 def _check_length(tokens: Sequence[int], limit: int) -> None:
-    """Refuse what is too long even before its images take their place, so that no work is done on them."""
+    """Refuse a prompt that is too long even without its images, before any work is done on those."""
     if len(tokens) >= limit:
         raise Rejected(Reason.TOO_LONG, f"the prompt has {len(tokens)} tokens, the model's context {limit}")
 
@@ -268,13 +268,13 @@ async def _output(engine: AsyncLLM, request: Request, tokens: list[int], samplin
     if request.images:
         raw["multi_modal_data"] = {"image": list(request.images)}
     (prompt,) = await engine.renderer.render_cmpl_async([raw])
-    # FINAL_ONLY: there is exactly one.
+    # With FINAL_ONLY there is exactly one output.
     outputs = [output async for output in engine.generate(prompt, sampling, request.request_id)]
     return outputs[-1]
 
 
 def _generation(request: Request, output: RequestOutput) -> Generation:
-    """The answer, prefill included.
+    """The answer, with the prefill.
 
     Raises:
         Rejected: the engine failed on this request alone.

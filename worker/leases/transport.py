@@ -8,7 +8,7 @@ For consuming only: producers, `celery inspect` and Flower use stock `redis://`.
 (`Channel._brpop_start`, `QoS.append`, `ack` and `reject`, `Transport._deliver`), which tests hold in place.
 """
 
-# kombu has no types, and its seams are private.
+# kombu is not typed, and its seams are private.
 # ruff: noqa: SLF001
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportAttributeAccessIssue=false, reportOperatorIssue=false
@@ -47,28 +47,28 @@ class Hands:
 
 
 class Message(virtual.Message):
-    """A message whose content was read when it was claimed."""
+    """A message whose content was parsed when it was claimed."""
 
     def __init__(self, payload: dict[str, Any], channel: Any = None, **options: Any) -> None:
         super().__init__(payload, channel, **options)
-        # Messages of remote control come this way, too, and have none.
+        # Messages of remote control also come this way, and have no such content.
         self._decoded_cache = payload.get("content")
 
 
 class QoS(redis.QoS):
-    """What Celery has in hand; only the keeper speaks of it to Redis."""
+    """The messages that Celery has in hand; only the keeper tells Redis of them."""
 
     def append(self, message: Any, delivery_tag: str) -> None:
-        """Nothing to tell: the claim put it under a lease."""
+        """Note it here only, because the claim has put it under a lease."""
         virtual.QoS.append(self, message, delivery_tag)
 
     def ack(self, delivery_tag: str) -> None:
-        """Done with for good; also when the connection it came by is gone."""
+        """Settle it for good, even when the connection it came by is gone."""
         self.channel.hands.keeper.settle(delivery_tag)
         virtual.QoS.ack(self, delivery_tag)
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:
-        """Give it back, or be done with it."""
+        """Give it back, or settle it for good."""
         if requeue:
             self.channel.hands.keeper.give_back(delivery_tag)
         else:
@@ -76,22 +76,22 @@ class QoS(redis.QoS):
         virtual.QoS.ack(self, delivery_tag)
 
     def restore_visible(self, *_arguments: Any, **_options: Any) -> None:
-        """The keeper puts back what others left behind."""
+        """Nothing: the keeper puts back what dead workers held."""
 
 
 class Channel(redis.Channel):
-    """Hands on what the keeper claims."""
+    """Delivers what the keeper claims."""
 
     Message = Message
     QoS = QoS
-    #: A dropped connection gives nothing back: what is in hand goes on, and its leases say so.
+    #: A dropped connection gives nothing back: work goes on, and the keeper renews the leases.
     do_restore = False
 
     _claiming = False
 
     @property
     def hands(self) -> Hands:
-        """Those of this process's worker."""
+        """What this process's worker has set."""
         return Transport.hands
 
     def basic_consume(self, queue: str, *arguments: Any, **options: Any) -> Any:
@@ -106,7 +106,7 @@ class Channel(redis.Channel):
         return answer
 
     def _tell_keeper(self) -> None:
-        # The channel of remote control has none but fanout queues, and nothing to do with the keeper.
+        # The channel of remote control has fanout queues only, and nothing to do with the keeper.
         queues = tuple(self.active_queues)
         if queues:
             self._claiming = True
@@ -119,8 +119,8 @@ class Channel(redis.Channel):
         return self.qos.prefetch_count or self.hands.settings.window
 
     def _deliver_soon(self, claimed: list[Claimed]) -> None:
-        """Called by the keeper's thread; Celery is not to be touched by any but its own."""
-        # What comes while the channel closes was given back by it.
+        """Deliver in Celery's own thread; the keeper's thread calls this."""
+        # A channel that closes has given its messages back.
         if (transport := self.connection) is not None:
             transport.hub.call_soon(self._deliver, claimed)
 
@@ -129,7 +129,7 @@ class Channel(redis.Channel):
             return
         for message in claimed:
             if not self.hands.keeper.awaits(message.tag):
-                # Given back since, with the connection that was to bring it.
+                # It was given back meanwhile, with the connection that claimed it.
                 continue
             if message.queue not in self.connection._callbacks:
                 self.hands.keeper.give_back(message.tag)
@@ -160,8 +160,8 @@ class Transport(redis.Transport):
 
     Channel = Channel
 
-    #: Of this process's worker, which sets it before anything is consumed: Celery and kombu make transports themselves,
-    #: and pass nothing on to them.
+    #: This process's worker sets this before anything is consumed. It is no parameter, because kombu makes transports
+    #: and channels itself.
     hands: ClassVar[Hands]
 
     hub: Any = None

@@ -1,4 +1,4 @@
-"""Health: what a worker serves over HTTP, so that tools can tell loading from stuck, and Prometheus can look."""
+"""Health: the pages that a worker serves over HTTP, for probes that tell loading from stuck, and for Prometheus."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from persqa.settings import Settings
     from worker.process.watchdog import Watchdog
 
-#: How long Redis and the database may take to say that they are there, and how long that is believed.
+#: Redis and the database get this long to answer, and their answer is good for this long.
 _LIMIT_SECONDS = 2.0
 _FRESH_SECONDS = 2.0
 _OK = "ok"
@@ -41,7 +41,7 @@ class Health:
         Args:
             settings: where to listen, and the broker.
             watchdog: knows whether the worker is stuck.
-            engine: says `ok`, or what is going on with the engine.
+            engine: says `ok`, or what the engine is doing.
             database: raises `StoreUnavailable` where the database does not answer.
         """
         self._settings = settings
@@ -70,7 +70,7 @@ class Health:
         PageServer(pages, address=address, port=port, setting="PERSQA_METRICS_PORT").start("persqa-health")
 
     def _alive(self) -> Page:
-        """Whether the process does its work: waiting for an engine, Redis or the database is work, too."""
+        """Whether the process works; waiting for an engine, Redis or the database counts as work."""
         complaint = self._watchdog.complaint
         silent, allowed = self._watchdog.silence
         still = f"still for {silent:.0f} s, {allowed:.0f} s allowed" if silent >= 1 else _OK
@@ -89,7 +89,7 @@ class Health:
     def _ask_broker(self) -> None:
         url = self._settings.broker_url
         assert url is not None
-        # A connection of its own each time: whether one can be made is the question.
+        # A new connection each time, because the question is whether one can be made.
         with (
             translated(url),
             closing(connect(url, timeout_seconds=_LIMIT_SECONDS, retry=Retry(NoBackoff(), 0))) as redis,

@@ -1,4 +1,4 @@
-"""Reconciling: a thread of the worker that looks, now and then, for what the queue has lost."""
+"""Reconciling: the thread of a worker that looks now and then for items that the queue has lost."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Reconciling:
         self._thread.start()
 
     def stop(self) -> None:
-        """End it; a look that is under way is broken off."""
+        """End the thread; a look that is under way is broken off."""
         self._ending.set()
         if self._thread.is_alive():
             self._thread.join()
