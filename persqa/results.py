@@ -98,24 +98,14 @@ class Outcome:
         worker: str | None = None,
         model: str | None = None,
     ) -> Outcome:
-        """The outcome of an item that is given up.
-
-        Args:
-            item_id: the item.
-            run_id: its run.
-            reason: why, in one word.
-            detail: why, in a sentence.
-            worker: who gave it up.
-            model: the model that worker serves.
-        """
-        return cls(
-            Result(
-                item_id=item_id,
-                run_id=run_id,
-                status=Status.DEAD,
-                reason=reason,
-                detail=detail,
-                worker=worker,
-                model=model,
-            )
+        """The outcome of an item that is given up: by whom, and why in a word and in a sentence."""
+        result = Result(
+            item_id=item_id,
+            run_id=run_id,
+            status=Status.DEAD,
+            reason=reason,
+            detail=detail,
+            worker=worker,
+            model=model,
         )
+        return cls(result)

@@ -79,13 +79,16 @@ class DeadLetters:
         )
         return self._thread.submit(self._write, letter, item, then)
 
-    def bury_revoked(self, arguments: Sequence[JsonValue], *, task_id: str, expired: bool) -> None:
+    def bury_revoked(self, arguments: Sequence[JsonValue], *, task_id: str, expired: bool) -> Future[None]:
         """Celery drops a task that it has revoked or found expired: its item ends with it.
 
         Args:
             arguments: of the task.
             task_id: Celery's id.
             expired: whether it has expired, and is not revoked.
+
+        Returns:
+            The same as `bury`.
         """
         reason, detail = (Reason.EXPIRED, "its message expired") if expired else (Reason.REVOKED, "it was revoked")
         try:
@@ -94,7 +97,7 @@ class DeadLetters:
             item = None
         else:
             item = message.run, message.item
-        self.bury(DeadMessage(reason, detail), text=json.dumps(arguments), task_id=task_id, item=item)
+        return self.bury(DeadMessage(reason, detail), text=json.dumps(arguments), task_id=task_id, item=item)
 
     def close(self) -> None:
         """End the thread; what is not written stays in the queue."""

@@ -58,6 +58,10 @@ _BEYOND_LOADING_SECONDS = 30.0
 class Worker:
     """Owns every part of one worker process."""
 
+    keeper: LeaseKeeper
+    #: There once the worker is started, as messages are.
+    dead_letters: DeadLetters
+
     def __init__(self, settings: Settings) -> None:
         """Prepare; nothing is started, connected or opened.
 
@@ -87,14 +91,7 @@ class Worker:
         self._started = ExitStack()
         self._store: Store | None = None
         self._engine: Supervisor | None = None
-        self._dead_letters: DeadLetters | None = None
         self._pipeline: Pipeline | None = None
-
-    @property
-    def dead_letters(self) -> DeadLetters:
-        """Where messages go that nobody can answer; there once the worker is started."""
-        assert self._dead_letters is not None
-        return self._dead_letters
 
     def start(self) -> None:
         """Open the database and load the engine; messages may be taken when this returns.
@@ -164,7 +161,7 @@ class Worker:
         reconciling = Reconciling(store, self._settings)
         reconciling.start()
         started.callback(reconciling.stop)
-        self._dead_letters = dead_letters = DeadLetters(store, worker=self._name)
+        self.dead_letters = dead_letters = DeadLetters(store, worker=self._name)
         started.callback(dead_letters.close)
         resolver = Resolver(intake, Answerer(engine, worker=self._name), engine)
         self._pipeline = Pipeline(resolver, committer, dead_letters)

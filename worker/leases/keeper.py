@@ -67,11 +67,6 @@ class _Holding:
     suspect: bool = False
     uncounted: int | None = None
 
-    @property
-    def keeps_count(self) -> bool:
-        """Whether giving it back leaves the count in Redis as it is."""
-        return self.suspect or self.uncounted is not None
-
 
 class LeaseKeeper:
     """Owns the leases of one worker process; all but its thread may be called from any thread."""
@@ -232,8 +227,9 @@ class LeaseKeeper:
         try:
             self._leases.settle(settled)
             settled = []
-            self._leases.put_back([tag for tag, holding in returned.items() if not holding.keeps_count], count=False)
-            self._leases.put_back([tag for tag, holding in returned.items() if holding.keeps_count], count=True)
+            as_counted = {tag for tag, holding in returned.items() if holding.suspect or holding.uncounted is not None}
+            self._leases.put_back([tag for tag in returned if tag not in as_counted], count=False)
+            self._leases.put_back([tag for tag in returned if tag in as_counted], count=True)
             self._count_tried()
         except BrokerUnavailable:
             with self._lock:
