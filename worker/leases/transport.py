@@ -97,15 +97,15 @@ class Channel(redis.Channel):
     def basic_consume(self, queue: str, *arguments: Any, **options: Any) -> Any:
         """Claim from this queue, too."""
         answer = super().basic_consume(queue, *arguments, **options)
-        self._tell_keeper()
+        self._follow_queues()
         return answer
 
     def _basic_cancel(self, consumer_tag: str) -> Any:
         answer = super()._basic_cancel(consumer_tag)
-        self._tell_keeper()
+        self._follow_queues()
         return answer
 
-    def _tell_keeper(self) -> None:
+    def _follow_queues(self) -> None:
         # The channel of remote control has fanout queues only, and nothing to do with the keeper.
         queues = tuple(self.active_queues)
         if queues:
