@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from json.encoder import encode_basestring_ascii
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from persqa.items import Item
+from persqa.items import Item, ItemId
 from persqa.policies import Policy
-from persqa.runs import Run
+from persqa.runs import Run, RunId
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -23,8 +23,8 @@ TASK_NAME = "persqa.answer"
 ENQUEUED_AT = "x-enqueued-at"
 
 
-#: A key in the database, which takes no others.
-_Key: TypeAlias = Annotated[int, Field(ge=1, lt=2**63)]
+#: The database takes no other keys.
+_KEY = Field(ge=1, lt=2**63)
 
 
 class ItemMessage(BaseModel):
@@ -33,8 +33,8 @@ class ItemMessage(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     v: int
-    item: _Key
-    run: _Key
+    item: Annotated[ItemId, _KEY]
+    run: Annotated[RunId, _KEY]
     requeues: int
     images: list[str]
     base: str

@@ -18,7 +18,7 @@ from persqa.broker.publisher import Publisher
 from persqa.controls import queue_now
 from persqa.errors import RunStopped
 from persqa.reasons import Reason
-from persqa.results import Outcome, Result, Status
+from persqa.results import Outcome
 
 if TYPE_CHECKING:
     from persqa.items import Item
@@ -137,11 +137,7 @@ class Reconciler:
 
     def _give_up(self, lost: list[Item]) -> None:
         detail = f"enqueued again {MOST_RECOVERIES} times, and lost by the queue each time"
-        dead = (
-            Result(item_id=item.id, run_id=item.run_id, status=Status.DEAD, reason=Reason.LOST, detail=detail)
-            for item in lost
-        )
-        self._store.results.commit([Outcome(result) for result in dead])
+        self._store.results.commit([Outcome.dead(item.id, item.run_id, Reason.LOST, detail) for item in lost])
 
 
 def _stop_when_full() -> None:

@@ -86,3 +86,26 @@ class Outcome:
     result: Result
     violations: tuple[Violation, ...] = ()
     bad_images: tuple[BadImage, ...] = ()
+
+    @classmethod
+    def dead(
+        cls,
+        item_id: ItemId,
+        run_id: RunId,
+        reason: Reason,
+        detail: str,
+        *,
+        worker: str | None = None,
+        model: str | None = None,
+    ) -> Outcome:
+        """The outcome of an item that is given up: by whom, and why in a word and in a sentence."""
+        result = Result(
+            item_id=item_id,
+            run_id=run_id,
+            status=Status.DEAD,
+            reason=reason,
+            detail=detail,
+            worker=worker,
+            model=model,
+        )
+        return cls(result)

@@ -25,21 +25,33 @@ class Store:
         self.bad_images = BadImages(database)
 
     @classmethod
-    def open(cls, url: str) -> Store:
+    def open(cls, url: str, *, connections: int | None = None) -> Store:
         """Open a database and bring its schema up to date.
+
+        Args:
+            url: the database.
+            connections: how many to open at once, at most; None for SQLAlchemy's own limit.
 
         Raises:
             SettingsError: the URL is wrong; the schema is newer than this PersQA and does not suit it; or it is older,
                 and this role may not change it.
             StoreUnavailable: the database does not answer.
         """
-        database = Database(url)
+        database = Database(url, connections=connections)
         try:
             migrate(database)
         except BaseException:
             database.close()
             raise
         return cls(database)
+
+    def ping(self) -> None:
+        """Make sure that it answers.
+
+        Raises:
+            StoreUnavailable: it does not.
+        """
+        self._database.ping()
 
     def close(self) -> None:
         """Close all connections."""
