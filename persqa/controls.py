@@ -10,8 +10,8 @@ The state and the priority of a run are in SQL, and SQL is told first. Whoever t
 So the queue may hold what it likes. Withdrawing its messages spares workers the trouble, and makes room for others.
 
 **Nothing is lost.** An item leaves the ledger's pending ones only by its result. Pausing sets the run's mark back
-(`Ledger.set_state`): from then on nothing of it was published, as far as anybody needs to know, so nobody misses it,
-not even a program that knows nothing of states. Resuming publishes all that is pending, and raises the mark with it, as
+(`Ledger.set_state`): from then on nothing of it was published, as far as anybody needs to know, so nobody misses
+it. Resuming publishes all that is pending, and raises the mark with it, as
 the first submit does, and is safe to repeat as that is. Whoever resumes and knows no broker publishes nothing: a
 reconciler that finds a resumed run with its mark still set back takes it up (`Ledger.adopt`). One gap is left: a worker
 has found the run paused, the run is resumed and its message is still seen in that worker's hand, and only then is it

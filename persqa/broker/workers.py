@@ -72,7 +72,6 @@ def _info(name: str, pool: dict[str, object]) -> WorkerInfo:
         model=str(pool.get("model", "?")),
         in_flight=int(str(pool.get("in-flight", 0))),
         window=int(str(pool.get("max-concurrency", 0))),
-        # Workers of an older version say nothing of them.
         gpus=[GpuInfo(**gpu) for gpu in cast("list[dict[str, str]]", pool.get("gpus", []))],
     )
 

@@ -29,8 +29,8 @@ class Store:
         """Open a database and bring its schema up to date.
 
         Raises:
-            SettingsError: the URL is wrong; the schema is newer than this PersQA and does not suit it; or it is older,
-                and this role may not change it.
+            SettingsError: the URL is wrong; the schema is newer than this PersQA; or it is older, and this role may
+                not change it.
             StoreUnavailable: the database does not answer.
         """
         database = Database(url)

@@ -9,11 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from persqa.blobs import parse_blob_reference
-from persqa.data_uris import is_data_uri
 from persqa.errors import RunConflict, RunNotFound, RunStopped
 from persqa.items import MAX_ITEMS, Item, ItemId
-from persqa.records import image_references
 from persqa.results import Outcome, Result, Status, now
 from persqa.runs import Priority, Run, RunId, RunOptions, RunState
 from persqa.store.counters import SUBMITTED, count
@@ -147,13 +144,12 @@ class Ledger:
         return len(new)
 
     def pending(self, run_id: RunId, *, chunk: int = 1000) -> Iterator[list[Item]]:
-        """The items that have no result yet, in the input's order, in chunks; without records that hold images."""
+        """The items that have no result yet, in the input's order, in chunks; without records, which can be large."""
         query = _pending(run_id, *_SENT).limit(chunk)
         after = self._tidy(run_id)
-        image_column = self._options(run_id).image_column
         while True:
             with self._database.reading() as connection:
-                found = [_item(row, image_column) for row in connection.execute(query, {"after": after})]
+                found = [_item(row) for row in connection.execute(query, {"after": after})]
             if not found:
                 return
             yield found
@@ -172,11 +168,6 @@ class Ledger:
             if len(found) < chunk:
                 return
             after = found[-1]
-
-    def _options(self, run_id: RunId) -> RunOptions:
-        with self._database.reading() as connection:
-            text = connection.execute(sa.select(runs.c.options).where(runs.c.id == run_id)).scalar_one()
-        return RunOptions.model_validate_json(text)
 
     def _tidy(self, run_id: RunId) -> ItemId:
         """Note how far the run has ended; returns the last item before which, and with which, all have results."""
@@ -276,11 +267,8 @@ class Ledger:
         return taken
 
 
-#: All that a message is made of. A record can be large, and is left out where the images are known without it.
-_SENT = (
-    *(column for column in items.c if column.name != "record"),
-    sa.case((items.c.images_sent.is_(None), items.c.record), else_="").label("record"),
-)
+#: All that a message is made of.
+_SENT = tuple(column for column in items.c if column.name != "record")
 
 
 def _nothing(run_id: RunId) -> int:
@@ -333,31 +321,22 @@ def _item_row(item: Item) -> dict[str, object]:
         "position": item.position,
         "slot": item.slot,
         "record": item.record,
-        "image": storable(", ".join(item.images)),
+        "images": json.dumps([storable(image) for image in item.images]),
         "tag": item.tag,
         "topic": storable(item.topic),
         "question": storable(item.question),
         "requeues": item.requeues,
-        "images_sent": json.dumps(item.images) if any(map(parse_blob_reference, item.images)) else None,
     }
 
 
-def _images(row: sa.Row[Any], image_column: str) -> tuple[str, ...]:
-    if row.images_sent is not None:
-        return tuple(json.loads(row.images_sent))
-    # Bytes that were submitted before there was a blob store to put them in stay here, and the worker says so.
-    given = image_references(row.record, image_column)
-    return tuple("data:" if is_data_uri(one) else one for one in given) if any(map(is_data_uri, given)) else given
-
-
-def _item(row: sa.Row[Any], image_column: str) -> Item:
+def _item(row: sa.Row[Any]) -> Item:
     return Item(
         id=ItemId(row.id),
         run_id=RunId(row.run_id),
         position=row.position,
         slot=row.slot,
-        record=row.record,
-        images=_images(row, image_column) if row.question else (),
+        record="",
+        images=tuple(json.loads(row.images)),
         tag=Tag(row.tag),
         topic=row.topic,
         question=row.question,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -235,7 +236,8 @@ class Queries:
         if question is not None:
             query = query.where(_asks(question))
         for row in self._chunks(query, after=run.id * MAX_ITEMS - 1, chunk=chunk, key="item_id"):
-            yield PairRow(**row, record_id=record_id(row["record"], run.options.id_column))
+            image = ", ".join(json.loads(row.pop("images")))
+            yield PairRow(**row, image=image, record_id=record_id(row["record"], run.options.id_column))
 
     def violations(
         self, run: Run, *, kind: str | None = None, question: str | None = None, chunk: int = 1000
@@ -319,7 +321,7 @@ _PAIR_COLUMNS = (
     items.c.position,
     items.c.slot,
     items.c.record,
-    items.c.image,
+    items.c.images,
     items.c.tag,
     items.c.topic,
     items.c.question,
