@@ -1,4 +1,4 @@
-"""The SQL side: `Store` is the door, behind it the ledger, the results and the questions people ask of both."""
+"""The SQL side: `Store` is the door to the runs, the ledger of their items, the results, and what people ask."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from persqa.store.ledger import Ledger
 from persqa.store.migrate import migrate
 from persqa.store.queries import Queries
 from persqa.store.results import Results
+from persqa.store.runs import Runs
 
 __all__ = ["Store"]
 
@@ -18,6 +19,7 @@ class Store:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.runs = Runs(database)
         self.ledger = Ledger(database)
         self.results = Results(database)
         self.queries = Queries(database)

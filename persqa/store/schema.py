@@ -164,3 +164,7 @@ run_counters = Table(
     Column("status", String(16), primary_key=True),
     Column("items", BigInteger, nullable=False),
 )
+
+#: Every item, beside its result where it has one; and what tells those that have none.
+items_and_results = items.outerjoin(results, results.c.item_id == items.c.id)
+has_no_result = results.c.item_id.is_(None)

@@ -136,7 +136,7 @@ def _broker(settings: Settings) -> Iterator[Finding]:
 def _database(settings: Settings) -> Iterator[Finding]:
     try:
         store = Store.open(settings.database_url)
-        runs = len(store.ledger.runs())
+        runs = len(store.runs.all())
         store.close()
     except PersqaError as error:
         yield Finding("database", Level.FAILURE, str(error))

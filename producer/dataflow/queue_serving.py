@@ -16,9 +16,9 @@ from producer.dataflow.servings import PersQAServing
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from persqa.pairs import PairRow
     from persqa.runs import RunOptions
     from persqa.settings import Settings
-    from persqa.store.queries import PairRow
     from producer.progress import WaitDisplay
 
 

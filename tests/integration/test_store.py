@@ -17,6 +17,7 @@ from alembic.runtime.migration import MigrationContext
 
 from persqa.audit import audit
 from persqa.errors import RowRefused, RunConflict, RunNotFound, RunStopped, SettingsError, StoreUnavailable
+from persqa.pairs import PENDING
 from persqa.policies import Rung
 from persqa.reasons import Reason
 from persqa.results import Outcome, Status
@@ -24,7 +25,6 @@ from persqa.runs import RunId, RunState, parse_options
 from persqa.store import Store
 from persqa.store.database import Database
 from persqa.store.migrate import inspect, migrate
-from persqa.store.queries import PENDING
 from persqa.store.schema import metadata, results, run_counters
 from persqa.verdicts import ViolationKind
 from tests.support.builders import a_stored_run, a_violation, an_item, an_outcome
@@ -87,7 +87,7 @@ def test_an_older_schema_is_brought_up_to_date_and_its_runs_are_as_they_were(dat
         assert migrate(old).found == "0001"
         assert inspect(old).missing == migrate(old).missing == ()
         with closing(Store.open(database_url)) as store:
-            assert store.ledger.find_run("r") == run
+            assert store.runs.find("r") == run
             assert audit(store, run, None).holds
     assert select(database_url, "SELECT colour FROM runs") == [("red",)]
     with pytest.raises(SettingsError, match="schema 0002, newer than this PersQA"):
@@ -96,33 +96,33 @@ def test_an_older_schema_is_brought_up_to_date_and_its_runs_are_as_they_were(dat
 
 def test_who_stops_and_starts_a_run_sets_its_mark_back(store: Store) -> None:
     run, batch = a_stored_run(store, 10)
-    store.ledger.mark_published(run.id, batch[4].id)
-    assert store.ledger.unfinished() == [run]
-    paused = store.ledger.set_state(run, RunState.PAUSED)
-    assert paused == replace(run, state=RunState.PAUSED) == store.ledger.reread(run)
-    assert store.ledger.published_to(run.id) == batch[0].id - 1
-    store.ledger.mark_published(run.id, batch[9].id)
-    assert store.ledger.published_to(run.id) == batch[0].id - 1, "nothing is published of a run that is paused"
-    assert store.ledger.unfinished() == []
-    assert store.ledger.set_state(run, RunState.CANCELLED).state is RunState.CANCELLED
+    store.runs.mark_published(run.id, batch[4].id)
+    assert store.runs.unfinished() == [run]
+    paused = store.runs.set_state(run, RunState.PAUSED)
+    assert paused == replace(run, state=RunState.PAUSED) == store.runs.reread(run)
+    assert store.runs.published_to(run.id) == batch[0].id - 1
+    store.runs.mark_published(run.id, batch[9].id)
+    assert store.runs.published_to(run.id) == batch[0].id - 1, "nothing is published of a run that is paused"
+    assert store.runs.unfinished() == []
+    assert store.runs.set_state(run, RunState.CANCELLED).state is RunState.CANCELLED
     with pytest.raises(RunStopped, match=r"cancelled already; .*persqa resume r"):
-        store.ledger.set_state(run, RunState.PAUSED)
-    assert store.ledger.set_state(run, RunState.ACTIVE) == run
-    store.ledger.mark_published(run.id, batch[2].id)
-    store.ledger.set_state(run, RunState.ACTIVE)
-    assert store.ledger.published_to(run.id) == batch[2].id, "resumed twice: the second time changes nothing"
+        store.runs.set_state(run, RunState.PAUSED)
+    assert store.runs.set_state(run, RunState.ACTIVE) == run
+    store.runs.mark_published(run.id, batch[2].id)
+    store.runs.set_state(run, RunState.ACTIVE)
+    assert store.runs.published_to(run.id) == batch[2].id, "resumed twice: the second time changes nothing"
 
 
 def test_nobody_is_to_begin_what_has_ended_or_whose_run_is_stopped(store: Store) -> None:
     (one, ones), (two, twos), (three, threes) = (a_stored_run(store, 3, name) for name in ("one", "two", "three"))
     store.results.commit([an_outcome(ones[0])])
-    store.ledger.set_state(two, RunState.PAUSED)
-    store.ledger.set_state(three, RunState.CANCELLED)
+    store.runs.set_state(two, RunState.PAUSED)
+    store.runs.set_state(three, RunState.CANCELLED)
     asked = [(item.run_id, item.id) for item in (*ones, *twos, *threes)]
     assert store.results.unwanted(asked) == {ones[0].id, *(item.id for item in (*twos, *threes))}
     assert store.results.unwanted([]) == set()
     assert store.queries.progress(two.id).state is RunState.PAUSED
-    assert store.ledger.reread(one) == one
+    assert store.runs.reread(one) == one
 
 
 def test_the_ids_of_what_is_pending_are_those_of_the_pending_items(store: Store) -> None:
@@ -159,20 +159,18 @@ def test_a_host_that_vanishes_in_a_transaction_does_not_keep_its_locks(database_
 def test_a_run_is_found_again_and_other_data_is_refused(store: Store) -> None:
     run, _ = a_stored_run(store, 1)
     options = parse_options()
-    again = store.ledger.create_run("r", options=options, pool_digest="p", fingerprint="f", base="/data", item_count=1)
-    assert again == run == store.ledger.find_run("r")
-    moved = store.ledger.create_run(
-        "r", options=options, pool_digest="p", fingerprint="f", base="/elsewhere", item_count=1
-    )
-    assert moved == replace(run, base="/elsewhere") == store.ledger.find_run("r")
+    again = store.runs.create("r", options=options, pool_digest="p", fingerprint="f", base="/data", item_count=1)
+    assert again == run == store.runs.find("r")
+    moved = store.runs.create("r", options=options, pool_digest="p", fingerprint="f", base="/elsewhere", item_count=1)
+    assert moved == replace(run, base="/elsewhere") == store.runs.find("r")
     with pytest.raises(RunConflict, match="differs in: the data;"):
-        store.ledger.create_run("r", options=options, pool_digest="p", fingerprint="g", base="/", item_count=1)
+        store.runs.create("r", options=options, pool_digest="p", fingerprint="g", base="/", item_count=1)
     with pytest.raises(RunConflict, match="differs in: tag, seed;"):
-        store.ledger.create_run(
+        store.runs.create(
             "r", options=parse_options(tag="bob", seed=3), pool_digest="p", fingerprint="f", base="/", item_count=1
         )
     with pytest.raises(RunNotFound, match="there are: r"):
-        store.ledger.find_run("s")
+        store.runs.find("s")
 
 
 def test_items_are_written_once_however_often(store: Store) -> None:
@@ -370,8 +368,8 @@ def test_the_audit_finds_an_incomplete_ledger_and_a_result_of_another_run(store:
         connection.execute(sa.update(results).where(results.c.item_id == batch[1].id).values(run_id=other.id))
     database.close()
     assert any(str(batch[1].id) in problem for problem in audit(store, run, None).problems)
-    store.ledger.create_run("half", options=parse_options(), pool_digest="", fingerprint="", base="", item_count=2)
-    (problem,) = audit(store, store.ledger.find_run("half"), None).problems
+    store.runs.create("half", options=parse_options(), pool_digest="", fingerprint="", base="", item_count=2)
+    (problem,) = audit(store, store.runs.find("half"), None).problems
     assert "0 of 2 items" in problem
 
 
