@@ -11,7 +11,7 @@ from kombu.exceptions import OperationalError
 from persqa.broker.connection import celery_url
 from persqa.broker.keys import TRANSPORT_OPTIONS
 from persqa.errors import BrokerUnavailable
-from persqa.settings import without_password
+from persqa.urls import without_password
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

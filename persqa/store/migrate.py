@@ -14,8 +14,8 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from persqa.errors import SettingsError, StoreUnavailable
-from persqa.settings import without_password
 from persqa.store.database import Database
+from persqa.urls import without_password
 
 logger = logging.getLogger(__name__)
 
