@@ -10,10 +10,10 @@ The state and the priority of a run are in SQL, and SQL is told first. Whoever t
 So the queue may hold what it likes. Withdrawing its messages spares workers the trouble, and makes room for others.
 
 **Nothing is lost.** An item leaves the ledger's pending ones only by its result. Pausing sets the run's mark back
-(`Ledger.set_state`): from then on nothing of it was published, as far as anybody needs to know, so nobody misses it,
-not even a program that knows nothing of states. Resuming publishes all that is pending, and raises the mark with it, as
+(`Runs.set_state`): from then on nothing of it was published, as far as anybody needs to know, so nobody misses
+it. Resuming publishes all that is pending, and raises the mark with it, as
 the first submit does, and is safe to repeat as that is. Whoever resumes and knows no broker publishes nothing: a
-reconciler that finds a resumed run with its mark still set back takes it up (`Ledger.adopt`). One gap is left: a worker
+reconciler that finds a resumed run with its mark still set back takes it up (`Runs.adopt`). One gap is left: a worker
 has found the run paused, the run is resumed and its message is still seen in that worker's hand, and only then is it
 dropped. The item is behind the mark by then and in no queue, which is what the reconciler looks for.
 
@@ -57,7 +57,7 @@ def queue_now(store: Store, run: Run) -> str:
         RunStopped: nowhere, the run is paused or cancelled.
         StoreUnavailable: the database does not answer.
     """
-    found = store.ledger.reread(run)
+    found = store.runs.reread(run)
     refuse_stopped(found)
     return queue_for(found.options.model, found.priority)
 
@@ -78,7 +78,7 @@ def stop(store: Store, run: Run, state: RunState, broker_url: str | None) -> tup
         RunStopped: a cancelled run is to be paused.
         BrokerUnavailable: the run is stopped, and some of its messages are still in the queue.
     """
-    stopped = store.ledger.set_state(run, state)
+    stopped = store.runs.set_state(run, state)
     if broker_url is None:
         return stopped, 0
     with closing(Withdrawal(broker_url)) as withdrawal:
@@ -100,7 +100,7 @@ def set_priority(store: Store, run: Run, priority: Priority, broker_url: str | N
     Raises:
         BrokerUnavailable: the priority is set, and some messages are still in the old queue.
     """
-    changed = store.ledger.set_priority(run, priority)
+    changed = store.runs.set_priority(run, priority)
     if broker_url is None:
         return changed, 0
     queues, to = queues_for(run.options.model), queue_for(run.options.model, priority)

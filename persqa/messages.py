@@ -15,7 +15,7 @@ from persqa.runs import Run, RunId
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-#: The only version of the message there is so far; a worker refuses what it does not know.
+#: The version of the message; a worker refuses any other.
 VERSION = 1
 #: The Celery task an item travels as.
 TASK_NAME = "persqa.answer"
@@ -44,9 +44,8 @@ class ItemMessage(BaseModel):
     policy: Policy
     sampling: dict[str, JsonValue]
     seed: int
-    #: Whether an image that is known to be broken is tried again. Only written where it is, so that workers which do
-    #: not know it yet take all other messages.
-    recheck: bool = False
+    #: Whether images that are known to be broken are tried again.
+    recheck: bool
 
 
 def item_messages(batch: Iterable[Item], run: Run) -> Iterator[str]:
@@ -63,9 +62,8 @@ def item_messages(batch: Iterable[Item], run: Run) -> Iterator[str]:
         "policy": run.options.tag_policy.value,
         "sampling": run.options.sampling.model_dump(mode="json", exclude_none=True),
         "seed": run.options.seed,
+        "recheck": run.recheck,
     }
-    if run.recheck:
-        common["recheck"] = True
     beginning = json.dumps(common).removesuffix("}")
     for item in batch:
         images = ", ".join(map(encode_basestring_ascii, item.images))

@@ -72,7 +72,7 @@ class Reconciler:
                 return 0
             recovered = 0
             with suppress(_Stopped):
-                for run in self._store.ledger.unfinished():
+                for run in self._store.runs.unfinished():
                     # Somebody has paused or cancelled this run since; the others are looked at all the same.
                     with suppress(RunStopped):
                         recovered += self._reconcile(run, inspector)
@@ -80,10 +80,10 @@ class Reconciler:
 
     def _reconcile(self, run: Run, inspector: Inspector) -> int:
         self._go_on(inspector)
-        if self._store.ledger.awaits_publishing(run.id):
+        if self._store.runs.awaits_publishing(run.id):
             # Whoever has resumed it may be about to publish it; or knew no broker, and cannot.
             self._stop.wait(_SECOND_LOOK_SECONDS)
-            if self._store.ledger.adopt(run.id):
+            if self._store.runs.adopt(run.id):
                 logger.info("run %s was resumed, and nobody has enqueued it: it is enqueued now", run.name)
         waiting = inspector.depth(queue_for(run.options.model, run.priority)).waiting
         if waiting > _LONG and not inspector.may_reconcile(_SELDOM * self._every, run.id):
@@ -101,7 +101,7 @@ class Reconciler:
     def _lost(self, run: Run, inspector: Inspector) -> list[Item]:
         # In this order: what is acknowledged after the look into the queue has a result by then, and what is first
         # enqueued after it lies behind the mark.
-        mark = self._store.ledger.published_to(run.id)
+        mark = self._store.runs.published_to(run.id)
         there = inspector.task_ids(*queues_for(run.options.model))
         lost: list[Item] = []
         for chunk in self._store.ledger.pending(run.id, chunk=_CHUNK):

@@ -31,7 +31,8 @@ from producer.submit import enqueue_pending, item_count, refuse_wrong_records, s
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from persqa.store.queries import PairRow, Progress, ViolationRow
+    from persqa.pairs import PairRow, ViolationRow
+    from persqa.progress import Progress
 
 
 #: Items whose violations are looked up at a time.
@@ -153,7 +154,7 @@ class Client:
         found = survey(reader, chosen, settings=self.settings)
         if strict:
             refuse_wrong_records(found)
-        created = self.store.ledger.create_run(
+        created = self.store.runs.create(
             name,
             options=chosen,
             pool_digest=pool.digest,
@@ -166,7 +167,7 @@ class Client:
         if self.store.queries.progress(created.id).submitted < created.items:
             write_ledger(self.store, reader, created, pool, settings=self.settings)
         if recheck:
-            created = self.store.ledger.set_recheck(created, recheck)
+            created = self.store.runs.set_recheck(created, recheck)
         if wanted is not None and wanted is not created.priority:
             created, _moved = set_priority(self.store, created, wanted, self.known_broker_url())
         enqueued = self.enqueue(created, on_full=on_full)
@@ -192,7 +193,7 @@ class Client:
 
         if self.store.queries.progress(run.id).pending == 0:
             return 0
-        refuse_stopped(self.store.ledger.reread(run))
+        refuse_stopped(self.store.runs.reread(run))
         url = self._broker_url()
         with (
             closing(Publisher(url, queue_bound=self.settings.queue_bound)) as publisher,
@@ -221,11 +222,11 @@ class Client:
         Raises:
             RunNotFound: there is none of this name.
         """
-        return RunHandle(self, self.store.ledger.find_run(name))
+        return RunHandle(self, self.store.runs.find(name))
 
     def runs(self) -> list[RunHandle]:
         """All runs, the newest first."""
-        return [RunHandle(self, run) for run in self.store.ledger.runs()]
+        return [RunHandle(self, run) for run in self.store.runs.all()]
 
     def backlog(self, runs: Iterable[Run]) -> Backlog | None:
         """What waits in the queues of these runs, and of those without a model; None without a broker.
@@ -382,10 +383,10 @@ class RunHandle:
         """
         if status is Status.OK:
             raise SettingsError("items that are ok are not enqueued again; choose noncompliant, invalid or dead")
-        self.run = self._client.store.ledger.reread(self.run)
+        self.run = self._client.store.runs.reread(self.run)
         if self.run.state is RunState.CANCELLED:
             refuse_stopped(self.run)
-        self.run = self._client.store.ledger.set_recheck(self.run, recheck)
+        self.run = self._client.store.runs.set_recheck(self.run, recheck)
         reopened = self._client.store.ledger.reopen(self.run.id, status)
         if reopened and self.run.state is RunState.ACTIVE and self._client.known_broker_url() is not None:
             with suppress(RunStopped):
@@ -432,7 +433,7 @@ class RunHandle:
             RunStopped: it was paused or cancelled again meanwhile.
             BrokerUnavailable: it goes on, and not all is enqueued; call again.
         """
-        self.run = self._client.store.ledger.set_state(self.run, RunState.ACTIVE)
+        self.run = self._client.store.runs.set_state(self.run, RunState.ACTIVE)
         return self._client.enqueue(self.run, on_full=on_full) if self._client.known_broker_url() is not None else 0
 
     def set_priority(self, priority: str) -> int:

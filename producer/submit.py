@@ -120,14 +120,14 @@ def enqueue_pending(
         RunStopped: the run is paused or cancelled, or was while this went on; whoever resumes it enqueues the rest.
         BrokerUnavailable: the rest was not enqueued; call again.
     """
-    store.ledger.begin_publishing(run.id)
+    store.runs.begin_publishing(run.id)
     # Reading a long queue takes seconds, and nothing can be there yet of a run that is new.
-    published = store.ledger.published_to(run.id)
+    published = store.runs.published_to(run.id)
     there = inspector.task_ids(*queues_for(run.options.model)) if published else set[str]()
     enqueued = 0
     for chunk in store.ledger.pending(run.id, chunk=_ENQUEUED):
         if wanted := [item for item in chunk if str(item.id) not in there]:
-            mark = partial(store.ledger.mark_published, run.id, wanted[-1].id)
+            mark = partial(store.runs.mark_published, run.id, wanted[-1].id)
             publisher.publish(wanted, run, queue=partial(queue_now, store, run), on_full=on_full, on_room=mark)
             enqueued += len(wanted)
     return enqueued

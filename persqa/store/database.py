@@ -12,7 +12,7 @@ from sqlalchemy import event, exc
 from sqlalchemy.dialects import postgresql, sqlite
 
 from persqa.errors import RowRefused, SettingsError, StoreUnavailable
-from persqa.settings import without_password
+from persqa.urls import without_password
 
 if TYPE_CHECKING:
     from collections.abc import Generator

@@ -11,9 +11,9 @@ import typer
 from rich.table import Table
 
 from persqa.errors import SettingsError
+from persqa.pairs import PENDING, PairRow, ViolationRow
 from persqa.results import Status
 from persqa.settings import load_settings
-from persqa.store.queries import PENDING, PairRow, ViolationRow
 from producer.cli import options
 from producer.cli.printing import console, image, plain, print_json, styled_status, table
 from producer.client import Client, RunHandle

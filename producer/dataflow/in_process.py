@@ -177,6 +177,7 @@ def _message(ask: Ask, options: RunOptions) -> ItemMessage:
         policy=options.tag_policy,
         sampling=options.sampling.model_dump(mode="json", exclude_none=True),
         seed=options.seed,
+        recheck=False,
     )
 
 
