@@ -173,6 +173,7 @@ class Worker:
         report_ready()
 
     def _load_engine(self) -> Supervisor:
+        leave_if_told_to_stop()
         sweep_orphans()
         mark_children()
         self._gpus = self._small_tasks.submit(gpus_in_use, self._settings.engine_args)
