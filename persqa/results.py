@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Final
 
 from persqa.bad_images import BadImage
+from persqa.choices import parse_choice
 from persqa.generations import FinishReason
 from persqa.items import ItemId
 from persqa.policies import Rung
@@ -22,6 +24,19 @@ class Status(StrEnum):
     NONCOMPLIANT = "noncompliant"  #: an answer, but every rung of the policy broke the tag rule
     INVALID = "invalid"  #: the record, its image or its prompt cannot be used
     DEAD = "dead"  #: given up; nothing is wrong with the data as far as is known
+
+
+#: Stands for "no result yet" where a status is asked for.
+PENDING: Final = "pending"
+
+
+def parse_status(value: str) -> str:
+    """Read what an item's status may be: a `Status`, or `pending`.
+
+    Raises:
+        SettingsError: there is none of this name; the message lists those that there are.
+    """
+    return parse_choice(value, (*Status, PENDING), name="status")
 
 
 def now() -> datetime:

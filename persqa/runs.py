@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, NewType, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from persqa.choices import parse_choice
 from persqa.errors import RecordError, SettingsError
 from persqa.policies import Policy
 from persqa.prompts import SYSTEM_PROMPT
@@ -148,11 +149,9 @@ def parse_priority(value: str) -> Priority:
     """Read a priority.
 
     Raises:
-        SettingsError: there is none of this name.
+        SettingsError: there is none of this name; the message lists those that there are.
     """
-    if value not in list(Priority):
-        raise SettingsError(f"{value!r} is no priority: choose {', '.join(Priority)}")
-    return Priority(value)
+    return parse_choice(value, Priority, name="priority")
 
 
 def check_run_name(name: str) -> str:

@@ -14,13 +14,15 @@ from persqa.audit import Audit, audit
 from persqa.blobs import BlobStore
 from persqa.broker.depth import Backlog, Depth, Inspector
 from persqa.broker.keys import queue_for, queues_for
+from persqa.choices import parse_choice
 from persqa.controls import refuse_stopped, set_priority, stop
 from persqa.errors import Infrastructure, RunStopped, SettingsError
 from persqa.questions import load_pool
-from persqa.results import Status
+from persqa.results import Status, parse_status
 from persqa.runs import Run, RunState, check_run_name, parse_options, parse_priority
 from persqa.settings import Settings, load_settings
 from persqa.store import Store
+from persqa.verdicts import ViolationKind
 from producer.exporters import choose_format, write_records
 from producer.exporters.shapes import Pair, Shape
 from producer.local_fleet import LocalFleet
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 
 #: Items whose violations are looked up at a time.
 _LOOKED_UP = 500
+#: Good results are not taken back.
+_ASKED_AGAIN = (Status.NONCOMPLIANT, Status.INVALID, Status.DEAD)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -313,12 +317,25 @@ class RunHandle:
         Args:
             status: only `ok`, `noncompliant`, `invalid`, `dead` or `pending`.
             question: only this topic, or questions that contain these words.
+
+        Raises:
+            SettingsError: there is no such status.
         """
-        return self._queries.pairs(self.run, status=status, question=question)
+        wanted = None if status is None else parse_status(status)
+        return self._queries.pairs(self.run, status=wanted, question=question)
 
     def violations(self, *, kind: str | None = None, question: str | None = None) -> Iterator[ViolationRow]:
-        """Every generation that broke the tag rule, the oldest first."""
-        return self._queries.violations(self.run, kind=kind, question=question)
+        """Every generation that broke the tag rule, the oldest first.
+
+        Args:
+            kind: only this `ViolationKind`.
+            question: only this topic, or questions that contain these words.
+
+        Raises:
+            SettingsError: there is no such kind.
+        """
+        wanted = None if kind is None else parse_choice(kind, ViolationKind, name="violation kind")
+        return self._queries.violations(self.run, kind=wanted, question=question)
 
     def violation_kinds(self) -> dict[str, int]:
         """How many of each kind, the most frequent first."""
@@ -346,6 +363,7 @@ class RunHandle:
             chat: one dialogue for each record, ready to train with, instead of the records.
 
         Raises:
+            SettingsError: there is no such status.
             InputError: the format is unknown, the file cannot be written, or a record has such a field itself.
             BlobsUnavailable: the blob store does not answer.
         """
@@ -358,7 +376,7 @@ class RunHandle:
             image_column=self.run.options.image_column,
             id_column=self.run.options.id_column,
         )
-        rows = self.results(status=only or (Status.OK if chat else None))
+        rows = self.results(status=Status.OK if only is None and chat else only)
         pairs = self._with_broken(rows) if with_meta else (Pair(row=row) for row in rows)
         blobs = BlobStore(self._client.settings.blob_store)
         return write_records(shape.records(pairs), target, file_format=chosen, blobs=blobs)
@@ -369,24 +387,23 @@ class RunHandle:
             for row in chunk:
                 yield Pair(row=row, broken=broken.get(row.item_id, ()))
 
-    def requeue(self, status: Status, *, recheck: bool = False) -> int:
+    def requeue(self, status: str, *, recheck: bool = False) -> int:
         """Take back all results of one status and enqueue their items again; returns how many.
 
         Args:
-            status: of which.
+            status: `noncompliant`, `invalid` or `dead`.
             recheck: try images again that are known to be broken.
 
         Raises:
-            SettingsError: `ok` is not to be requeued.
+            SettingsError: there is no such status, or it is `ok`.
             RunStopped: the run is cancelled. The items of one that is paused are enqueued when it is resumed.
         """
-        if status is Status.OK:
-            raise SettingsError("items that are ok are not enqueued again; choose noncompliant, invalid or dead")
+        wanted = parse_choice(status, _ASKED_AGAIN, name="status of items that are asked again")
         self.run = self._client.store.ledger.reread(self.run)
         if self.run.state is RunState.CANCELLED:
             refuse_stopped(self.run)
         self.run = self._client.store.ledger.set_recheck(self.run, recheck)
-        reopened = self._client.store.ledger.reopen(self.run.id, status)
+        reopened = self._client.store.ledger.reopen(self.run.id, wanted)
         if reopened and self.run.state is RunState.ACTIVE and self._client.known_broker_url() is not None:
             with suppress(RunStopped):
                 self._client.enqueue(self.run)

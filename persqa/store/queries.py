@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from persqa.items import MAX_ITEMS
 from persqa.records import record_id
-from persqa.results import Status, now
+from persqa.results import PENDING, Status, now
 from persqa.runs import RunState
 from persqa.store.counters import SUBMITTED
 from persqa.store.database import Database
@@ -310,9 +310,6 @@ class Queries:
             if len(rows) < chunk:
                 return
 
-
-#: Stands for "no result yet" where a status is asked for.
-PENDING = "pending"
 
 _PAIR_COLUMNS = (
     items.c.id.label("item_id"),

@@ -7,8 +7,6 @@ from typing import Annotated
 
 import typer
 
-from persqa.errors import SettingsError
-from persqa.results import Status
 from persqa.settings import load_settings
 from producer.cli import options
 from producer.cli.printing import console, print_json
@@ -54,8 +52,6 @@ def command(  # noqa: PLR0913 - one parameter an option
 
     Example: persqa export portraits pairs.jsonl --only ok --output-key pers_qa
     """
-    if only is not None and only not in list(Status):
-        raise SettingsError(f"--only: {only!r} is none of {', '.join(Status)}")
     with Client(load_settings(broker_url=broker_url, database_url=database_url)) as client:
         handle = client.run(run)
         number = handle.export(

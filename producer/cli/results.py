@@ -11,9 +11,8 @@ import typer
 from rich.table import Table
 
 from persqa.errors import SettingsError
-from persqa.results import Status
 from persqa.settings import load_settings
-from persqa.store.queries import PENDING, PairRow, ViolationRow
+from persqa.store.queries import PairRow, ViolationRow
 from producer.cli import options
 from producer.cli.printing import console, image, plain, print_json, styled_status, table
 from producer.client import Client, RunHandle
@@ -43,9 +42,6 @@ def command(  # noqa: PLR0913 - one parameter an option
 
     Example: persqa results portraits --status noncompliant
     """
-    known = [*Status, PENDING]
-    if status is not None and status not in known:
-        raise SettingsError(f"--status: {status!r} is none of {', '.join(known)}")
     if status is not None and violations:
         raise SettingsError("--status does not go with --violations: a violation is a generation, not a result")
     with Client(load_settings(broker_url=broker_url, database_url=database_url)) as client:

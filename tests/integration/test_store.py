@@ -18,12 +18,11 @@ from persqa.audit import audit
 from persqa.errors import RowRefused, RunConflict, RunNotFound, RunStopped, SettingsError, StoreUnavailable
 from persqa.policies import Rung
 from persqa.reasons import Reason
-from persqa.results import Outcome, Status
+from persqa.results import PENDING, Outcome, Status
 from persqa.runs import Priority, RunId, RunState, parse_options
 from persqa.store import Store
 from persqa.store.database import Database
 from persqa.store.migrate import _say_newer, inspect, migrate  # pyright: ignore[reportPrivateUsage]
-from persqa.store.queries import PENDING
 from persqa.store.schema import metadata, results, run_counters
 from persqa.verdicts import ViolationKind
 from tests.support.builders import a_stored_run, a_violation, an_item, an_outcome
