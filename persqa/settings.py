@@ -304,6 +304,20 @@ def load_settings(**overrides: object) -> Settings:
         raise SettingsError("wrong settings\n  " + "\n  ".join(lines)) from None
 
 
+def require_broker(settings: Settings) -> str:
+    """The broker's URL, for whoever cannot do without.
+
+    Raises:
+        SettingsError: none is named.
+    """
+    if settings.broker_url is None:
+        raise SettingsError(
+            "no broker is named: set --broker-url or PERSQA_BROKER_URL, for instance to redis://localhost:6379/0, "
+            "or use `persqa run`, which brings its own broker and worker"
+        )
+    return settings.broker_url
+
+
 def without_password(url: str) -> str:
     """The URL as it may be shown: what stands between `:` and `@` is replaced, and passwords among its options."""
     shown = re.sub(r"(://[^:/@]*):.*@", r"\1:***@", url)

@@ -16,11 +16,12 @@ from persqa.broker.depth import Backlog, Depth, Inspector
 from persqa.broker.keys import queue_for, queues_for
 from persqa.choices import parse_choice
 from persqa.controls import refuse_stopped, set_priority, stop
-from persqa.errors import Infrastructure, RunStopped, SettingsError
+from persqa.enqueueing import enqueue_pending
+from persqa.errors import Infrastructure, RunStopped
 from persqa.questions import load_pool
 from persqa.results import Status, parse_status
 from persqa.runs import Run, RunState, check_run_name, parse_options, parse_priority
-from persqa.settings import Settings, load_settings
+from persqa.settings import Settings, load_settings, require_broker
 from persqa.store import Store
 from persqa.verdicts import ViolationKind
 from producer.exporters import choose_format, write_records
@@ -28,7 +29,7 @@ from producer.exporters.shapes import Pair, Shape
 from producer.local_fleet import LocalFleet
 from producer.progress import WaitDisplay, wait_for
 from producer.readers import open_input
-from producer.submit import enqueue_pending, item_count, refuse_wrong_records, survey, write_ledger
+from producer.submit import item_count, refuse_wrong_records, survey, write_ledger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -247,10 +248,7 @@ class Client:
         if self._local and self._fleet is None:
             self._fleet = self._stack.enter_context(LocalFleet(self.settings))
             self._fleet.start_worker()
-        url = self.known_broker_url()
-        if url is None:
-            raise SettingsError("no broker is named: set PERSQA_BROKER_URL")
-        return url
+        return require_broker(self._fleet.settings if self._fleet else self.settings)
 
     def known_broker_url(self) -> str | None:
         """The broker's URL if there is one by now."""

@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from persqa.blobs import BlobStore, blob_reference
-from persqa.broker.keys import queues_for
-from persqa.controls import queue_now
 from persqa.data_uris import decode_data_uri, is_data_uri
 from persqa.errors import InputError, RecordError
 from persqa.items import Item, item_id
@@ -23,10 +20,8 @@ from persqa.results import Result, Status
 from persqa.tags import Tag, parse_tag
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from persqa.broker.depth import Inspector
-    from persqa.broker.publisher import Publisher
     from persqa.questions import QuestionPool
     from persqa.runs import Run, RunOptions
     from persqa.settings import Settings
@@ -36,8 +31,6 @@ if TYPE_CHECKING:
 #: Written in one transaction.
 _WRITTEN = 5000
 _WRITTEN_BYTES = 32 * 2**20
-#: Enqueued in one round trip.
-_ENQUEUED = 1000
 #: How many wrong records a message shows.
 _SHOWN = 5
 
@@ -106,31 +99,6 @@ def write_ledger(store: Store, reader: Reader, run: Run, pool: QuestionPool, *, 
     """
     for chunk in _chunks(_drafts(reader, run, pool, settings)):
         store.ledger.add([item for item, _ in chunk], [result for _, result in chunk if result is not None])
-
-
-def enqueue_pending(
-    store: Store, publisher: Publisher, inspector: Inspector, run: Run, *, on_full: Callable[[], None]
-) -> int:
-    """Enqueue every item of the run that has no result and is not in a queue or in a worker's hand.
-
-    Returns:
-        How many were enqueued.
-
-    Raises:
-        RunStopped: the run is paused or cancelled, or was while this went on; whoever resumes it enqueues the rest.
-        BrokerUnavailable: the rest was not enqueued; call again.
-    """
-    store.ledger.begin_publishing(run.id)
-    # Reading a long queue takes seconds, and nothing can be there yet of a run that is new.
-    published = store.ledger.published_to(run.id)
-    there = inspector.task_ids(*queues_for(run.options.model)) if published else set[str]()
-    enqueued = 0
-    for chunk in store.ledger.pending(run.id, chunk=_ENQUEUED):
-        if wanted := [item for item in chunk if str(item.id) not in there]:
-            mark = partial(store.ledger.mark_published, run.id, wanted[-1].id)
-            publisher.publish(wanted, run, queue=partial(queue_now, store, run), on_full=on_full, on_room=mark)
-            enqueued += len(wanted)
-    return enqueued
 
 
 def item_count(found: Survey, options: RunOptions) -> int:

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from prometheus_client import REGISTRY
 
-from persqa.errors import SettingsError
 from persqa.http_pages import PageServer, facts_page, metrics_page
 from persqa.logs import format_logs
-from persqa.settings import load_settings
+from persqa.settings import load_settings, require_broker
 from producer.cli import options
 from producer.fleet_metrics import FleetMetrics
 
@@ -40,11 +39,10 @@ def command(
     settings = load_settings(
         broker_url=broker_url, database_url=database_url, log_format=log_format, metrics_address=address
     )
-    if settings.broker_url is None:
-        raise SettingsError("no broker is named: set --broker-url or PERSQA_BROKER_URL")
+    broker = require_broker(settings)
     logging.basicConfig(level=logging.INFO, format="[%(asctime)s: %(levelname)s] %(message)s")
     format_logs(logging.getLogger().handlers, settings.log_format)
-    REGISTRY.register(FleetMetrics(settings, broker_url=settings.broker_url))
+    REGISTRY.register(FleetMetrics(settings, broker_url=broker))
     pages = {"/metrics": metrics_page, "/healthz": _alive}
     with PageServer(pages, address=settings.metrics_address, port=port, setting="--port") as server:
         logger.info("serving /metrics on %s, port %d", settings.metrics_address, port)

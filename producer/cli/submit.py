@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from persqa.errors import SettingsError
-from persqa.settings import Settings, load_settings
+from persqa.settings import Settings, load_settings, require_broker
 from producer.cli import options
 from producer.cli.printing import notes, plain, print_json
 from producer.client import Client, RunHandle
@@ -43,11 +42,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     Example: persqa submit portraits.jsonl --broker-url redis://localhost:6379/0
     """
     settings = load_settings(broker_url=broker_url, database_url=database_url, model=model)
-    if settings.broker_url is None:
-        raise SettingsError(
-            "no broker is named: set --broker-url or PERSQA_BROKER_URL, "
-            "or use `persqa run`, which brings its own broker and worker"
-        )
+    require_broker(settings)
     with Client(settings) as client:
         handle = client.submit(
             data,

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from persqa.errors import SettingsError
-from persqa.settings import Settings, load_settings
+from persqa.settings import Settings, load_settings, require_broker
 from producer.cli import options
 
 
@@ -54,8 +54,7 @@ def command(  # noqa: PLR0913 - one parameter an option
         image_roots=image_roots,
         log_format=log_format,
     )
-    if settings.broker_url is None:
-        raise SettingsError("no broker is named: set --broker-url or PERSQA_BROKER_URL")
+    require_broker(settings)
     if tensor_parallel_size is not None:
         settings = _sharing(settings, tensor_parallel_size)
     environment = settings.environment()
