@@ -26,7 +26,7 @@ _POLL_SECONDS = 0.2
 
 
 def enqueue(
-    store: Store, publisher: Publisher, run: Run, batch: Sequence[Item], *, on_full: Callable[[], None], mark: bool
+    store: Store, publisher: Publisher, run: Run, batch: Sequence[Item], *, on_full: Callable[[], object], mark: bool
 ) -> None:
     """Enqueue the items, all or none of them, as soon as there is room.
 

@@ -136,8 +136,10 @@ def parse_options(**options: object) -> RunOptions:
     """Check a run's options; one that is None counts as not given.
 
     Raises:
-        SettingsError: with one line per wrong option.
+        SettingsError: with one line per wrong option, or there is none of that name.
     """
+    for name in options:
+        parse_choice(name, RunOptions.model_fields, name="option of a run")
     try:
         return RunOptions.model_validate({k: v for k, v in options.items() if v is not None})
     except ValidationError as error:

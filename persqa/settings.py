@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, SecretSt
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableSetting
 
+from persqa.choices import parse_choice
 from persqa.errors import SettingsError
 
 #: Where containers find secrets, each a file named as the variable, in lower case.
@@ -289,8 +290,10 @@ def load_settings(**overrides: object) -> Settings:
     """Read the settings; an override that is None counts as not given.
 
     Raises:
-        SettingsError: with one line per wrong setting.
+        SettingsError: with one line per wrong setting, or there is none of that name.
     """
+    for name in overrides:
+        parse_choice(name, Settings.model_fields, name="setting")
     given = {name: value for name, value in overrides.items() if value is not None}
     try:
         return Settings(_secrets_dir=SECRETS if SECRETS.is_dir() else None, **given)  # pyright: ignore

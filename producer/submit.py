@@ -11,21 +11,29 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from persqa.blobs import BlobStore, blob_reference
+from persqa.controls import refuse_stopped, set_priority
 from persqa.data_uris import decode_data_uri, is_data_uri
 from persqa.errors import InputError, RecordError
 from persqa.items import Item, item_id
-from persqa.questions import Question
+from persqa.questions import Question, load_pool
 from persqa.records import RawRecord, Record, parse_record, record_key
 from persqa.results import Result, Status
+from persqa.runs import RunState, check_run_name
 from persqa.tags import Tag, parse_tag
+from producer.options import parse_submit_options
+from producer.readers import open_input
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from pathlib import Path
+    from typing import Unpack
 
     from persqa.questions import QuestionPool
     from persqa.runs import Run, RunOptions
     from persqa.settings import Settings
     from persqa.store import Store
+    from producer.connections import Connections
+    from producer.options import GivenSubmitOptions
     from producer.readers.base import Reader
 
 #: Written in one transaction.
@@ -54,6 +62,66 @@ class Survey:
     records: int
     errors: tuple[RecordError, ...]
     invalid: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """What a submit did.
+
+    Attributes:
+        enqueued: items that went into the queue.
+        invalid: wrong records in the input; they are stored as `invalid` and not enqueued.
+        first_errors: a sentence each for the first few of them.
+    """
+
+    enqueued: int
+    invalid: int
+    first_errors: tuple[str, ...]
+
+
+def submit(
+    connections: Connections,
+    data: str | Path | Iterable[Mapping[str, object]],
+    *,
+    on_full: Callable[[], None],
+    **given: Unpack[GivenSubmitOptions],
+) -> tuple[Run, Submission]:
+    """Submit a data set, as `Client.submit` says; returns the run and what was done."""
+    settings, store = connections.settings, connections.store
+    options = parse_submit_options(settings.model, **given)
+    asked = options.asked
+    reader = open_input(
+        data,
+        blobs=BlobStore(settings.blob_store),
+        input_format=options.input_format,
+        split=options.split,
+        columns=asked.columns,
+    )
+    name = check_run_name(options.run or reader.name)
+    pool = load_pool(asked.pool)
+    pool.draw(asked.questions_per_image, seed=0, key="")  # Refused here if it is too small.
+    found = survey(reader, asked, settings=settings)
+    if options.strict:
+        refuse_wrong_records(found)
+    run = store.ledger.create_run(
+        name,
+        options=asked,
+        pool_digest=pool.digest,
+        fingerprint=found.fingerprint,
+        base=str(reader.base),
+        item_count=item_count(found, asked),
+    )
+    if run.state is RunState.CANCELLED:
+        refuse_stopped(run)
+    if store.queries.progress(run.id).submitted < run.items:
+        write_ledger(store, reader, run, pool, settings=settings)
+    if options.recheck:
+        run = store.ledger.set_recheck(run, True)
+    if options.priority is not None and options.priority is not run.priority:
+        run, _moved = set_priority(store, run, options.priority, connections.broker_url)
+    enqueued = connections.enqueue(run, on_full=on_full)
+    errors = tuple(str(error) for error in found.errors)
+    return run, Submission(enqueued=enqueued, invalid=found.invalid, first_errors=errors)
 
 
 def survey(reader: Reader, options: RunOptions, *, settings: Settings) -> Survey:

@@ -13,9 +13,9 @@ from rich.table import Table
 from persqa.errors import SettingsError
 from persqa.settings import load_settings
 from persqa.store.queries import PairRow, ViolationRow
+from producer import Client, RunHandle
 from producer.cli import options
 from producer.cli.printing import console, image, plain, print_json, styled_status, table
-from producer.client import Client, RunHandle
 
 
 def command(  # noqa: PLR0913 - one parameter an option

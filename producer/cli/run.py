@@ -10,10 +10,10 @@ import typer
 from persqa.models import DEMO_MODEL, DEMO_POOL, questions_unknown_to_demo
 from persqa.questions import QuestionPool, load_pool
 from persqa.settings import load_settings, without_password
+from producer import Client, RunHandle
 from producer.cli import options
 from producer.cli.printing import console, image, notes, plain, print_json, progress_dict, styled_status, table
 from producer.cli.submit import full_queue_note, report_submission
-from producer.client import Client, RunHandle
 
 _SHOWN_PAIRS = 12
 

@@ -12,9 +12,9 @@ from rich.live import Live
 from rich.table import Table
 
 from persqa.settings import load_settings
+from producer import Client, RunHandle
 from producer.cli import options
 from producer.cli.printing import console, plain, print_json, progress_dict, table
-from producer.client import Client, RunHandle
 
 _WATCH_SECONDS = 2.0
 

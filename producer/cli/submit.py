@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from persqa.settings import Settings, load_settings, require_broker
+from producer import Client, RunHandle
 from producer.cli import options
 from producer.cli.printing import notes, plain, print_json
-from producer.client import Client, RunHandle
 
 
 def command(  # noqa: PLR0913 - one parameter an option
