@@ -7,18 +7,18 @@ from typing import Annotated
 import typer
 
 from persqa.runs import RunState
-from persqa.settings import load_settings
 from producer.cli import options
+from producer.cli.expanding import expanded
 from producer.cli.printing import console, print_json
-from producer.client import Client
 
 
+@expanded
 def command(
     run: options.Run,
     status: Annotated[str, typer.Option("--status", metavar="noncompliant|invalid|dead", help="Which items.")],
+    *,
     recheck: options.Recheck = False,
-    broker_url: options.BrokerUrl = None,
-    database_url: options.DatabaseUrl = None,
+    where: options.Where,
     as_json: options.AsJson = False,
 ) -> None:
     """Take back the results of one status and enqueue their items again, with new seeds.
@@ -28,7 +28,7 @@ def command(
 
     Example: persqa requeue portraits --status noncompliant
     """
-    with Client(load_settings(broker_url=broker_url, database_url=database_url)) as client:
+    with where.client() as client:
         handle = client.run(run)
         number = handle.requeue(status, recheck=recheck)
         state = handle.run.state
