@@ -79,6 +79,8 @@ class RunOptions(BaseModel):
         default=False,
         description="what a record has in `prompt` is asked as it stands: no question, no tag, no verdict",
     )
+    limit: int | None = Field(default=None, ge=1, description="only so many records, from the input's beginning")
+    sample: int | None = Field(default=None, ge=1, description="only so many records, at random; the seed says which")
 
     @cached_property
     def columns(self) -> Columns:
@@ -103,6 +105,12 @@ class RunOptions(BaseModel):
     def _one_prompt_a_record(self) -> Self:
         if self.verbatim and self.questions_per_image != 1:
             raise ValueError("a record has one prompt: with verbatim, questions_per_image must be 1")
+        return self
+
+    @model_validator(mode="after")
+    def _one_part_of_an_input(self) -> Self:
+        if self.limit is not None and self.sample is not None:
+            raise ValueError("limit and sample do not go together: choose one part of the input")
         return self
 
 
@@ -143,7 +151,7 @@ def parse_options(**options: object) -> RunOptions:
     try:
         return RunOptions.model_validate({k: v for k, v in options.items() if v is not None})
     except ValidationError as error:
-        lines = [f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors()]
+        lines = [": ".join(filter(None, (".".join(map(str, e["loc"])), e["msg"]))) for e in error.errors()]
         raise SettingsError("wrong options\n  " + "\n  ".join(lines)) from None
 
 

@@ -74,6 +74,8 @@ class GivenRunOptions(TypedDict, total=False):
     id_column: str | None
     image_optional: bool | None
     verbatim: bool | None
+    limit: int | None
+    sample: int | None
 
 
 class GivenSubmitOptions(GivenRunOptions, total=False):

@@ -21,7 +21,7 @@ from persqa.results import Result, Status
 from persqa.runs import RunState, check_run_name
 from persqa.tags import Tag, parse_tag
 from producer.options import parse_submit_options
-from producer.readers import open_input
+from producer.readers import open_input, part_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -90,13 +90,14 @@ def submit(
     settings, store = connections.settings, connections.store
     options = parse_submit_options(settings.model, **given)
     asked = options.asked
-    reader = open_input(
+    whole = open_input(
         data,
         blobs=BlobStore(settings.blob_store),
         input_format=options.input_format,
         split=options.split,
         columns=asked.columns,
     )
+    reader = part_of(whole, limit=asked.limit, sample=asked.sample, seed=asked.seed)
     name = check_run_name(options.run or reader.name)
     pool = load_pool(asked.pool)
     pool.draw(asked.questions_per_image, seed=0, key="")  # Refused here if it is too small.

@@ -128,6 +128,19 @@ class SubmitFlags:
             rich_help_panel=_INPUT,
         ),
     ] = None
+    limit: Annotated[
+        int | None,
+        typer.Option("--limit", metavar="N", help="Only the first N records of INPUT.", rich_help_panel=_INPUT),
+    ] = None
+    sample: Annotated[
+        int | None,
+        typer.Option(
+            "--sample",
+            metavar="N",
+            help="Only N records of INPUT, drawn at random by --seed, in the input's order.",
+            rich_help_panel=_INPUT,
+        ),
+    ] = None
     tag: Annotated[
         str | None,
         typer.Option(
@@ -164,7 +177,9 @@ class SubmitFlags:
     seed: Annotated[
         int | None,
         typer.Option(
-            "--seed", help="Decides the questions drawn and the sampling (default: 0).", rich_help_panel=_ASKED
+            "--seed",
+            help="Decides the questions and the --sample drawn, and the answers' sampling (default: 0).",
+            rich_help_panel=_ASKED,
         ),
     ] = None
     model: Annotated[str | None, typer.Option("--model", help=_MODEL, rich_help_panel=_ASKED)] = None

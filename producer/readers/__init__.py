@@ -12,11 +12,12 @@ from producer.readers.cells import Cells
 from producer.readers.hub import SCHEME, HubReader
 from producer.readers.memory import MemoryReader
 from producer.readers.opening import open_path, open_standard_input
+from producer.readers.parts import part_of
 
 if TYPE_CHECKING:
     from persqa.blobs import BlobStore
 
-__all__ = ["open_input"]
+__all__ = ["open_input", "part_of"]
 
 
 def open_input(

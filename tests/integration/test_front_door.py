@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from typer.testing import CliRunner
 
 from persqa.broker.connection import connect
 from persqa.broker.keys import QUEUE
-from persqa.errors import SettingsError
+from persqa.errors import RunConflict, SettingsError
 from persqa.results import Outcome, Result, Status
 from producer import Client, RunHandle
 from producer.cli import app
@@ -76,3 +77,41 @@ def test_a_status_may_be_a_word_or_the_status_itself(run: RunHandle) -> None:
     assert list(run.results(status="pending")) == list(run.results(status=Status.DEAD)) == []
     assert run.export("out.json", only="ok") == 4
     assert run.export("none.json", only="pending") == 0
+
+
+def records_of(run: RunHandle) -> list[int]:
+    return [json.loads(row.record)["id"] for row in run.results()]
+
+
+def test_a_part_of_an_input_is_what_the_run_is(site: Site, tmp_path: Path) -> None:
+    data = tmp_path / "many.jsonl"
+    data.write_text("".join(json.dumps({"image": "a.png", "id": number}) + "\n" for number in range(30)))
+    with Client(site.settings) as client:
+        first, again = client.submit(data, limit=10), client.submit(data, limit=10)
+        assert records_of(first) == list(range(10))
+        assert again.submission is not None
+        assert (again.run, again.submission.enqueued) == (first.run, 0)
+        for other in ({"limit": 11}, {"limit": None}, {"sample": 10}):
+            with pytest.raises(RunConflict, match=r"the run 'many' exists and differs in: the data, .*limit"):
+                client.submit(data, limit=other.get("limit"), sample=other.get("sample"))
+        drawn = [client.submit(data, run=f"sample-{seed}", sample=10, seed=seed) for seed in (1, 2)]
+        ids = [records_of(run) for run in drawn]
+        assert [len(set(found)) for found in ids] == [10, 10]
+        assert (ids[0] != ids[1], ids[0]) == (True, sorted(ids[0]))
+        same = client.submit(data, run="sample-1", sample=10, seed=1)
+        assert (same.run, records_of(same)) == (drawn[0].run, ids[0])
+        assert records_of(client.submit(data, run="all", sample=31)) == list(range(30))
+        with pytest.raises(SettingsError, match="limit and sample do not go together"):
+            client.submit(data, run="both", limit=1, sample=1)
+        assert "both" not in {run.name for run in client.runs()}
+
+
+def test_a_part_of_what_comes_through_a_pipe(site: Site) -> None:
+    lines = "".join(json.dumps({"image": "a.png", "id": number}) + "\n" for number in range(30))
+    where = ("--broker-url", str(site.settings.broker_url), "--database-url", site.settings.database_url)
+    for part, name in (("--limit", "first"), ("--sample", "drawn")):
+        done = CliRunner().invoke(app, ["submit", "-", part, "4", "--run", name, "--json", *where], input=lines)
+        assert json.loads(done.stdout) == {"run": name, "enqueued": 4, "invalid": 0}
+    with Client(site.settings) as client:
+        assert records_of(client.run("first")) == [0, 1, 2, 3]
+        assert len(set(records_of(client.run("drawn")))) == 4
