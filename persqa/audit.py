@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from persqa.broker.depth import Inspector
+    from persqa.progress import Census
     from persqa.runs import Run
     from persqa.store import Store
-    from persqa.store.queries import Census
 
 #: How many items a problem names.
 _NAMED = 20
@@ -72,7 +72,7 @@ def _lost(store: Store, run: Run, inspector: Inspector) -> set[ItemId]:
     missing = set(store.ledger.pending_ids(run.id))
     # What moves while one looks can be overlooked once, but not twice.
     for _ in range(2):
-        if not missing or store.ledger.reread(run).state is not RunState.ACTIVE:
+        if not missing or store.runs.reread(run).state is not RunState.ACTIVE:
             return set()
         there = inspector.task_ids(*queues_for(run.options.model))
         missing = {item_id for item_id in missing if str(item_id) not in there}

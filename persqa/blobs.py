@@ -16,7 +16,7 @@ from urllib.parse import quote, unquote
 
 from persqa.errors import BlobsUnavailable, Infrastructure, Rejected, SettingsError
 from persqa.reasons import Reason
-from persqa.settings import without_password
+from persqa.urls import without_password
 
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://")
 _DIGEST = re.compile(r"[0-9a-f]{64}")

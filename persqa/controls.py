@@ -35,7 +35,7 @@ def queue_now(store: Store, run: Run) -> str:
         RunStopped: nowhere, the run is paused or cancelled.
         StoreUnavailable: the database does not answer.
     """
-    found = store.ledger.reread(run)
+    found = store.runs.reread(run)
     refuse_stopped(found)
     return queue_for(found.options.model, found.priority)
 
@@ -56,7 +56,7 @@ def stop(store: Store, run: Run, state: RunState, broker_url: str | None) -> tup
         RunStopped: a cancelled run is to be paused.
         BrokerUnavailable: the run is stopped, and some of its messages are still in the queue.
     """
-    stopped = store.ledger.set_state(run, state)
+    stopped = store.runs.set_state(run, state)
     if broker_url is None:
         return stopped, 0
     with closing(Withdrawal(broker_url)) as withdrawal:
@@ -78,7 +78,7 @@ def set_priority(store: Store, run: Run, priority: Priority, broker_url: str | N
     Raises:
         BrokerUnavailable: the priority is set, and some messages are still in the old queue.
     """
-    changed = store.ledger.set_priority(run, priority)
+    changed = store.runs.set_priority(run, priority)
     if broker_url is None:
         return changed, 0
     queues, to = queues_for(run.options.model), queue_for(run.options.model, priority)

@@ -49,7 +49,7 @@ def enqueue(
         time.sleep(_POLL_SECONDS)
     entries = publisher.entries(batch, run, queue)
     if mark:
-        store.ledger.mark_published(run.id, batch[-1].id)
+        store.runs.mark_published(run.id, batch[-1].id)
     publisher.push(queue, entries)
 
 
@@ -65,9 +65,9 @@ def enqueue_pending(
         RunStopped: the run is paused or cancelled, or was while this went on; whoever resumes it enqueues the rest.
         BrokerUnavailable: the rest was not enqueued; call again.
     """
-    store.ledger.begin_publishing(run.id)
+    store.runs.begin_publishing(run.id)
     # Reading a long queue takes seconds, and nothing can be there yet of a run that is new.
-    published = store.ledger.published_to(run.id)
+    published = store.runs.published_to(run.id)
     there = inspector.task_ids(*queues_for(run.options.model)) if published else set[str]()
     enqueued = 0
     for chunk in store.ledger.pending(run.id, chunk=BATCH):

@@ -9,6 +9,8 @@ PersqaError
 │   ├── RunNotFound      there is no run of that name
 │   └── RunStopped       the run is paused or cancelled; exit code 4
 ├── Rejected             this item can never be answered; it becomes an `invalid` result
+│   ├── Undecodable      its bytes are no image (persqa/images/decoding.py)
+│   └── BadContent       the same, with what is remembered of them (persqa/bad_images.py)
 ├── EngineLost           the engine died; another one is being started, ask again
 ├── RowRefused           the database refuses the data of these rows; others can be stored
 └── Infrastructure       nothing is wrong with the data; try again later; exit code 3
@@ -17,6 +19,12 @@ PersqaError
     ├── BlobsUnavailable the store of image bytes does not answer
     ├── EngineDead       the engine is gone and cannot answer any more
     └── WorkerDied       the local worker process ended before its work did
+
+Beside these, and never seen outside of their part:
+
+Trouble                  a server of images fails; it is asked again (persqa/images/patience.py)
+DeadMessage              a message that is no task; it becomes a dead letter (worker/leases/transport.py)
+UnreadableDelivery       a task that carries no item; it becomes a dead letter (worker/deliveries.py)
 """
 
 from __future__ import annotations

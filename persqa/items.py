@@ -34,7 +34,7 @@ class Item:
     Attributes:
         position: place of the record in the input, from 0.
         slot: which of the record's questions this is, from 0.
-        record: the record as given, as ASCII JSON.
+        record: the record as given, as ASCII JSON; empty in items that `Ledger.pending` gives.
         images: the image references as a worker gets them: as given, but for image bytes, which are in the blob
             store by then; empty where the record is invalid.
         tag: the tag asked for; empty where the record is invalid or its own prompt is asked.

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 from json.encoder import encode_basestring_ascii
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from persqa.items import Item
+from persqa.items import Item, ItemId
 from persqa.policies import Policy
-from persqa.runs import Run
+from persqa.runs import Run, RunId
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-#: The only version of the message there is so far; a worker refuses what it does not know.
+#: The version of the message; a worker refuses any other.
 VERSION = 1
 #: The Celery task an item travels as.
 TASK_NAME = "persqa.answer"
@@ -23,8 +23,8 @@ TASK_NAME = "persqa.answer"
 ENQUEUED_AT = "x-enqueued-at"
 
 
-#: A key in the database, which takes no others.
-_Key: TypeAlias = Annotated[int, Field(ge=1, lt=2**63)]
+#: The database takes no other keys.
+_KEY = Field(ge=1, lt=2**63)
 
 
 class ItemMessage(BaseModel):
@@ -33,8 +33,8 @@ class ItemMessage(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     v: int
-    item: _Key
-    run: _Key
+    item: Annotated[ItemId, _KEY]
+    run: Annotated[RunId, _KEY]
     requeues: int
     images: list[str]
     base: str
@@ -44,9 +44,8 @@ class ItemMessage(BaseModel):
     policy: Policy
     sampling: dict[str, JsonValue]
     seed: int
-    #: Whether an image that is known to be broken is tried again. Only written where it is, so that workers which do
-    #: not know it yet take all other messages.
-    recheck: bool = False
+    #: Whether images that are known to be broken are tried again.
+    recheck: bool
 
 
 def item_messages(batch: Iterable[Item], run: Run) -> Iterator[str]:
@@ -63,9 +62,8 @@ def item_messages(batch: Iterable[Item], run: Run) -> Iterator[str]:
         "policy": run.options.tag_policy.value,
         "sampling": run.options.sampling.model_dump(mode="json", exclude_none=True),
         "seed": run.options.seed,
+        "recheck": run.recheck,
     }
-    if run.recheck:
-        common["recheck"] = True
     beginning = json.dumps(common).removesuffix("}")
     for item in batch:
         images = ", ".join(map(encode_basestring_ascii, item.images))

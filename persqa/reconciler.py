@@ -19,7 +19,7 @@ from persqa.controls import queue_now
 from persqa.enqueueing import BATCH, enqueue
 from persqa.errors import RunStopped
 from persqa.reasons import Reason
-from persqa.results import Outcome, Result, Status
+from persqa.results import Outcome
 from persqa.settings import Settings, require_broker
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class Reconciler:
                 return 0
             recovered = 0
             with suppress(_Stopped):
-                for run in self._store.ledger.unfinished():
+                for run in self._store.runs.unfinished():
                     # Somebody has paused or cancelled this run since; the others are looked at all the same.
                     with suppress(RunStopped):
                         recovered += self._reconcile(run, inspector, lock)
@@ -79,10 +79,10 @@ class Reconciler:
 
     def _reconcile(self, run: Run, inspector: Inspector, lock: ReconcilingLock) -> int:
         self._go_on(lock)
-        if self._store.ledger.awaits_publishing(run.id):
+        if self._store.runs.awaits_publishing(run.id):
             # Whoever has resumed it may be about to publish it; or knew no broker, and cannot.
             self._stop.wait(_SECOND_LOOK_SECONDS)
-            if self._store.ledger.adopt(run.id):
+            if self._store.runs.adopt(run.id):
                 logger.info("run %s was resumed, and nobody has enqueued it: it is enqueued now", run.name)
         waiting = inspector.depth(queue_for(run.options.model, run.priority)).waiting
         if waiting > _LONG and not lock.take(_SELDOM * self._every, run.id):
@@ -100,7 +100,7 @@ class Reconciler:
     def _lost(self, run: Run, inspector: Inspector, lock: ReconcilingLock) -> list[Item]:
         # In this order: what is acknowledged after the look into the queue has a result by then, and what is first
         # enqueued after it lies behind the mark.
-        mark = self._store.ledger.published_to(run.id)
+        mark = self._store.runs.published_to(run.id)
         there = inspector.task_ids(*queues_for(run.options.model))
         lost: list[Item] = []
         for chunk in self._store.ledger.pending(run.id, chunk=BATCH):
@@ -136,11 +136,7 @@ class Reconciler:
 
     def _give_up(self, lost: list[Item]) -> None:
         detail = f"enqueued again {MOST_RECOVERIES} times, and lost by the queue each time"
-        dead = (
-            Result(item_id=item.id, run_id=item.run_id, status=Status.DEAD, reason=Reason.LOST, detail=detail)
-            for item in lost
-        )
-        self._store.results.commit([Outcome(result) for result in dead])
+        self._store.results.commit([Outcome.dead(item.id, item.run_id, Reason.LOST, detail) for item in lost])
 
 
 def _stop_when_full() -> None:

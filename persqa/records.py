@@ -124,12 +124,6 @@ def parse_record(
         raise RecordError(error.reason, f"{place}: {error}") from None
 
 
-def image_references(record_json: str, column: str = "image") -> tuple[str, ...]:
-    """The image references of a record that was found usable."""
-    value = json.loads(record_json).get(column)
-    return (value,) if isinstance(value, str) else tuple(value or ())
-
-
 def _prompt(value: JsonValue) -> str:
     if not isinstance(value, str) or not value.strip():
         raise RecordError(Reason.BAD_PROMPT, f"expected text in `prompt`, found {_kind(value) if value else 'none'}")

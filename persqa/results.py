@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Final
 
 from persqa.bad_images import BadImage
-from persqa.choices import parse_choice
 from persqa.generations import FinishReason
 from persqa.items import ItemId
 from persqa.policies import Rung
@@ -24,19 +22,6 @@ class Status(StrEnum):
     NONCOMPLIANT = "noncompliant"  #: an answer, but every rung of the policy broke the tag rule
     INVALID = "invalid"  #: the record, its image or its prompt cannot be used
     DEAD = "dead"  #: given up; nothing is wrong with the data as far as is known
-
-
-#: Stands for "no result yet" where a status is asked for.
-PENDING: Final = "pending"
-
-
-def parse_status(value: str) -> str:
-    """Read what an item's status may be: a `Status`, or `pending`.
-
-    Raises:
-        SettingsError: there is none of this name; the message lists those that there are.
-    """
-    return parse_choice(value, (*Status, PENDING), name="status")
 
 
 def now() -> datetime:
@@ -101,3 +86,26 @@ class Outcome:
     result: Result
     violations: tuple[Violation, ...] = ()
     bad_images: tuple[BadImage, ...] = ()
+
+    @classmethod
+    def dead(
+        cls,
+        item_id: ItemId,
+        run_id: RunId,
+        reason: Reason,
+        detail: str,
+        *,
+        worker: str | None = None,
+        model: str | None = None,
+    ) -> Outcome:
+        """The outcome of an item that is given up: by whom, and why in a word and in a sentence."""
+        result = Result(
+            item_id=item_id,
+            run_id=run_id,
+            status=Status.DEAD,
+            reason=reason,
+            detail=detail,
+            worker=worker,
+            model=model,
+        )
+        return cls(result)

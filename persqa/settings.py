@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import re
 from enum import StrEnum
-from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Annotated, Self, cast
-from urllib.parse import quote, unquote
 
 from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -16,6 +13,8 @@ from pydantic_settings import SettingsError as UnreadableSetting
 
 from persqa.choices import parse_choice
 from persqa.errors import SettingsError
+from persqa.hosts import check_pattern
+from persqa.urls import check_store, put_password, take_password
 
 #: Where containers find secrets, each a file named as the variable, in lower case.
 SECRETS = Path("/run/secrets")
@@ -33,76 +32,7 @@ def _split_list(value: object) -> object:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
-def _check_host(pattern: str) -> str:
-    """A host as it is compared: in lower case and ASCII."""
-    if pattern == "*":
-        return pattern
-    start = "*." if pattern.startswith("*.") else ""
-    try:
-        name = _host(pattern.removeprefix(start))
-    except ValueError:
-        message = "write names such as img.example.com, *.example.com, or * for any, without a port"
-        raise ValueError(f"{pattern!r} is no host: {message}") from None
-    return start + name
-
-
-def _host(name: str) -> str:
-    if ":" in name:
-        return str(IPv6Address(name.removeprefix("[").removesuffix("]")))
-    found = name.removesuffix(".").encode("idna").decode("ascii").lower()
-    if not _HOST.fullmatch(found):
-        raise ValueError(name)
-    return found
-
-
-def _check_store(prefix: str) -> str:
-    """The beginning of an object's URL, as it is compared."""
-    scheme, separator, rest = prefix.partition("://")
-    if not separator or "::" in prefix:
-        raise ValueError(f"{prefix!r} is no store: write URLs such as s3://bucket or s3://bucket/prefix")
-    if scheme.lower() in _OTHER_SCHEMES:
-        raise ValueError(f"{prefix!r} is no store: {_OTHER_SCHEMES[scheme.lower()]}")
-    return f"{scheme.lower()}://{rest}"
-
-
-def _put_password(url: str, password: str) -> str:
-    """The URL with the password in it."""
-    scheme, authority, rest = _parts(url)
-    user, _, host = authority.rpartition("@")
-    if ":" in user:
-        raise ValueError("its URL has a password, too: give one only")
-    if not authority:
-        raise ValueError(f"{scheme} without a host or a user takes no password")
-    return f"{scheme}://{user}:{quote(password, safe='')}@{host}{rest}"
-
-
-def _take_password(url: str) -> tuple[str, str | None]:
-    """The URL without its password, and that."""
-    scheme, authority, rest = _parts(url)
-    user, at, host = authority.rpartition("@")
-    name, colon, password = user.partition(":")
-    if not colon:
-        return url, None
-    return f"{scheme}://{name}{at}{host}{rest}", unquote(password)
-
-
-def _parts(url: str) -> tuple[str, str, str]:
-    scheme, _, rest = url.partition("://")
-    authority = re.split("[/?#]", rest, maxsplit=1)[0]
-    return scheme, authority, rest.removeprefix(authority)
-
-
 _DATABASE = "sqlite:///persqa.db"
-_HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
-#: What is fetched by other rules than those of stores.
-_OTHER_SCHEMES = {
-    "http": "PERSQA_IMAGE_HOSTS allows hosts",
-    "https": "PERSQA_IMAGE_HOSTS allows hosts",
-    "file": "PERSQA_IMAGE_ROOTS allows folders",
-    "local": "PERSQA_IMAGE_ROOTS allows folders",
-    "data": "data: URIs need no permission",
-    "blob": "PERSQA_BLOB_STORE names the blob store",
-}
 
 
 class LogFormat(StrEnum):
@@ -167,7 +97,7 @@ class Settings(BaseSettings):
         ),
     )
     image_hosts: Annotated[
-        list[Annotated[str, AfterValidator(_check_host)]], NoDecode, BeforeValidator(_split_list)
+        list[Annotated[str, AfterValidator(check_pattern)]], NoDecode, BeforeValidator(_split_list)
     ] = Field(
         default_factory=list,
         description=(
@@ -176,7 +106,7 @@ class Settings(BaseSettings):
         ),
     )
     image_stores: Annotated[
-        list[Annotated[str, AfterValidator(_check_store)]], NoDecode, BeforeValidator(_split_list)
+        list[Annotated[str, AfterValidator(check_store)]], NoDecode, BeforeValidator(_split_list)
     ] = Field(
         default_factory=list,
         description=(
@@ -262,7 +192,7 @@ class Settings(BaseSettings):
             try:
                 if url is None:
                     raise ValueError(f"there is no PERSQA_{name.upper()}_URL it could be for")
-                given[f"{name}_url"] = _put_password(str(url), str(text))
+                given[f"{name}_url"] = put_password(str(url), str(text))
             except ValueError as error:
                 raise ValueError(f"PERSQA_{name.upper()}_PASSWORD: {error}") from None
         return given
@@ -281,7 +211,7 @@ class Settings(BaseSettings):
         # Apart, as they may have come: the process inherits the variable or finds the file that one of them came by.
         for name in ("broker", "database"):
             if (url := values.get(f"{name}_url")) is not None:
-                values[f"{name}_url"], password = _take_password(url)
+                values[f"{name}_url"], password = take_password(url)
                 values |= {} if password is None else {f"{name}_password": password}
         return {f"PERSQA_{name.upper()}": _as_variable(name, value) for name, value in values.items()}
 
@@ -319,12 +249,6 @@ def require_broker(settings: Settings) -> str:
             "or use `persqa run`, which brings its own broker and worker"
         )
     return settings.broker_url
-
-
-def without_password(url: str) -> str:
-    """The URL as it may be shown: what stands between `:` and `@` is replaced, and passwords among its options."""
-    shown = re.sub(r"(://[^:/@]*):.*@", r"\1:***@", url)
-    return re.sub(r"([?&]\w*password=)[^&#]*", r"\1***", shown)
 
 
 def _as_variable(name: str, value: JsonValue) -> str:

@@ -114,11 +114,11 @@ class Client:
         Raises:
             RunNotFound: there is none of this name.
         """
-        return RunHandle(self._connections, self.store.ledger.find_run(name))
+        return RunHandle(self._connections, self.store.runs.find(name))
 
     def runs(self) -> list[RunHandle]:
         """All runs, the newest first."""
-        return [RunHandle(self._connections, run) for run in self.store.ledger.runs()]
+        return [RunHandle(self._connections, run) for run in self.store.runs.all()]
 
     def backlog(self, runs: Iterable[Run]) -> Backlog | None:
         """What waits in the queues of these runs, and of those without a model; None without a broker.

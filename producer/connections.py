@@ -99,7 +99,7 @@ class Connections:
 
         if self.store.queries.progress(run.id).pending == 0:
             return 0
-        refuse_stopped(self.store.ledger.reread(run))
+        refuse_stopped(self.store.runs.reread(run))
         # Celery is loaded here and not at import: looking at results must not take seconds.
         from persqa.broker.publisher import Publisher
         from persqa.enqueueing import enqueue_pending

@@ -13,6 +13,7 @@ from redis.retry import Retry
 from persqa.broker.depth import Inspector
 from persqa.broker.keys import queues_for
 from persqa.errors import Infrastructure, RowRefused
+from persqa.pairs import PENDING
 from persqa.probes import Probe
 from persqa.store.database import Database
 from persqa.store.queries import Queries
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from persqa.broker.depth import Backlog
+    from persqa.progress import RunProgress
     from persqa.settings import Settings
-    from persqa.store.queries import RunProgress
 
 Answer = TypeVar("Answer")
 
@@ -34,8 +35,6 @@ _FRESH_SECONDS = 1.0
 #: Runs that are shown: each is a handful of time series.
 _UNFINISHED = 100
 _NEWEST = 20
-
-_PENDING = "pending"
 
 
 class FleetMetrics(Collector):
@@ -109,7 +108,7 @@ def _of_runs(runs: Iterable[RunProgress]) -> list[GaugeMetricFamily]:
     for one in runs:
         for status, number in one.progress.ended.items():
             family.add_metric([one.run, status], number)
-        family.add_metric([one.run, _PENDING], one.progress.pending)
+        family.add_metric([one.run, PENDING], one.progress.pending)
     return [family]
 
 

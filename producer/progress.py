@@ -25,7 +25,7 @@ from persqa.runs import RunState
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from persqa.store.queries import Progress
+    from persqa.progress import Progress
 
 logger = logging.getLogger(__name__)
 

@@ -15,7 +15,8 @@ from persqa.broker.keys import queue_for
 from persqa.choices import parse_choice
 from persqa.controls import refuse_stopped, set_priority, stop
 from persqa.errors import Infrastructure, RunStopped
-from persqa.results import Status, parse_status
+from persqa.pairs import parse_status
+from persqa.results import Status
 from persqa.runs import Run, RunState, parse_priority
 from persqa.verdicts import ViolationKind
 from producer.exporters import choose_format, write_records
@@ -25,7 +26,8 @@ from producer.progress import WaitDisplay, wait_for
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from persqa.store.queries import PairRow, Progress, ViolationRow
+    from persqa.pairs import PairRow, ViolationRow
+    from persqa.progress import Progress
     from producer.connections import Connections
     from producer.submit import Submission
 
@@ -178,10 +180,10 @@ class RunHandle:
             RunStopped: the run is cancelled. The items of one that is paused are enqueued when it is resumed.
         """
         wanted = parse_choice(status, _ASKED_AGAIN, name="status of items that are asked again")
-        self.run = self._store.ledger.reread(self.run)
+        self.run = self._store.runs.reread(self.run)
         if self.run.state is RunState.CANCELLED:
             refuse_stopped(self.run)
-        self.run = self._store.ledger.set_recheck(self.run, recheck)
+        self.run = self._store.runs.set_recheck(self.run, recheck)
         reopened = self._store.ledger.reopen(self.run.id, wanted)
         if reopened and self.run.state is RunState.ACTIVE and self._connections.broker_url is not None:
             with suppress(RunStopped):
@@ -228,7 +230,7 @@ class RunHandle:
             RunStopped: it was paused or cancelled again meanwhile.
             BrokerUnavailable: it goes on, and not all is enqueued; call again.
         """
-        self.run = self._store.ledger.set_state(self.run, RunState.ACTIVE)
+        self.run = self._store.runs.set_state(self.run, RunState.ACTIVE)
         if self._connections.broker_url is None:
             return 0
         return self._connections.enqueue(self.run, on_full=on_full)

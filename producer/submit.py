@@ -104,7 +104,7 @@ def submit(
     found = survey(reader, asked, settings=settings)
     if options.strict:
         refuse_wrong_records(found)
-    run = store.ledger.create_run(
+    run = store.runs.create(
         name,
         options=asked,
         pool_digest=pool.digest,
@@ -117,7 +117,7 @@ def submit(
     if store.queries.progress(run.id).submitted < run.items:
         write_ledger(store, reader, run, pool, settings=settings)
     if options.recheck:
-        run = store.ledger.set_recheck(run, True)
+        run = store.runs.set_recheck(run, True)
     if options.priority is not None and options.priority is not run.priority:
         run, _moved = set_priority(store, run, options.priority, connections.broker_url)
     enqueued = connections.enqueue(run, on_full=on_full)

@@ -13,27 +13,26 @@ from celery.bin.celery import main as celery_main
 
 from persqa.broker.connection import connect, translated
 from persqa.errors import BrokerUnavailable, UserError
-from persqa.settings import load_settings
 from worker.process import exit_codes
 
-#: Given by a parent that wants this worker not to outlive it.
+#: Given by a parent that this worker must not outlive.
 WITH_PARENT = "--with-parent"
-#: Given by a parent that brought the broker, too, for nobody else.
+#: Given by a parent that also started the broker, for nobody else.
 WITH_BROKER = "--with-broker"
 
 
 def main(arguments: list[str]) -> int:
     """Run a worker until it is told to stop; returns the exit code."""
     try:
-        # Reads the settings. Celery would load it too, and show their errors as a traceback.
-        import_module("worker.celery")
+        # This reads the settings. Celery would do so later, and show an error in them as a traceback.
+        app = import_module("worker.celery").app
     except UserError as error:
         sys.stderr.write(f"persqa worker: {error}\n")
         return exit_codes.USER_ERROR
     orphaned = threading.Event()
     if WITH_PARENT in arguments:
         threading.Thread(target=_watch_parent, args=(orphaned,), name="persqa-parent", daemon=True).start()
-    # Mingle and gossip let workers talk to each other; ours have nothing to say and start faster without.
+    # Mingle and gossip let workers talk to each other; ours have nothing to say, and start faster without them.
     standard = ["--loglevel=INFO", "--without-gossip", "--without-mingle", f"--hostname=worker-{os.getpid()}@%h"]
     others = [argument for argument in arguments if argument not in (WITH_PARENT, WITH_BROKER)]
     sys.argv = ["celery", "-A", "worker", "worker", *standard, *others]
@@ -41,25 +40,23 @@ def main(arguments: list[str]) -> int:
         return celery_main()
     finally:
         if orphaned.is_set() and WITH_BROKER in arguments:
-            _stop_broker()
+            _stop_broker(app.settings.broker_url)
 
 
 def _watch_parent(orphaned: threading.Event) -> None:
-    """Stop this worker when its standard input closes: the parent held the other end."""
-    # Below Python's buffers: a thread inside one of those would be in the way when the interpreter ends.
+    """Stop this worker when its standard input closes, because the parent held the other end."""
+    # Read below Python's buffers: a thread inside a buffer keeps the interpreter from ending.
     while os.read(sys.stdin.fileno(), 1024):
         pass
     orphaned.set()
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _stop_broker() -> None:
-    url = load_settings().broker_url
-    assert url is not None
+def _stop_broker(url: str) -> None:
     with suppress(BrokerUnavailable), translated(url):
         connect(url).shutdown(nosave=True)  # pyright: ignore[reportUnknownMemberType] - not typed
 
 
-# The engine's processes are spawned and import this module again.
+# The guard is needed: the engine's processes are spawned, and import this module again.
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

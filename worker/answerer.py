@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING
 
 from persqa.bad_images import BadContent
 from persqa.errors import Rejected
-from persqa.items import ItemId
 from persqa.policies import Rung, generation_seed
 from persqa.prompts import human_turn
 from persqa.reasons import Reason
 from persqa.results import Outcome, Result, Status, Violation
-from persqa.runs import RunId
 from persqa.tags import Tag
 from persqa.verdicts import ViolationKind, judge
 from worker.engines.engine import Request
@@ -20,15 +18,14 @@ from worker.engines.engine import Request
 if TYPE_CHECKING:
     from persqa.generations import Generation
     from persqa.messages import ItemMessage
-    from worker.engines.engine import Engine
-    from worker.engines.supervisor import Supervisor
+    from worker.engines.engine import Generates
     from worker.intake import Admitted
 
 
 class Answerer:
     """Gives every item one outcome."""
 
-    def __init__(self, engine: Engine | Supervisor, *, worker: str) -> None:
+    def __init__(self, engine: Generates, *, worker: str) -> None:
         """Prepare.
 
         Args:
@@ -51,11 +48,11 @@ class Answerer:
         try:
             rung, generation, kind = await self._climb(admitted, violations)
         except Rejected as rejected:
-            # What it did generate before is kept.
+            # The generations of earlier rungs are kept.
             return Outcome(self.refuse(message, rejected).result, tuple(violations))
         result = Result(
-            item_id=ItemId(message.item),
-            run_id=RunId(message.run),
+            item_id=message.item,
+            run_id=message.run,
             status=Status.OK if kind is None else Status.NONCOMPLIANT,
             reason=kind,
             answer=generation.text,
@@ -76,17 +73,17 @@ class Answerer:
     ) -> tuple[Rung, Generation, ViolationKind | None]:
         """Generate rung by rung; returns the first compliant generation, or the last one with its violation.
 
-        Violations go into the list as they come, so that they are known when a later rung is rejected.
+        Violations go into the list as they come, so that they are kept when a later rung is rejected.
         """
         message = admitted.message
         *earlier, last = message.policy.rungs
         for rung in earlier:
-            generation, kind = await self._try(admitted, rung, violations)
+            generation, kind = await self._generate(admitted, rung, violations)
             if kind is None:
                 return rung, generation, None
-        return last, *await self._try(admitted, last, violations)
+        return last, *await self._generate(admitted, last, violations)
 
-    async def _try(
+    async def _generate(
         self, admitted: Admitted, rung: Rung, violations: list[Violation]
     ) -> tuple[Generation, ViolationKind | None]:
         message = admitted.message
@@ -99,30 +96,28 @@ class Answerer:
 
     def refuse(self, message: ItemMessage, rejected: Rejected) -> Outcome:
         """The outcome of an item that cannot be asked."""
-        result = self._without_answer(message, Status.INVALID, rejected.reason, str(rejected) or repr(rejected))
+        result = Result(
+            item_id=message.item,
+            run_id=message.run,
+            status=Status.INVALID,
+            reason=rejected.reason,
+            detail=str(rejected) or repr(rejected),
+            worker=self._worker,
+            model=self._engine.model,
+        )
         return Outcome(result, bad_images=(rejected.image,) if isinstance(rejected, BadContent) else ())
 
     def give_up(self, message: ItemMessage, reason: Reason, detail: str) -> Outcome:
         """The outcome of an item that is not tried again; its neighbours go on."""
-        return Outcome(self._without_answer(message, Status.DEAD, reason, detail))
-
-    def _without_answer(self, message: ItemMessage, status: Status, reason: Reason, detail: str) -> Result:
-        return Result(
-            item_id=ItemId(message.item),
-            run_id=RunId(message.run),
-            status=status,
-            reason=reason,
-            detail=detail,
-            worker=self._worker,
-            model=self._engine.model,
-        )
+        about = {"worker": self._worker, "model": self._engine.model}
+        return Outcome.dead(message.item, message.run, reason, detail, **about)
 
     def _violation(
         self, message: ItemMessage, generation: Generation, rung: Rung, kind: ViolationKind, seed: int
     ) -> Violation:
         return Violation(
-            item_id=ItemId(message.item),
-            run_id=RunId(message.run),
+            item_id=message.item,
+            run_id=message.run,
             rung=rung,
             kind=kind,
             text=generation.text,

@@ -15,7 +15,7 @@ from persqa.messages import TASK_NAME
 from persqa.settings import LogFormat, Settings, load_settings, require_broker
 from worker.process.identity import worker_name
 
-#: Events in one message, at most, and how long one waits for others.
+#: At most this many events go in one message, and an event waits this long for others.
 _EVENTS_TOGETHER = 1000
 _EVENT_SECONDS = 0.25
 
@@ -23,21 +23,25 @@ _EVENT_SECONDS = 0.25
 class LeasingCelery(Celery):
     """Consumes under leases; everything else goes over stock connections."""
 
+    def __init__(self, settings: Settings, *, broker: str) -> None:
+        super().__init__("persqa", broker=broker, set_as_current=False)
+        self.settings = settings
+
     def connection_for_read(self, url: str | None = None, **options: Any) -> Any:
         """The connection that the worker consumes on."""
         connection = super().connection_for_read(url, **options)
-        # Not as an option: of a URL with a plus, as those of Unix sockets, kombu takes the transport from the URL.
+        # Set afterwards, as kombu prefers the transport of a URL with a plus, such as those of Unix sockets.
         connection.transport_cls = "worker.leases.transport:Transport"
         return connection
 
 
 class EventsTogether(bootsteps.StartStopStep):
-    """Sends the events of many tasks in one message, a few times a second; by itself Celery does so for a few."""
+    """Sends the events of many tasks in one message, a few times a second; Celery alone gathers only a few."""
 
     requires = ("celery.worker.consumer.events:Events",)
 
     def start(self, parent: Any) -> None:
-        """Take over when events are sent."""
+        """Take over the sending of events."""
         dispatcher = parent.event_dispatcher
         dispatcher.buffer_limit = _EVENTS_TOGETHER
         dispatcher.on_send_buffered = None
@@ -49,28 +53,28 @@ class EventsTogether(bootsteps.StartStopStep):
         parent.event_dispatcher.flush()
 
 
-def create_app(settings: Settings) -> Celery:
+def create_app(settings: Settings) -> LeasingCelery:
     """Set Celery up the way the delivery contract needs it.
 
     Raises:
         SettingsError: no broker is named.
     """
-    url = celery_url(require_broker(settings))
+    url = require_broker(settings)
     queues = [Queue(name) for name in queues_for(None, settings.model)]
-    app = LeasingCelery("persqa", broker=url, set_as_current=False)
+    app = LeasingCelery(settings, broker=celery_url(url))
     app.conf.update(
         accept_content=["json"],
         broker_connection_max_retries=None,
         broker_connection_retry_on_startup=True,
         broker_transport_options=TRANSPORT_OPTIONS,
-        # The message is acknowledged when the pool reports success, and that is after the commit.
+        # The message is acknowledged when the pool reports success, which it does after the commit.
         task_acks_late=True,
         task_create_missing_queues=False,
         task_default_queue=queue_for(None),
         task_ignore_result=True,
         task_queues=queues,
         task_time_limit=settings.item_seconds,
-        # On a lost connection the work goes on: an item is finished here sooner than it is begun elsewhere.
+        # Work goes on without a connection: an item is finished here sooner than it is begun elsewhere.
         worker_cancel_long_running_tasks_on_connection_loss=False,
         worker_concurrency=settings.window,
         # The keeper knows what is in hand, across connections.
@@ -81,25 +85,25 @@ def create_app(settings: Settings) -> Celery:
     )
     app.steps["consumer"].add(EventsTogether)
     app.task(name=TASK_NAME)(_only_through_the_pool)
-    # One line for each item received says nothing the database does not say better.
+    # A line for each item says nothing that the database does not say better.
     logging.getLogger("celery.worker.strategy").setLevel(logging.WARNING)
     return app
 
 
 @signals.celeryd_init.connect
 def _leave_out_banner(instance: Any, **_signal: object) -> None:
-    """Celery greets on the standard output, which is no JSON."""
-    instance.quiet = instance.quiet or load_settings().log_format is LogFormat.JSON
+    """Silence Celery's greeting on the standard output, which is no JSON."""
+    instance.quiet = instance.quiet or app.settings.log_format is LogFormat.JSON
 
 
 @signals.after_setup_logger.connect
 def _format_logs(logger: logging.Logger, **_signal: object) -> None:
-    """Celery has set its log up, however this worker was started."""
-    format_logs(logger.handlers, load_settings().log_format, worker=worker_name())
+    """Format the log that Celery has just set up, however this worker was started."""
+    format_logs(logger.handlers, app.settings.log_format, worker=worker_name())
 
 
 def _only_through_the_pool(message: object) -> None:
-    raise RuntimeError(f"{TASK_NAME} runs in worker.pool:EnginePool only, do not choose another pool ({message!r})")
+    raise RuntimeError(f"{TASK_NAME} runs in worker.pool:EnginePool only; do not choose another pool ({message!r})")
 
 
 app = create_app(load_settings())

@@ -1,4 +1,4 @@
-"""Committer: outcomes of many items in one transaction; what it has accepted may be acknowledged."""
+"""Committer: stores the outcomes of many items in one transaction; then their messages may be acknowledged."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from persqa.errors import RowRefused
 from persqa.reasons import Reason
-from persqa.results import Outcome, Result, Status
+from persqa.results import Outcome
 from worker import metrics
-from worker.batching import Batcher
-from worker.outages import retrying
+from worker.process.batching import Batcher
+from worker.retries import retry_database
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,9 +29,9 @@ class Committer:
         """Prepare.
 
         Args:
-            results: where to.
-            settings: how many, and how long to gather.
-            stop: set when the worker is to stop; ends the wait for a database that does not answer.
+            results: the table to store them in.
+            settings: how many outcomes to gather, and for how long.
+            stop: when set, a database that does not answer is no longer waited for.
         """
         self._results = results
         self._stop = stop
@@ -40,10 +40,10 @@ class Committer:
         )
 
     async def commit(self, outcome: Outcome) -> None:
-        """Store one outcome; when this returns it is on disk.
+        """Store one outcome; it is on disk when this returns.
 
         Raises:
-            StoreUnavailable: it is not, and the worker is stopping: do not acknowledge.
+            StoreUnavailable: it is not on disk, and the worker is stopping; do not acknowledge.
         """
         await self._batcher.submit(outcome)
 
@@ -60,11 +60,11 @@ class Committer:
 
     def _store(self, outcomes: Sequence[Outcome]) -> None:
         with metrics.COMMIT.time():
-            stored = retrying(lambda: self._results.commit(outcomes), stop=self._stop)
+            stored = retry_database(lambda: self._results.commit(outcomes), stop=self._stop)
         metrics.count_stored(outcome for outcome in outcomes if outcome.result.item_id in stored)
 
     def _isolate(self, outcomes: Sequence[Outcome], refused: RowRefused) -> None:
-        """One row spoils the transaction of all: halve until it stands alone."""
+        """Halve the outcomes until the refused one stands alone, since one row spoils the transaction of all."""
         if len(outcomes) > 1:
             middle = len(outcomes) // 2
             self._commit(outcomes[:middle])
@@ -73,18 +73,17 @@ class Committer:
         result = outcomes[0].result
         about = {"run": result.run_id, "item": result.item_id}
         logger.error("item %d: its result cannot be stored, it ends as dead: %s", result.item_id, refused, extra=about)
-        dead = Result(
-            item_id=result.item_id,
-            run_id=result.run_id,
-            status=Status.DEAD,
-            reason=Reason.UNSTORABLE,
-            detail=str(refused),
+        dead = Outcome.dead(
+            result.item_id,
+            result.run_id,
+            Reason.UNSTORABLE,
+            str(refused),
             worker=result.worker,
             model=result.model,
         )
         try:
-            self._store([Outcome(dead)])
+            self._store([dead])
         except RowRefused as again:
-            # The ledger does not know the item: a message of another database, with nobody waiting for it.
+            # The ledger does not know the item: the message belongs to another database, and nobody waits for it.
             said = "item %d is not in the ledger, its message is dropped: %s"
             logger.error(said, result.item_id, again, extra=about)

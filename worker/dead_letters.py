@@ -1,50 +1,50 @@
-"""DeadLetters: what cannot be answered is written down before it is taken out of the queue."""
+"""DeadLetters: a message that cannot be answered is written down before it is taken out of the queue."""
 
 from __future__ import annotations
 
 import json
 import logging
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import cache
 from threading import Event
-from typing import TYPE_CHECKING, cast
-
-from pydantic import JsonValue, ValidationError
+from typing import TYPE_CHECKING
 
 from persqa.dead_letters import DeadLetter
-from persqa.items import ItemId
-from persqa.messages import ItemMessage
 from persqa.reasons import Reason
-from persqa.results import Outcome, Result, Status
-from persqa.runs import RunId
-from persqa.settings import load_settings
-from persqa.store import Store
+from persqa.results import Outcome
 from worker import metrics
-from worker.outages import retrying
-from worker.process.identity import worker_name
+from worker.parsing import DeadMessage, parse_item
+from worker.retries import retry_database
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from celery.app.task import Context
+    from pydantic import JsonValue
+
+    from persqa.items import ItemId
+    from persqa.runs import RunId
+    from persqa.store import Store
 
 logger = logging.getLogger(__name__)
 
 
 class DeadLetters:
-    """Writes in a thread of its own, so it can be told from any other; seldom used, so it opens what it needs then."""
+    """Writes in a thread of its own, so that it can be called from any other."""
 
-    def __init__(self, database_url: str, *, worker: str) -> None:
-        self._database_url = database_url
+    def __init__(self, store: Store, *, worker: str) -> None:
+        """Prepare.
+
+        Args:
+            store: where to.
+            worker: this worker's name, stored with every letter.
+        """
+        self._store = store
         self._worker = worker
         self._stop = Event()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="persqa-dead-letters")
-        self._store: Store | None = None
 
-    def bury(  # noqa: PLR0913 - what there is to know of a message
+    def bury(
         self,
-        reason: Reason,
-        detail: str,
+        dead: DeadMessage,
         *,
         text: str,
         queue: str | None = None,
@@ -52,26 +52,25 @@ class DeadLetters:
         item: tuple[RunId, ItemId] | None = None,
         then: Callable[[], None] = lambda: None,
     ) -> Future[None]:
-        """Write one down, and with it the end of its item.
+        """Write a message down, and with it the end of its item.
 
         Args:
-            reason: what is wrong.
-            detail: a sentence about it.
+            dead: what is wrong with it.
             text: the message.
             queue: where it was found.
             task_id: Celery's id.
-            item: which item ends as dead with it; none where its message is to be built anew from the ledger.
-            then: called, in the thread, once it is on disk; takes the message out of the queue.
+            item: the item that ends as dead with it; none where its message is to be built anew from the ledger.
+            then: takes the message out of the queue; called in the thread, once the letter is on disk.
 
         Returns:
-            Done when it is on disk, or failed with `StoreUnavailable`.
+            Done when the letter is on disk, or failed with `StoreUnavailable`.
         """
         about = {"run": item[0], "item": item[1]} if item else {}
-        logger.error("message %s is a dead letter: %s", task_id or "without an id", detail, extra=about)
-        metrics.DEAD_LETTERS.labels(reason).inc()
+        logger.error("message %s is a dead letter: %s", task_id or "without an id", dead, extra=about)
+        metrics.DEAD_LETTERS.labels(dead.reason).inc()
         letter = DeadLetter(
-            reason=reason,
-            detail=detail,
+            reason=dead.reason,
+            detail=str(dead),
             queue=queue,
             task_id=task_id,
             item_id=item[1] if item else None,
@@ -80,45 +79,40 @@ class DeadLetters:
         )
         return self._thread.submit(self._write, letter, item, then)
 
+    def bury_revoked(self, arguments: Sequence[JsonValue], *, task_id: str, expired: bool) -> Future[None]:
+        """Celery drops a task that it has revoked or found expired: its item ends with it.
+
+        Args:
+            arguments: of the task.
+            task_id: Celery's id.
+            expired: whether it has expired, and is not revoked.
+
+        Returns:
+            The same as `bury`.
+        """
+        reason, detail = (Reason.EXPIRED, "its message expired") if expired else (Reason.REVOKED, "it was revoked")
+        try:
+            message = parse_item(arguments)
+        except DeadMessage:
+            item = None
+        else:
+            item = message.run, message.item
+        return self.bury(DeadMessage(reason, detail), text=json.dumps(arguments), task_id=task_id, item=item)
+
     def close(self) -> None:
         """End the thread; what is not written stays in the queue."""
         self._stop.set()
         self._thread.shutdown(wait=True, cancel_futures=True)
-        if self._store is not None:
-            self._store.close()
 
     def _write(self, letter: DeadLetter, item: tuple[RunId, ItemId] | None, then: Callable[[], None]) -> None:
         try:
-            store = self._store = self._store or retrying(lambda: Store.open(self._database_url), stop=self._stop)
             if item is not None:
                 run_id, item_id = item
-                dead = Result(
-                    item_id=item_id, run_id=run_id, status=Status.DEAD, reason=letter.reason, detail=letter.detail,
-                    worker=self._worker,
-                )  # fmt: skip
-                if retrying(lambda: store.results.commit([Outcome(dead)]), stop=self._stop):
-                    metrics.count_stored([Outcome(dead)])
-            retrying(lambda: store.dead_letters.add(letter), stop=self._stop)
+                outcome = Outcome.dead(item_id, run_id, letter.reason, letter.detail, worker=self._worker)
+                if retry_database(lambda: self._store.results.commit([outcome]), stop=self._stop):
+                    metrics.count_stored([outcome])
+            retry_database(lambda: self._store.dead_letters.add(letter), stop=self._stop)
         except Exception:
             logger.exception("a dead letter could not be written, its message stays in the queue")
             raise
         then()
-
-
-def bury_revoked(request: Context, *, expired: bool, **_signal: object) -> None:
-    """Celery has revoked a task, or found it expired, and drops it: its item ends here. For `task_revoked`."""
-    reason, detail = (Reason.EXPIRED, "its message expired") if expired else (Reason.REVOKED, "it was revoked")
-    content = cast("tuple[JsonValue, ...]", request.args)[0]
-    try:
-        message = ItemMessage.model_validate(content)
-    except ValidationError:
-        item = None
-    else:
-        item = RunId(message.run), ItemId(message.item)
-    dead_letters().bury(reason, detail, text=json.dumps(content), task_id=str(request.id), item=item)
-
-
-@cache
-def dead_letters() -> DeadLetters:
-    """Those of this process."""
-    return DeadLetters(load_settings().database_url, worker=worker_name())

@@ -7,30 +7,18 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pydantic import JsonValue, ValidationError
-
-from persqa.messages import VERSION, ItemMessage
-from persqa.reasons import Reason
+from worker.parsing import parse_item
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from concurrent.futures import Future
 
+    from pydantic import JsonValue
+
+    from persqa.messages import ItemMessage
     from worker.leases.keeper import LeaseKeeper
 
 logger = logging.getLogger(__name__)
-
-
-class UnreadableDelivery(Exception):
-    """The message is not one of ours; nothing in it can be answered.
-
-    Attributes:
-        reason: why not, in one word.
-    """
-
-    def __init__(self, reason: Reason, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,15 +26,15 @@ class Delivery:
     """A message as Celery hands it over.
 
     Attributes:
-        tag: what the keeper knows it by.
+        tag: its delivery tag, by which the keeper knows it.
         task_id: Celery's id of it.
         arguments: of the task.
-        count: which delivery of it this is, of those that count.
-        history: of one under suspicion, who had it before and did not live to say how it ended.
+        count: which delivery of the message this is, of those that count.
+        history: who had a message under suspicion before, and did not live to say how it ended.
         seconds: how long images and engine may take; None for as long as they like.
         keeper: holds its lease.
-        on_success: Celery's, told when it is answered.
-        on_timeout: Celery's, told when the time limit has ended it.
+        on_success: tells Celery that it is answered.
+        on_timeout: tells Celery that the time limit ended it.
     """
 
     tag: str
@@ -64,42 +52,30 @@ class Delivery:
         """The item it carries.
 
         Raises:
-            UnreadableDelivery: it carries none, or one of a version this worker does not know.
+            DeadMessage: it carries none, or one of a version this worker does not know.
         """
-        if len(self.arguments) != 1:
-            said = f"it is not an item: a task of ours has one argument, this one {len(self.arguments)}"
-            raise UnreadableDelivery(Reason.UNREADABLE_MESSAGE, said)
-        content = self.arguments[0]
-        version = content.get("v") if isinstance(content, dict) else None
-        if version != VERSION:
-            said = f"it is an item of version {version}, and this worker knows version {VERSION}"
-            raise UnreadableDelivery(Reason.UNKNOWN_VERSION, said)
-        try:
-            return ItemMessage.model_validate(content)
-        except ValidationError as error:
-            wrong = "; ".join(f"{'.'.join(map(str, part['loc']))}: {part['msg']}" for part in error.errors())
-            raise UnreadableDelivery(Reason.UNREADABLE_MESSAGE, f"it is not an item: {wrong}") from error
-
-    def acknowledge(self) -> None:
-        """Take the message out of the queue for good; call once, after the commit, from any thread."""
-        self._end(lambda: self.on_success((False, None, time.monotonic() - self.accepted)))
-
-    def time_out(self) -> None:
-        """Do the same, and tell Celery that the time limit ended it."""
-        self._end(lambda: self.on_timeout(False, self.seconds))
+        return parse_item(self.arguments)
 
     def count_trial(self) -> Future[None]:
-        """Count this delivery of a message under suspicion, which is tried now; done once Redis knows."""
+        """Count this delivery of a message under suspicion, as it is tried now; done once Redis knows."""
         return self.keeper.count(self.tag)
 
     def suspect(self) -> None:
-        """It may be what the engine dies of; should it go back to the queue, this delivery counts."""
+        """The engine may be dying of it: if it goes back to the queue, this delivery counts as one that failed."""
         self.keeper.suspect(self.tag)
 
-    def _end(self, tell_celery: Callable[[], object]) -> None:
-        # First of all, and not by way of Celery, whose connection may be another one by now, or none.
+    def acknowledge(self, *, timed_out: bool = False) -> None:
+        """Take the message out of the queue for good; call once, after the commit, from any thread.
+
+        Args:
+            timed_out: whether Celery is to hear that the time limit ended it.
+        """
+        # First of all and not by way of Celery, whose connection may be another one by now, or gone.
         self.keeper.settle(self.tag)
         try:
-            tell_celery()
+            if timed_out:
+                self.on_timeout(False, self.seconds)
+            else:
+                self.on_success((False, None, time.monotonic() - self.accepted))
         except Exception:
             logger.exception("task %s is committed, Celery failed to acknowledge it", self.task_id)

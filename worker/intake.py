@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from persqa.errors import Rejected
-from persqa.items import ItemId
-from persqa.runs import RunId
-from worker.batching import Batcher
 from worker.images.cache import ImageCache
 from worker.images.loader import ImageLoader, NamedImage
-from worker.outages import retrying
+from worker.process.batching import Batcher
+from worker.retries import retry_database
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,11 +19,13 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from persqa.images import Resolution
+    from persqa.items import ItemId
     from persqa.messages import ItemMessage
+    from persqa.runs import RunId
     from persqa.settings import Settings
     from persqa.store import Store
 
-# Looking up what has ended delays an item by this much at most.
+#: An item waits at most this long for others to be looked up with it.
 _LOOKUP_SECONDS = 0.01
 #: Decoded images kept for the next items that ask about them.
 _CACHED_BYTES = 128 * 2**20
@@ -53,16 +53,16 @@ class Admitted:
 
 
 class Intake:
-    """Skips what nobody is to begin, and loads images."""
+    """Says which items are wanted, and loads their images."""
 
     def __init__(self, store: Store, settings: Settings, *, resolution: Resolution | None, stop: Event) -> None:
         """Prepare.
 
         Args:
-            store: asked what has ended, whose run is stopped, and which images are known to be broken.
+            store: knows which items have ended, which runs are stopped, and which images are broken.
             settings: limits and sizes.
-            resolution: how much of an image is needed.
-            stop: set when the worker is to stop; ends the wait for a database that does not answer.
+            resolution: how large the model sees an image.
+            stop: when set, a database that does not answer is no longer waited for.
 
         Raises:
             SettingsError: a store of images cannot be used.
@@ -72,19 +72,19 @@ class Intake:
         self._loader = ImageLoader(store.bad_images, settings, resolution=resolution, stop=stop)
         self._images = ImageCache(self._loader.load, most_bytes=_CACHED_BYTES)
         self._lookup: Batcher[tuple[RunId, ItemId], bool] = Batcher(
-            self._wanted, name="persqa-lookup", size=settings.window, seconds=_LOOKUP_SECONDS
+            self._look_up, name="persqa-lookup", size=settings.window, seconds=_LOOKUP_SECONDS
         )
 
     async def wants(self, message: ItemMessage) -> bool:
         """Whether the item is to be begun.
 
-        Not if it has a result: the message is a copy, or its worker died between commit and acknowledgement. Nor if its
-        run is paused or cancelled: it stays pending in the ledger, and a new message is made when the run is resumed.
+        An item with a result is not: the message is a copy, or its worker died between commit and acknowledgement. Nor
+        is an item of a paused or cancelled run: it stays pending in the ledger, and `resume` makes a new message.
 
         Raises:
             StoreUnavailable: the database does not answer.
         """
-        return await self._lookup.submit((RunId(message.run), ItemId(message.item)))
+        return await self._lookup.submit((message.run, message.item))
 
     async def admit(self, message: ItemMessage) -> Refused | Admitted:
         """Load the images of one item.
@@ -108,6 +108,6 @@ class Intake:
         self._lookup.close()
         self._loader.close()
 
-    def _wanted(self, asked: Sequence[tuple[RunId, ItemId]]) -> list[bool]:
-        unwanted = retrying(lambda: self._results.unwanted(asked), stop=self._stop)
+    def _look_up(self, asked: Sequence[tuple[RunId, ItemId]]) -> list[bool]:
+        unwanted = retry_database(lambda: self._results.unwanted(asked), stop=self._stop)
         return [item_id not in unwanted for _, item_id in asked]

@@ -62,7 +62,7 @@ RECOVERED = Counter("persqa_recovered_items", "Items that the queue had lost, an
 DEAD_LETTERS = Counter("persqa_dead_letters", "Messages that nobody can answer, by reason.", ["reason"])
 OUTAGES = Counter("persqa_outages", "Calls that waited for a service which did not answer, by service.", ["service"])
 
-#: What a dead letter can be.
+#: The reasons of dead letters.
 _DEAD_LETTER_REASONS = (
     Reason.UNREADABLE_MESSAGE,
     Reason.UNKNOWN_TASK,
@@ -72,7 +72,7 @@ _DEAD_LETTER_REASONS = (
     Reason.EXPIRED,
 )
 
-# Without this, the first of its kind would be no increase: Prometheus sees one only where there was a zero before.
+# Each label begins at 0, because Prometheus sees no increase in a first value.
 for _metric, _values in (
     (ITEMS, Status),
     (VIOLATIONS, ViolationKind),
@@ -84,33 +84,33 @@ for _metric, _values in (
 
 
 class _Busy(Collector):
-    """Time in which the engine was asked something, up to the moment of the look; told by one thread."""
+    """Seconds in which the engine had something to answer, until now; told by one thread."""
 
     def __init__(self) -> None:
-        # Seconds before, and since when; one value, so that a look from another thread sees both or neither.
+        # Earlier seconds, and since when it is busy; one value, so that another thread never sees half of a change.
         self._state: tuple[float, float | None] = (0.0, None)
 
     def begin(self) -> None:
-        """There is something to do."""
+        """Note that there is something to do."""
         self._state = self.seconds, time.monotonic()
 
     def end(self) -> None:
-        """There is nothing to do."""
+        """Note that there is nothing to do."""
         self._state = self.seconds, None
 
     @property
     def seconds(self) -> float:
-        """All of it."""
+        """The seconds so far."""
         before, since = self._state
         return before if since is None else before + time.monotonic() - since
 
     def describe(self) -> Iterable[CounterMetricFamily]:
-        """What it is."""
+        """The metric without a value."""
         text = "Seconds in which the engine had at least one request to answer; its rate is the engine's busy share."
         return [CounterMetricFamily("persqa_engine_busy_seconds", text)]
 
     def collect(self) -> Iterable[CounterMetricFamily]:
-        """How much it is now."""
+        """The metric with its value."""
         (family,) = self.describe()
         family.add_metric([], self.seconds)
         return [family]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def load() -> LLM:
     """The engine, started with what the worker gives its own, and with leave to read pictures from disk."""
-    from worker.engines.vllm_engine import engine_arguments
+    from worker.engines.vllm_arguments import engine_arguments
 
     arguments = engine_arguments(load_settings())
     from vllm import LLM

@@ -24,7 +24,7 @@ def main() -> None:
     import ray
     from ray.data.llm import build_processor, vLLMEngineProcessorConfig
 
-    from worker.engines.vllm_engine import engine_arguments
+    from worker.engines.vllm_arguments import engine_arguments
 
     arguments = engine_arguments(load_settings())
     ray.init(logging_level="ERROR")

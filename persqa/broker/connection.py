@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import redis
 
 from persqa.errors import BrokerUnavailable, SettingsError
-from persqa.settings import without_password
+from persqa.urls import without_password
 
 if TYPE_CHECKING:
     from collections.abc import Generator

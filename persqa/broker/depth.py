@@ -128,7 +128,7 @@ class Inspector:
 def _age(message: bytes | None) -> float | None:
     if message is None:
         return None
-    # Anybody can push anything, and older producers do not say when.
+    # Anybody can push anything.
     try:
         enqueued_at = float(json.loads(message)["headers"][ENQUEUED_AT])
     except (ValueError, KeyError, TypeError, RecursionError):

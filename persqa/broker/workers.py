@@ -11,7 +11,7 @@ from kombu.exceptions import OperationalError
 from persqa.broker.connection import celery_url
 from persqa.broker.keys import TRANSPORT_OPTIONS
 from persqa.errors import BrokerUnavailable
-from persqa.settings import without_password
+from persqa.urls import without_password
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +72,6 @@ def _info(name: str, pool: dict[str, object]) -> WorkerInfo:
         model=str(pool.get("model", "?")),
         in_flight=int(str(pool.get("in-flight", 0))),
         window=int(str(pool.get("max-concurrency", 0))),
-        # Workers of an older version say nothing of them.
         gpus=[GpuInfo(**gpu) for gpu in cast("list[dict[str, str]]", pool.get("gpus", []))],
     )
 

@@ -1,4 +1,4 @@
-"""The SQL side: `Store` is the door, behind it the ledger, the results and the questions people ask of both."""
+"""The SQL side: `Store` is the door to the runs, the ledger of their items, the results, and what people ask."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from persqa.store.ledger import Ledger
 from persqa.store.migrate import migrate
 from persqa.store.queries import Queries
 from persqa.store.results import Results
+from persqa.store.runs import Runs
 
 __all__ = ["Store"]
 
@@ -18,6 +19,7 @@ class Store:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.runs = Runs(database)
         self.ledger = Ledger(database)
         self.results = Results(database)
         self.queries = Queries(database)
@@ -25,21 +27,33 @@ class Store:
         self.bad_images = BadImages(database)
 
     @classmethod
-    def open(cls, url: str) -> Store:
+    def open(cls, url: str, *, connections: int | None = None) -> Store:
         """Open a database and bring its schema up to date.
 
+        Args:
+            url: the database.
+            connections: how many to open at once, at most; None for SQLAlchemy's own limit.
+
         Raises:
-            SettingsError: the URL is wrong; the schema is newer than this PersQA and does not suit it; or it is older,
-                and this role may not change it.
+            SettingsError: the URL is wrong; the schema is newer than this PersQA; or it is older, and this role may
+                not change it.
             StoreUnavailable: the database does not answer.
         """
-        database = Database(url)
+        database = Database(url, connections=connections)
         try:
             migrate(database)
         except BaseException:
             database.close()
             raise
         return cls(database)
+
+    def ping(self) -> None:
+        """Make sure that it answers.
+
+        Raises:
+            StoreUnavailable: it does not.
+        """
+        self._database.ping()
 
     def close(self) -> None:
         """Close all connections."""

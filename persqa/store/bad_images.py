@@ -11,7 +11,7 @@ from persqa.bad_images import BadImage
 from persqa.reasons import Reason
 from persqa.store.database import Database
 from persqa.store.schema import bad_images
-from persqa.store.text import storable
+from persqa.store.text import row_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -55,14 +55,5 @@ def remember(database: Database, connection: sa.Connection, found: Iterable[BadI
     """Write down bad images inside a transaction; what is known already stays as it is."""
     # In key order, so that two transactions never wait for each other in a circle.
     unique = {image.digest: image for image in found}
-    if rows := [_row(unique[digest]) for digest in sorted(unique)]:
+    if rows := [row_of(unique[digest]) for digest in sorted(unique)]:
         connection.execute(database.insert(bad_images).on_conflict_do_nothing(), rows)
-
-
-def _row(image: BadImage) -> dict[str, object]:
-    return {
-        "digest": image.digest,
-        "reason": image.reason,
-        "detail": storable(image.detail),
-        "first_seen": image.first_seen,
-    }

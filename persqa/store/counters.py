@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+import sqlalchemy as sa
+
 from persqa.store.schema import run_counters
 
 if TYPE_CHECKING:
-    import sqlalchemy as sa
-
     from persqa.store.database import Database
 
 #: The counter of all items of a run, beside one for each status.
 SUBMITTED = "submitted"
+
+#: How many items have no result; for queries that group the counters by run.
+PENDING_ITEMS = sa.func.sum(
+    sa.case((run_counters.c.status == SUBMITTED, run_counters.c["items"]), else_=-run_counters.c["items"])
+)
 
 
 def count(database: Database, connection: sa.Connection, changes: Counter[tuple[int, str]]) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import event, exc
 from sqlalchemy.dialects import postgresql, sqlite
 
 from persqa.errors import RowRefused, SettingsError, StoreUnavailable
-from persqa.settings import without_password
+from persqa.urls import without_password
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -33,14 +33,19 @@ _END_IF_IDLE = "SET LOCAL idle_in_transaction_session_timeout = '30s'"
 class Database:
     """One database; every read and write of the project goes through `reading` or `writing`."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, connections: int | None = None) -> None:
         """Prepare, without connecting.
+
+        Args:
+            url: the database.
+            connections: how many to open at once, at most. One more is waited for up to 30 s, and then the database
+                counts as away. None for SQLAlchemy's own limit, which is 15.
 
         Raises:
             SettingsError: the URL names no database PersQA can use.
         """
         self.url = url
-        self._engine = _engine(url)
+        self._engine = _engine(url, {} if connections is None else {"pool_size": connections, "max_overflow": 0})
         # SQLite reads a snapshot by itself, PostgreSQL has to be told.
         level = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
         self._reader = self._engine.execution_options(persqa_reading=True, **level)
@@ -95,18 +100,18 @@ class Database:
         self._engine.dispose()
 
 
-def _engine(url: str) -> sa.Engine:
+def _engine(url: str, pool: dict[str, int]) -> sa.Engine:
     try:
         parsed = sa.make_url(url)
     except exc.ArgumentError:
         raise SettingsError(f"PERSQA_DATABASE_URL is no database URL: {without_password(url)}") from None
     match parsed.get_backend_name():
         case "sqlite" if parsed.database not in (None, "", ":memory:"):
-            return sa.create_engine(parsed, connect_args={"timeout": _SQLITE_LOCK_SECONDS})
+            return sa.create_engine(parsed, connect_args={"timeout": _SQLITE_LOCK_SECONDS}, **pool)
         case "postgresql" | "postgres":
             parsed = parsed.set(drivername="postgresql+psycopg")
             arguments = {"connect_timeout": _CONNECT_SECONDS, "application_name": "persqa"} | _NOTICE_LOST_HOST
-            engine = sa.create_engine(parsed, pool_pre_ping=True, pool_recycle=1800, connect_args=arguments)
+            engine = sa.create_engine(parsed, pool_pre_ping=True, pool_recycle=1800, connect_args=arguments, **pool)
             event.listen(engine, "handle_error", _leave_standby)
             return engine
         case _:

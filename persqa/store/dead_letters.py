@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
 from persqa.store.database import Database
 from persqa.store.schema import dead_letters
-from persqa.store.text import storable
+from persqa.store.text import row_of
 
 if TYPE_CHECKING:
     from persqa.dead_letters import DeadLetter
@@ -29,16 +30,7 @@ class DeadLetters:
         Raises:
             StoreUnavailable: it is not stored.
         """
-        row = {
-            "reason": letter.reason,
-            "detail": storable(letter.detail),
-            "queue": letter.queue,
-            "task_id": None if letter.task_id is None else storable(letter.task_id),
-            "item_id": letter.item_id,
-            "text": storable(letter.text[:_KEPT]),
-            "worker": letter.worker,
-            "created_at": letter.created_at,
-        }
+        row = row_of(replace(letter, text=letter.text[:_KEPT]))
         with self._database.writing() as connection:
             connection.execute(sa.insert(dead_letters), row)
 

@@ -1,11 +1,10 @@
-"""Bringing the schema up to date, once, whoever comes first; and living with one that is newer."""
+"""Bringing the schema up to date, once, whoever comes first."""
 
 from __future__ import annotations
 
 import logging
 import time
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -15,9 +14,8 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from persqa.errors import SettingsError, StoreUnavailable
-from persqa.settings import without_password
 from persqa.store.database import Database
-from persqa.store.schema import schema_info
+from persqa.urls import without_password
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +49,7 @@ def inspect(database: Database) -> Schema:
     """Look, and change nothing.
 
     Raises:
-        SettingsError: the schema is newer than this PersQA, and does not suit it.
+        SettingsError: the schema is newer than this PersQA.
         StoreUnavailable: the database does not answer.
     """
     with database.reading() as connection:
@@ -65,8 +63,7 @@ def migrate(database: Database) -> Schema:
         The schema as it was found.
 
     Raises:
-        SettingsError: the schema is newer than this PersQA, and does not suit it; or it is older, and this role may not
-            change it.
+        SettingsError: the schema is newer than this PersQA; or it is older, and this role may not change it.
         StoreUnavailable: the database does not answer.
     """
     schema = inspect(database)
@@ -125,26 +122,9 @@ def _inspect(connection: sa.Connection, script: ScriptDirectory) -> Schema:
     assert head is not None
     known = {revision.revision: revision.doc.rstrip(".") for revision in script.walk_revisions()}
     if found is not None and found not in known:
-        _refuse_unsuitable(connection, found, head)
-    # Those of a newer schema are known to none but newer programs; it lacks nothing.
+        raise SettingsError(f"the database has schema {found}, newer than this PersQA: upgrade PersQA first")
     missing = [revision for revision in sorted(known) if found is None or revision > found]
     return Schema(found=found, head=head, missing=tuple(f"{revision}: {known[revision]}" for revision in missing))
-
-
-def _refuse_unsuitable(connection: sa.Connection, found: str, head: str) -> None:
-    """A newer schema says itself how old a program may be."""
-    if not sa.inspect(connection).has_table(schema_info.name):
-        oldest = found
-    else:
-        oldest = connection.execute(sa.select(schema_info.c.oldest)).scalar_one_or_none() or found
-    if oldest > head:
-        raise SettingsError(f"the database has schema {found}, newer than this PersQA: upgrade PersQA first")
-    _say_newer(found, head)
-
-
-@cache
-def _say_newer(found: str, head: str) -> None:
-    logger.warning("the database has schema %s, this PersQA knows %s; they suit each other", found, head)
 
 
 def _may_not(error: StoreUnavailable) -> bool:

@@ -1,126 +1,30 @@
-"""What people and programs ask of the database: progress, rows, violations, exports, and the audit's sums."""
+"""What people and programs ask of the database: progress, rows, violations, and the audit's sums."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import sqlalchemy as sa
 
+from persqa.generations import FinishReason
 from persqa.items import MAX_ITEMS
+from persqa.pairs import PENDING, Broken, PairRow, ViolationRow
+from persqa.policies import Rung
+from persqa.progress import Census, Progress, RunProgress
 from persqa.records import record_id
-from persqa.results import PENDING, Status, now
+from persqa.results import Status, now
 from persqa.runs import RunState
-from persqa.store.counters import SUBMITTED
+from persqa.store.counters import PENDING_ITEMS, SUBMITTED
 from persqa.store.database import Database
-from persqa.store.schema import items, results, run_counters, runs, violations
+from persqa.store.schema import has_no_result, items, items_and_results, results, run_counters, runs, violations
+from persqa.verdicts import ViolationKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from persqa.runs import Run, RunId
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
-    """How far a run is.
-
-    Attributes:
-        submitted: items in the ledger.
-        ended: items with a result, by status; every status has an entry.
-        state: whether its items are begun.
-    """
-
-    submitted: int
-    ended: dict[Status, int]
-    state: RunState = RunState.ACTIVE
-
-    @property
-    def pending(self) -> int:
-        """Items without a result."""
-        return self.submitted - sum(self.ended.values())
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunProgress:
-    """How far one run is, by its name."""
-
-    run: str
-    progress: Progress
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Census:
-    """A run counted row by row, all at one moment.
-
-    Attributes:
-        rows: what the rows say.
-        counters: what the counters say.
-        pending: items without a result, counted by themselves and not as a difference.
-        strays: results without an item, or of another run than their item.
-    """
-
-    rows: Progress
-    counters: Progress
-    pending: int
-    strays: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PairRow:
-    """One item as people see it, with its result if it has one.
-
-    Attributes:
-        record: the record as given, as JSON.
-        image: its image references, joined by commas.
-        status: a `Status`, or `pending`.
-        record_id: what the run's id column says in this record; None where there is none.
-    """
-
-    item_id: int
-    position: int
-    slot: int
-    record: str
-    image: str
-    tag: str
-    topic: str
-    question: str
-    status: str
-    reason: str | None
-    detail: str | None
-    answer: str | None
-    rung: str | None
-    forced: bool | None
-    generations: int | None
-    prompt_tokens: int | None
-    output_tokens: int | None
-    worker: str | None
-    model: str | None
-    record_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ViolationRow:
-    """One broken generation as people see it; `record_id` as in `PairRow`."""
-
-    item_id: int
-    position: int
-    question: str
-    rung: str
-    kind: str
-    text: str
-    finish_reason: str
-    model: str
-    record_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Broken:
-    """In short: on which rung a generation broke the tag rule, and how."""
-
-    rung: str
-    kind: str
 
 
 _AnySelect: TypeAlias = "sa.Select[*tuple[Any, ...]]"
@@ -138,9 +42,7 @@ class Queries:
         query = counted.select_from(runs.outerjoin(run_counters)).where(runs.c.id == run_id)
         with self._database.reading() as connection:
             rows = connection.execute(query).all()
-        found = {row.status: row[2] for row in rows}
-        ended = {status: found.get(status, 0) for status in Status}
-        return Progress(submitted=found.get(SUBMITTED, 0), ended=ended, state=RunState(rows[0].state))
+        return _progress({row.status: row[2] for row in rows}, RunState(rows[0].state))
 
     def overview(self, *, unfinished: int, newest: int) -> list[RunProgress]:
         """How far the runs are that somebody may look at, read from their counters.
@@ -150,29 +52,26 @@ class Queries:
             newest: and so many runs whatever they have.
         """
         number = run_counters.c["items"]
-        pending = sa.func.sum(sa.case((run_counters.c.status == SUBMITTED, number), else_=-number))
         expected = runs.c.state != RunState.CANCELLED
         counted = sa.select(run_counters.c.run_id).join(runs).where(expected)
-        open_runs = counted.group_by(run_counters.c.run_id).having(pending > 0)
+        open_runs = counted.group_by(run_counters.c.run_id).having(PENDING_ITEMS > 0)
         chosen = sa.union(
             sa.select(open_runs.order_by(run_counters.c.run_id.desc()).limit(unfinished).subquery().c.run_id),
             sa.select(sa.select(runs.c.id).order_by(runs.c.id.desc()).limit(newest).subquery().c.id),
         )
         query = (
-            sa.select(runs.c.id, runs.c.name, run_counters.c.status, number)
+            sa.select(runs.c.name, runs.c.state, run_counters.c.status, number)
             .select_from(runs.outerjoin(run_counters))
             .where(runs.c.id.in_(chosen))
             .order_by(runs.c.id)
         )
-        found: dict[str, dict[str, int]] = {}
+        found: dict[tuple[str, str], dict[str | None, int]] = {}
         with self._database.reading() as connection:
-            for row in connection.execute(query):
-                counts = found.setdefault(row.name, {})
-                if row.status is not None:
-                    counts[row.status] = row[3]
+            for name, state, status, count in connection.execute(query):
+                found.setdefault((name, state), {})[status] = count
         return [
-            RunProgress(run=name, progress=_progress(counts.get(SUBMITTED, 0), counts))
-            for name, counts in found.items()
+            RunProgress(run=name, progress=_progress(counts, RunState(state)))
+            for (name, state), counts in found.items()
         ]
 
     def models(self) -> list[str]:
@@ -225,17 +124,16 @@ class Queries:
         """
         query = (
             sa.select(*_PAIR_COLUMNS)
-            .select_from(items.outerjoin(results, results.c.item_id == items.c.id))
+            .select_from(items_and_results)
             .where(items.c.id > sa.bindparam("after"), items.c.id < (run.id + 1) * MAX_ITEMS)
             .order_by(items.c.id)
         )
         if status is not None:
-            wanted = results.c.status.is_(None) if status == PENDING else results.c.status == status
-            query = query.where(wanted)
+            query = query.where(has_no_result if status == PENDING else results.c.status == status)
         if question is not None:
             query = query.where(_asks(question))
         for row in self._chunks(query, after=run.id * MAX_ITEMS - 1, chunk=chunk, key="item_id"):
-            yield PairRow(**row, record_id=record_id(row["record"], run.options.id_column))
+            yield _pair_row(row, run)
 
     def violations(
         self, run: Run, *, kind: str | None = None, question: str | None = None, chunk: int = 1000
@@ -252,9 +150,7 @@ class Queries:
         if question is not None:
             query = query.where(_asks(question))
         for row in self._chunks(query, after=0, chunk=chunk, key="id"):
-            del row["id"]
-            named = record_id(row.pop("record"), run.options.id_column)
-            yield ViolationRow(**row, record_id=named)
+            yield _violation_row(row, run)
 
     def broken(self, item_ids: Sequence[int]) -> dict[int, list[Broken]]:
         """The broken generations of some items, the oldest first; items without any are left out."""
@@ -266,7 +162,7 @@ class Queries:
         found: dict[int, list[Broken]] = {}
         with self._database.reading() as connection:
             for row in connection.execute(query):
-                found.setdefault(row.item_id, []).append(Broken(rung=row.rung, kind=row.kind))
+                found.setdefault(row.item_id, []).append(Broken(rung=Rung(row.rung), kind=ViolationKind(row.kind)))
         return found
 
     def census(self, run_id: RunId, *, strays: int = 20) -> Census:
@@ -280,8 +176,8 @@ class Queries:
         in_ledger = sa.and_(items.c.id >= low, items.c.id < high)
         in_results = sa.and_(results.c.item_id >= low, results.c.item_id < high)
         by_status = sa.select(results.c.status, sa.func.count()).where(in_results).group_by(results.c.status)
-        outer = items.outerjoin(results, results.c.item_id == items.c.id)
-        pending = sa.select(sa.func.count()).select_from(outer).where(in_ledger, results.c.item_id.is_(None))
+        pending = sa.select(sa.func.count()).select_from(items_and_results).where(in_ledger, has_no_result)
+        counters = sa.select(run_counters.c.status, run_counters.c["items"]).where(run_counters.c.run_id == run_id)
         stray = (
             sa.select(results.c.item_id)
             .outerjoin(items, items.c.id == results.c.item_id)
@@ -289,12 +185,10 @@ class Queries:
             .limit(strays)
         )
         with self._database.reading() as connection:
+            submitted = connection.execute(sa.select(sa.func.count()).where(in_ledger)).scalar_one()
             return Census(
-                rows=_progress(
-                    connection.execute(sa.select(sa.func.count()).where(in_ledger)).scalar_one(),
-                    dict(connection.execute(by_status).all()),
-                ),
-                counters=_counters(connection, run_id),
+                rows=_progress({SUBMITTED: submitted, **dict(connection.execute(by_status).all())}),
+                counters=_progress(dict(connection.execute(counters).all())),
                 pending=connection.execute(pending).scalar_one(),
                 strays=tuple(connection.execute(stray).scalars()),
             )
@@ -316,11 +210,11 @@ _PAIR_COLUMNS = (
     items.c.position,
     items.c.slot,
     items.c.record,
-    items.c.image,
+    items.c.images,
     items.c.tag,
     items.c.topic,
     items.c.question,
-    sa.func.coalesce(results.c.status, PENDING).label("status"),
+    results.c.status,
     results.c.reason,
     results.c.detail,
     results.c.answer,
@@ -347,14 +241,30 @@ _VIOLATION_COLUMNS = (
 )
 
 
-def _counters(connection: sa.Connection, run_id: RunId) -> Progress:
-    query = sa.select(run_counters.c.status, run_counters.c["items"]).where(run_counters.c.run_id == run_id)
-    found = dict(connection.execute(query).all())
-    return _progress(found.get(SUBMITTED, 0), found)
+def _progress(counts: Mapping[str | None, int], state: RunState = RunState.ACTIVE) -> Progress:
+    ended = {status: counts.get(status, 0) for status in Status}
+    return Progress(submitted=counts.get(SUBMITTED, 0), ended=ended, state=state)
 
 
-def _progress(submitted: int, by_status: Mapping[str, int]) -> Progress:
-    return Progress(submitted=submitted, ended={status: by_status.get(status, 0) for status in Status})
+def _pair_row(row: dict[str, Any], run: Run) -> PairRow:
+    read: dict[str, Any] = {
+        "image": ", ".join(json.loads(row.pop("images"))),
+        "status": PENDING if row["status"] is None else Status(row["status"]),
+        "rung": None if row["rung"] is None else Rung(row["rung"]),
+        "record_id": record_id(row["record"], run.options.id_column),
+    }
+    return PairRow(**row | read)
+
+
+def _violation_row(row: dict[str, Any], run: Run) -> ViolationRow:
+    del row["id"]
+    read: dict[str, Any] = {
+        "rung": Rung(row["rung"]),
+        "kind": ViolationKind(row["kind"]),
+        "finish_reason": FinishReason(row["finish_reason"]),
+        "record_id": record_id(row.pop("record"), run.options.id_column),
+    }
+    return ViolationRow(**row | read)
 
 
 def _asks(question: str) -> sa.ColumnElement[bool]:

@@ -14,12 +14,12 @@ from persqa.store.bad_images import remember
 from persqa.store.counters import count
 from persqa.store.database import Database
 from persqa.store.schema import results, runs, violations
-from persqa.store.text import storable
+from persqa.store.text import row_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from persqa.results import Outcome, Result, Violation
+    from persqa.results import Outcome, Result
 
 _LOOKUP_CHUNK = 5000
 
@@ -88,7 +88,7 @@ def insert_outcomes(database: Database, connection: sa.Connection, outcomes: Seq
     rows = [_result_row(outcome.result) for outcome in ordered]
     stored = {ItemId(item_id) for item_id in connection.execute(insert, rows).scalars()}
     written = [outcome for outcome in ordered if outcome.result.item_id in stored]
-    broken = [_violation_row(violation) for outcome in written for violation in outcome.violations]
+    broken = [row_of(violation) for outcome in written for violation in outcome.violations]
     if broken:
         connection.execute(sa.insert(violations), broken)
     remember(database, connection, (image for outcome in written for image in outcome.bad_images))
@@ -97,39 +97,4 @@ def insert_outcomes(database: Database, connection: sa.Connection, outcomes: Seq
 
 
 def _result_row(result: Result) -> dict[str, object]:
-    return {
-        "item_id": result.item_id,
-        "run_id": result.run_id,
-        "status": result.status,
-        "reason": result.reason,
-        "detail": None if result.detail is None else storable(result.detail),
-        "answer": None if result.answer is None else storable(result.answer),
-        "rung": result.rung,
-        "forced": result.rung is not None and result.rung.forced,
-        "finish_reason": result.finish_reason,
-        "generations": result.generations,
-        "prompt_tokens": result.prompt_tokens,
-        "output_tokens": result.output_tokens,
-        "image_seconds": result.image_seconds,
-        "engine_seconds": result.engine_seconds,
-        "worker": result.worker,
-        "model": result.model,
-        "finished_at": result.finished_at,
-    }
-
-
-def _violation_row(violation: Violation) -> dict[str, object]:
-    return {
-        "item_id": violation.item_id,
-        "run_id": violation.run_id,
-        "rung": violation.rung,
-        "kind": violation.kind,
-        "text": storable(violation.text),
-        "finish_reason": violation.finish_reason,
-        "seed": violation.seed,
-        "prompt_tokens": violation.prompt_tokens,
-        "output_tokens": violation.output_tokens,
-        "worker": violation.worker,
-        "model": violation.model,
-        "created_at": violation.created_at,
-    }
+    return {**row_of(result), "forced": result.rung is not None and result.rung.forced}

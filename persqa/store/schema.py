@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from sqlalchemy import (
     BigInteger,
     Boolean,
-    CheckConstraint,
     Column,
     DateTime,
     Dialect,
@@ -78,16 +77,14 @@ items = Table(
     Column("position", BigInteger, nullable=False),
     Column("slot", Integer, nullable=False),
     Column("record", Text, nullable=False),
-    # For people; what a worker gets is read from the record.
-    Column("image", Text, nullable=False),
+    # The references a worker gets, as a JSON list.
+    Column("images", Text, nullable=False),
     Column("tag", String(40), nullable=False),
     Column("topic", Text, nullable=False),
     Column("question", Text, nullable=False),
     Column("requeues", Integer, nullable=False),
     # How often it was lost by the queue and enqueued again.
     Column("recoveries", Integer, nullable=False, server_default="0"),
-    # The references a worker gets, as a JSON list, where the record holds image bytes; null where it gets the record's.
-    Column("images_sent", Text),
 )
 
 results = Table(
@@ -168,12 +165,6 @@ run_counters = Table(
     Column("items", BigInteger, nullable=False),
 )
 
-# One row: what a program has to know to work with these tables; see the migration 0005.
-schema_info = Table(
-    "schema_info",
-    metadata,
-    Column("id", Integer, primary_key=True, autoincrement=False),
-    # A program that knows this revision, and all before it, may work here, even if the database has later ones.
-    Column("oldest", String(32), nullable=False),
-    CheckConstraint("id = 1", name="ck_schema_info_one_row"),
-)
+#: Every item, beside its result where it has one; and what tells those that have none.
+items_and_results = items.outerjoin(results, results.c.item_id == items.c.id)
+has_no_result = results.c.item_id.is_(None)

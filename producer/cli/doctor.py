@@ -18,8 +18,9 @@ import typer
 from persqa.blobs import BlobStore, open_file_system
 from persqa.broker.connection import connect, translated
 from persqa.errors import PersqaError, SettingsError
-from persqa.settings import Settings, without_password
+from persqa.settings import Settings
 from persqa.store import Store
+from persqa.urls import without_password
 from producer.cli import options
 from producer.cli.expanding import expanded
 from producer.cli.printing import console, plain, print_json, table
@@ -138,7 +139,7 @@ def _broker(settings: Settings) -> Iterator[Finding]:
 def _database(settings: Settings) -> Iterator[Finding]:
     try:
         store = Store.open(settings.database_url)
-        runs = len(store.ledger.runs())
+        runs = len(store.runs.all())
         store.close()
     except PersqaError as error:
         yield Finding("database", Level.FAILURE, str(error))

@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from persqa.settings import load_settings, without_password
+from persqa.settings import load_settings
 from persqa.store.database import Database
 from persqa.store.migrate import Schema, inspect, migrate
+from persqa.urls import without_password
 from producer.cli import options
 from producer.cli.printing import console, plain, print_json
 

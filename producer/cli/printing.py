@@ -16,7 +16,7 @@ from persqa.results import Status
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from persqa.store.queries import Progress
+    from persqa.progress import Progress
 
 #: Standard output. Without a terminal there is no width to fit into, so nothing is cut.
 console = Console(width=None if sys.stdout.isatty() else 200)

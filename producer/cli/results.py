@@ -11,7 +11,7 @@ import typer
 from rich.table import Table
 
 from persqa.errors import SettingsError
-from persqa.store.queries import PairRow, ViolationRow
+from persqa.pairs import PairRow, ViolationRow
 from producer import RunHandle
 from producer.cli import options
 from producer.cli.expanding import expanded

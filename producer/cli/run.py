@@ -9,7 +9,7 @@ import typer
 
 from persqa.models import DEMO_MODEL, DEMO_POOL, questions_unknown_to_demo
 from persqa.questions import QuestionPool, load_pool
-from persqa.settings import without_password
+from persqa.urls import without_password
 from producer import Client, RunHandle
 from producer.cli import options
 from producer.cli.expanding import expanded

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
+    from persqa.pairs import PairRow
     from persqa.questions import QuestionPool
     from persqa.results import Result
     from persqa.runs import RunOptions
-    from persqa.store.queries import PairRow
 
 
 #: Of a prompt that is asked as it stands.

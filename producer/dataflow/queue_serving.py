@@ -7,7 +7,8 @@ import json
 from typing import TYPE_CHECKING
 
 from persqa.errors import InputError
-from persqa.settings import load_settings, without_password
+from persqa.settings import load_settings
+from persqa.urls import without_password
 from producer.client import Client
 from producer.dataflow.asks import Answer, Ask, answer_of
 from producer.dataflow.sampling import vllm_sampling
@@ -16,9 +17,9 @@ from producer.dataflow.servings import PersQAServing
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from persqa.pairs import PairRow
     from persqa.runs import RunOptions
     from persqa.settings import Settings
-    from persqa.store.queries import PairRow
     from producer.progress import WaitDisplay
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
-    from persqa.store.queries import Broken, PairRow
+    from persqa.pairs import Broken, PairRow
 
 #: The field of `--with-meta`.
 META = "persqa"

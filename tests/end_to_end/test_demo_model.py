@@ -25,7 +25,7 @@ from tests.support.servers import fresh_database, redis_server
 from tests.support.workers import WorkerProcess
 
 if TYPE_CHECKING:
-    from persqa.store.queries import PairRow
+    from persqa.pairs import PairRow
 
 _ROOT = Path(__file__).parents[2]
 _PEOPLE = 320

@@ -203,9 +203,9 @@ def test_whoever_resumes_it_is_left_alone(site: Site, tmp_path: Path) -> None:
     with Client(site.settings) as client:
         run = client.submit(write_images(tmp_path / "data", 20))
         run.pause()
-        client.store.ledger.set_state(run.run, RunState.ACTIVE)
-        client.store.ledger.begin_publishing(run.run.id)
-        assert not client.store.ledger.adopt(run.run.id)
+        client.store.runs.set_state(run.run, RunState.ACTIVE)
+        client.store.runs.begin_publishing(run.run.id)
+        assert not client.store.runs.adopt(run.run.id)
         assert run.resume() == 20
 
 
@@ -286,7 +286,7 @@ def test_lost_items_are_looked_for_in_the_queues_of_all_priorities(site: Site, t
     with Client(site.settings) as client:
         run = client.submit(write_images(tmp_path / "data", 20))
         # The state in which a worker leaves it that gives back what it had before the priority was changed.
-        client.store.ledger.set_priority(run.run, Priority.LOW)
+        client.store.runs.set_priority(run.run, Priority.LOW)
         assert Reconciler(client.store, site.settings).reconcile() == 0
         assert client.run("records").audit().holds
         with closing(connect(site.settings.broker_url or "")) as redis:

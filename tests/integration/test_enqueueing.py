@@ -54,19 +54,19 @@ def test_a_full_queue_is_waited_for(store: Store, publisher: Publisher, client: 
     seen: list[tuple[int, int]] = []
 
     def on_full() -> None:
-        seen.append((client.llen(QUEUE), store.ledger.published_to(run.id)))
+        seen.append((client.llen(QUEUE), store.runs.published_to(run.id)))
         client.rpop(QUEUE, 2)
 
     enqueue(store, publisher, run, items[10:], on_full=on_full, mark=True)
     assert seen == [(waiting, items[9].id) for waiting in (10, 8, 6)], "nothing is marked while it waits"
-    assert (client.llen(QUEUE), store.ledger.published_to(run.id)) == (9, items[14].id)
+    assert (client.llen(QUEUE), store.runs.published_to(run.id)) == (9, items[14].id)
 
 
 def test_where_to_is_asked_anew_while_it_waits(store: Store, publisher: Publisher, client: redis.Redis) -> None:
     run, items = a_stored_run(store, 20)
     enqueue(store, publisher, run, items[:10], on_full=never, mark=True)
     enqueue(
-        store, publisher, run, items[10:], on_full=lambda: store.ledger.set_priority(run, Priority.HIGH), mark=True
+        store, publisher, run, items[10:], on_full=lambda: store.runs.set_priority(run, Priority.HIGH), mark=True
     )  # fmt: skip
     assert (client.llen(QUEUE), client.llen(HIGH)) == (10, 10)
 
@@ -78,10 +78,10 @@ def test_a_run_that_is_paused_meanwhile_gets_nothing_more(
     enqueue(store, publisher, run, items[:10], on_full=never, mark=True)
     with pytest.raises(RunStopped, match="is paused"):
         enqueue(
-            store, publisher, run, items[10:], on_full=lambda: store.ledger.set_state(run, RunState.PAUSED), mark=True
+            store, publisher, run, items[10:], on_full=lambda: store.runs.set_state(run, RunState.PAUSED), mark=True
         )  # fmt: skip
     assert client.llen(QUEUE) == 10
-    assert store.ledger.published_to(run.id) < items[0].id, "nothing of a paused run counts as enqueued"
+    assert store.runs.published_to(run.id) < items[0].id, "nothing of a paused run counts as enqueued"
 
 
 def test_what_could_not_be_sent_is_marked_and_so_looked_for(
@@ -94,7 +94,7 @@ def test_what_could_not_be_sent_is_marked_and_so_looked_for(
     run, items = a_stored_run(store, 3)
     with pytest.raises(BrokerUnavailable):
         enqueue(store, publisher, run, items, on_full=never, mark=True)
-    assert store.ledger.published_to(run.id) == items[2].id
+    assert store.runs.published_to(run.id) == items[2].id
 
 
 def test_who_enqueues_again_leaves_a_run_to_be_adopted_that_was_resumed_meanwhile(
@@ -103,6 +103,6 @@ def test_who_enqueues_again_leaves_a_run_to_be_adopted_that_was_resumed_meanwhil
     run, items = a_stored_run(store, 3)
     enqueue(store, publisher, run, items[:2], on_full=never, mark=True)
     for state in (RunState.PAUSED, RunState.ACTIVE):
-        store.ledger.set_state(run, state)
+        store.runs.set_state(run, state)
     enqueue(store, publisher, run, items[:2], on_full=never, mark=False)
-    assert store.ledger.awaits_publishing(run.id), "else the third item would be in no queue, and nobody missed it"
+    assert store.runs.awaits_publishing(run.id), "else the third item would be in no queue, and nobody missed it"

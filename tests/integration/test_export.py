@@ -20,7 +20,7 @@ from tests.support.builders import colour_of, write_images
 from tests.support.workers import scripted
 
 if TYPE_CHECKING:
-    from persqa.store.queries import PairRow
+    from persqa.pairs import PairRow
     from tests.conftest import Site
 
 

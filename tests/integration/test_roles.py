@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import uuid
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,12 +16,11 @@ from persqa.errors import SettingsError
 from persqa.results import Status
 from persqa.settings import load_settings
 from persqa.store import Store
-from persqa.store.database import Database
 from producer import Client
 from producer.cli import app
 from tests.integration.test_worker import counts, quiet
 from tests.support.builders import write_images
-from tests.support.schemas import to_revision
+from tests.support.schemas import next_version
 from tests.support.servers import fresh_database, valkey_server
 from tests.support.workers import WorkerProcess, scripted
 
@@ -75,21 +73,21 @@ def persqa(*arguments: str) -> tuple[int, str]:
     return done.exit_code, done.stdout
 
 
-def test_only_the_owner_changes_tables_and_the_others_say_so(roles: Roles) -> None:
+def test_only_the_owner_changes_tables_and_the_others_say_so(roles: Roles, tmp_path: Path) -> None:
     for url, found in ((roles.writer, "no schema of PersQA"), (roles.reader, "no schema of PersQA")):
         with pytest.raises(SettingsError, match=f"{found}, .*run `persqa migrate` as the owner"):
             Store.open(url)
     assert persqa("migrate", "--check", "--database-url", roles.owner)[0] == 1
-    with closing(Database(roles.owner)) as database:
-        to_revision(database, "0004")
-    for url in (roles.writer, roles.reader):
-        with pytest.raises(SettingsError, match=r"schema 0004, .*run `persqa migrate` as the owner"):
-            Store.open(url)
-    code, out = persqa("migrate", "--database-url", roles.owner)
-    assert (code, json.loads(out)["found"], len(json.loads(out)["applied"])) == (0, "0004", 1)
-    code, out = persqa("migrate", "--database-url", roles.writer)
-    assert (code, json.loads(out)["applied"]) == (0, [])
-    assert persqa("migrate", "--check", "--database-url", roles.reader)[0] == 0
+    Store.open(roles.owner).close()
+    with next_version(tmp_path):
+        for url in (roles.writer, roles.reader):
+            with pytest.raises(SettingsError, match=r"schema 0001, .*run `persqa migrate` as the owner"):
+                Store.open(url)
+        code, out = persqa("migrate", "--database-url", roles.owner)
+        assert (code, json.loads(out)["found"], len(json.loads(out)["applied"])) == (0, "0001", 1)
+        code, out = persqa("migrate", "--database-url", roles.writer)
+        assert (code, json.loads(out)["applied"]) == (0, [])
+        assert persqa("migrate", "--check", "--database-url", roles.reader)[0] == 0
 
 
 def test_all_work_needs_the_writer_only_and_all_looking_the_reader_only(roles: Roles, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,17 +17,18 @@ from alembic.runtime.migration import MigrationContext
 
 from persqa.audit import audit
 from persqa.errors import RowRefused, RunConflict, RunNotFound, RunStopped, SettingsError, StoreUnavailable
+from persqa.pairs import PENDING
 from persqa.policies import Rung
 from persqa.reasons import Reason
-from persqa.results import PENDING, Outcome, Status
-from persqa.runs import Priority, RunId, RunState, parse_options
+from persqa.results import Outcome, Status
+from persqa.runs import RunId, RunState, parse_options
 from persqa.store import Store
 from persqa.store.database import Database
-from persqa.store.migrate import _say_newer, inspect, migrate  # pyright: ignore[reportPrivateUsage]
+from persqa.store.migrate import inspect, migrate
 from persqa.store.schema import metadata, results, run_counters
 from persqa.verdicts import ViolationKind
 from tests.support.builders import a_stored_run, a_violation, an_item, an_outcome
-from tests.support.schemas import to_revision
+from tests.support.schemas import NEXT, next_version
 from tests.support.servers import fresh_database
 
 
@@ -67,79 +69,60 @@ def change(database_url: str, *statements: str) -> None:
     database.close()
 
 
-FUTURE = "UPDATE alembic_version SET version_num = '9998'"
-
-
 @pytest.mark.usefixtures("store")
-def test_a_newer_schema_that_suits_is_worked_with(database_url: str, caplog: pytest.LogCaptureFixture) -> None:
-    _say_newer.cache_clear()
-    change(database_url, "ALTER TABLE runs ADD COLUMN colour TEXT NOT NULL DEFAULT 'red'", FUTURE)
-    for name in ("one", "two"):
-        store = Store.open(database_url)
-        run, (item,) = a_stored_run(store, 1, name)
-        store.results.commit([an_outcome(item)])
-        assert audit(store, run, None).holds
-        store.close()
-    said = [record.getMessage() for record in caplog.records if "9998" in record.getMessage()]
-    assert len(said) == 1, "once for each process"
-    assert select(database_url, "SELECT version_num FROM alembic_version") == [("9998",)]
-
-
-@pytest.mark.usefixtures("store")
-def test_a_newer_schema_that_needs_newer_programs_is_refused(database_url: str) -> None:
-    change(database_url, FUTURE, "UPDATE schema_info SET oldest = '9997'")
-    with pytest.raises(SettingsError, match="schema 9998, newer than this PersQA"):
+def test_a_newer_schema_is_refused(database_url: str) -> None:
+    change(database_url, "UPDATE alembic_version SET version_num = '9998'")
+    with pytest.raises(SettingsError, match="schema 9998, newer than this PersQA: upgrade PersQA first"):
         Store.open(database_url)
-    change(database_url, "DROP TABLE schema_info")
-    with pytest.raises(SettingsError, match="schema 9998, newer than this PersQA"):
+    with closing(Database(database_url)) as database, pytest.raises(SettingsError, match="schema 9998, newer"):
+        inspect(database)
+
+
+def test_an_older_schema_is_brought_up_to_date_and_its_runs_are_as_they_were(database_url: str, tmp_path: Path) -> None:
+    with closing(Store.open(database_url)) as store:
+        run, batch = a_stored_run(store, 2)
+        store.results.commit([an_outcome(batch[0])])
+    with next_version(tmp_path), closing(Database(database_url)) as old:
+        assert inspect(old).missing == (NEXT,)
+        assert migrate(old).found == "0001"
+        assert inspect(old).missing == migrate(old).missing == ()
+        with closing(Store.open(database_url)) as store:
+            assert store.runs.find("r") == run
+            assert audit(store, run, None).holds
+    assert select(database_url, "SELECT colour FROM runs") == [("red",)]
+    with pytest.raises(SettingsError, match="schema 0002, newer than this PersQA"):
         Store.open(database_url)
-
-
-def test_an_older_schema_is_brought_up_to_date_and_its_runs_are_as_they_were(database_url: str) -> None:
-    old = Database(database_url)
-    to_revision(old, "0004")
-    columns = "id, name, options, pool_digest, fingerprint, base, items, created_at"
-    values = f"1, 'old', '{parse_options().model_dump_json()}', '', '', '', 0, '2026-01-01 00:00:00'"
-    change(database_url, f"INSERT INTO runs ({columns}) VALUES ({values.replace(':', chr(92) + ':')})")
-    assert inspect(old).missing == ("0005: Priorities and states of runs, and how old a program may be",)
-    assert migrate(old).found == "0004"
-    assert inspect(old).missing == migrate(old).missing == ()
-    old.close()
-    store = Store.open(database_url)
-    run = store.ledger.find_run("old")
-    assert (run.priority, run.state) == (Priority.NORMAL, RunState.ACTIVE)
-    store.close()
 
 
 def test_who_stops_and_starts_a_run_sets_its_mark_back(store: Store) -> None:
     run, batch = a_stored_run(store, 10)
-    store.ledger.mark_published(run.id, batch[4].id)
-    assert store.ledger.unfinished() == [run]
-    paused = store.ledger.set_state(run, RunState.PAUSED)
-    assert paused == replace(run, state=RunState.PAUSED) == store.ledger.reread(run)
-    assert store.ledger.published_to(run.id) == batch[0].id - 1
-    store.ledger.mark_published(run.id, batch[9].id)
-    assert store.ledger.published_to(run.id) == batch[0].id - 1, "nothing is published of a run that is paused"
-    assert store.ledger.unfinished() == []
-    assert store.ledger.set_state(run, RunState.CANCELLED).state is RunState.CANCELLED
+    store.runs.mark_published(run.id, batch[4].id)
+    assert store.runs.unfinished() == [run]
+    paused = store.runs.set_state(run, RunState.PAUSED)
+    assert paused == replace(run, state=RunState.PAUSED) == store.runs.reread(run)
+    assert store.runs.published_to(run.id) == batch[0].id - 1
+    store.runs.mark_published(run.id, batch[9].id)
+    assert store.runs.published_to(run.id) == batch[0].id - 1, "nothing is published of a run that is paused"
+    assert store.runs.unfinished() == []
+    assert store.runs.set_state(run, RunState.CANCELLED).state is RunState.CANCELLED
     with pytest.raises(RunStopped, match=r"cancelled already; .*persqa resume r"):
-        store.ledger.set_state(run, RunState.PAUSED)
-    assert store.ledger.set_state(run, RunState.ACTIVE) == run
-    store.ledger.mark_published(run.id, batch[2].id)
-    store.ledger.set_state(run, RunState.ACTIVE)
-    assert store.ledger.published_to(run.id) == batch[2].id, "resumed twice: the second time changes nothing"
+        store.runs.set_state(run, RunState.PAUSED)
+    assert store.runs.set_state(run, RunState.ACTIVE) == run
+    store.runs.mark_published(run.id, batch[2].id)
+    store.runs.set_state(run, RunState.ACTIVE)
+    assert store.runs.published_to(run.id) == batch[2].id, "resumed twice: the second time changes nothing"
 
 
 def test_nobody_is_to_begin_what_has_ended_or_whose_run_is_stopped(store: Store) -> None:
     (one, ones), (two, twos), (three, threes) = (a_stored_run(store, 3, name) for name in ("one", "two", "three"))
     store.results.commit([an_outcome(ones[0])])
-    store.ledger.set_state(two, RunState.PAUSED)
-    store.ledger.set_state(three, RunState.CANCELLED)
+    store.runs.set_state(two, RunState.PAUSED)
+    store.runs.set_state(three, RunState.CANCELLED)
     asked = [(item.run_id, item.id) for item in (*ones, *twos, *threes)]
     assert store.results.unwanted(asked) == {ones[0].id, *(item.id for item in (*twos, *threes))}
     assert store.results.unwanted([]) == set()
     assert store.queries.progress(two.id).state is RunState.PAUSED
-    assert store.ledger.reread(one) == one
+    assert store.runs.reread(one) == one
 
 
 def test_the_ids_of_what_is_pending_are_those_of_the_pending_items(store: Store) -> None:
@@ -176,20 +159,18 @@ def test_a_host_that_vanishes_in_a_transaction_does_not_keep_its_locks(database_
 def test_a_run_is_found_again_and_other_data_is_refused(store: Store) -> None:
     run, _ = a_stored_run(store, 1)
     options = parse_options()
-    again = store.ledger.create_run("r", options=options, pool_digest="p", fingerprint="f", base="/data", item_count=1)
-    assert again == run == store.ledger.find_run("r")
-    moved = store.ledger.create_run(
-        "r", options=options, pool_digest="p", fingerprint="f", base="/elsewhere", item_count=1
-    )
-    assert moved == replace(run, base="/elsewhere") == store.ledger.find_run("r")
+    again = store.runs.create("r", options=options, pool_digest="p", fingerprint="f", base="/data", item_count=1)
+    assert again == run == store.runs.find("r")
+    moved = store.runs.create("r", options=options, pool_digest="p", fingerprint="f", base="/elsewhere", item_count=1)
+    assert moved == replace(run, base="/elsewhere") == store.runs.find("r")
     with pytest.raises(RunConflict, match="differs in: the data;"):
-        store.ledger.create_run("r", options=options, pool_digest="p", fingerprint="g", base="/", item_count=1)
+        store.runs.create("r", options=options, pool_digest="p", fingerprint="g", base="/", item_count=1)
     with pytest.raises(RunConflict, match="differs in: tag, seed;"):
-        store.ledger.create_run(
+        store.runs.create(
             "r", options=parse_options(tag="bob", seed=3), pool_digest="p", fingerprint="f", base="/", item_count=1
         )
     with pytest.raises(RunNotFound, match="there are: r"):
-        store.ledger.find_run("s")
+        store.runs.find("s")
 
 
 def test_items_are_written_once_however_often(store: Store) -> None:
@@ -254,7 +235,8 @@ def test_pending_items_come_back_as_they_were_in_order_and_in_chunks(store: Stor
     store.results.commit([an_outcome(item) for item in batch[::5]])
     chunks = list(store.ledger.pending(run.id, chunk=8))
     assert [len(chunk) for chunk in chunks] == [8, 8, 4]
-    assert [item for chunk in chunks for item in chunk] == [item for item in batch if item.position % 5]
+    expected = [replace(item, record="") for item in batch if item.position % 5]
+    assert [item for chunk in chunks for item in chunk] == expected, "all but the records, which no message has"
 
 
 def test_runs_do_not_see_each_others_rows(store: Store) -> None:
@@ -335,6 +317,27 @@ def test_the_views_show_the_same_as_the_tables(store: Store, database_url: str) 
 
 
 @pytest.mark.parametrize(
+    ("images", "shown"),
+    [
+        ((), ""),
+        (("a.png",), "a.png"),
+        (("b.png", "a.png", "c.png"), "b.png, a.png, c.png"),
+        (('\u00fc "x", \u7a7f.png', "blob:00/a%20b"), '\u00fc "x", \u7a7f.png, blob:00/a%20b'),
+        (("a\0b\ud800.png",), "a\ufffdb\ufffd.png"),
+    ],
+)
+def test_people_read_the_references_that_a_worker_gets(
+    store: Store, database_url: str, images: tuple[str, ...], shown: str
+) -> None:
+    run, _ = a_stored_run(store, 0)
+    store.ledger.add([an_item(run.id, 0, images=images)], [])
+    assert select(database_url, "SELECT image FROM pairs") == [(shown,)]
+    assert [row.image for row in store.queries.pairs(run)] == [shown]
+    ((pending,),) = store.ledger.pending(run.id)
+    assert ", ".join(pending.images) == shown
+
+
+@pytest.mark.parametrize(
     ("damage", "problem"),
     [
         (sa.update(run_counters).where(run_counters.c.status == "ok").values({"items": 5}), "the counters say"),
@@ -365,22 +368,23 @@ def test_the_audit_finds_an_incomplete_ledger_and_a_result_of_another_run(store:
         connection.execute(sa.update(results).where(results.c.item_id == batch[1].id).values(run_id=other.id))
     database.close()
     assert any(str(batch[1].id) in problem for problem in audit(store, run, None).problems)
-    store.ledger.create_run("half", options=parse_options(), pool_digest="", fingerprint="", base="", item_count=2)
-    (problem,) = audit(store, store.ledger.find_run("half"), None).problems
+    store.runs.create("half", options=parse_options(), pool_digest="", fingerprint="", base="", item_count=2)
+    (problem,) = audit(store, store.runs.find("half"), None).problems
     assert "0 of 2 items" in problem
 
 
 def test_a_migration_lets_nobody_wait_behind_it_for_long(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(sys.modules["persqa.store.migrate"], "_LOCK_SECONDS", 0.2)
     monkeypatch.setattr(sys.modules["persqa.store.migrate"], "_PAUSE_SECONDS", 0.1)
     monkeypatch.setattr(sys.modules["persqa.store.migrate"], "_TRIES", 2)
     with fresh_database(request.getfixturevalue("_postgres")) as url, closing(Database(url)) as database:
-        to_revision(database, "0004")
-        # As pg_dump has it, for as long as it takes.
-        with database.reading() as backup:
-            backup.exec_driver_sql("LOCK TABLE runs IN ACCESS SHARE MODE")
-            with pytest.raises(StoreUnavailable, match="in use, as by a backup"):
-                migrate(database)
-        assert migrate(database).missing
+        migrate(database)
+        with next_version(tmp_path):
+            # As pg_dump has it, for as long as it takes.
+            with database.reading() as backup:
+                backup.exec_driver_sql("LOCK TABLE runs IN ACCESS SHARE MODE")
+                with pytest.raises(StoreUnavailable, match="in use, as by a backup"):
+                    migrate(database)
+            assert migrate(database).missing

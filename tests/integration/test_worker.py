@@ -29,8 +29,8 @@ from tests.support.wait import wait_until
 from tests.support.workers import WorkerProcess, scripted
 
 if TYPE_CHECKING:
+    from persqa.pairs import PairRow
     from persqa.settings import Settings
-    from persqa.store.queries import PairRow
     from tests.conftest import Site
 
 
@@ -79,7 +79,7 @@ def test_each_policy_climbs_its_ladder_and_records_every_broken_generation(  # n
     with client:
         rows = list(run.results())
         assert counts(run) == expected
-        assert {rung: [row.rung for row in rows].count(rung) for rung in rungs} == rungs
+        assert {rung: [row.rung for row in rows].count(Rung(rung)) for rung in rungs} == rungs
         assert run.violation_kinds() == kinds
         assert all(row.forced == (row.rung == Rung.PREFILL) for row in rows)
         violations = list(run.violations())

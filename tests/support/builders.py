@@ -44,7 +44,7 @@ def a_run(**options: object) -> Run:
 
 def a_stored_run(store: Store, items: int, name: str = "r") -> tuple[Run, list[Item]]:
     """A run with items, in the ledger."""
-    run = store.ledger.create_run(
+    run = store.runs.create(
         name, options=parse_options(), pool_digest="p", fingerprint="f", base="/data", item_count=items
     )
     batch = [an_item(run.id, index) for index in range(items)]

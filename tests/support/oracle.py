@@ -26,7 +26,7 @@ def check_audits(settings: Settings) -> None:
         closing(Store.open(settings.database_url)) as store,
         closing(Inspector(settings.broker_url or "")) as inspector,
     ):
-        for run in store.ledger.runs():
+        for run in store.runs.all():
             found = audit(store, run, inspector)
             assert found.holds, found.problems
 

@@ -1,20 +1,47 @@
-"""Databases as earlier versions of PersQA left them."""
+"""A PersQA that is one migration further than this one."""
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alembic import command
+import pytest
 
 from persqa.store.migrate import _config  # pyright: ignore[reportPrivateUsage]
 
 if TYPE_CHECKING:
-    from persqa.store.database import Database
+    from collections.abc import Generator
+
+#: The revision it knows and this one does not, as `persqa migrate` shows it.
+NEXT = "0002: A colour for each run"
+
+_MIGRATION = '''"""A colour for each run.
+
+Revision: 0002
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision, down_revision = "0002", "0001"
+branch_labels = depends_on = None
 
 
-def to_revision(database: Database, revision: str) -> None:
-    """Make the tables of this revision."""
+def upgrade():
+    op.add_column("runs", sa.Column("colour", sa.Text, nullable=False, server_default="red"))
+'''
+
+
+@contextmanager
+def next_version(folder: Path) -> Generator[None]:
+    """As long as this lasts, this program is that PersQA."""
+    (folder / "0002_colours.py").write_text(_MIGRATION)
     config = _config()
-    with database.writing() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, revision)
+    versions = f"{config.get_main_option('script_location')}/versions"
+    config.set_main_option("path_separator", "newline")
+    config.set_main_option("version_locations", f"{versions}\n{folder}")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(import_module("persqa.store.migrate"), "_config", lambda: config)
+        yield

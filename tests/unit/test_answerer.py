@@ -100,12 +100,10 @@ def test_a_dead_engine_is_nobodys_result() -> None:
         answer(scripts.dies)
 
 
-def test_a_message_asks_for_a_recheck_only_where_it_is_wanted() -> None:
+def test_a_message_says_whether_its_run_wants_a_recheck() -> None:
     item = an_item(RunId(1), 0)
     (plain,) = item_messages([item], a_run())
     (again,) = item_messages([item], replace(a_run(), recheck=True))
-    # Workers that do not know the field refuse messages that have it, so all others go without.
-    assert "recheck" not in plain
     assert ItemMessage.model_validate_json(plain).recheck is False
     assert ItemMessage.model_validate_json(again).recheck is True
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from worker.batching import Batcher
+from worker.process.batching import Batcher
 
 
 def run_all(batcher: Batcher[int, int], elements: Sequence[int]) -> list[int | BaseException]:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from persqa.broker.keys import priority_of, queue_for
 from persqa.runs import Priority
-from worker.leases.claim_order import claim_order
+from worker.leases.claiming import claim_order
 
 #: What a worker can be told to consume: any queue of ours, and whatever somebody names with `-Q`.
 models = st.none() | st.sampled_from(["org/model", "high", "low", "persqa:high"])

@@ -25,8 +25,11 @@ from pydantic import JsonValue
 
 from persqa.blobs import BlobStore, blob_reference
 from persqa.errors import InputError
+from persqa.pairs import Broken, PairRow
+from persqa.policies import Rung
 from persqa.prompts import human_turn
-from persqa.store.queries import Broken, PairRow
+from persqa.results import Status
+from persqa.verdicts import ViolationKind
 from producer.exporters import choose_format, write_records
 from producer.exporters.images import Blobs
 from producer.exporters.shapes import Pair, Shape, exported_record
@@ -41,8 +44,8 @@ PROMPT = human_turn(MAM, "Who is <mam>?")
 def a_row(record: JsonValue, *, answer: str | None = "<mam> smiles.", question: str = "Who is <mam>?") -> PairRow:
     return PairRow(
         item_id=1, position=0, slot=0, record=json.dumps(record), image="a", tag=MAM if question else "", topic="",
-        question=question, status="ok" if answer else "invalid", reason=None, detail=None, answer=answer, rung=None,
-        forced=None, generations=None, prompt_tokens=None, output_tokens=None, worker=None, model=None,
+        question=question, status=Status.OK if answer else Status.INVALID, reason=None, detail=None, answer=answer,
+        rung=None, forced=None, generations=None, prompt_tokens=None, output_tokens=None, worker=None, model=None,
     )  # fmt: skip
 
 
@@ -328,10 +331,13 @@ def test_memory_does_not_grow_with_the_number_of_records(tmp_path: Path, name: s
 
 def test_meta_says_how_an_answer_came_about(tmp_path: Path) -> None:
     row = dataclasses.replace(
-        a_row({"image": "a"}), topic="who", rung="prefill", forced=True, generations=3, model="m", prompt_tokens=20,
+        a_row({"image": "a"}), topic="who", rung=Rung.PREFILL, forced=True, generations=3, model="m", prompt_tokens=20,
         output_tokens=5,
     )  # fmt: skip
-    broken = [Broken(rung="free", kind="missing_tag"), Broken(rung="reseed", kind="late_tag")]
+    broken = [
+        Broken(rung=Rung.FREE, kind=ViolationKind.MISSING_TAG),
+        Broken(rung=Rung.RESEED, kind=ViolationKind.LATE_TAG),
+    ]
     (record,) = Shape(with_meta=True).records([Pair(row=row, broken=broken)])
     assert record["persqa"] == {
         "question": "Who is <mam>?",

@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 
 from persqa.data_uris import decode_data_uri, is_data_uri
 from persqa.errors import Infrastructure, Rejected
+from persqa.hosts import is_listed
 from persqa.images import ImageLimits, read_image, shown_reference
 from persqa.images.addresses import allowed_addresses, is_allowed
 from persqa.images.objects import is_under
 from persqa.images.patience import Trouble
-from persqa.images.urls import WebAddress, is_listed, parse_url
+from persqa.images.urls import WebAddress, parse_url
 from persqa.reasons import Reason
 
 SPECIAL = [

@@ -7,8 +7,8 @@ import logging
 import pytest
 
 from persqa.errors import StoreUnavailable
+from persqa.progress import Progress
 from persqa.results import Status
-from persqa.store.queries import Progress
 from producer.progress import wait_for
 
 

@@ -9,11 +9,11 @@ from persqa.records import SEED_COLUMNS, Columns
 from persqa.runs import RunOptions, parse_options
 
 
-def test_a_run_of_before_there_were_columns_reads_the_seeds() -> None:
-    old = (
+def test_a_run_that_says_nothing_of_columns_reads_the_seeds() -> None:
+    stored = (
         '{"tag": "<mam>", "tag_policy": "repair", "pool": "human", "questions_per_image": 2, "seed": 0, "model": null}'
     )
-    assert RunOptions.model_validate_json(old).columns == SEED_COLUMNS == Columns(image="image", id=None)
+    assert RunOptions.model_validate_json(stored).columns == SEED_COLUMNS == Columns(image="image", id=None)
 
 
 def test_columns_that_are_not_given_are_the_seeds() -> None:

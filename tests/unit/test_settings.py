@@ -10,7 +10,8 @@ from kombu import Connection as KombuConnection
 
 from persqa.broker.connection import connect
 from persqa.errors import SettingsError
-from persqa.settings import Settings, load_settings, without_password
+from persqa.settings import Settings, load_settings
+from persqa.urls import without_password
 
 
 def test_flags_override_the_environment_and_the_environment_the_file(monkeypatch: pytest.MonkeyPatch) -> None:

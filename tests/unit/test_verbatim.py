@@ -11,7 +11,7 @@ from persqa.errors import RecordError, SettingsError
 from persqa.generations import FinishReason
 from persqa.prompts import human_turn
 from persqa.reasons import Reason
-from persqa.records import RawRecord, Record, image_references, parse_record
+from persqa.records import RawRecord, Record, parse_record
 from persqa.runs import parse_options
 from persqa.tags import Tag
 from persqa.verdicts import COMPLIANT, judge
@@ -34,11 +34,6 @@ def test_a_record_may_have_no_image_where_the_run_says_so(value: JsonValue) -> N
 def test_what_is_no_image_is_none_there_either(image: JsonValue) -> None:
     with pytest.raises(RecordError):
         parse({"image": image})
-
-
-def test_a_ledger_reads_no_image_where_there_is_none() -> None:
-    assert image_references('{"image": null}') == image_references("{}") == ()
-    assert image_references('{"image": ["a", "b"]}') == ("a", "b")
 
 
 @pytest.mark.parametrize("prompt", [None, "", "  ", 5, ["a"]])

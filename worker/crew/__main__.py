@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: Who says what the crew itself has to say.
+#: The label of the crew's own lines.
 _LABEL = "crew"
 _COMMAND = (sys.executable, "-m", "worker", "--with-parent")
 
@@ -45,7 +45,7 @@ def _run(wish: str, settings: Settings) -> int:
     size = gpus_of_engine(settings.engine_args)
     groups = grouped(chosen_gpus(wish, visible_gpus(installed_gpus(), os.environ.get(VISIBLE))), size)
     cpus = usable_cpus()
-    environment = {**os.environ, **_said(settings)}
+    environment = {**os.environ, **_given(settings)}
     found = places(groups, cpus=cpus, environment=environment)
     output = Output([_LABEL, *(place.label for place in found)], as_json=settings.log_format is LogFormat.JSON)
     _log_to(output, settings.log_format)
@@ -56,8 +56,8 @@ def _run(wish: str, settings: Settings) -> int:
     return Crew(members, drain_seconds=settings.drain_seconds).run()
 
 
-def _said(settings: Settings) -> dict[str, str]:
-    """The settings that somebody gave, in the environment or in `.env`, as variables; the others are defaults."""
+def _given(settings: Settings) -> dict[str, str]:
+    """The settings that the environment or `.env` gives, as variables, without the defaults."""
     names = {f"PERSQA_{name.upper()}" for name in settings.model_fields_set}
     return {name: value for name, value in settings.environment().items() if name in names}
 
@@ -77,5 +77,5 @@ if __name__ == "__main__":
     code = main(sys.argv[1:])
     logging.shutdown()
     sys.stderr.flush()
-    # At once: a thread that passes on output may stand still, as with a paused terminal, and is not waited for.
+    # Without waiting for threads: one that passes on output may stand still, as with a paused terminal.
     os._exit(code)

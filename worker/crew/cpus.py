@@ -1,4 +1,4 @@
-"""How many CPUs this process may use: a container may use fewer than its machine has."""
+"""How many CPUs this process may use; a container may use fewer than its machine has."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ _CGROUPS = Path("/sys/fs/cgroup")
 
 
 def usable_cpus() -> int:
-    """CPUs this process may run on, and not more than its control groups allow; at least 1."""
+    """How many CPUs this process may use, as its affinity and its control groups allow; at least 1."""
     allowed = len(os.sched_getaffinity(0))
     limit = cgroup_limit(_MEMBERSHIP, _CGROUPS)
     return max(1, allowed if limit is None else min(allowed, int(limit)))
 
 
 def cgroup_limit(membership: Path, cgroups: Path) -> float | None:
-    """The smallest limit of the groups this process is in, in CPUs; None where there is none.
+    """The smallest limit of this process's control groups, in CPUs; None where there is none.
 
     Inside a container the group may be named as the machine sees it, and be mounted as the root: so all folders from
     there up are looked at, as limits of outer groups hold, too.
@@ -46,7 +46,7 @@ def cgroup_limit(membership: Path, cgroups: Path) -> float | None:
 
 
 def _limits(folder: Path) -> list[float]:
-    # What is no number is "max" or -1: no limit. What is not there has none either.
+    # A limit that is "max", -1 or missing is none.
     with suppress(OSError, ValueError):
         quota, period = (folder / "cpu.max").read_text().split()
         return [int(quota) / int(period)]

@@ -1,4 +1,4 @@
-"""Crew: watches over the workers of one machine, and passes on when they are to stop."""
+"""Crew: keeps the workers of one machine alive, and tells them when to stop."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: Beyond the drain limit. A worker's own watchdog needs up to 30 s to end it; what is left then, nothing else ends.
+#: After the drain limit. A worker's own watchdog ends it within 30 s; the crew kills what is left.
 GRACE_SECONDS = 40.0
 
-#: So often in a row must each end before it is said that none stays alive.
+#: Each worker ends this often in a row before the crew says that none stays alive.
 _HOPELESS_FAILURES = 3
 _LOOK_SECONDS = 0.2
-#: What ends a crew in peace. A terminal that is closed sends SIGHUP.
+#: Signals that let the workers finish; a closed terminal sends SIGHUP.
 _GENTLE = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -47,7 +47,7 @@ class Crew:
     def run(self) -> int:
         """Start all, and keep them alive; returns the exit code once all have ended."""
         for number in (*_GENTLE, signal.SIGQUIT):
-            # Under nohup the end of the terminal is ignored, and is to stay so.
+            # Under nohup SIGHUP is ignored, and stays ignored.
             if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._note)
         try:
@@ -60,7 +60,7 @@ class Crew:
         return max([self._code, *(_judged(member.code) for member in self._members)])
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
-        # Nothing else is safe between any two steps of this thread.
+        # A signal may come between any two steps of this thread, where nothing else is safe.
         self._signals.append(signal.Signals(number))
 
     def _look(self, now: float) -> None:
@@ -77,7 +77,7 @@ class Crew:
 
     def _obey(self, number: signal.Signals, now: float) -> None:
         if number is signal.SIGQUIT or (number is signal.SIGINT and self._stop_at is not None):
-            # To Celery this is the quick end: what is in flight goes back to the queue.
+            # Celery ends at once on SIGQUIT, and what is in flight goes back to the queue.
             self._stop(signal.SIGQUIT, f"{number.name}: the workers give back what they have begun", now)
         elif self._stop_at is None:
             running = sum(member.running for member in self._members)
@@ -96,7 +96,7 @@ class Crew:
         logger.info("%s", why)
 
     def _judge(self, now: float) -> None:
-        """Give up where no worker can use the settings, and say so where none stays alive for other reasons."""
+        """Give up where no worker can use the settings; where none stays alive for other reasons, say so."""
         if all(member.refused for member in self._members):
             self._code = exit_codes.USER_ERROR
             self._stop(signal.SIGTERM, "no worker can use these settings; the reason is above", now)
@@ -108,7 +108,7 @@ class Crew:
 
 
 def _judged(code: int | None) -> int:
-    """An exit code as that of the whole; a worker that had not begun yet ends of the very signal."""
+    """A worker's exit code as one of the crew; a worker that had not begun yet ends of the signal itself."""
     if code is None or code in (-signal.SIGTERM, -signal.SIGQUIT):
         return 0
     return code if code >= 0 else exit_codes.INFRASTRUCTURE

@@ -1,4 +1,4 @@
-"""Member: one place of a crew and its worker, process after process."""
+"""Member: one place of a crew, and the worker in it, one process after another."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 from worker.process import exit_codes
-from worker.process.parent import READY_FD
+from worker.process.ready_pipe import READY_FD
 
 if TYPE_CHECKING:
     import threading
@@ -23,21 +23,21 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: Before a worker that has ended is started again; doubled each time it ends without having served for a while.
+#: Pause before a worker is started again; doubled each time it ends without having served for a while.
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 60.0
-#: As long as this after its engine was loaded, and whatever ended it then has nothing to do with the times before.
+#: A worker that lived this long after its engine was loaded has served; its earlier ends count no more.
 SERVED_SECONDS = 60.0
-#: So often in a row before settings are to blame. A worker ends with the same exit code where its GPU's memory or its
-#: port is not free yet, or the model hub is away.
+#: Settings are blamed after this many ends in a row with their exit code. A worker also ends so where its GPU's memory
+#: or its port is not free yet, or the model hub is away.
 REFUSALS = 3
 
-#: For the last words of a process that has ended to come through, before the crew says that it has.
+#: The last lines of a process get this long to come through before the crew says that it has ended.
 _LAST_WORDS_SECONDS = 0.5
 
 
 class Member:
-    """Started again whenever it ends, until it is told to stop; times are those of the caller's clock, in seconds."""
+    """Starts its worker again whenever that ends, until it is told to stop; `now` is the caller's clock, in seconds."""
 
     def __init__(self, place: Place, command: Sequence[str], output: Output) -> None:
         """Prepare; nothing runs yet.
@@ -67,7 +67,7 @@ class Member:
 
     @property
     def running(self) -> bool:
-        """Whether there is a process, as far as was last looked."""
+        """Whether there was a process at the last look."""
         return self._process is not None
 
     @property
@@ -77,13 +77,13 @@ class Member:
 
     @property
     def refused(self) -> bool:
-        """Whether it cannot use its settings, as far as can be told: it never was ready, and ends of them each time."""
+        """Whether it seems unable to use its settings: it never was ready, and they end it each time."""
         return not self._was_ready and self._refusals >= REFUSALS
 
     def look(self, now: float) -> None:
-        """Notice what has happened, and start what is due; never waits."""
+        """Notice what has happened, and start the worker when it is due; never waits."""
         if self._process is not None:
-            # In this order: it may have been ready and ended since the last look.
+            # In this order, as it may have become ready and ended since the last look.
             code = self._process.poll()
             self._notice_ready(now)
             if code is not None:
@@ -98,12 +98,12 @@ class Member:
             self._process.send_signal(number)
 
     def kill(self) -> bool:
-        """End its process, and what that has started, without a word; returns whether there was one."""
-        # The number of one that has ended may be another's by now.
+        """Kill its process and all that this has started; returns whether there was one."""
+        # The process id of one that has ended may be another's by now.
         if self._process is None or self._process.poll() is not None:
             return False
         with suppress(psutil.NoSuchProcess):
-            # Some have process groups of their own.
+            # Some of them have process groups of their own.
             started = psutil.Process(self._process.pid).children(recursive=True)
             self._process.kill()
             for process in started:
@@ -116,8 +116,8 @@ class Member:
         os.set_blocking(self._pipe, False)
         self._started, self._ready, self._ended = now, None, None
         try:
-            # A session of its own: Ctrl-C at the terminal reaches the crew alone. Its standard input tells it when the
-            # crew is gone, however it went.
+            # In a session of its own, so that Ctrl-C at the terminal reaches the crew alone. Its standard input closes
+            # when the crew is gone, however that ended.
             self._process = process = subprocess.Popen(
                 self._command,
                 env={**os.environ, **self._place.environment, READY_FD: str(theirs)},

@@ -1,4 +1,4 @@
-"""Output: what all workers of a crew say, on one standard output, each line with the label of who says it."""
+"""Output: the lines of all workers of a crew on one standard output, each with the label of its worker."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import time
 from contextlib import suppress
 from typing import IO, cast
 
-#: In one line, at most; longer ones are cut into several.
+#: The longest line; a longer one is cut into several.
 _LINE_BYTES = 2**20
-#: Of the crew's own lines, while nobody reads; more are lost.
+#: At most this many of the crew's own lines wait while nobody reads; more are lost.
 _WAITING_LINES = 1000
-#: At the end, for the crew's own last lines to be written.
+#: The crew's own last lines get this long to be written.
 _LAST_LINES_SECONDS = 1.0
 
 
 class Output:
-    """Lines are written whole, whoever writes at the same time."""
+    """Writes each line whole, even when several threads write at once."""
 
     def __init__(self, labels: list[str], *, as_json: bool, file: int = 1) -> None:
         """Prepare.
@@ -36,17 +36,17 @@ class Output:
         self._lock = threading.Lock()
 
     def relay(self, label: str, source: IO[bytes]) -> threading.Thread:
-        """Pass on what comes, until it ends; in a thread of its own, which does not keep the process from ending."""
+        """Pass on all lines of a source, in a daemon thread of their own."""
         thread = threading.Thread(target=self._run, args=(label, source), name=f"persqa-output-{label}", daemon=True)
         thread.start()
         return thread
 
     def say(self, label: str, line: str) -> None:
-        """Write one line; takes as long as it takes somebody to read what was written before."""
+        """Write one line; waits until somebody has read the lines before."""
         text = _as_json(label, line) if self._as_json else f"{label:{self._width}} | {line}"
         left = memoryview(text.encode(errors="replace") + b"\n")
-        # Below Python's buffers: a thread that stands still in one of those would be in the way at the end. What cannot
-        # be written, for the reader or the terminal is gone or the disk is full, is lost; it must not stop the workers.
+        # Written below Python's buffers, because a thread that is stuck in a buffer keeps the process from ending. A
+        # line that cannot be written is lost: a full disk or a closed terminal must not stop the workers.
         with self._lock, suppress(OSError):
             while left:
                 left = left[os.write(self._file, left) :]
@@ -59,7 +59,7 @@ class Output:
 
 
 class OwnLines(logging.Handler):
-    """What the crew itself logs, on an output as all the rest; who logs never waits for who reads."""
+    """Logs the crew's own lines to the same output, without ever waiting for a reader."""
 
     def __init__(self, output: Output, label: str) -> None:
         """Begin.
@@ -81,7 +81,7 @@ class OwnLines(logging.Handler):
             self._lines.put_nowait(self.format(record))
 
     def close(self) -> None:
-        """Give what is left a moment to be written; it may be that nobody reads."""
+        """Give the last lines a moment to be written; there may be no reader."""
         end = time.monotonic() + _LAST_LINES_SECONDS
         with suppress(queue.Full):
             self._lines.put(None, timeout=_LAST_LINES_SECONDS)

@@ -1,4 +1,4 @@
-"""Places: what each worker of a crew gets for itself, as environment variables."""
+"""Places: the environment variables that each worker of a crew gets for itself."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from worker.process.gpus import Gpu
 
-#: What the worker's settings say where nobody says anything else.
+#: The default of the worker's setting.
 _IMAGE_THREADS = 4
 _OMP_THREADS = "OMP_NUM_THREADS"
 _IMAGE_THREADS_VARIABLE = "PERSQA_IMAGE_THREADS"
@@ -51,7 +51,7 @@ def places(groups: Sequence[tuple[Gpu, ...]], *, cpus: int, environment: Mapping
             "gpu" + "+".join(gpu.number for gpu in group),
             {
                 VISIBLE: ",".join(gpu.device for gpu in group),
-                # Else CUDA numbers the fastest first, and not as nvidia-smi and vLLM do.
+                # By default CUDA numbers the fastest GPU first; nvidia-smi and vLLM do not.
                 "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
                 **shared,
                 **_port(environment, number),
@@ -62,7 +62,7 @@ def places(groups: Sequence[tuple[Gpu, ...]], *, cpus: int, environment: Mapping
 
 
 def _threads(cpus: int, *, workers: int, gpus: int) -> dict[str, str]:
-    """Torch has a pool of threads in each engine process, and there is one for each GPU; images are each worker's."""
+    """Divide the CPUs: torch has threads in each engine process, one for each GPU; each worker decodes images."""
     return {
         _OMP_THREADS: str(max(1, cpus // gpus)),
         _IMAGE_THREADS_VARIABLE: str(max(1, min(_IMAGE_THREADS, cpus // workers))),
@@ -70,7 +70,7 @@ def _threads(cpus: int, *, workers: int, gpus: int) -> dict[str, str]:
 
 
 def _port(environment: Mapping[str, str], number: int) -> dict[str, str]:
-    """Each its own, counted up from the one that is set."""
+    """A port for each worker, counted up from the one that is set."""
     if not (first := environment.get(_METRICS_PORT)):
         return {}
     if not first.isdecimal() or int(first) + number > 65_535:

@@ -1,4 +1,4 @@
-"""ChatPrompts: a request as the tokens of one model's chat, with nothing in it but what was meant."""
+"""ChatPrompts: turns a request into the tokens of one model's chat, and keeps user text from becoming more."""
 
 # Tokenizers come without usable types.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
     from worker.engines.engine import Request
 
-#: Stands for the user's text while a template is rendered; no template alters it and no tokenizer has it as a token.
+#: Stands for the user's text while a template is rendered: no template alters it, and it is no token.
 _BLANK = "PERSQAxUSERxTEXT"
-#: A system prompt to try a template with.
+#: The system prompt that a template is tried with.
 _PROBE = "PERSQAxSYSTEMxTEXT"
 
 
@@ -32,8 +32,8 @@ class _Frame:
     """A rendered prompt without the user's text.
 
     Attributes:
-        before: all that stands before the user's text.
-        after: all that stands between it and the answer.
+        before: the text before the user's text.
+        after: the text between the user's text and the answer.
         reserved: how often each reserved token occurs in the two.
     """
 
@@ -53,7 +53,7 @@ class ChatPrompts:
         """Prepare.
 
         Args:
-            tokenizer: a Hugging Face tokenizer; a copy of it is used, for it must not be shared between threads.
+            tokenizer: a Hugging Face tokenizer; it is copied, as threads must not share it.
             template: the model's chat template.
 
         Raises:
@@ -67,7 +67,7 @@ class ChatPrompts:
         self._frame(_PROBE, 1)
 
     def text(self, request: Request) -> str:
-        """The whole prompt, the beginning of the answer included."""
+        """The whole prompt, with the beginning of the answer."""
         frame = self._frame(request.system, len(request.images))
         return f"{frame.before}{request.user}{frame.after}{request.prefill}"
 
@@ -81,19 +81,19 @@ class ChatPrompts:
             if intruder := self._intruder(text):
                 raise Rejected(Reason.SPECIAL_TOKEN, f"the {name} contains {intruder!r}, a token reserved by the model")
         tokens = self._encode(self.text(request))
-        # Text that is harmless alone could still form a token together with what stands beside it.
+        # Text that is harmless alone could still form a token with the text beside it.
         if self._count(tokens) != self._frame(request.system, len(request.images)).reserved:
             raise Rejected(Reason.SPECIAL_TOKEN, "the text forms a token reserved by the model with its surroundings")
         return tokens
 
     def _reserved_tokens(self) -> dict[int, str]:
-        """Tokens that have a meaning in prompts; a token that was merely added to the vocabulary has none."""
+        """The tokens that mean something in prompts; a token that was only added to the vocabulary means nothing."""
         sample = set(self._encode(self._render("", 1)))
         special = set(self._tokenizer.all_special_ids)
         return {
             token: added.content
             for token, added in self._tokenizer.added_tokens_decoder.items()
-            # Some tokenizers add runs of spaces and line breaks, which stand in templates and in any text.
+            # Some tokenizers add runs of spaces and line breaks as tokens; those are in templates and in any text.
             if added.special
             or token in special
             or (added.content.strip() and (added.content in self._template or token in sample))
@@ -117,7 +117,7 @@ class ChatPrompts:
             raise Rejected(Reason.REFUSED, "its chat template does not place one placeholder per image")
 
     def _render(self, system: str, images: int) -> str:
-        """Render around the blank, with the system prompt in whichever form the template takes it; empty if none."""
+        """Render around the blank, with the system prompt in the form that the template takes, or to nothing."""
         turn: dict[str, object] = {
             "role": "user",
             "content": [*[{"type": "image"}] * images, {"type": "text", "text": _BLANK}],

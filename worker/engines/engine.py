@@ -1,12 +1,16 @@
-"""What the worker asks of an engine: one request in, one generation out. vLLM is behind it, tests have their own."""
+"""Engine: one request in, one generation out; vLLM is behind it, and tests have their own."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING, Protocol, cast
+
+from persqa.errors import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from PIL.Image import Image
 
@@ -23,7 +27,7 @@ class Request:
         request_id: unique among the requests in flight.
         system: the system prompt; empty for none.
         user: the human turn's text, without image placeholders.
-        prefill: the first words of the answer, given to the model as already said; empty for none.
+        prefill: the first words of the answer, given to the model as if it had said them; empty for none.
         images: decoded RGB images, placed before the text in this order.
         sampling: vLLM sampling parameters by name, without the seed.
         seed: makes the sampling repeatable.
@@ -38,31 +42,45 @@ class Request:
     seed: int
 
 
-class Engine(Protocol):
+class Generates(Protocol):
     """Turns requests into generations; used from one event loop."""
-
-    def __init__(self, settings: Settings) -> None:
-        """Keep the settings; loading happens in `start`."""
-        ...
 
     @property
     def model(self) -> str:
         """The name of the model it serves, stored with every result."""
         ...
 
+    async def generate(self, request: Request) -> Generation:
+        """Answer one request; many run at once, and cancelling one aborts only that one.
+
+        Raises:
+            Rejected: this request can never be served; the engine is well.
+            EngineLost: the engine died; another one is being started, for the same request too.
+            EngineDead: the engine is gone, for this request and all others.
+        """
+        ...
+
+
+class Engine(Generates, Protocol):
+    """One engine, from its loading to its end; never raises `EngineLost`."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Keep the settings; loading happens in `start`."""
+        ...
+
     @property
     def resolution(self) -> Resolution | None:
-        """How much of a picture the model looks at, known once it is loaded; None where all of it may matter."""
+        """How large the model sees an image, known once it is loaded; None where the full size may matter."""
         ...
 
     @property
     def heard_at(self) -> float:
-        """When it last put out anything, a token of an answer is enough, by `time.monotonic()`; 0 before it did."""
+        """When it last put out a token, by `time.monotonic()`; 0 before the first one."""
         ...
 
     @property
     def waiting(self) -> int:
-        """How many requests it has been asked and has not begun with, as far as it says."""
+        """How many requests it has been asked and has not begun, as far as it says."""
         ...
 
     async def start(self) -> None:
@@ -73,19 +91,27 @@ class Engine(Protocol):
         """
         ...
 
-    async def generate(self, request: Request) -> Generation:
-        """Answer one request; many run at once, and cancelling one aborts only that one.
-
-        Raises:
-            Rejected: this request can never be served; the engine is well.
-            EngineDead: the engine is gone, for this request and all others.
-        """
-        ...
-
     def kill(self) -> None:
-        """End it at once, without a word; what it was asked then fails with `EngineDead`."""
+        """End it at once; what it was asked then fails with `EngineDead`."""
         ...
 
     async def stop(self) -> None:
         """Free everything; safe to call twice or before `start`."""
         ...
+
+
+def engine_maker(settings: Settings) -> Callable[[], Engine]:
+    """A function that makes engines of the class that the settings name.
+
+    Raises:
+        SettingsError: there is no such class, or it cannot be loaded.
+    """
+    module_name, _, class_name = settings.engine.partition(":")
+    try:
+        engine_class = cast("type[Engine]", getattr(import_module(module_name), class_name))
+    except (ImportError, AttributeError, ValueError) as error:
+        message = f"PERSQA_ENGINE: {settings.engine!r} cannot be loaded ({error})"
+        if module_name == "worker.engines.vllm_engine":
+            message += "; is vLLM installed? `make setup` installs the build that fits this machine"
+        raise SettingsError(message) from error
+    return partial(engine_class, settings)

@@ -1,4 +1,4 @@
-"""Orphans: engine processes whose worker is gone. They end by themselves, as a rule; this makes sure of it."""
+"""Orphans: engine processes whose worker is gone; most end by themselves, and this ends the rest."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ import psutil
 
 logger = logging.getLogger(__name__)
 
-#: Inherited by whatever a worker starts: the worker's process id.
+#: The worker's process id, in the environment of all processes that it starts.
 _MARK = "PERSQA_WORKER_PROCESS"
 _END_SECONDS = 10
 
 
 def mark_children() -> None:
-    """Let every process that this one starts from now on tell whose it is."""
+    """Mark every process that this one starts from now on as its own."""
     os.environ[_MARK] = str(os.getpid())
 
 
 def sweep_orphans() -> int:
-    """Kill what workers that are gone have left on this machine, before the engine needs the GPU; returns how many."""
+    """Kill what dead workers have left on this machine, before the engine needs the GPU; returns how many."""
     orphans = [process for process in psutil.process_iter() if _is_orphan(process)]
     for process in orphans:
         with suppress(psutil.Error):
-            logger.warning("killing process %d (%s), left of a worker that is gone", process.pid, process.name())
+            logger.warning("killing process %d (%s), left behind by a dead worker", process.pid, process.name())
             process.kill()
     psutil.wait_procs(orphans, timeout=_END_SECONDS)
     return len(orphans)
 
 
 def _is_orphan(process: psutil.Process) -> bool:
-    """Whether it was started by a worker that is not among its ancestors any more."""
+    """Whether a worker started it that is no longer among its ancestors."""
     try:
         mark = process.environ().get(_MARK)
         return mark is not None and mark not in {str(one.pid) for one in (process, *process.parents())}
     except psutil.Error:
-        # Gone meanwhile, or another user's.
+        # It has ended meanwhile, or belongs to another user.
         return False

@@ -1,4 +1,4 @@
-"""Supervisor: an engine that is started anew when it dies or stands still."""
+"""Supervisor: an engine that is started anew when it dies or hangs."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from persqa.errors import EngineDead, EngineLost, PersqaError
 from worker import metrics
+from worker.engines.in_flight import InFlight
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -25,20 +26,20 @@ logger = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 1.0
 _KILL_SECONDS = 0.5
-#: Between two starts that fail, doubled each time: what the last engine held may not be free yet.
+#: Between two starts that fail, doubled each time: the memory of the last engine may not be free yet.
 _FIRST_PAUSE_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 30.0
 
 
 class Supervisor:
-    """Owns the engine of a worker, one after another; used from one event loop."""
+    """Owns the engines of a worker, one after another; for one event loop."""
 
     def __init__(self, make_engine: Callable[[], Engine], settings: Settings) -> None:
         """Prepare.
 
         Args:
             make_engine: gives a new engine, not started.
-            settings: how long an engine may stand still, and how often it may be started for nothing.
+            settings: how long an engine may put out nothing, how long it may load, and how often it may die in a row.
         """
         self._make_engine = make_engine
         self._engine = make_engine()
@@ -52,13 +53,9 @@ class Supervisor:
         self._ending = False
         #: Deaths and failed starts since the last answer.
         self._failures = 0
-        self._asked = 0
-        #: Of those who are asking, what ends their wait.
-        self._cuts: set[asyncio.Timeout] = set()
+        self._in_flight = InFlight()
         #: Requests answered so far, by all engines.
         self.answered = 0
-        #: Since when there has been something to do.
-        self._busy_since = time.monotonic()
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -68,7 +65,7 @@ class Supervisor:
 
     @property
     def resolution(self) -> Resolution | None:
-        """How much of a picture the model looks at, once it is loaded."""
+        """How large the model sees an image, known once it is loaded."""
         return self._engine.resolution
 
     async def start(self) -> None:
@@ -89,11 +86,11 @@ class Supervisor:
     @property
     def asked(self) -> int:
         """Requests the engine has been asked and has not answered."""
-        return self._asked
+        return self._in_flight.count
 
     @property
     def waiting(self) -> int:
-        """Of those, the requests that the engine has not begun with."""
+        """Of those, the requests that the engine has not begun."""
         return self._engine.waiting
 
     async def ready(self) -> None:
@@ -101,7 +98,7 @@ class Supervisor:
         await self._up.wait()
 
     def let_die(self) -> None:
-        """From now on no engine is started anew: this worker is about to end. From any thread."""
+        """Start no engine anew from now on, as this worker is about to end; may be called from any thread."""
         self._ending = True
         threading.Thread(target=self._kill_while_loading, name="persqa-let-die", daemon=True).start()
 
@@ -110,31 +107,23 @@ class Supervisor:
 
         Raises:
             Rejected: this request can never be served.
-            EngineLost: the engine died under it, or before; another one is being started, ask again when it is ready.
-            EngineDead: it died too often without an answer in between, or while this worker is about to end.
+            EngineLost: the engine died; another one is being started, ask again when it is ready.
+            EngineDead: engines died too often without an answer in between, or this worker is about to end.
         """
         if not self._up.is_set():
-            # Waiting here would be at the expense of the item's time.
+            # Waiting here would take the item's own time.
             raise EngineLost("the engine is being started anew", asked=False)
         if self._given_up is not None:
             raise self._given_up
         engine = self._engine
-        if self._asked == 0:
-            self._busy_since = time.monotonic()
-            metrics.BUSY.begin()
-        self._asked += 1
         try:
-            generation = await self._ask(engine, request)
+            generation = await self._in_flight.ask(engine, request)
         except EngineDead as error:
-            # What is logged there is about the engine and not about the item that was the first to notice.
+            # Without the context, as the log is about the engine and not about the item that noticed first.
             Context().run(self._lose, engine, error)
             if self._ending:
                 raise
             raise EngineLost(str(error), asked=True) from error
-        finally:
-            self._asked -= 1
-            if self._asked == 0:
-                metrics.BUSY.end()
         self._failures = 0
         self.answered += 1
         return generation
@@ -145,35 +134,16 @@ class Supervisor:
             task.cancel()
         await self._engine.stop()
 
-    async def _ask(self, engine: Engine, request: Request) -> Generation:
-        cut = asyncio.timeout(None)
-        try:
-            async with cut:
-                self._cuts.add(cut)
-                try:
-                    return await engine.generate(request)
-                finally:
-                    self._cuts.discard(cut)
-        except TimeoutError as error:
-            if cut.expired():
-                raise EngineDead("the engine died, and said nothing to this request") from error
-            raise
-
     def _lose(self, engine: Engine, error: EngineDead) -> None:
-        """Only the first of those who were asking starts another one."""
+        """Start another engine; only the first request that notices the loss does so."""
         if engine is not self._engine or not self.up or self._given_up is not None:
             return
-        # A dying engine does not tell all who are asking: vLLM 0.32 forgets those that come at that very moment.
-        cuts, self._cuts = self._cuts, set()
-        for cut in cuts:
-            cut.reschedule(asyncio.get_running_loop().time())
+        self._in_flight.abandon()
         if self._ending:
             self._given_up = error
             return
         logger.error("%s; it is started anew, and what was in flight is asked again", error)
         metrics.RESTARTS.inc()
-        # Those who were asking only notice once the next one is loaded, which blocks the loop.
-        metrics.BUSY.end()
         self._up.clear()
         self.down_since = time.monotonic()
         self._in_background(self._replace())
@@ -202,7 +172,7 @@ class Supervisor:
                 continue
             logger.info("engine ready again after %.1f s", time.monotonic() - started)
             break
-        self._busy_since = time.monotonic()
+        self._in_flight.begin_anew()
         self._be_up()
 
     def _be_up(self) -> None:
@@ -210,7 +180,7 @@ class Supervisor:
         self._up.set()
 
     async def _load(self) -> None:
-        """Start the engine, which blocks the loop; one that takes for ever is killed, and fails."""
+        """Start the engine, which blocks the loop; an engine that takes too long is killed, and its start fails."""
         too_long = threading.Timer(self._load_seconds, self._engine.kill)
         too_long.name = "persqa-load"
         too_long.start()
@@ -220,20 +190,20 @@ class Supervisor:
             too_long.cancel()
 
     def _kill_while_loading(self) -> None:
-        # Again and again: at first there may be nothing to kill yet.
+        # More than once, as at first there may be no process to kill yet.
         while not self.up:
             self._engine.kill()
             time.sleep(_KILL_SECONDS)
 
     async def _watch(self) -> None:
-        """An engine that hangs does not die by itself, and nobody would notice."""
+        """Kill an engine that hangs: it does not die by itself, and no request would notice."""
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
-            still = time.monotonic() - max(self._busy_since, self._engine.heard_at)
-            if self._up.is_set() and self._asked and still > self._hang_seconds:
-                logger.error("not a word for %.0f s with %d requests in flight: the engine hangs", still, self._asked)
+            silence = self._in_flight.silence(self._engine)
+            if self._up.is_set() and silence > self._hang_seconds:
+                logger.error("no token for %.0f s with %d requests in flight: the engine hangs", silence, self.asked)
                 self._engine.kill()
-                self._lose(self._engine, EngineDead(f"the engine hung for {still:.0f} s"))
+                self._lose(self._engine, EngineDead(f"the engine hung for {silence:.0f} s"))
 
     def _in_background(self, coroutine: Coroutine[None, None, None]) -> None:
         task = asyncio.ensure_future(coroutine)

@@ -1,34 +1,27 @@
-"""VllmEngine: vLLM behind the engine protocol, and the only file that imports it."""
+"""VllmEngine: vLLM behind the engine protocol."""
 
 # vLLM ships inline types with holes in them, above all around its lazily loaded names and the tokenizers.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from __future__ import annotations
 
-import os
 import time
 from contextlib import suppress
-from dataclasses import fields
 from functools import wraps
-from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import psutil
 from pydantic import TypeAdapter, ValidationError
 
-# Read when vLLM is imported, by its engine process too. That process has to be spawned, for a fork of a process with
-# threads can hang. The others stop reports to vLLM's makers, and pages of log on every start.
-os.environ.setdefault("VLLM_WORKER_MULTIPROC_METHOD", "spawn")
-os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
-os.environ.setdefault("VLLM_DO_NOT_TRACK", "1")
-os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
-os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+# Before vLLM, which reads the environment when it is imported.
+from worker.engines.vllm_arguments import engine_arguments
+
+# isort: split
 
 from vllm import AsyncEngineArgs, SamplingParams
 from vllm.exceptions import VLLMValidationError
 from vllm.inputs import TokensPrompt
-from vllm.platforms import current_platform
 from vllm.sampling_params import RequestOutputKind
 from vllm.usage.usage_lib import UsageContext
 from vllm.v1.engine.async_llm import AsyncLLM
@@ -38,7 +31,7 @@ from vllm.v1.metrics.loggers import StatLoggerBase
 from persqa.errors import EngineDead, Rejected, SettingsError
 from persqa.generations import FinishReason, Generation
 from persqa.images import Resolution
-from persqa.models import DEMO_MODEL, default_model
+from persqa.models import default_model
 from persqa.reasons import Reason
 from worker.engines.chat_prompts import ChatPrompts
 
@@ -50,15 +43,13 @@ if TYPE_CHECKING:
     from persqa.settings import Settings
     from worker.engines.engine import Request
 
-#: What the engine process gets to end by itself and give back memory before it is killed.
+#: The engine process gets this many seconds to end and free its memory before it is killed.
 _STOP_SECONDS = 10
 
 #: Scaled and normalized images kept for the next questions about them, in GiB.
 _PROCESSED_IMAGES_GB = 0.5
 
-_DEMO_FOLDER = Path(__file__).with_name("demo_model")
-
-#: Set for every request by `generate`, so not for a run to choose.
+#: `generate` sets these for every request, so a run cannot choose them.
 _OWN_SAMPLING = frozenset({"seed", "n", "output_kind", "detokenize", "skip_clone", "stream_interval"})
 _SAMPLING_NAMES = frozenset(
     name for name in SamplingParams.__struct_fields__ if not name.startswith("_") and name not in _OWN_SAMPLING
@@ -85,35 +76,35 @@ class VllmEngine:
 
     @property
     def resolution(self) -> Resolution | None:
-        """That of the model's own image processor."""
+        """The resolution of the model's own image processor."""
         return self._resolution
 
     @property
     def heard_at(self) -> float:
-        """When the engine process last sent tokens, of whatever request."""
+        """When the engine process last sent tokens of any request."""
         return self._heard_at
 
     @property
     def waiting(self) -> int:
-        """What vLLM's schedulers said last; known where vLLM keeps statistics, which it does for `/metrics`."""
+        """The last numbers of vLLM's schedulers; 0 unless vLLM keeps statistics, which it does for `/metrics`."""
         return sum(queue.waiting for queue in self._queues)
 
     async def start(self) -> None:
-        """Load the model; the loop is blocked meanwhile, as vLLM builds its half in this process in the loop.
+        """Load the model; this blocks the loop, in which vLLM builds its half of this process.
 
         Raises:
             SettingsError: the model or the engine arguments cannot be used.
         """
         arguments = engine_arguments(self._settings)
         try:
-            # As for vLLM's own offline calls: more requests at once and longer steps than where a person waits.
+            # The class of vLLM's offline calls: more requests at once and longer steps than where a person waits.
             self._engine = AsyncLLM.from_engine_args(
                 AsyncEngineArgs(**arguments),
                 usage_context=UsageContext.LLM_CLASS,
                 stat_loggers=None if arguments.get("disable_log_stats") else [self._new_queue],
             )
         except Exception as error:
-            # vLLM lets through what its parts raise: pydantic, transformers, the hub, torch, its engine process.
+            # vLLM passes on what pydantic, transformers, the hub, torch and its engine process raise.
             raise SettingsError(
                 f"vLLM cannot load {self._model} with these engine arguments: {_one_line(error)} (the log has more)"
             ) from error
@@ -145,15 +136,15 @@ class VllmEngine:
         except EngineDeadError as error:
             raise EngineDead("the process of the vLLM engine has ended") from error
         except Exception as error:
-            # Also what the model's own image processor raises, which can be anything.
+            # The model's own image processor may raise anything, too.
             raise self._failure(error) from error
         return _generation(request, output)
 
     def kill(self) -> None:
-        """Kill the engine's processes; whatever is asked of it then fails with `EngineDead`."""
+        """Kill the engine's processes; what it was asked then fails with `EngineDead`."""
         for child in psutil.Process().children(recursive=True):
             with suppress(psutil.Error):
-                # Python's own helper is a child, too, and has nothing to do with the engine.
+                # This child is Python's own helper, and no part of the engine.
                 if "multiprocessing.resource_tracker" not in " ".join(child.cmdline()):
                     child.kill()
 
@@ -168,7 +159,7 @@ class VllmEngine:
         return self._queues[-1]
 
     def _listen(self, engine: AsyncLLM) -> None:
-        """Note when tokens come: answers are handed out complete, and one can take a healthy engine long."""
+        """Note when tokens come, because answers come complete, and a long one takes a healthy engine long."""
         process_outputs = engine.output_processor.process_outputs
 
         @wraps(process_outputs)
@@ -183,62 +174,23 @@ class VllmEngine:
             return EngineDead("the vLLM engine stopped while it was answering")
         if isinstance(error, VLLMValidationError) and "maximum" in str(error) and "length" in str(error):
             return Rejected(Reason.TOO_LONG, _one_line(error))
-        # vLLM's EngineGenerateError has no words of its own, only a cause.
+        # vLLM's EngineGenerateError has only a cause, and no text of its own.
         return Rejected(Reason.REFUSED, f"vLLM refused the request: {_one_line(error.__cause__ or error)}")
 
 
 class _Queue(StatLoggerBase):
-    """What waits in the scheduler of one of vLLM's engine processes: vLLM tells after each step."""
+    """How many requests wait in one of vLLM's engine processes, which reports after each step."""
 
     def __init__(self) -> None:
         self.waiting = 0
 
     def record(self, scheduler_stats: Any, *_arguments: Any, **_options: Any) -> None:
-        """Note it."""
+        """Keep the number of waiting requests."""
         if scheduler_stats is not None:
             self.waiting = scheduler_stats.num_waiting_reqs
 
     def log_engine_initialized(self) -> None:
-        """Nothing to say."""
-
-
-def engine_arguments(settings: Settings) -> dict[str, Any]:
-    """What vLLM is started with: our defaults, and over them what the user says.
-
-    Raises:
-        SettingsError: the user names an argument that vLLM does not know.
-    """
-    model = settings.model or default_model()
-    known = {field.name for field in fields(AsyncEngineArgs)}
-    if unknown := sorted(settings.engine_args.keys() - (known - {"model"})):
-        raise SettingsError(
-            f"PERSQA_ENGINE_ARGS: {', '.join(unknown)}: vLLM has no such engine argument, or it is set by PERSQA_MODEL"
-        )
-    defaults: dict[str, Any] = {
-        "model": model,
-        "limit_mm_per_prompt": {"image": settings.max_images, "video": 0},
-        # They cost a little, and only the page of metrics shows them: at our log level vLLM writes no lines of them.
-        "disable_log_stats": settings.metrics_port is None,
-        "use_tqdm_on_load": False,
-        "seed": 0,
-        # This cache exists twice, here and in the engine process. A request that is cancelled or refused between the
-        # two lets them drift apart, and then later requests with the same image fail. See `_share_processed_images`.
-        "mm_processor_cache_gb": 0,
-        # The engine process may get the same SIGTERM as the worker; it is to outlive what is in flight.
-        "shutdown_timeout": int(settings.drain_seconds),
-    }
-    if current_platform.is_cpu():
-        defaults["enforce_eager"] = True
-        # Only whole blocks are shared between prompts, and those of 128 tokens are longer than a picture and its frame.
-        defaults["block_size"] = 32
-        os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
-    if model == DEMO_MODEL:
-        defaults["model"] = str(_DEMO_FOLDER)
-        # Processors without AVX-512 only emulate sums of bfloat16: five times as slow as those of float32.
-        if current_platform.is_cpu():
-            defaults["dtype"] = "float32"
-    # An older vLLM may lack some of the defaults.
-    return {name: value for name, value in defaults.items() if name in known} | settings.engine_args
+        """Nothing to log."""
 
 
 def _chat_template(engine: AsyncLLM) -> str:
@@ -247,7 +199,7 @@ def _chat_template(engine: AsyncLLM) -> str:
     if template is None and engine.renderer.mm_processor is not None:
         processor: Any = engine.renderer.mm_processor.info.get_hf_processor()
         template = processor.chat_template
-    # A model with several templates has them by name.
+    # A model with several templates has a dictionary of them.
     if isinstance(template, dict):
         template = template.get("default")
     if not isinstance(template, str):
@@ -256,9 +208,9 @@ def _chat_template(engine: AsyncLLM) -> str:
 
 
 def _share_processed_images(engine: AsyncLLM) -> None:
-    """Scale and normalize an image once for all questions about it: vLLM's own cache of this kind, on this side alone.
+    """Scale and normalize an image once for all questions about it, with vLLM's own cache in this process alone.
 
-    vLLM takes it by itself only where several processes feed one engine.
+    By itself, vLLM uses this cache only where several processes feed one engine.
     """
     renderer: Any = engine.renderer
     if renderer.mm_processor is None or getattr(renderer, "_mm_processor_cache", renderer) is not None:
@@ -271,7 +223,7 @@ def _share_processed_images(engine: AsyncLLM) -> None:
 
 
 def _resolution(engine: AsyncLLM) -> Resolution | None:
-    """What the image processor of the model scales every picture down to, for the families of which that is known."""
+    """The size that the model's image processor scales every image down to, for families where that is known."""
     if engine.renderer.mm_processor is None:
         return None
     processor: Any = engine.renderer.mm_processor.info.get_hf_processor()
@@ -283,7 +235,7 @@ def _resolution(engine: AsyncLLM) -> Resolution | None:
         case name if name.startswith(("Idefics3", "SmolVLM")):
             return Resolution(edge=longest)
         case name if name.startswith("Qwen2VL"):
-            # Here it is a number of pixels, whatever it is called.
+            # Despite its name this is a number of pixels.
             return Resolution(pixels=longest)
         case _:
             return None
@@ -294,7 +246,7 @@ def _sampling(request: Request) -> SamplingParams:
         raise Rejected(Reason.REFUSED, f"sampling: {', '.join(unknown)} cannot be set")
     own = {"seed": request.seed, "n": 1, "output_kind": RequestOutputKind.FINAL_ONLY}
     try:
-        # Types are checked here, because what the engine process cannot decode ends it for everyone.
+        # Types are checked here, because a value that the engine process cannot decode ends the engine for everyone.
         return _SAMPLING.validate_python({**request.sampling, **own})
     except ValidationError as error:
         wrong = [
@@ -306,7 +258,7 @@ def _sampling(request: Request) -> SamplingParams:
 
 
 def _check_length(tokens: Sequence[int], limit: int) -> None:
-    """Refuse what is too long even before its images take their place, so that no work is done on them."""
+    """Refuse a prompt that is too long even without its images, before any work is done on those."""
     if len(tokens) >= limit:
         raise Rejected(Reason.TOO_LONG, f"the prompt has {len(tokens)} tokens, the model's context {limit}")
 
@@ -316,13 +268,13 @@ async def _output(engine: AsyncLLM, request: Request, tokens: list[int], samplin
     if request.images:
         raw["multi_modal_data"] = {"image": list(request.images)}
     (prompt,) = await engine.renderer.render_cmpl_async([raw])
-    # FINAL_ONLY: there is exactly one.
+    # With FINAL_ONLY there is exactly one output.
     outputs = [output async for output in engine.generate(prompt, sampling, request.request_id)]
     return outputs[-1]
 
 
 def _generation(request: Request, output: RequestOutput) -> Generation:
-    """The answer, prefill included.
+    """The answer, with the prefill.
 
     Raises:
         Rejected: the engine failed on this request alone.

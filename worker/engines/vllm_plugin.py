@@ -1,4 +1,4 @@
-"""What PersQA changes in vLLM's own processes; vLLM loads it there by the entry point `vllm.general_plugins`."""
+"""Changes to vLLM's own processes, which load this by the entry point `vllm.general_plugins`."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ if TYPE_CHECKING:
 
 
 def register() -> None:
-    """Called by vLLM in each of its processes, more than once in some."""
+    """Apply the changes; vLLM calls this in each of its processes, in some more than once."""
     if multiprocessing.parent_process() is None:
         return
     _leave_process_group()
     _die_with_parent()
     if current_platform.is_cpu():
-        _spare_generators_of_unread_prompts()
+        _keep_generators_during_chunked_prefill()
 
 
 @cache
 def _leave_process_group() -> None:
-    """A signal to the whole group, as Ctrl-C sends it, tells the worker to finish: the engine is needed for that."""
+    """Leave the group: Ctrl-C signals all of it, and the worker needs the engine to finish."""
     os.setpgrp()
 
 
 @cache
 def _die_with_parent() -> None:
-    """End this process when the one that started it is gone: left to itself, it would keep the GPU's memory."""
+    """End this process when its parent is gone, because it would keep the GPU's memory."""
     parent = multiprocessing.parent_process()
     assert parent is not None
 
@@ -45,12 +45,12 @@ def _die_with_parent() -> None:
 
 
 @cache
-def _spare_generators_of_unread_prompts() -> None:
+def _keep_generators_during_chunked_prefill() -> None:
     """Mend seeded sampling on the CPU, where it would end the engine (vLLM 0.24 to 0.32).
 
-    While a prompt is read in several steps, vLLM samples after each of them, throws the token away, and turns the
-    request's random generator back. A generator on the CPU cannot be turned back: it raises, and the engine ends for
-    everyone. So those generators are put aside for the step, and the step leaves them untouched.
+    vLLM reads a long prompt in several steps (chunked prefill). After each step it samples a token, throws it away, and
+    turns the request's random generator back. A generator on the CPU cannot be turned back: it raises, and the engine
+    ends for everyone. So these generators are put aside during the step.
     """
     from vllm.v1.worker.gpu_model_runner import GPUModelRunner
 

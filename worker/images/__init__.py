@@ -1,1 +1,1 @@
-"""Images: from a reference in a message to a decoded picture in memory."""
+"""Images: from a reference in a message to a decoded image in memory."""

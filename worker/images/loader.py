@@ -1,4 +1,4 @@
-"""ImageLoader: from a reference to a picture, unless its content is known to be broken."""
+"""ImageLoader: from a reference to an image, unless its content is known to be broken."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from persqa.blobs import BlobStore, open_file_system, parse_blob_reference
 from persqa.errors import Rejected, StoreUnavailable
 from persqa.images import ImageLimits, check_web, decode_image, is_remote, read_image, shown_reference
-from worker.batching import Batcher
+from worker.process.batching import Batcher
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Looking up what is known of its content delays an image by this much at most.
+#: An image waits at most this long for others to be looked up with it.
 _LOOKUP_SECONDS = 0.01
 
 
@@ -39,7 +39,7 @@ class NamedImage:
     Attributes:
         base: the folder of the data.
         reference: what the message says.
-        recheck: whether it is tried though its content is known to be broken.
+        recheck: whether it is tried although its content is known to be broken.
     """
 
     base: str
@@ -48,7 +48,7 @@ class NamedImage:
 
 
 class ImageLoader:
-    """Reads and decodes in threads of its own; those that wait for servers keep nobody from decoding."""
+    """Reads and decodes in threads of its own; slow servers have other threads, and keep nobody from decoding."""
 
     def __init__(
         self, bad_images: BadImages, settings: Settings, *, resolution: Resolution | None, stop: Event
@@ -56,9 +56,9 @@ class ImageLoader:
         """Prepare.
 
         Args:
-            bad_images: what is known of contents.
+            bad_images: the contents that are known to be broken.
             settings: limits, sizes, and where images may come from.
-            resolution: how much of an image is needed.
+            resolution: how large the model sees an image.
             stop: set when the worker is to stop.
 
         Raises:
@@ -91,8 +91,8 @@ class ImageLoader:
         """Read and decode one image.
 
         Raises:
-            BadContent: its bytes are no picture, which was not known.
-            Rejected: it may not be used, or its bytes are known to be no picture.
+            BadContent: its bytes are no image, which was not known.
+            Rejected: it may not be used, or its bytes are known to be no image.
             BlobsUnavailable: the blob store does not answer.
             Infrastructure: this machine is short of something.
         """
@@ -130,14 +130,14 @@ class ImageLoader:
             raise Rejected(known.reason, f"{shown_reference(image.reference)}: {known.detail}; {since}")
 
     def _look_up(self, wanted: Sequence[tuple[str, bool]]) -> list[BadImage | None]:
-        """What is known of each content; what is to be rechecked is forgotten, and remembered anew if need be."""
+        """Look up what is known of each content, and forget it where a recheck is wanted."""
         try:
             known = self._bad_images.known(digest for digest, _ in wanted)
             again = {digest for digest, recheck in wanted if recheck and digest in known}
             if again:
                 self._bad_images.forget(again)
         except StoreUnavailable as error:
-            # It only saves work. The database is waited for where an item cannot go on without it.
+            # This only saves work, so it does not wait for the database.
             logger.warning("what is known of broken images cannot be looked up, so they are tried: %s", error)
             return [None] * len(wanted)
         return [None if recheck else known.get(digest) for digest, recheck in wanted]

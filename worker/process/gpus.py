@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: Which GPUs CUDA shows to a process; it numbers those anew.
+#: Names the GPUs that CUDA shows to a process; CUDA numbers those anew.
 VISIBLE = "CUDA_VISIBLE_DEVICES"
-#: Says all that are visible, instead of a list.
+#: Stands for all visible GPUs.
 ALL = "all"
 
-#: With many GPUs and no persistence mode, each is woken up for the answer.
+#: Without persistence mode the driver wakes up each GPU before it answers.
 _ANSWER_SECONDS = 60.0
-#: For a killed program to go; one that hangs in the driver never does.
+#: A killed program gets this long to end; one that hangs in the driver never ends.
 _KILL_SECONDS = 1.0
 
 _PROGRAM = "nvidia-smi"
@@ -40,9 +40,9 @@ class Gpu:
     """One device that an engine can have for itself.
 
     Attributes:
-        number: what nvidia-smi numbers it, from 0; of a MIG device that of its GPU and its own, as in 0:1.
-        name: of the product.
-        uuid: the same on every start of the machine.
+        number: its number for nvidia-smi, from 0; for a MIG device the number of its GPU and its own, as in 0:1.
+        name: the product name.
+        uuid: stays the same when the machine restarts.
     """
 
     number: str
@@ -56,15 +56,15 @@ class Gpu:
 
     @property
     def device(self) -> str:
-        """What it is called in `CUDA_VISIBLE_DEVICES`.
+        """Its name in `CUDA_VISIBLE_DEVICES`.
 
-        CUDA takes UUIDs for all, but vLLM takes only numbers before 0.32, and parts of a GPU have none.
+        CUDA takes UUIDs for all devices. vLLM before 0.32 takes only numbers, which parts of a GPU do not have.
         """
         return self.uuid if self.is_part else self.number
 
 
 def installed_gpus(*, seconds: float = _ANSWER_SECONDS) -> list[Gpu]:
-    """Ask the driver; a GPU that is cut into MIG devices counts as these.
+    """Ask the driver; of a GPU that is cut into MIG devices, each device counts.
 
     Raises:
         SettingsError: no GPU answers.
@@ -74,13 +74,13 @@ def installed_gpus(*, seconds: float = _ANSWER_SECONDS) -> list[Gpu]:
     if not gpus:
         raise SettingsError(f"no NVIDIA GPU answers: nvidia-smi -L says: {_one_line(others) or 'nothing'}")
     if others:
-        # One that fell off the bus must not keep the others from working.
+        # A GPU that fell off the bus must not keep the others from working.
         logger.warning("nvidia-smi -L also says: %s", _one_line(others))
     return gpus
 
 
 def parse(text: str) -> tuple[list[Gpu], list[str]]:
-    """Read a listing of `nvidia-smi -L`; returns the devices, and the lines that name none."""
+    """Read a listing of `nvidia-smi -L`; returns the devices, and the lines that name no device."""
     gpus: list[Gpu] = []
     others: list[str] = []
     for line in text.splitlines():
@@ -98,14 +98,14 @@ def parse(text: str) -> tuple[list[Gpu], list[str]]:
 
 
 def visible_gpus(gpus: Sequence[Gpu], restriction: str | None) -> dict[str, Gpu]:
-    """Those that CUDA would show, by what they are called then.
+    """The GPUs that CUDA would show, by the names that it would give them.
 
     Args:
-        gpus: all of the machine.
-        restriction: `CUDA_VISIBLE_DEVICES`; numbers in it are those of nvidia-smi.
+        gpus: all GPUs of the machine.
+        restriction: the value of `CUDA_VISIBLE_DEVICES`, with the numbers of nvidia-smi.
 
     Raises:
-        SettingsError: the restriction names what is not there, or twice the same. CUDA would leave it out silently.
+        SettingsError: the restriction names a GPU that is not there, or one GPU twice; CUDA would say nothing.
     """
     by_number = {gpu.number: gpu for gpu in gpus}
     if restriction is None:
@@ -114,14 +114,14 @@ def visible_gpus(gpus: Sequence[Gpu], restriction: str | None) -> dict[str, Gpu]
 
 
 def chosen_gpus(wish: str, visible: Mapping[str, Gpu]) -> list[Gpu]:
-    """Those that `--gpus` asks for, in its order.
+    """The GPUs that `--gpus` asks for, in its order.
 
     Args:
-        wish: `all`, or numbers and UUIDs, separated by commas; of a UUID the beginning is enough.
-        visible: what can be chosen from.
+        wish: `all`, or numbers and beginnings of UUIDs, separated by commas.
+        visible: the GPUs to choose from.
 
     Raises:
-        SettingsError: it names what is not there, or twice the same, or nothing.
+        SettingsError: it names a GPU that is not there, one GPU twice, or none.
     """
     chosen = list(visible.values()) if wish.strip() == ALL else _named(wish, visible, "--gpus")
     if not chosen:
@@ -130,10 +130,10 @@ def chosen_gpus(wish: str, visible: Mapping[str, Gpu]) -> list[Gpu]:
 
 
 def grouped(gpus: Sequence[Gpu], size: int) -> list[tuple[Gpu, ...]]:
-    """Neighbours together, so many for each engine.
+    """Groups of neighbours, one group for each engine.
 
     Raises:
-        SettingsError: they do not divide so, or parts of GPUs would have to work together.
+        SettingsError: they do not divide evenly, or parts of GPUs would have to work together.
     """
     if len(gpus) % size:
         raise SettingsError(
@@ -148,7 +148,7 @@ def gpus_of_engine(engine_args: Mapping[str, JsonValue]) -> int:
     """How many GPUs one engine takes with these arguments.
 
     Raises:
-        SettingsError: that is no number.
+        SettingsError: one of the arguments is no number.
     """
     count = 1
     for name in ("tensor_parallel_size", "pipeline_parallel_size"):
@@ -160,7 +160,7 @@ def gpus_of_engine(engine_args: Mapping[str, JsonValue]) -> int:
 
 
 def gpus_in_use(engine_args: Mapping[str, JsonValue]) -> list[Gpu]:
-    """The GPUs that an engine in this process takes: the first ones that it sees; none where that cannot be known."""
+    """The GPUs that an engine in this process takes, the first ones it sees; empty where that cannot be known."""
     if shutil.which(_PROGRAM) is None:
         return []
     try:
@@ -202,7 +202,7 @@ def _listed(there: Mapping[str, Gpu]) -> str:
 
 def _ask(seconds: float) -> str:
     try:
-        # Not `run`: that one waits for what it has killed, and a program inside a driver that hangs does not go.
+        # `run` would wait for the program that it has killed, and a program in a hanging driver never ends.
         program = subprocess.Popen(
             [_PROGRAM, "-L"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )

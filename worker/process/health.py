@@ -1,4 +1,4 @@
-"""Health: what a worker serves over HTTP, so that tools can tell loading from stuck, and Prometheus can look."""
+"""Health: the pages that a worker serves over HTTP, for probes that tell loading from stuck, and for Prometheus."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from persqa.broker.connection import connect, translated
 from persqa.errors import Infrastructure
 from persqa.http_pages import Page, PageServer, facts_page, metrics_page
 from persqa.probes import Probe
-from persqa.store.database import Database
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from persqa.settings import Settings
     from worker.process.watchdog import Watchdog
 
-#: How long Redis and the database may take to say that they are there, and how long that is believed.
+#: Redis and the database get this long to answer, and their answer is good for this long.
 _LIMIT_SECONDS = 2.0
 _FRESH_SECONDS = 2.0
 _OK = "ok"
@@ -29,17 +28,26 @@ _OK = "ok"
 class Health:
     """Serves `/healthz`, `/readyz` and `/metrics`, from the start of a worker to its very end."""
 
-    def __init__(self, settings: Settings, watchdog: Watchdog, *, engine: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        watchdog: Watchdog,
+        *,
+        engine: Callable[[], str],
+        database: Callable[[], None],
+    ) -> None:
         """Prepare.
 
         Args:
-            settings: where to listen, and what to look at.
+            settings: where to listen, and the broker.
             watchdog: knows whether the worker is stuck.
-            engine: says `ok`, or what is going on with the engine.
+            engine: says `ok`, or what the engine is doing.
+            database: raises `StoreUnavailable` where the database does not answer.
         """
         self._settings = settings
         self._watchdog = watchdog
         self._engine = engine
+        self._database = database
         self._services: dict[str, Probe[None]] = {}
 
     def start(self) -> None:
@@ -52,7 +60,7 @@ class Health:
         if port is None:
             return
         self._services["broker"] = _probe("broker", self._ask_broker)
-        self._services["database"] = _probe("database", Database(self._settings.database_url).ping)
+        self._services["database"] = _probe("database", self._database)
         pages = {
             "/healthz": self._alive,
             "/readyz": self._ready,
@@ -62,26 +70,26 @@ class Health:
         PageServer(pages, address=address, port=port, setting="PERSQA_METRICS_PORT").start("persqa-health")
 
     def _alive(self) -> Page:
-        """Whether the process does its work: waiting for an engine, Redis or the database is work, too."""
+        """Whether the process works; waiting for an engine, Redis or the database counts as work."""
         complaint = self._watchdog.complaint
         silent, allowed = self._watchdog.silence
         still = f"still for {silent:.0f} s, {allowed:.0f} s allowed" if silent >= 1 else _OK
-        facts = {"worker": complaint or self._going(), "loop": still, "engine": self._engine()}
+        facts = {"worker": complaint or self._state(), "loop": still, "engine": self._engine()}
         return facts_page(facts, well=complaint is None)
 
     def _ready(self) -> Page:
         """Whether it takes items and answers them."""
-        facts = {"worker": self._going(), "engine": self._engine()}
+        facts = {"worker": self._state(), "engine": self._engine()}
         facts |= {name: _said(probe) for name, probe in self._services.items()}
         return facts_page(facts, well=all(fact == _OK for fact in facts.values()))
 
-    def _going(self) -> str:
+    def _state(self) -> str:
         return "draining: it was told to stop" if self._watchdog.is_stopping else _OK
 
     def _ask_broker(self) -> None:
         url = self._settings.broker_url
         assert url is not None
-        # A connection of its own each time: whether one can be made is the question.
+        # A new connection each time, because the question is whether one can be made.
         with (
             translated(url),
             closing(connect(url, timeout_seconds=_LIMIT_SECONDS, retry=Retry(NoBackoff(), 0))) as redis,

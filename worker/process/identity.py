@@ -1,4 +1,4 @@
-"""What this worker calls itself: in Redis, beside what it holds, and in SQL, beside what it answers."""
+"""The name of this worker: in Redis beside what it holds, and in SQL beside what it answers."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import os
 
 
 def worker_name() -> str:
-    """Host and process; no two workers that live have the same."""
+    """Host and process id; no two living workers have the same name."""
     return f"{os.uname().nodename}:{os.getpid()}"

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 Answer = TypeVar("Answer")
 
 
-# Long enough to shut an engine down.
+#: Enough to shut an engine down.
 _CLEAN_UP_SECONDS = 30
 _TICK_SECONDS = 0.2
 
 
 class Job:
-    """A coroutine that a `LoopThread` is to run, runs or has run; what Celery keeps, weakly, of a request."""
+    """A coroutine that a `LoopThread` runs; Celery keeps a weak reference to it as the handle of a request."""
 
     __slots__ = ("__weakref__", "_cancelled", "_coroutine", "_loop", "_on_end", "task")
 
@@ -34,22 +34,22 @@ class Job:
         self._coroutine = coroutine
         self._on_end = on_end
         self._cancelled = False
-        #: For the loop's thread only.
+        #: Used by the loop's thread only.
         self.task: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
-        """Begin; called in the loop's thread."""
+        """Begin to run it; called in the loop's thread."""
         self.task = self._loop.create_task(self._coroutine)
-        self.task.add_done_callback(self._end)
+        self.task.add_done_callback(self._notice_done)
         if self._cancelled:
             self.task.cancel()
 
     def cancel(self) -> None:
-        """End it early; from any thread."""
+        """End it early; may be called from any thread."""
         self._loop.call_soon_threadsafe(self._cancel)
 
     def terminate(self, _signal: object) -> None:
-        """Celery's word for it; nothing is committed and nothing acknowledged."""
+        """Do the same under Celery's name for it; nothing is committed or acknowledged."""
         self.cancel()
 
     def _cancel(self) -> None:
@@ -57,7 +57,7 @@ class Job:
         if self.task is not None:
             self.task.cancel()
 
-    def _end(self, task: asyncio.Task[None]) -> None:
+    def _notice_done(self, task: asyncio.Task[None]) -> None:
         self._on_end(self, None if task.cancelled() else task.exception())
 
 
@@ -67,12 +67,13 @@ class LoopThread:
     def __init__(self, name: str) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name=name, daemon=True)
-        #: Begun and not ended.
+        #: Jobs that have not ended.
         self.jobs: set[Job] = set()
         self._new: deque[Job] = deque()
-        #: Grows a few times a second, as long as nothing blocks the loop.
+        #: A count that grows a few times a second while nothing blocks the loop.
         self.ticks = 0
-        self._told = False
+        #: Whether the loop has been woken for the new jobs.
+        self._woken = False
 
     def start(self) -> None:
         """Start the thread."""
@@ -80,11 +81,11 @@ class LoopThread:
         self._thread.start()
 
     def submit(self, coroutine: Coroutine[Any, Any, Answer]) -> Future[Answer]:
-        """Run a coroutine there; cancelling the future cancels the coroutine."""
+        """Run a coroutine in the loop; cancelling the future cancels the coroutine."""
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
 
     def begin(self, coroutine: Coroutine[Any, Any, None], on_end: Callable[[BaseException | None], None]) -> Job:
-        """Run one of many coroutines there: those that come together wake the loop once.
+        """Run one of many coroutines in the loop; several that come together wake the loop once.
 
         Args:
             coroutine: what to run.
@@ -98,23 +99,23 @@ class LoopThread:
         job = Job(self._loop, coroutine, end)
         self.jobs.add(job)
         self._new.append(job)
-        if not self._told:
-            self._told = True
+        if not self._woken:
+            self._woken = True
             self._loop.call_soon_threadsafe(self._begin_new)
         return job
 
     def wait(self, seconds: float) -> int:
-        """Wait for all jobs to end, for so long at most; returns how many have not."""
+        """Wait for all jobs to end, at most this many seconds; returns how many have not ended."""
         return self.submit(self._wait(seconds)).result()
 
     def cancel(self) -> None:
         """Cancel all jobs."""
-        # Copied in one step: those that end meanwhile leave the set in the loop's thread.
+        # Copied in one step, because jobs that end meanwhile leave the set in the loop's thread.
         for job in list(self.jobs):
             job.cancel()
 
     def stop(self) -> None:
-        """Cancel what still runs, let it clean up for a while, and end the thread."""
+        """Cancel what still runs, give it time to clean up, and end the thread."""
         self.submit(_cancel_others()).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -125,8 +126,8 @@ class LoopThread:
         self._loop.call_later(_TICK_SECONDS, self._tick)
 
     def _begin_new(self) -> None:
-        # Before the first one is taken: whoever adds one from here on wakes the loop again.
-        self._told = False
+        # Before the first job is taken, so that a job added from here on wakes the loop again.
+        self._woken = False
         while self._new:
             self._new.popleft().begin()
 

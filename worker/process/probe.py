@@ -1,4 +1,4 @@
-"""`python -m worker.process.probe healthz|readyz`: asks the worker of this machine; for health checks of containers.
+"""`python -m worker.process.probe healthz|readyz`: asks the worker of this machine; containers check health so.
 
 Exit codes: 0 well, 1 not well or no worker answers, 2 something to change in what was typed or set.
 """

@@ -1,4 +1,4 @@
-"""Watchdog: a worker that does nothing any more ends, so that others get what it holds and a supervisor can act."""
+"""Watchdog: ends a worker that is stuck, so that others get its items and it is started again."""
 
 from __future__ import annotations
 
@@ -8,24 +8,18 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from celery.worker import state
-
 from worker.process import exit_codes
+from worker.process.ending import told_to_stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 logger = logging.getLogger(__name__)
 
-#: Beyond the drain limit, for taking everything apart.
+#: After the drain limit, all parts get this long to stop.
 _GRACE_SECONDS = 20.0
 _LAST_SECONDS = 10.0
 _LOOK_SECONDS = 0.2
-
-
-def told_to_stop() -> bool:
-    """Whether Celery has noted that this worker is to end; the note is the exit code, and that may be 0."""
-    return any(note is not None and note is not False for note in (state.should_stop, state.should_terminate))
 
 
 class Watchdog:
@@ -42,18 +36,18 @@ class Watchdog:
 
         Args:
             ticks: a count that grows while the event loop goes round.
-            silence: how many seconds it may stand still now.
+            silence: how many seconds the event loop may stand still at present.
             drain_seconds: how long a worker that was told to stop may finish what is in flight.
-            last: called before the process is ended; gets some seconds.
+            last: called before the process ends, for some seconds at most.
         """
         self._ticks = ticks
         self._silence = silence
         self._stop_seconds = drain_seconds + _GRACE_SECONDS
         self._last = last
         self._stopping = threading.Event()
-        #: What is wrong, once it is; the process then ends within seconds.
+        #: What is wrong, once something is; the process then ends within seconds.
         self.complaint: str | None = None
-        #: For how many seconds the event loop has stood still, and how many it may.
+        #: Seconds for which the event loop has stood still, and seconds for which it may.
         self.silence = 0.0, 0.0
 
     def start(self) -> None:
@@ -61,7 +55,7 @@ class Watchdog:
         threading.Thread(target=self._run, name="persqa-watchdog", daemon=True).start()
 
     def stopping(self) -> None:
-        """This worker is about to end, whoever told it to."""
+        """Note that this worker is about to end, whoever told it to."""
         self._stopping.set()
 
     @property
@@ -70,13 +64,13 @@ class Watchdog:
         return self._stopping.is_set() or told_to_stop()
 
     def _run(self) -> None:
-        # Counted and not read off a clock: while the whole process stands still, nothing in it is late.
+        # Turns are counted instead of a clock read: while the whole process is stopped, no part of it is late.
         silent = stopping = limit = 0.0
         seen = None
         while silent <= limit and stopping <= self._stop_seconds:
             time.sleep(_LOOK_SECONDS)
             limit = self._silence()
-            # A silence that was allowed while it lasted is none once it no longer is.
+            # When the allowance changes, the count begins again: the silence was allowed while it lasted.
             now = self._ticks(), limit
             silent = silent + _LOOK_SECONDS if now == seen else 0.0
             seen = now

@@ -1,4 +1,4 @@
-"""Suspicion: whether one item is what workers or engines die of; it is not to be laid on good items beside it."""
+"""Suspicion: whether one item is what workers or engines die of, without blaming the good items beside it."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from worker.trials.lanes import Company
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-#: An item that was delivered more often is given up: whoever had it did not live to say how it ended.
+#: An item that was delivered more often is given up: no worker that had it lived to say how it ended.
 _MOST_DELIVERIES = 5
-#: After so many deaths of the engine under it, among others, an item is tried alone.
+#: An item goes on trial after this many deaths of the engine while others were asked too.
 _DEATHS_AMONG_OTHERS = 2
-#: After so many deaths under it alone it is given up, if the engine answered others in between ...
+#: An item is given up after this many deaths while it alone was asked, if others were answered in between.
 _DEATHS_ALONE = 2
-#: ... or after so many if it answered any before: there may be no others left.
+#: An item is given up after this many such deaths if others were answered before: there may be none left.
 _DEATHS_ALONE_AT_LAST = 3
 
 
@@ -24,11 +24,11 @@ class Suspicion:
     """What speaks against one item."""
 
     def __init__(self, deliveries: int, history: Sequence[str] = ()) -> None:
-        """Begin.
+        """Begin with what its deliveries say.
 
         Args:
             deliveries: which delivery of it this is, of those that count.
-            history: who had it before, a few words each.
+            history: the workers that had it before, a few words each.
         """
         self._deliveries = deliveries
         self._history = history
@@ -50,7 +50,7 @@ class Suspicion:
 
     @property
     def company(self) -> Company:
-        """Beside whom it may be tried: after a trial that it, or another one in it, did not survive, beside nobody."""
+        """Who may be on their way beside it; nobody after a trial that it, or another item in it, did not survive."""
         if self._died_in_trial or self._deliveries > SUSPECT_DELIVERIES:
             return Company.NONE
         if self.of_killing_workers or len(self._deaths) >= _DEATHS_AMONG_OTHERS:
@@ -59,21 +59,21 @@ class Suspicion:
 
     @property
     def rank(self) -> int:
-        """How grave it is, among others that are to be tried."""
+        """How grave it is; of several on trial, the one of the lowest rank goes first."""
         return self._deliveries + len(self._deaths)
 
     @property
     def died_alone(self) -> bool:
-        """Whether the engine died under it while there was nothing else that it could have died of."""
+        """Whether the engine died while this item alone was asked."""
         return self._deaths_alone > 0
 
     def engine_died(self, how: str, *, answered: int, alone: bool) -> None:
-        """The engine died while it was asked.
+        """Note that the engine died while this item was asked.
 
         Args:
-            how: a sentence.
-            answered: requests that engines of this worker have answered so far.
-            alone: whether it was asked nothing else.
+            how: how it died, in a sentence.
+            answered: how many requests the engines of this worker have answered so far.
+            alone: whether nothing else was asked.
         """
         self._died_in_trial = self.company is not Company.MANY
         if alone:
@@ -84,7 +84,7 @@ class Suspicion:
 
     @property
     def proven(self) -> bool:
-        """Whether the engine dies of it: an engine that dies of everything says nothing of one item."""
+        """Whether the engine dies of this item; an engine that dies of everything proves nothing."""
         if self._answered_between > 0 and self._deaths_alone >= _DEATHS_ALONE:
             return True
         return self._answered > 0 and self._deaths_alone >= _DEATHS_ALONE_AT_LAST

@@ -1,4 +1,4 @@
-"""TimeLimits: how long one item may take, not counting what it waits for others."""
+"""TimeLimits: how long one item may take, without the time it waits for others."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ class _Clock:
 
 
 class TimeLimits:
-    """Only the clock of the oldest runs; for one event loop.
+    """Runs the clock of the oldest item only; for one event loop.
 
-    Engines take requests in the order they come, and nobody sees from outside which of them still wait. The oldest
-    does not. So many items in a slow engine are no reason to give one up, and one that is stuck is the oldest soon.
+    Engines take requests in the order they come, and nobody sees from outside which requests still wait. The oldest
+    does not wait. So a slow engine with many items gives up none, and an item that is stuck is soon the oldest.
     """
 
     def __init__(self) -> None:
-        #: In the order they came.
+        #: In the order in which they began.
         self._clocks: dict[_Clock, None] = {}
 
     @asynccontextmanager
     async def limit(self, seconds: float | None) -> AsyncGenerator[asyncio.Timeout]:
-        """Give the block so many seconds from the moment when all that were entered before are left.
+        """Give the block this many seconds, from the moment when all blocks begun before it have ended.
 
         Raises:
-            TimeoutError: it took longer; the timeout it gives says whether that is why.
+            TimeoutError: it took longer, or the block raised it itself; the timeout it gives says which.
         """
         async with asyncio.timeout(None) as timeout:
             clock = _Clock(timeout, seconds)

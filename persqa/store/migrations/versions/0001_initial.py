@@ -13,9 +13,21 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
+_KEY = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+_INSTANT = sa.DateTime(timezone=True)
+
+# The references, joined by commas, as people read them.
+_IMAGE = {
+    "sqlite": "SELECT group_concat(value, ', ') FROM json_each(items.images)",
+    "postgresql": (
+        "SELECT string_agg(value, ', ' ORDER BY place) "
+        "FROM json_array_elements_text(items.images::json) WITH ORDINALITY AS found (value, place)"
+    ),
+}
 _PAIRS = """
 CREATE VIEW pairs AS
-SELECT runs.name AS run, items.id AS item_id, items.position, items.slot, items.record, items.image,
+SELECT runs.name AS run, items.id AS item_id, items.position, items.slot, items.record,
+       COALESCE(({image}), '') AS image,
        items.tag, items.topic, items.question, results.answer, COALESCE(results.status, 'pending') AS status,
        results.reason, results.detail, results.rung, results.forced, results.model
 FROM items
@@ -62,11 +74,27 @@ FROM (
 
 def upgrade() -> None:
     """Create everything."""
-    key = sa.BigInteger().with_variant(sa.Integer, "sqlite")
-    instant = sa.DateTime(timezone=True)
+    _create_work()
+    _create_results()
+    _create_violations()
+    _create_notes()
+    for view in (_PAIRS.format(image=_IMAGE[op.get_context().dialect.name]), _RUN_PROGRESS, _COMPLIANCE):
+        op.execute(view)
+
+
+def downgrade() -> None:
+    """Drop everything."""
+    for view in ("compliance", "run_progress", "pairs"):
+        op.execute(f"DROP VIEW {view}")
+    for table in ("bad_images", "dead_letters", "run_counters", "violations", "results", "items", "runs"):
+        op.drop_table(table)
+
+
+def _create_work() -> None:
+    """What is to be answered."""
     op.create_table(
         "runs",
-        sa.Column("id", key, nullable=False),
+        sa.Column("id", _KEY, nullable=False),
         sa.Column("name", sa.String(100), nullable=False),
         sa.Column("options", sa.Text, nullable=False),
         sa.Column("pool_digest", sa.String(32), nullable=False),
@@ -74,29 +102,38 @@ def upgrade() -> None:
         sa.Column("base", sa.Text, nullable=False),
         sa.Column("items", sa.BigInteger, nullable=False),
         sa.Column("model", sa.Text),
-        sa.Column("created_at", instant, nullable=False),
+        sa.Column("created_at", _INSTANT, nullable=False),
+        sa.Column("published_to", sa.BigInteger, nullable=False, server_default="0"),
+        sa.Column("ended_to", sa.BigInteger, nullable=False, server_default="0"),
+        sa.Column("recheck", sa.Boolean, nullable=False, server_default=sa.false()),
+        sa.Column("priority", sa.String(16), nullable=False, server_default="normal"),
+        sa.Column("state", sa.String(16), nullable=False, server_default="active"),
         sa.PrimaryKeyConstraint("id", name="pk_runs"),
         sa.UniqueConstraint("name", name="uq_runs_name"),
     )
     op.create_table(
         "items",
-        sa.Column("id", key, autoincrement=False, nullable=False),
-        sa.Column("run_id", key, nullable=False),
+        sa.Column("id", _KEY, autoincrement=False, nullable=False),
+        sa.Column("run_id", _KEY, nullable=False),
         sa.Column("position", sa.BigInteger, nullable=False),
         sa.Column("slot", sa.Integer, nullable=False),
         sa.Column("record", sa.Text, nullable=False),
-        sa.Column("image", sa.Text, nullable=False),
+        sa.Column("images", sa.Text, nullable=False),
         sa.Column("tag", sa.String(40), nullable=False),
         sa.Column("topic", sa.Text, nullable=False),
         sa.Column("question", sa.Text, nullable=False),
         sa.Column("requeues", sa.Integer, nullable=False),
+        sa.Column("recoveries", sa.Integer, nullable=False, server_default="0"),
         sa.PrimaryKeyConstraint("id", name="pk_items"),
         sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name="fk_items_run_id"),
     )
+
+
+def _create_results() -> None:
     op.create_table(
         "results",
-        sa.Column("item_id", key, autoincrement=False, nullable=False),
-        sa.Column("run_id", key, nullable=False),
+        sa.Column("item_id", _KEY, autoincrement=False, nullable=False),
+        sa.Column("run_id", _KEY, nullable=False),
         sa.Column("status", sa.String(16), nullable=False),
         sa.Column("reason", sa.String(32)),
         sa.Column("detail", sa.Text),
@@ -111,18 +148,21 @@ def upgrade() -> None:
         sa.Column("engine_seconds", sa.Float),
         sa.Column("worker", sa.Text),
         sa.Column("model", sa.Text),
-        sa.Column("finished_at", instant, nullable=False),
+        sa.Column("finished_at", _INSTANT, nullable=False),
         sa.PrimaryKeyConstraint("item_id", name="pk_results"),
         sa.ForeignKeyConstraint(["item_id"], ["items.id"], name="fk_results_item_id"),
         sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name="fk_results_run_id"),
     )
     op.create_index("ix_results_run_id_status", "results", ["run_id", "status"])
     op.create_index("ix_results_run_id_finished_at", "results", ["run_id", "finished_at"])
+
+
+def _create_violations() -> None:
     op.create_table(
         "violations",
-        sa.Column("id", key, nullable=False),
-        sa.Column("item_id", key, nullable=False),
-        sa.Column("run_id", key, nullable=False),
+        sa.Column("id", _KEY, nullable=False),
+        sa.Column("item_id", _KEY, nullable=False),
+        sa.Column("run_id", _KEY, nullable=False),
         sa.Column("rung", sa.String(16), nullable=False),
         sa.Column("kind", sa.String(32), nullable=False),
         sa.Column("text", sa.Text, nullable=False),
@@ -132,28 +172,43 @@ def upgrade() -> None:
         sa.Column("output_tokens", sa.Integer, nullable=False),
         sa.Column("worker", sa.Text, nullable=False),
         sa.Column("model", sa.Text, nullable=False),
-        sa.Column("created_at", instant, nullable=False),
+        sa.Column("created_at", _INSTANT, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_violations"),
         sa.ForeignKeyConstraint(["item_id"], ["items.id"], name="fk_violations_item_id"),
         sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name="fk_violations_run_id"),
     )
     op.create_index("ix_violations_item_id", "violations", ["item_id"])
     op.create_index("ix_violations_run_id_kind", "violations", ["run_id", "kind"])
+
+
+def _create_notes() -> None:
+    """What is known beside: sums, messages that nobody answers, and images that no decoder takes."""
     op.create_table(
         "run_counters",
-        sa.Column("run_id", key, autoincrement=False, nullable=False),
+        sa.Column("run_id", _KEY, autoincrement=False, nullable=False),
         sa.Column("status", sa.String(16), nullable=False),
         sa.Column("items", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("run_id", "status", name="pk_run_counters"),
         sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name="fk_run_counters_run_id"),
     )
-    for view in (_PAIRS, _RUN_PROGRESS, _COMPLIANCE):
-        op.execute(view)
-
-
-def downgrade() -> None:
-    """Drop everything."""
-    for view in ("compliance", "run_progress", "pairs"):
-        op.execute(f"DROP VIEW {view}")
-    for table in ("run_counters", "violations", "results", "items", "runs"):
-        op.drop_table(table)
+    op.create_table(
+        "dead_letters",
+        sa.Column("id", _KEY, nullable=False),
+        sa.Column("reason", sa.String(32), nullable=False),
+        sa.Column("detail", sa.Text, nullable=False),
+        sa.Column("queue", sa.Text),
+        sa.Column("task_id", sa.Text),
+        sa.Column("item_id", sa.BigInteger),
+        sa.Column("text", sa.Text, nullable=False),
+        sa.Column("worker", sa.Text, nullable=False),
+        sa.Column("created_at", _INSTANT, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_dead_letters"),
+    )
+    op.create_table(
+        "bad_images",
+        sa.Column("digest", sa.String(64), nullable=False),
+        sa.Column("reason", sa.String(32), nullable=False),
+        sa.Column("detail", sa.Text, nullable=False),
+        sa.Column("first_seen", _INSTANT, nullable=False),
+        sa.PrimaryKeyConstraint("digest", name="pk_bad_images"),
+    )

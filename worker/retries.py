@@ -1,4 +1,4 @@
-"""Waiting out a database or blob store that does not answer: nothing is acknowledged meanwhile, so nothing is lost."""
+"""Retries while a database or blob store does not answer; nothing is acknowledged meanwhile, so nothing is lost."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 Answer = TypeVar("Answer")
 
 _FIRST_SECONDS = 0.5
-#: So long a GPU may have nothing to do once the database is back.
+#: A GPU may have nothing to do for this long once the database is back.
 _LONGEST_SECONDS = 5.0
 
 logger = logging.getLogger(__name__)
 
 
-def retrying(call: Callable[[], Answer], *, stop: Event) -> Answer:
+def retry_database(call: Callable[[], Answer], *, stop: Event) -> Answer:
     """Call until the database answers, with growing pauses of 0.5 to 5 seconds.
 
     Args:
@@ -49,8 +49,8 @@ def retrying(call: Callable[[], Answer], *, stop: Event) -> Answer:
             pause = min(pause * 2, _LONGEST_SECONDS)
 
 
-async def outlasting(call: Callable[[], Awaitable[Answer]]) -> Answer:
-    """Call until the blob store answers, with the same pauses; for an event loop, which cancels it to stop."""
+async def retry_blobs(call: Callable[[], Awaitable[Answer]]) -> Answer:
+    """Call until the blob store answers, with the same pauses; whoever wants to stop it cancels the task."""
     pause = _FIRST_SECONDS
     while True:
         try:
@@ -58,7 +58,7 @@ async def outlasting(call: Callable[[], Awaitable[Answer]]) -> Answer:
         except BlobsUnavailable as error:
             if pause == _FIRST_SECONDS:
                 metrics.OUTAGES.labels("blobs").inc()
-                # All items in flight say it; once each is enough.
+                # Once for each item in flight is enough.
                 logger.warning("%s; nothing is lost, trying again until it answers", error)
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))
             pause = min(pause * 2, _LONGEST_SECONDS)

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from persqa.errors import StoreUnavailable
-from worker.outages import retrying
+from worker.retries import retry_database
 
 
 class Clock(threading.Event):
@@ -31,7 +31,7 @@ def test_after_a_long_outage_a_worker_is_back_within_seconds() -> None:
             raise StoreUnavailable("no route to host")
         return "here"
 
-    assert retrying(away_for_an_hour, stop=clock) == "here"
+    assert retry_database(away_for_an_hour, stop=clock) == "here"
     assert max(clock.waits) <= 5
 
 
@@ -43,4 +43,4 @@ def test_a_worker_that_stops_waits_for_no_database() -> None:
         raise StoreUnavailable("no route to host")
 
     with pytest.raises(StoreUnavailable):
-        retrying(away, stop=stop)
+        retry_database(away, stop=stop)

@@ -1,4 +1,4 @@
-"""What a worker tells the process that started it."""
+"""The pipe by which a worker reports to the process that started it that it is ready."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from contextlib import suppress
 READY_FD = "PERSQA_READY_FD"
 
 
-def tell_ready() -> None:
-    """Tell the parent, where there is one that wants to know, that the engine is loaded."""
-    # Taken away, for no process of this worker's own has the pipe.
+def report_ready() -> None:
+    """Report to the parent that the engine is loaded, where a parent wants to know."""
+    # The variable goes, because the processes that this worker starts do not inherit the pipe.
     if (given := os.environ.pop(READY_FD, None)) is not None:
-        # A parent that is gone wants to know nothing any more.
+        # The parent may be gone.
         with suppress(BrokenPipeError):
             os.write(int(given), b"ready\n")
         os.close(int(given))

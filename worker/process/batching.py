@@ -23,7 +23,7 @@ class Batcher(Generic[In, Out]):
             flush: gets a batch, in a thread of its own; returns one answer for each element.
             name: of the thread.
             size: a batch goes out when it has this many.
-            seconds: or when its first element has waited this long.
+            seconds: a batch also goes out when its first element has waited this long.
         """
         self._flush = flush
         self._size = size
@@ -34,7 +34,7 @@ class Batcher(Generic[In, Out]):
         self._batches: set[asyncio.Task[None]] = set()
 
     async def submit(self, element: In) -> Out:
-        """The answer for one element; an exception of `flush` is raised for all elements of its batch."""
+        """Get the answer for one element; an exception of `flush` is raised for all elements of the batch."""
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Out] = loop.create_future()
         self._waiting.append((element, answer))

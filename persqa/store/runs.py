@@ -1,0 +1,201 @@
+"""Runs: what was submitted with which options, what people have decided about it, and how far it is published."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import sqlalchemy as sa
+
+from persqa.errors import RunConflict, RunNotFound, RunStopped
+from persqa.items import MAX_ITEMS, ItemId
+from persqa.results import now
+from persqa.runs import Priority, Run, RunId, RunOptions, RunState
+from persqa.store.counters import PENDING_ITEMS
+from persqa.store.database import Database
+from persqa.store.schema import items, run_counters, runs
+
+
+class Runs:
+    """Which runs there are."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def create(
+        self,
+        name: str,
+        *,
+        options: RunOptions,
+        pool_digest: str,
+        fingerprint: str,
+        base: str,
+        item_count: int,
+    ) -> Run:
+        """Create the run, or find the one of this name if it has the same data and options.
+
+        Raises:
+            RunConflict: the name is taken by other data or other options.
+        """
+        row = {
+            "name": name,
+            "options": options.model_dump_json(),
+            "pool_digest": pool_digest,
+            "fingerprint": fingerprint,
+            "base": base,
+            "items": item_count,
+            "model": options.model,
+            "created_at": now(),
+        }
+        with self._database.writing() as connection:
+            connection.execute(self._database.insert(runs).values(row).on_conflict_do_nothing())
+            run = _run(connection.execute(sa.select(runs).where(runs.c.name == name)).one())
+        _refuse_conflict(run, options=options, pool_digest=pool_digest, fingerprint=fingerprint)
+        if run.base == base:
+            return run
+        # The same data in another folder: what is still to be enqueued is looked for there.
+        self._update(run, base=base)
+        return replace(run, base=base)
+
+    def find(self, name: str) -> Run:
+        """The run of this name.
+
+        Raises:
+            RunNotFound: there is none; the message lists some that there are.
+        """
+        with self._database.reading() as connection:
+            row = connection.execute(sa.select(runs).where(runs.c.name == name)).one_or_none()
+        if row is None:
+            known = ", ".join(run.name for run in self.all()[:5])
+            raise RunNotFound(f"no run is named {name!r}; " + (f"there are: {known}" if known else "there is none yet"))
+        return _run(row)
+
+    def all(self) -> list[Run]:
+        """All runs, the newest first."""
+        with self._database.reading() as connection:
+            return [_run(row) for row in connection.execute(sa.select(runs).order_by(runs.c.id.desc()))]
+
+    def unfinished(self) -> list[Run]:
+        """The active runs that have pending items."""
+        active = sa.select(runs).join(run_counters).where(runs.c.state == RunState.ACTIVE)
+        query = active.group_by(*runs.c).having(PENDING_ITEMS > 0).order_by(runs.c.id)
+        with self._database.reading() as connection:
+            return [_run(row) for row in connection.execute(query)]
+
+    def reread(self, run: Run) -> Run:
+        """The run as it is now."""
+        with self._database.reading() as connection:
+            return _run(connection.execute(sa.select(runs).where(runs.c.id == run.id)).one())
+
+    def set_recheck(self, run: Run, recheck: bool) -> Run:
+        """Let what is enqueued of this run from now on try images again that are known to be broken, or not."""
+        if run.recheck == recheck:
+            return run
+        self._update(run, recheck=recheck)
+        return replace(run, recheck=recheck)
+
+    def set_priority(self, run: Run, priority: Priority) -> Run:
+        """Let what is enqueued of this run from now on go before others, or after them."""
+        self._update(run, priority=priority)
+        return replace(run, priority=priority)
+
+    def _update(self, run: Run, **values: object) -> None:
+        with self._database.writing() as connection:
+            connection.execute(sa.update(runs).where(runs.c.id == run.id).values(values))
+
+    def set_state(self, run: Run, state: RunState) -> Run:
+        """Pause, cancel or resume a run; safe to repeat.
+
+        A run that stops or starts has none of its items enqueued, so its mark goes back to before the first; and stays
+        there until it is active, as nobody enqueues anything before.
+
+        Raises:
+            RunStopped: a cancelled run is to be paused.
+        """
+        nothing = {"published_to": _nothing(run.id)}
+        update = sa.update(runs).where(runs.c.id == run.id, runs.c.state != state)
+        if state is RunState.PAUSED:
+            update = update.where(runs.c.state != RunState.CANCELLED)
+        with self._database.writing() as connection:
+            connection.execute(update.values(state=state, **nothing))
+            changed = _run(connection.execute(sa.select(runs).where(runs.c.id == run.id)).one())
+        if changed.state is not state:
+            raise RunStopped(
+                f"the run {run.name!r} is cancelled already; to take it up again: persqa resume {run.name}"
+            )
+        return changed
+
+    def mark_published(self, run_id: RunId, last: ItemId) -> None:
+        """Note that items up to this one are being enqueued; call before they are.
+
+        From then on one of them that is pending and in no queue counts as lost. Not so in a run that has been paused or
+        cancelled by now: its messages are dropped, wherever they turn up.
+        """
+        further = sa.update(runs).where(runs.c.id == run_id, runs.c.published_to < last)
+        with self._database.writing() as connection:
+            connection.execute(further.where(runs.c.state == RunState.ACTIVE).values(published_to=last))
+
+    def begin_publishing(self, run_id: RunId) -> None:
+        """Note that somebody publishes what a run has pending, so that nobody need `adopt` it."""
+        self._mark_resumed(run_id, ItemId(run_id * MAX_ITEMS))
+
+    def awaits_publishing(self, run_id: RunId) -> bool:
+        """Whether the run was resumed and nobody has begun to publish it."""
+        return self.published_to(run_id) == _nothing(run_id)
+
+    def adopt(self, run_id: RunId) -> bool:
+        """Let all of a run count as published that was resumed and that nobody publishes.
+
+        So what is in no queue is lost, and looked for.
+
+        Returns:
+            Whether nobody was faster.
+        """
+        with self._database.reading() as connection:
+            last = connection.execute(sa.select(sa.func.max(items.c.id)).where(items.c.id < (run_id + 1) * MAX_ITEMS))
+            found = last.scalar_one()
+        return self._mark_resumed(run_id, ItemId(found))
+
+    def _mark_resumed(self, run_id: RunId, last: ItemId) -> bool:
+        resumed = sa.update(runs).where(runs.c.id == run_id, runs.c.published_to == _nothing(run_id))
+        with self._database.writing() as connection:
+            marked = connection.execute(resumed.where(runs.c.state == RunState.ACTIVE).values(published_to=last))
+        return marked.rowcount > 0
+
+    def published_to(self, run_id: RunId) -> ItemId:
+        """The last item that was enqueued at least once; 0 where none was."""
+        with self._database.reading() as connection:
+            found = connection.execute(sa.select(runs.c.published_to).where(runs.c.id == run_id)).scalar_one()
+        return ItemId(found)
+
+
+def _nothing(run_id: RunId) -> int:
+    """The mark of a run of which nothing is published since it was paused or cancelled; that of a new one is 0."""
+    return run_id * MAX_ITEMS - 1
+
+
+def _refuse_conflict(run: Run, *, options: RunOptions, pool_digest: str, fingerprint: str) -> None:
+    other = [name for name in RunOptions.model_fields if getattr(run.options, name) != getattr(options, name)]
+    if run.pool_digest != pool_digest and "pool" not in other:
+        other.append("the questions of the pool")
+    if run.fingerprint != fingerprint:
+        other.insert(0, "the data")
+    if other:
+        message = f"the run {run.name!r} exists and differs in: {', '.join(other)}"
+        raise RunConflict(f"{message}; choose another name with --run, or submit what it was created with")
+
+
+def _run(row: sa.Row[Any]) -> Run:
+    return Run(
+        id=RunId(row.id),
+        name=row.name,
+        options=RunOptions.model_validate_json(row.options),
+        pool_digest=row.pool_digest,
+        fingerprint=row.fingerprint,
+        base=row.base,
+        items=row.items,
+        created_at=row.created_at,
+        recheck=row.recheck,
+        priority=Priority(row.priority),
+        state=RunState(row.state),
+    )

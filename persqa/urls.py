@@ -1,0 +1,67 @@
+"""URLs of servers and stores: the password in one, and which beginning of one allows what."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote, unquote
+
+#: What is fetched by other rules than those of stores.
+_OTHER_SCHEMES = {
+    "http": "PERSQA_IMAGE_HOSTS allows hosts",
+    "https": "PERSQA_IMAGE_HOSTS allows hosts",
+    "file": "PERSQA_IMAGE_ROOTS allows folders",
+    "local": "PERSQA_IMAGE_ROOTS allows folders",
+    "data": "data: URIs need no permission",
+    "blob": "PERSQA_BLOB_STORE names the blob store",
+}
+
+
+def put_password(url: str, password: str) -> str:
+    """The URL with the password in it.
+
+    Raises:
+        ValueError: it has one already, or nobody who could have one.
+    """
+    scheme, authority, rest = _parts(url)
+    user, _, host = authority.rpartition("@")
+    if ":" in user:
+        raise ValueError("its URL has a password, too: give one only")
+    if not authority:
+        raise ValueError(f"{scheme} without a host or a user takes no password")
+    return f"{scheme}://{user}:{quote(password, safe='')}@{host}{rest}"
+
+
+def take_password(url: str) -> tuple[str, str | None]:
+    """The URL without its password, and the password."""
+    scheme, authority, rest = _parts(url)
+    user, at, host = authority.rpartition("@")
+    name, colon, password = user.partition(":")
+    if not colon:
+        return url, None
+    return f"{scheme}://{name}{at}{host}{rest}", unquote(password)
+
+
+def without_password(url: str) -> str:
+    """The URL as it may be shown: what stands between `:` and `@` is replaced, and passwords among its options."""
+    shown = re.sub(r"(://[^:/@]*):.*@", r"\1:***@", url)
+    return re.sub(r"([?&]\w*password=)[^&#]*", r"\1***", shown)
+
+
+def check_store(prefix: str) -> str:
+    """The beginning of an object's URL, as it is compared.
+
+    Raises:
+        ValueError: no store begins so.
+    """
+    scheme, separator, rest = prefix.partition("://")
+    if not separator or "::" in prefix:
+        raise ValueError(f"{prefix!r} is no store: write URLs such as s3://bucket or s3://bucket/prefix")
+    if scheme.lower() in _OTHER_SCHEMES:
+        raise ValueError(f"{prefix!r} is no store: {_OTHER_SCHEMES[scheme.lower()]}")
+    return f"{scheme.lower()}://{rest}"
+
+
+def _parts(url: str) -> tuple[str, str, str]:
+    scheme, _, rest = url.partition("://")
+    authority = re.split("[/?#]", rest, maxsplit=1)[0]
+    return scheme, authority, rest.removeprefix(authority)

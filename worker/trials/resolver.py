@@ -1,0 +1,132 @@
+"""Resolver: what becomes of one item, whatever happens to the engine under it, to its images, or to our own code.
+
+An item may be what engines and workers die of. So it is tried in a lane, beside those it can do no harm, and again
+when the engine died under it, until there is an answer or a proof.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias, assert_never
+
+from persqa.errors import EngineLost, Infrastructure
+from persqa.reasons import Reason
+from worker.intake import Admitted, Refused
+from worker.retries import retry_blobs
+from worker.trials.lanes import Lanes
+from worker.trials.suspicion import Suspicion
+from worker.trials.time_limits import TimeLimits
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from persqa.messages import ItemMessage
+    from persqa.results import Outcome
+    from worker.answerer import Answerer
+    from worker.deliveries import Delivery
+    from worker.engines.supervisor import Supervisor
+    from worker.intake import Intake
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Unwanted:
+    """Nobody is to begin the item: it has a result, or its run is paused or cancelled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The item has an outcome, which is to be committed.
+
+    Attributes:
+        outcome: what is stored of it.
+        timed_out: whether its time limit ended it.
+    """
+
+    outcome: Outcome
+    timed_out: bool = False
+
+
+Resolved: TypeAlias = Unwanted | Ended
+
+
+class Resolver:
+    """Resolves many items side by side; for one event loop."""
+
+    def __init__(self, intake: Intake, answerer: Answerer, engine: Supervisor) -> None:
+        """Prepare.
+
+        Args:
+            intake: says which items are wanted, and loads their images.
+            answerer: asks the engine.
+            engine: what the answerer asks.
+        """
+        self._intake = intake
+        self._answerer = answerer
+        self._engine = engine
+        self._lanes = Lanes()
+        self._time_limits = TimeLimits()
+
+    @asynccontextmanager
+    async def resolve(self, message: ItemMessage, delivery: Delivery) -> AsyncGenerator[Resolved]:
+        """Find out what becomes of an item, however often the engine dies under it.
+
+        The item keeps its lane until the block ends. Commit in the block: the next suspect in that lane may kill this
+        worker.
+
+        Raises:
+            Infrastructure: the engine or the database is gone; the item has no outcome.
+        """
+        suspicion = Suspicion(delivery.count, delivery.history)
+        if suspicion.delivered_too_often:
+            yield self._give_up(message, Reason.KILLS_WORKERS, suspicion.story)
+            return
+        while not suspicion.proven:
+            alone = False
+            try:
+                async with self._lanes.lane(suspicion.company, rank=suspicion.rank) as alone:
+                    await self._engine.ready()
+                    yield await self._attempt(message, delivery, suspicion)
+                    return
+            except EngineLost as error:
+                if error.asked:
+                    suspicion.engine_died(str(error), answered=self._engine.answered, alone=alone)
+            if suspicion.died_alone:
+                delivery.suspect()
+        yield self._give_up(message, Reason.KILLS_ENGINE, suspicion.story)
+
+    async def _attempt(self, message: ItemMessage, delivery: Delivery, suspicion: Suspicion) -> Resolved:
+        # Asked now and not before: the item may have waited long for its lane and for the engine.
+        if not await self._intake.wants(message):
+            return Unwanted()
+        if suspicion.of_killing_workers:
+            await asyncio.wrap_future(delivery.count_trial())
+        return await retry_blobs(lambda: self._answer_in_time(message, delivery.seconds))
+
+    async def _answer_in_time(self, message: ItemMessage, seconds: float | None) -> Ended:
+        # Limited is what the item itself takes; waiting for the database or for a new engine is not its fault.
+        limit: asyncio.Timeout | None = None
+        try:
+            async with self._time_limits.limit(seconds) as limit:
+                match await self._intake.admit(message):
+                    case Refused(rejected):
+                        return Ended(self._answerer.refuse(message, rejected))
+                    case Admitted() as admitted:
+                        return Ended(await self._answerer.answer(admitted))
+                    case never:
+                        assert_never(never)
+        except (EngineLost, Infrastructure):
+            raise
+        except Exception as error:
+            if isinstance(error, TimeoutError) and limit is not None and limit.expired():
+                outcome = self._answerer.give_up(message, Reason.TIME_LIMIT, f"not answered within {seconds:g} s")
+                return Ended(outcome, timed_out=True)
+            logger.error("item %d: a defect of PersQA, the item ends as dead", message.item, exc_info=error)
+            return self._give_up(message, Reason.INTERNAL_ERROR, str(error) or repr(error))
+
+    def _give_up(self, message: ItemMessage, reason: Reason, detail: str) -> Ended:
+        return Ended(self._answerer.give_up(message, reason, detail))

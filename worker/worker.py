@@ -1,0 +1,252 @@
+"""Worker: all that one worker process consists of is built, started, drained and stopped here, and nowhere else."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack, suppress
+from dataclasses import asdict
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import psutil
+
+from persqa.broker.leases import Leases
+from persqa.errors import Infrastructure, StoreUnavailable
+from persqa.store import Store
+from worker import metrics
+from worker.answerer import Answerer
+from worker.committer import Committer
+from worker.dead_letters import DeadLetters
+from worker.engines.engine import engine_maker
+from worker.engines.orphans import mark_children, sweep_orphans
+from worker.engines.supervisor import Supervisor
+from worker.intake import Intake
+from worker.leases.keeper import LeaseKeeper
+from worker.leases.transport import Hands, Transport
+from worker.pipeline import Pipeline
+from worker.process import exit_codes
+from worker.process.ending import end_worker, leave_if_told_to_stop, told_to_stop
+from worker.process.gpus import Gpu, gpus_in_use
+from worker.process.health import Health
+from worker.process.identity import worker_name
+from worker.process.loop_thread import Job, LoopThread
+from worker.process.ready_pipe import report_ready
+from worker.process.reconciling import Reconciling
+from worker.process.watchdog import Watchdog
+from worker.trials.resolver import Resolver
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from persqa.settings import Settings
+    from worker.deliveries import Delivery
+
+logger = logging.getLogger(__name__)
+
+#: Connections to the database at once: one for each thread that uses it, so that none waits for another. The threads
+#: are those of commits, look-ups of items, look-ups of images, dead letters, the reconciler, and the health check.
+DATABASE_CONNECTIONS: Final = 6
+
+_POLL_SECONDS = 0.2
+#: For an engine whose loading was broken off to notice.
+_BEYOND_LOADING_SECONDS = 30.0
+
+
+class Worker:
+    """Owns every part of one worker process."""
+
+    keeper: LeaseKeeper
+    #: There once the worker is started, as messages are.
+    dead_letters: DeadLetters
+
+    def __init__(self, settings: Settings) -> None:
+        """Prepare; nothing is started, connected or opened.
+
+        Args:
+            settings: everything, with a broker.
+        """
+        assert settings.broker_url is not None
+        self._settings = settings
+        self._name = worker_name()
+        leases = Leases(settings.broker_url, worker=self._name, seconds=settings.lease_seconds)
+        self.keeper = LeaseKeeper(leases, lease_seconds=settings.lease_seconds)
+        self._loop = LoopThread("persqa-pipeline")
+        self._watchdog = Watchdog(
+            ticks=lambda: self._loop.ticks,
+            silence=self._allowed_silence,
+            drain_seconds=settings.drain_seconds,
+            last=self.keeper.close,
+        )
+        self._health = Health(settings, self._watchdog, engine=self._engine_state, database=self._ping_database)
+        #: Celery's own small tasks, such as backend clean-up, and one call of nvidia-smi.
+        self._small_tasks = ThreadPoolExecutor(max_workers=2, thread_name_prefix="persqa-others")
+        self._gpus: Future[list[Gpu]] = Future()
+        self._created = time.monotonic()
+        #: Ends waiting for a database or blob store that does not answer.
+        self._stopping = threading.Event()
+        #: Stops what was started, the last one first.
+        self._started = ExitStack()
+        self._store: Store | None = None
+        self._engine: Supervisor | None = None
+        self._pipeline: Pipeline | None = None
+
+    def start(self) -> None:
+        """Open the database and load the engine; messages may be taken when this returns.
+
+        Raises:
+            SettingsError: the port, the database, the model or the engine arguments cannot be used.
+            StoreUnavailable: the database does not answer.
+            SystemExit: this worker was told to stop meanwhile.
+        """
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def begin(self, delivery: Delivery) -> Job:
+        """Send one delivery on its way."""
+        assert self._pipeline is not None
+        self.keeper.begin(delivery.tag)
+        return self._loop.begin(self._pipeline.process(delivery), partial(self._notice_end, delivery))
+
+    def run_small_task(self, task: Callable[[], object]) -> None:
+        """Run something short that is no item."""
+        self._small_tasks.submit(task)
+
+    def drain(self) -> None:
+        """Finish what is in flight, within the drain limit."""
+        self._watchdog.stopping()
+        if self._engine is not None:
+            self._engine.let_die()
+        if self._loop.jobs:
+            logger.info("finishing %d items in flight", len(self._loop.jobs))
+            if left := self._loop.wait(self._settings.drain_seconds):
+                logger.warning("%d items are not finished after the drain limit and go back to the queue", left)
+
+    def stop(self) -> None:
+        """Stop all parts; what is in flight goes back to the queue. Safe to call twice."""
+        self._watchdog.stopping()
+        self._stopping.set()
+        self._loop.cancel()
+        self._started.close()
+
+    def facts(self) -> dict[str, object]:
+        """What `celery inspect stats` shows of it."""
+        return {
+            "model": self._engine.model if self._pipeline is not None and self._engine is not None else None,
+            "in-flight": len(self._loop.jobs),
+            "gpus": [asdict(gpu) for gpu in self._gpus.result()] if self._gpus.done() else [],
+            "threads": [thread.name for thread in threading.enumerate()],
+        }
+
+    def _start(self) -> None:
+        started = self._started
+        started.callback(self._small_tasks.shutdown, wait=False, cancel_futures=True)
+        self._loop.start()
+        started.callback(self._loop.stop)
+        self._watchdog.start()
+        self._measure()
+        self._health.start()
+        self._store = store = Store.open(self._settings.database_url, connections=DATABASE_CONNECTIONS)
+        started.callback(store.close)
+        engine = self._load_engine()
+        committer = Committer(store.results, self._settings, stop=self._stopping)
+        started.callback(self._close_in_loop, committer)
+        intake = Intake(store, self._settings, resolution=engine.resolution, stop=self._stopping)
+        started.callback(self._close_in_loop, intake)
+        reconciling = Reconciling(store, self._settings)
+        reconciling.start()
+        started.callback(reconciling.stop)
+        self.dead_letters = dead_letters = DeadLetters(store, worker=self._name)
+        started.callback(dead_letters.close)
+        resolver = Resolver(intake, Answerer(engine, worker=self._name), engine)
+        self._pipeline = Pipeline(resolver, committer, dead_letters)
+        Transport.hands = Hands(self.keeper, dead_letters, self._settings)
+        # The last to be started and the first to be stopped: others wait for what it holds, and an engine may take half
+        # a minute to stop.
+        started.callback(self.keeper.close)
+        logger.info("engine ready after %.1f s: model %s", time.monotonic() - self._created, engine.model)
+        report_ready()
+
+    def _load_engine(self) -> Supervisor:
+        sweep_orphans()
+        mark_children()
+        self._gpus = self._small_tasks.submit(gpus_in_use, self._settings.engine_args)
+        logger.info("loading the engine; messages are taken once it is ready")
+        self._started.callback(self._stop_engine)
+        loading = self._loop.submit(self._start_engine())
+        try:
+            while not wait([loading], timeout=_POLL_SECONDS).done:
+                # A signal is only noted, and Celery's own loop does not run yet.
+                leave_if_told_to_stop()
+        except SystemExit:
+            # Loading cannot be interrupted. Without its processes it fails, and nothing is in flight yet.
+            while not wait([loading], timeout=_POLL_SECONDS).done:
+                _kill_children()
+            raise
+        return loading.result()
+
+    async def _start_engine(self) -> Supervisor:
+        self._engine = engine = Supervisor(engine_maker(self._settings), self._settings)
+        metrics.name_model(engine.model)
+        metrics.ENGINE_UP.set_function(lambda: float(engine.up))
+        metrics.ASKED.set_function(lambda: engine.asked)
+        metrics.WAITING.set_function(lambda: engine.waiting)
+        await engine.start()
+        return engine
+
+    def _stop_engine(self) -> None:
+        if self._engine is not None:
+            self._loop.submit(self._engine.stop()).result()
+
+    def _close_in_loop(self, part: Committer | Intake) -> None:
+        """Close what the loop uses in the loop, after all that was cancelled there."""
+
+        async def close() -> None:
+            part.close()
+
+        self._loop.submit(close()).result()
+
+    def _notice_end(self, delivery: Delivery, error: BaseException | None) -> None:
+        if isinstance(error, Infrastructure):
+            # Nothing in flight can be finished here. The worker ends, and what it holds goes back to the queue.
+            if not told_to_stop():
+                logger.critical("%s; this worker ends, its items go back to the queue", error)
+                end_worker(exit_codes.INFRASTRUCTURE)
+        elif error is not None:
+            # Going on would keep a place in the window taken for ever. If this item is the reason, its trials show it.
+            delivery.suspect()
+            logger.critical("a defect of PersQA; this worker ends, its items go back to the queue", exc_info=error)
+            end_worker(exit_codes.DEFECT)
+
+    def _measure(self) -> None:
+        metrics.WINDOW.set(self._settings.window)
+        metrics.IN_FLIGHT.set_function(lambda: len(self._loop.jobs))
+        metrics.HELD.set_function(lambda: self.keeper.held)
+
+    def _engine_state(self) -> str:
+        """`ok`, or for how long what has been going on."""
+        if self._engine is None or self._pipeline is None:
+            return f"loading for {time.monotonic() - self._created:.0f} s, {self._settings.load_seconds:g} s allowed"
+        down_since = self._engine.down_since
+        return "ok" if down_since is None else f"being started anew for {time.monotonic() - down_since:.0f} s"
+
+    def _allowed_silence(self) -> float:
+        """How many seconds the loop may stand still: loading blocks it, and has a limit of its own."""
+        up = self._pipeline is not None and self._engine is not None and self._engine.up
+        return self._settings.hang_seconds if up else self._settings.load_seconds + _BEYOND_LOADING_SECONDS
+
+    def _ping_database(self) -> None:
+        if self._store is None:
+            raise StoreUnavailable("the database is being opened")
+        self._store.ping()
+
+
+def _kill_children() -> None:
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            child.kill()
