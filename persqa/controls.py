@@ -1,29 +1,7 @@
-"""Controls: what people do to a run that is under way: pause, cancel, resume, and let it go before others.
+"""Controls: what people do to a run that is under way: pause, cancel, resume, and change its priority.
 
-The state and the priority of a run are in SQL, and SQL is told first. Whoever touches its messages asks there:
-
-- who publishes asks before every batch (`queue_now`), and stops, or goes on in another queue;
-- a worker asks before it begins an item, in the same query that tells it what has ended, and drops the message of a run
-  that is not active: the item stays pending in the ledger;
-- who looks for lost items leaves out runs that are not active.
-
-So the queue may hold what it likes. Withdrawing its messages spares workers the trouble, and makes room for others.
-
-**Nothing is lost.** An item leaves the ledger's pending ones only by its result. Pausing sets the run's mark back
-(`Runs.set_state`): from then on nothing of it was published, as far as anybody needs to know, so nobody misses
-it. Resuming publishes all that is pending, and raises the mark with it, as
-the first submit does, and is safe to repeat as that is. Whoever resumes and knows no broker publishes nothing: a
-reconciler that finds a resumed run with its mark still set back takes it up (`Runs.adopt`). One gap is left: a worker
-has found the run paused, the run is resumed and its message is still seen in that worker's hand, and only then is it
-dropped. The item is behind the mark by then and in no queue, which is what the reconciler looks for.
-
-**Nothing is doubled.** An item has one result row whatever happens. A batch that was on its way to Redis when the run
-was paused may come behind the withdrawal; workers drop it, or the resume finds it there and publishes the rest. A
-message that is there twice costs the second worker a look at the ledger.
-
-**Priority.** A message moves from one queue to another in one step, so it is in one of them at any moment. What a
-worker had in hand returns to the queue it came from, and what was on its way into the old queue stays there: that much
-is answered at the old priority. Everybody who looks for messages of a run looks in the queues of all priorities.
+State and priority are in SQL, and SQL is told before any message moves. docs/reliability.md says what can happen at the
+same time ("Pause, cancel, priority").
 """
 
 from __future__ import annotations
@@ -51,7 +29,7 @@ def refuse_stopped(run: Run) -> None:
 
 
 def queue_now(store: Store, run: Run) -> str:
-    """Where the run's messages go at this moment; asked before every batch, since both may change at any time.
+    """The queue that the run's messages go to now; asked before every batch, since state and priority may change.
 
     Raises:
         RunStopped: nowhere, the run is paused or cancelled.
@@ -63,13 +41,13 @@ def queue_now(store: Store, run: Run) -> str:
 
 
 def stop(store: Store, run: Run, state: RunState, broker_url: str | None) -> tuple[Run, int]:
-    """Pause or cancel; what has been begun is finished. Safe to repeat, and to be repeated where it was interrupted.
+    """Pause or cancel a run; workers finish what they have begun. Safe to repeat, also where it was interrupted.
 
     Args:
         store: the ledger.
         run: the run.
         state: paused or cancelled.
-        broker_url: where its messages are; None where that is not known here: then workers drop them one by one.
+        broker_url: where its messages are; None if that is not known here, and then workers drop them one by one.
 
     Returns:
         The run as it is now, and how many messages were withdrawn.
@@ -92,7 +70,7 @@ def set_priority(store: Store, run: Run, priority: Priority, broker_url: str | N
         store: the ledger.
         run: the run.
         priority: from now on.
-        broker_url: where its messages are; None where that is not known here: then they stay where they are.
+        broker_url: where its messages are; None if that is not known here, and then they stay where they are.
 
     Returns:
         The run as it is now, and how many messages were moved.

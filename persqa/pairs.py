@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from persqa.choices import parse_choice
 from persqa.generations import FinishReason
 from persqa.policies import Rung
 from persqa.results import Status
@@ -12,6 +13,15 @@ from persqa.verdicts import ViolationKind
 
 #: Stands for "no result yet" where a status is asked for.
 PENDING: Final = "pending"
+
+
+def parse_status(value: str) -> Status | Literal["pending"]:
+    """Read what the status of a row may be: a `Status`, or `pending`.
+
+    Raises:
+        SettingsError: there is none of this name; the message lists those that there are.
+    """
+    return parse_choice(value, (*Status, PENDING), name="status")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

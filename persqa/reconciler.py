@@ -8,29 +8,29 @@ from __future__ import annotations
 
 import logging
 from contextlib import closing, suppress
-from functools import partial
 from threading import Event
 from typing import TYPE_CHECKING
 
 from persqa.broker.depth import Inspector
 from persqa.broker.keys import queue_for, queues_for
 from persqa.broker.publisher import Publisher
+from persqa.broker.reconciling_lock import ReconcilingLock
 from persqa.controls import queue_now
+from persqa.enqueueing import BATCH, enqueue
 from persqa.errors import RunStopped
 from persqa.reasons import Reason
 from persqa.results import Outcome
+from persqa.settings import Settings, require_broker
 
 if TYPE_CHECKING:
     from persqa.items import Item
     from persqa.runs import Run
-    from persqa.settings import Settings
     from persqa.store import Store
 
 logger = logging.getLogger(__name__)
 
 #: An item that the queue has lost so often is given up.
 MOST_RECOVERIES = 5
-_CHUNK = 1000
 _SECOND_LOOK_SECONDS = 1.0
 #: A queue that is longer than this is looked through more seldom. It feeds the workers for a while, and what the
 #: whole of Redis has lost makes it short.
@@ -53,9 +53,8 @@ class Reconciler:
             settings: the broker, and how much its queue may hold.
             stop: when set, a look that is under way is broken off; the next one finds what it leaves.
         """
-        assert settings.broker_url is not None
         self._store = store
-        self._url = settings.broker_url
+        self._url = require_broker(settings)
         self._queue_bound = settings.queue_bound
         self._every = settings.reconcile_seconds
         self._stop = stop or Event()
@@ -67,67 +66,67 @@ class Reconciler:
             StoreUnavailable: the database does not answer.
             BrokerUnavailable: Redis does not answer, or is full.
         """
-        with closing(Inspector(self._url)) as inspector:
-            if not inspector.may_reconcile(self._every):
+        with closing(ReconcilingLock(self._url)) as lock, closing(Inspector(self._url)) as inspector:
+            if not lock.take(self._every):
                 return 0
             recovered = 0
             with suppress(_Stopped):
                 for run in self._store.runs.unfinished():
                     # Somebody has paused or cancelled this run since; the others are looked at all the same.
                     with suppress(RunStopped):
-                        recovered += self._reconcile(run, inspector)
+                        recovered += self._reconcile(run, inspector, lock)
             return recovered
 
-    def _reconcile(self, run: Run, inspector: Inspector) -> int:
-        self._go_on(inspector)
+    def _reconcile(self, run: Run, inspector: Inspector, lock: ReconcilingLock) -> int:
+        self._go_on(lock)
         if self._store.runs.awaits_publishing(run.id):
             # Whoever has resumed it may be about to publish it; or knew no broker, and cannot.
             self._stop.wait(_SECOND_LOOK_SECONDS)
             if self._store.runs.adopt(run.id):
                 logger.info("run %s was resumed, and nobody has enqueued it: it is enqueued now", run.name)
         waiting = inspector.depth(queue_for(run.options.model, run.priority)).waiting
-        if waiting > _LONG and not inspector.may_reconcile(_SELDOM * self._every, run.id):
+        if waiting > _LONG and not lock.take(_SELDOM * self._every, run.id):
             return 0
-        lost = self._lost(run, inspector)
+        lost = self._lost(run, inspector, lock)
         if not lost:
             return 0
         # What moves while one looks can be overlooked once, but not twice.
         self._stop.wait(_SECOND_LOOK_SECONDS)
-        still = {item.id for item in self._lost(run, inspector)}
+        still = {item.id for item in self._lost(run, inspector, lock)}
         # The rest can wait until there is room: what fills the queue is work, too.
         room = max(0, self._queue_bound - inspector.depth(queue_now(self._store, run)).waiting)
-        return self._recover(run, [item for item in lost if item.id in still][:room], inspector)
+        return self._recover(run, [item for item in lost if item.id in still][:room], lock)
 
-    def _lost(self, run: Run, inspector: Inspector) -> list[Item]:
+    def _lost(self, run: Run, inspector: Inspector, lock: ReconcilingLock) -> list[Item]:
         # In this order: what is acknowledged after the look into the queue has a result by then, and what is first
         # enqueued after it lies behind the mark.
         mark = self._store.runs.published_to(run.id)
         there = inspector.task_ids(*queues_for(run.options.model))
         lost: list[Item] = []
-        for chunk in self._store.ledger.pending(run.id, chunk=_CHUNK):
-            self._go_on(inspector)
+        for chunk in self._store.ledger.pending(run.id, chunk=BATCH):
+            self._go_on(lock)
             lost += [item for item in chunk if item.id <= mark and str(item.id) not in there]
             if chunk[-1].id > mark:
                 break
         return lost
 
-    def _go_on(self, inspector: Inspector) -> None:
+    def _go_on(self, lock: ReconcilingLock) -> None:
         """Between two steps: keep others from doing the same."""
         if self._stop.is_set():
             raise _Stopped
-        inspector.keep_reconciling(self._every)
+        lock.keep(self._every)
 
-    def _recover(self, run: Run, lost: list[Item], inspector: Inspector) -> int:
+    def _recover(self, run: Run, lost: list[Item], lock: ReconcilingLock) -> int:
         recovered = 0
         with closing(Publisher(self._url, queue_bound=self._queue_bound)) as publisher:
-            for start in range(0, len(lost), _CHUNK):
-                self._go_on(inspector)
-                some = lost[start : start + _CHUNK]
+            for start in range(0, len(lost), BATCH):
+                self._go_on(lock)
+                some = lost[start : start + BATCH]
                 given_up = self._store.ledger.recovered([item.id for item in some], times=MOST_RECOVERIES)
                 self._give_up([item for item in some if item.id in given_up])
                 again = [item for item in some if item.id not in given_up]
                 if again:
-                    publisher.publish(again, run, queue=partial(queue_now, self._store, run), on_full=_stop_when_full)
+                    enqueue(self._store, publisher, run, again, on_full=_stop_when_full, mark=False)
                     # Not before: what could not be enqueued was not lost by the queue once more.
                     self._store.ledger.count_recoveries([item.id for item in again])
                     recovered += len(again)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, NewType, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from persqa.choices import parse_choice
 from persqa.errors import RecordError, SettingsError
 from persqa.policies import Policy
 from persqa.prompts import SYSTEM_PROMPT
@@ -78,6 +79,8 @@ class RunOptions(BaseModel):
         default=False,
         description="what a record has in `prompt` is asked as it stands: no question, no tag, no verdict",
     )
+    limit: int | None = Field(default=None, ge=1, description="only so many records, from the input's beginning")
+    sample: int | None = Field(default=None, ge=1, description="only so many records, at random; the seed says which")
 
     @cached_property
     def columns(self) -> Columns:
@@ -102,6 +105,12 @@ class RunOptions(BaseModel):
     def _one_prompt_a_record(self) -> Self:
         if self.verbatim and self.questions_per_image != 1:
             raise ValueError("a record has one prompt: with verbatim, questions_per_image must be 1")
+        return self
+
+    @model_validator(mode="after")
+    def _one_part_of_an_input(self) -> Self:
+        if self.limit is not None and self.sample is not None:
+            raise ValueError("limit and sample do not go together: choose one part of the input")
         return self
 
 
@@ -135,12 +144,14 @@ def parse_options(**options: object) -> RunOptions:
     """Check a run's options; one that is None counts as not given.
 
     Raises:
-        SettingsError: with one line per wrong option.
+        SettingsError: with one line per wrong option, or there is none of that name.
     """
+    for name in options:
+        parse_choice(name, RunOptions.model_fields, name="option of a run")
     try:
         return RunOptions.model_validate({k: v for k, v in options.items() if v is not None})
     except ValidationError as error:
-        lines = [f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors()]
+        lines = [": ".join(filter(None, (".".join(map(str, e["loc"])), e["msg"]))) for e in error.errors()]
         raise SettingsError("wrong options\n  " + "\n  ".join(lines)) from None
 
 
@@ -148,11 +159,9 @@ def parse_priority(value: str) -> Priority:
     """Read a priority.
 
     Raises:
-        SettingsError: there is none of this name.
+        SettingsError: there is none of this name; the message lists those that there are.
     """
-    if value not in list(Priority):
-        raise SettingsError(f"{value!r} is no priority: choose {', '.join(Priority)}")
-    return Priority(value)
+    return parse_choice(value, Priority, name="priority")
 
 
 def check_run_name(name: str) -> str:

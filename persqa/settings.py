@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, SecretSt
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableSetting
 
+from persqa.choices import parse_choice
 from persqa.errors import SettingsError
 from persqa.hosts import check_pattern
 from persqa.urls import check_store, put_password, take_password
@@ -219,8 +220,10 @@ def load_settings(**overrides: object) -> Settings:
     """Read the settings; an override that is None counts as not given.
 
     Raises:
-        SettingsError: with one line per wrong setting.
+        SettingsError: with one line per wrong setting, or there is none of that name.
     """
+    for name in overrides:
+        parse_choice(name, Settings.model_fields, name="setting")
     given = {name: value for name, value in overrides.items() if value is not None}
     try:
         return Settings(_secrets_dir=SECRETS if SECRETS.is_dir() else None, **given)  # pyright: ignore
@@ -232,6 +235,20 @@ def load_settings(**overrides: object) -> Settings:
     except ValidationError as error:
         lines = [f"{_name(e['loc'])}: {e['msg']}" for e in error.errors()]
         raise SettingsError("wrong settings\n  " + "\n  ".join(lines)) from None
+
+
+def require_broker(settings: Settings) -> str:
+    """The broker's URL, for whoever cannot do without.
+
+    Raises:
+        SettingsError: none is named.
+    """
+    if settings.broker_url is None:
+        raise SettingsError(
+            "no broker is named: set --broker-url or PERSQA_BROKER_URL, for instance to redis://localhost:6379/0, "
+            "or use `persqa run`, which brings its own broker and worker"
+        )
+    return settings.broker_url
 
 
 def _as_variable(name: str, value: JsonValue) -> str:

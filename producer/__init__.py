@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from producer.client import Client, RunHandle
+from producer.client import Client
+from producer.run_handle import RunHandle
 
 __all__ = ["Client", "RunHandle"]

@@ -8,36 +8,37 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from persqa.blobs import BlobStore, blob_reference
-from persqa.broker.keys import queues_for
-from persqa.controls import queue_now
+from persqa.controls import refuse_stopped, set_priority
 from persqa.data_uris import decode_data_uri, is_data_uri
 from persqa.errors import InputError, RecordError
 from persqa.items import Item, item_id
-from persqa.questions import Question
+from persqa.questions import Question, load_pool
 from persqa.records import RawRecord, Record, parse_record, record_key
 from persqa.results import Result, Status
+from persqa.runs import RunState, check_run_name
 from persqa.tags import Tag, parse_tag
+from producer.options import parse_submit_options
+from producer.readers import open_input, part_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from pathlib import Path
+    from typing import Unpack
 
-    from persqa.broker.depth import Inspector
-    from persqa.broker.publisher import Publisher
     from persqa.questions import QuestionPool
     from persqa.runs import Run, RunOptions
     from persqa.settings import Settings
     from persqa.store import Store
+    from producer.connections import Connections
+    from producer.options import GivenSubmitOptions
     from producer.readers.base import Reader
 
 #: Written in one transaction.
 _WRITTEN = 5000
 _WRITTEN_BYTES = 32 * 2**20
-#: Enqueued in one round trip.
-_ENQUEUED = 1000
 #: How many wrong records a message shows.
 _SHOWN = 5
 
@@ -61,6 +62,67 @@ class Survey:
     records: int
     errors: tuple[RecordError, ...]
     invalid: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """What a submit did.
+
+    Attributes:
+        enqueued: items that went into the queue.
+        invalid: wrong records in the input; they are stored as `invalid` and not enqueued.
+        first_errors: a sentence each for the first few of them.
+    """
+
+    enqueued: int
+    invalid: int
+    first_errors: tuple[str, ...]
+
+
+def submit(
+    connections: Connections,
+    data: str | Path | Iterable[Mapping[str, object]],
+    *,
+    on_full: Callable[[], None],
+    **given: Unpack[GivenSubmitOptions],
+) -> tuple[Run, Submission]:
+    """Submit a data set, as `Client.submit` says; returns the run and what was done."""
+    settings, store = connections.settings, connections.store
+    options = parse_submit_options(settings.model, **given)
+    asked = options.asked
+    whole = open_input(
+        data,
+        blobs=BlobStore(settings.blob_store),
+        input_format=options.input_format,
+        split=options.split,
+        columns=asked.columns,
+    )
+    reader = part_of(whole, limit=asked.limit, sample=asked.sample, seed=asked.seed)
+    name = check_run_name(options.run or reader.name)
+    pool = load_pool(asked.pool)
+    pool.draw(asked.questions_per_image, seed=0, key="")  # Refused here if it is too small.
+    found = survey(reader, asked, settings=settings)
+    if options.strict:
+        refuse_wrong_records(found)
+    run = store.runs.create(
+        name,
+        options=asked,
+        pool_digest=pool.digest,
+        fingerprint=found.fingerprint,
+        base=str(reader.base),
+        item_count=item_count(found, asked),
+    )
+    if run.state is RunState.CANCELLED:
+        refuse_stopped(run)
+    if store.queries.progress(run.id).submitted < run.items:
+        write_ledger(store, reader, run, pool, settings=settings)
+    if options.recheck:
+        run = store.runs.set_recheck(run, True)
+    if options.priority is not None and options.priority is not run.priority:
+        run, _moved = set_priority(store, run, options.priority, connections.broker_url)
+    enqueued = connections.enqueue(run, on_full=on_full)
+    errors = tuple(str(error) for error in found.errors)
+    return run, Submission(enqueued=enqueued, invalid=found.invalid, first_errors=errors)
 
 
 def survey(reader: Reader, options: RunOptions, *, settings: Settings) -> Survey:
@@ -106,31 +168,6 @@ def write_ledger(store: Store, reader: Reader, run: Run, pool: QuestionPool, *, 
     """
     for chunk in _chunks(_drafts(reader, run, pool, settings)):
         store.ledger.add([item for item, _ in chunk], [result for _, result in chunk if result is not None])
-
-
-def enqueue_pending(
-    store: Store, publisher: Publisher, inspector: Inspector, run: Run, *, on_full: Callable[[], None]
-) -> int:
-    """Enqueue every item of the run that has no result and is not in a queue or in a worker's hand.
-
-    Returns:
-        How many were enqueued.
-
-    Raises:
-        RunStopped: the run is paused or cancelled, or was while this went on; whoever resumes it enqueues the rest.
-        BrokerUnavailable: the rest was not enqueued; call again.
-    """
-    store.runs.begin_publishing(run.id)
-    # Reading a long queue takes seconds, and nothing can be there yet of a run that is new.
-    published = store.runs.published_to(run.id)
-    there = inspector.task_ids(*queues_for(run.options.model)) if published else set[str]()
-    enqueued = 0
-    for chunk in store.ledger.pending(run.id, chunk=_ENQUEUED):
-        if wanted := [item for item in chunk if str(item.id) not in there]:
-            mark = partial(store.runs.mark_published, run.id, wanted[-1].id)
-            publisher.publish(wanted, run, queue=partial(queue_now, store, run), on_full=on_full, on_room=mark)
-            enqueued += len(wanted)
-    return enqueued
 
 
 def item_count(found: Survey, options: RunOptions) -> int:

@@ -10,10 +10,9 @@ from kombu import Queue
 
 from persqa.broker.connection import celery_url
 from persqa.broker.keys import TRANSPORT_OPTIONS, queue_for, queues_for
-from persqa.errors import SettingsError
 from persqa.logs import format_logs
 from persqa.messages import TASK_NAME
-from persqa.settings import LogFormat, Settings, load_settings
+from persqa.settings import LogFormat, Settings, load_settings, require_broker
 from worker.process.identity import worker_name
 
 #: At most this many events go in one message, and an event waits this long for others.
@@ -60,13 +59,9 @@ def create_app(settings: Settings) -> LeasingCelery:
     Raises:
         SettingsError: no broker is named.
     """
-    if settings.broker_url is None:
-        raise SettingsError(
-            "no broker is named: set PERSQA_BROKER_URL, for instance to redis://localhost:6379/0, "
-            "or use `persqa run`, which brings its own"
-        )
+    url = require_broker(settings)
     queues = [Queue(name) for name in queues_for(None, settings.model)]
-    app = LeasingCelery(settings, broker=celery_url(settings.broker_url))
+    app = LeasingCelery(settings, broker=celery_url(url))
     app.conf.update(
         accept_content=["json"],
         broker_connection_max_retries=None,

@@ -10,7 +10,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, cast
 
 from persqa.broker.connection import connect, translated
-from persqa.broker.keys import HELD, RECONCILED
+from persqa.broker.keys import HELD
 from persqa.messages import ENQUEUED_AT
 
 if TYPE_CHECKING:
@@ -119,24 +119,6 @@ class Inspector:
         held = cast("Iterator[tuple[bytes, bytes]]", self._redis.hscan_iter(HELD, count=_CHUNK))  # pyright: ignore
         for _tag, entry in held:
             yield entry.split(b"\n", 2)[2]
-
-    def may_reconcile(self, every_seconds: float, run_id: int = 0) -> bool:
-        """Whether nobody has reconciled, that run or any, for a while; whoever is told so is the one to do it now.
-
-        Raises:
-            BrokerUnavailable: Redis does not answer.
-        """
-        with translated(self._url):
-            return bool(self._redis.set(f"{RECONCILED}:{run_id}", "1", nx=True, px=int(every_seconds * 900)))
-
-    def keep_reconciling(self, every_seconds: float) -> None:
-        """Keep others from beginning while a long look goes on; to be called more often than every so many seconds.
-
-        Raises:
-            BrokerUnavailable: Redis does not answer.
-        """
-        with translated(self._url):
-            self._redis.set(f"{RECONCILED}:0", "1", px=int(every_seconds * 900))
 
     def close(self) -> None:
         """Close the connection."""

@@ -1,4 +1,4 @@
-"""Publishing in bulk, into a queue that is not allowed to grow without end."""
+"""Publishing in bulk: room in a queue, and messages for it."""
 
 from __future__ import annotations
 
@@ -10,64 +10,52 @@ from persqa.broker.envelope import EnvelopeBuilder
 from persqa.messages import item_messages
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from persqa.items import Item
     from persqa.runs import Run
 
-_POLL_SECONDS = 0.2
-
 
 class Publisher:
-    """Puts items into a queue, many per round trip."""
+    """Puts items into queues, many per round trip; `persqa.enqueueing` says when and where to."""
 
     def __init__(self, url: str, *, queue_bound: int) -> None:
         """Prepare, without connecting.
 
         Args:
             url: the broker.
-            queue_bound: how many messages may wait in the queue; `publish` waits for room.
+            queue_bound: how many messages may wait in one queue.
         """
         self._url = url
         self._redis = connect(url)
         self._bound = queue_bound
         self._envelopes = EnvelopeBuilder()
 
-    def publish(
-        self,
-        batch: Sequence[Item],
-        run: Run,
-        *,
-        queue: Callable[[], str],
-        on_full: Callable[[], None] = lambda: None,
-        on_room: Callable[[], None] = lambda: None,
-    ) -> None:
-        """Enqueue the items, all or none of them.
-
-        Args:
-            batch: the items.
-            run: the run they belong to.
-            queue: says where to; asked again and again while there is no room, and may raise to give up.
-            on_full: called again and again while there is no room; may raise to give up.
-            on_room: called once there is room, right before they are enqueued.
+    def has_room(self, queue: str, number: int) -> bool:
+        """Whether so many more messages may wait in the queue; an empty queue takes any number.
 
         Raises:
-            BrokerUnavailable: none of them was enqueued, as far as is known.
+            BrokerUnavailable: Redis does not answer.
         """
         with translated(self._url):
-            while self._redis.llen(chosen := queue()) + len(batch) > max(self._bound, len(batch)):
-                on_full()
-                time.sleep(_POLL_SECONDS)
-            entries = self._entries(batch, run, chosen)
-            on_room()
-            self._redis.lpush(chosen, *entries)
+            return self._redis.llen(queue) + number <= max(self._bound, number)
 
-    def _entries(self, batch: Sequence[Item], run: Run, queue: str) -> list[str]:
+    def entries(self, batch: Sequence[Item], run: Run, queue: str) -> list[str]:
+        """Build the messages of some items of a run, without sending them."""
         now = time.time()
         messages = zip(batch, item_messages(batch, run), strict=True)
         return [
             self._envelopes.build(str(item.id), message, queue=queue, enqueued_at=now) for item, message in messages
         ]
+
+    def push(self, queue: str, entries: Sequence[str]) -> None:
+        """Send the messages, all or none of them.
+
+        Raises:
+            BrokerUnavailable: none of them was sent, as far as is known.
+        """
+        with translated(self._url):
+            self._redis.lpush(queue, *entries)
 
     def close(self) -> None:
         """Close the connection."""

@@ -1,4 +1,4 @@
-"""The command line: one file per command, each only reads its options, calls the client and prints."""
+"""The command line: each command only reads its options, calls the client and prints."""
 
 from __future__ import annotations
 
@@ -10,17 +10,14 @@ import typer
 from persqa.errors import Infrastructure, RunStopped, UserError
 from producer.cli import (
     audit,
-    cancel,
+    controls,
     demo_data,
     doctor,
     export,
     exporter,
     migrate,
-    pause,
-    priority,
     requeue,
     results,
-    resume,
     run,
     status,
     submit,
@@ -50,25 +47,25 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for module in (
-    run,
-    submit,
-    worker,
-    status,
-    results,
-    export,
-    requeue,
-    pause,
-    resume,
-    cancel,
-    priority,
-    audit,
-    migrate,
-    doctor,
-    exporter,
-    demo_data,
-):
-    app.command(name=module.__name__.rsplit(".", 1)[-1].replace("_", "-"))(module.command)
+for name, command in {
+    "run": run.command,
+    "submit": submit.command,
+    "worker": worker.command,
+    "status": status.command,
+    "results": results.command,
+    "export": export.command,
+    "requeue": requeue.command,
+    "pause": controls.pause,
+    "resume": controls.resume,
+    "cancel": controls.cancel,
+    "priority": controls.priority,
+    "audit": audit.command,
+    "migrate": migrate.command,
+    "doctor": doctor.command,
+    "exporter": exporter.command,
+    "demo-data": demo_data.command,
+}.items():
+    app.command(name=name)(command)
 
 
 def main() -> None:

@@ -7,16 +7,16 @@ from typing import Annotated
 import typer
 
 from persqa.audit import Audit
-from persqa.settings import load_settings
 from producer.cli import options
+from producer.cli.expanding import expanded
 from producer.cli.printing import console, plain, print_json, progress_dict, table
-from producer.client import Client
 
 
+@expanded
 def command(
     run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="One run; all of them if left out.")] = None,
-    broker_url: options.BrokerUrl = None,
-    database_url: options.DatabaseUrl = None,
+    *,
+    where: options.Where,
     as_json: options.AsJson = False,
 ) -> None:
     """Prove that submitted = ok + noncompliant + invalid + dead + pending, row by row.
@@ -26,7 +26,7 @@ def command(
 
     Example: persqa audit portraits
     """
-    with Client(load_settings(broker_url=broker_url, database_url=database_url)) as client:
+    with where.client() as client:
         handles = client.runs() if run is None else [client.run(run)]
         audits = [handle.audit() for handle in handles]
         letters = client.store.dead_letters.counts()

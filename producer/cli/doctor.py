@@ -18,10 +18,11 @@ import typer
 from persqa.blobs import BlobStore, open_file_system
 from persqa.broker.connection import connect, translated
 from persqa.errors import PersqaError, SettingsError
-from persqa.settings import Settings, load_settings
+from persqa.settings import Settings
 from persqa.store import Store
 from persqa.urls import without_password
 from producer.cli import options
+from producer.cli.expanding import expanded
 from producer.cli.printing import console, plain, print_json, table
 
 # Below this, SQLite can corrupt a WAL database that several connections write and checkpoint.
@@ -46,16 +47,17 @@ class Finding:
     text: str
 
 
+@expanded
 def command(
-    broker_url: options.BrokerUrl = None,
-    database_url: options.DatabaseUrl = None,
+    *,
+    where: options.Where,
     as_json: options.AsJson = False,
 ) -> None:
     """Look at Python, vLLM, the GPU, the broker and the database; exit code 1 when something is broken.
 
     Example: persqa doctor --broker-url redis://localhost:6379/0
     """
-    settings = load_settings(broker_url=broker_url, database_url=database_url)
+    settings = where.settings()
     checks: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
         _python,
         _engine,

@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from persqa.errors import SettingsError
-from persqa.results import Status
-from persqa.settings import load_settings
 from producer.cli import options
+from producer.cli.expanding import expanded
 from producer.cli.printing import console, print_json
-from producer.client import Client
 
 
-def command(  # noqa: PLR0913 - one parameter an option
-    run: options.Run,
-    file: Annotated[
-        Path, typer.Argument(metavar="FILE", help=".json, .jsonl, .csv (also .gz, .zst), .parquet, or a folder.")
-    ],
-    output_key: Annotated[
-        str, typer.Option("--output-key", metavar="NAME", help="The field that gets the answer.")
-    ] = "output",
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """What is written, and how, by the names of `RunHandle.export`."""
+
+    output_key: Annotated[str, typer.Option("--output-key", metavar="NAME", help="The field that gets the answer.")] = (
+        "output"
+    )
     only: Annotated[
         str | None, typer.Option("--only", metavar="STATUS", help="Only ok, noncompliant, ... (with --chat: ok).")
-    ] = None,
+    ] = None
     file_format: Annotated[
         str | None,
         typer.Option(
@@ -33,19 +30,28 @@ def command(  # noqa: PLR0913 - one parameter an option
             metavar="FORMAT",
             help="json, jsonl, csv, parquet or hf, a Hugging Face data set in a folder (default: by suffix).",
         ),
-    ] = None,
+    ] = None
     with_meta: Annotated[
         bool,
         typer.Option("--with-meta", help="Add a field `persqa`: question, verdict, violations, rung, model, tokens."),
-    ] = False,
+    ] = False
     chat: Annotated[
         bool,
         typer.Option(
             "--chat", help="Dialogues to train with (ShareGPT, LLaVA): id, image and conversations, one a record."
         ),
-    ] = False,
-    broker_url: options.BrokerUrl = None,
-    database_url: options.DatabaseUrl = None,
+    ] = False
+
+
+@expanded
+def command(
+    run: options.Run,
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help=".json, .jsonl, .csv (also .gz, .zst), .parquet, or a folder.")
+    ],
+    *,
+    shape: Shape,
+    where: options.Where,
     as_json: options.AsJson = False,
 ) -> None:
     """Write the records in the input's order and shape, with the prompt and the answer.
@@ -54,13 +60,9 @@ def command(  # noqa: PLR0913 - one parameter an option
 
     Example: persqa export portraits pairs.jsonl --only ok --output-key pers_qa
     """
-    if only is not None and only not in list(Status):
-        raise SettingsError(f"--only: {only!r} is none of {', '.join(Status)}")
-    with Client(load_settings(broker_url=broker_url, database_url=database_url)) as client:
+    with where.client() as client:
         handle = client.run(run)
-        number = handle.export(
-            file, output_key=output_key, only=only, file_format=file_format, with_meta=with_meta, chat=chat
-        )
+        number = handle.export(file, **asdict(shape))
         if as_json:
             print_json({"run": handle.name, "file": str(file), "rows": number})
             return

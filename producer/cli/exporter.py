@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from prometheus_client import REGISTRY
 
-from persqa.errors import SettingsError
 from persqa.http_pages import PageServer, facts_page, metrics_page
 from persqa.logs import format_logs
-from persqa.settings import load_settings
+from persqa.settings import require_broker
 from producer.cli import options
+from producer.cli.expanding import expanded
 from producer.fleet_metrics import FleetMetrics
 
 if TYPE_CHECKING:
@@ -21,14 +21,15 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
+@expanded
 def command(
+    *,
     port: Annotated[int, typer.Option("--port", metavar="N", help="The port to listen on.")] = 9750,
     address: Annotated[
         str | None, typer.Option("--address", help="The address to listen on (default: 127.0.0.1; 0.0.0.0 for all).")
     ] = None,
     log_format: options.LogFormat = None,
-    broker_url: options.BrokerUrl = None,
-    database_url: options.DatabaseUrl = None,
+    where: options.Where,
 ) -> None:
     """Serve /metrics until stopped: queue depth, oldest waiting item, and how far the runs are.
 
@@ -37,14 +38,11 @@ def command(
 
     Example: persqa exporter --port 9750
     """
-    settings = load_settings(
-        broker_url=broker_url, database_url=database_url, log_format=log_format, metrics_address=address
-    )
-    if settings.broker_url is None:
-        raise SettingsError("no broker is named: set --broker-url or PERSQA_BROKER_URL")
+    settings = where.settings(log_format=log_format, metrics_address=address)
+    broker = require_broker(settings)
     logging.basicConfig(level=logging.INFO, format="[%(asctime)s: %(levelname)s] %(message)s")
     format_logs(logging.getLogger().handlers, settings.log_format)
-    REGISTRY.register(FleetMetrics(settings, broker_url=settings.broker_url))
+    REGISTRY.register(FleetMetrics(settings, broker_url=broker))
     pages = {"/metrics": metrics_page, "/healthz": _alive}
     with PageServer(pages, address=settings.metrics_address, port=port, setting="--port") as server:
         logger.info("serving /metrics on %s, port %d", settings.metrics_address, port)

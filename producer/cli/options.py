@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, cast
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 from pydantic import JsonValue
 
 from persqa.errors import SettingsError
+from persqa.settings import load_settings
+from producer import Client
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from persqa.settings import Settings
+    from producer.options import GivenSettings, GivenSubmitOptions
+
+_INPUT = "Input"
+_ASKED = "Questions and answers"
+_ENQUEUED = "Submitting"
+_RECHECK = "Try images again whose content no earlier run could decode."
+_MODEL = "Hugging Face name or folder; only workers that serve it answer this run."
 
 Input = Annotated[
     str,
@@ -18,72 +33,8 @@ Input = Annotated[
         "a Hugging Face data set (a folder, or hf://org/name); images (a folder or a pattern); - for standard input.",
     ),
 ]
-InputFormat = Annotated[
-    str | None,
-    typer.Option(
-        "--format",
-        metavar="NAME",
-        help="What INPUT is, where its suffix does not say it: json, jsonl (default for -), csv, tsv, parquet, tar, "
-        "images or hf.",
-    ),
-]
-Split = Annotated[
-    str | None,
-    typer.Option("--split", metavar="NAME", help="The split of a Hugging Face data set, where it has several."),
-]
-ImageColumn = Annotated[
-    str | None,
-    typer.Option("--image-column", metavar="NAME", help="The field that holds the images (default: image)."),
-]
-IdColumn = Annotated[
-    str | None,
-    typer.Option("--id-column", metavar="NAME", help="The field that names a record in messages and results."),
-]
-BrokerUrl = Annotated[
-    str | None,
-    typer.Option("--broker-url", metavar="URL", help="Redis or Valkey, for instance redis://localhost:6379/0."),
-]
-DatabaseUrl = Annotated[
-    str | None,
-    typer.Option("--database-url", metavar="URL", help="sqlite:///file.db (default: persqa.db) or postgresql://..."),
-]
 Run = Annotated[str, typer.Argument(metavar="RUN", help="The run's name.")]
-RunName = Annotated[
-    str | None,
-    typer.Option("--run", metavar="NAME", help="The run's name (default: the input's, without suffix)."),
-]
-TagOption = Annotated[
-    str | None,
-    typer.Option("--tag", help="The main character's name in question and answer (default: <mam>)."),
-]
-TagPolicy = Annotated[
-    str | None,
-    typer.Option(
-        "--tag-policy",
-        metavar="check|repair|prefill",
-        help="What to do about an answer that does not begin with the tag: store it (check), ask again and at last "
-        "write the tag for the model (repair, the default), or write it from the start (prefill).",
-    ),
-]
-Pool = Annotated[
-    str | None,
-    typer.Option(
-        "--pool", help="Question pool: human (default), object, or a file: a question a line, {tag} for the tag."
-    ),
-]
-QuestionsPerImage = Annotated[
-    int | None,
-    typer.Option("--questions-per-image", metavar="K", help="Different questions per record (default: 1)."),
-]
-Seed = Annotated[int | None, typer.Option("--seed", help="Decides the questions drawn and the sampling (default: 0).")]
-Model = Annotated[
-    str | None,
-    typer.Option("--model", help="Hugging Face name or folder; only workers that serve it answer this run."),
-]
-SamplingOption = Annotated[
-    str | None,
-    typer.Option("--sampling", metavar="JSON", help='Sampling, for instance {"temperature": 0.2}.'),
-]
+Model = Annotated[str | None, typer.Option("--model", help=_MODEL)]
 EngineArgs = Annotated[
     str | None,
     typer.Option("--engine-args", metavar="JSON", help='vLLM arguments, for instance {"max_model_len": 4096}.'),
@@ -100,17 +51,176 @@ LogFormat = Annotated[
     str | None,
     typer.Option("--log-format", metavar="text|json", help="How it writes its log (default: text)."),
 ]
-Strict = Annotated[bool, typer.Option("--strict", help="Refuse the whole input if one record is wrong.")]
-Recheck = Annotated[bool, typer.Option("--recheck", help="Try images again whose content no earlier run could decode.")]
-Priority = Annotated[
+DatabaseUrl = Annotated[
     str | None,
-    typer.Option(
-        "--priority",
-        metavar="high|normal|low",
-        help="Whether its items go before those of other runs; given again, it is changed (default: normal).",
-    ),
+    typer.Option("--database-url", metavar="URL", help="sqlite:///file.db (default: persqa.db) or postgresql://..."),
 ]
+Recheck = Annotated[bool, typer.Option("--recheck", help=_RECHECK)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Where:
+    """The broker and the database; for what is not named, the environment says it."""
+
+    broker_url: Annotated[
+        str | None,
+        typer.Option("--broker-url", metavar="URL", help="Redis or Valkey, for instance redis://localhost:6379/0."),
+    ] = None
+    database_url: DatabaseUrl = None
+
+    def settings(self, **more: Unpack[GivenSettings]) -> Settings:
+        """All settings, with these.
+
+        Raises:
+            SettingsError: one is wrong.
+        """
+        return load_settings(**{**more, **asdict(self)})
+
+    def client(self) -> Client:
+        """A client of them.
+
+        Raises:
+            SettingsError: a setting is wrong.
+            StoreUnavailable: the database does not answer.
+        """
+        return Client(self.settings())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubmitFlags:
+    """All that `run` and `submit` may be told of the input and the run, by the names of `GivenSubmitOptions`."""
+
+    input_format: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="NAME",
+            help="What INPUT is, where its suffix does not say it: json, jsonl (default for -), csv, tsv, parquet, "
+            "tar, images or hf.",
+            rich_help_panel=_INPUT,
+        ),
+    ] = None
+    split: Annotated[
+        str | None,
+        typer.Option(
+            "--split",
+            metavar="NAME",
+            help="The split of a Hugging Face data set, where it has several.",
+            rich_help_panel=_INPUT,
+        ),
+    ] = None
+    image_column: Annotated[
+        str | None,
+        typer.Option(
+            "--image-column",
+            metavar="NAME",
+            help="The field that holds the images (default: image).",
+            rich_help_panel=_INPUT,
+        ),
+    ] = None
+    id_column: Annotated[
+        str | None,
+        typer.Option(
+            "--id-column",
+            metavar="NAME",
+            help="The field that names a record in messages and results.",
+            rich_help_panel=_INPUT,
+        ),
+    ] = None
+    limit: Annotated[
+        int | None,
+        typer.Option("--limit", metavar="N", help="Only the first N records of INPUT.", rich_help_panel=_INPUT),
+    ] = None
+    sample: Annotated[
+        int | None,
+        typer.Option(
+            "--sample",
+            metavar="N",
+            help="Only N records of INPUT, drawn at random by --seed, in the input's order.",
+            rich_help_panel=_INPUT,
+        ),
+    ] = None
+    tag: Annotated[
+        str | None,
+        typer.Option(
+            "--tag", help="The main character's name in question and answer (default: <mam>).", rich_help_panel=_ASKED
+        ),
+    ] = None
+    tag_policy: Annotated[
+        str | None,
+        typer.Option(
+            "--tag-policy",
+            metavar="check|repair|prefill",
+            help="What to do about an answer that does not begin with the tag: store it (check), ask again and at last "
+            "write the tag for the model (repair, the default), or write it from the start (prefill).",
+            rich_help_panel=_ASKED,
+        ),
+    ] = None
+    pool: Annotated[
+        str | None,
+        typer.Option(
+            "--pool",
+            help="Question pool: human (default), object, or a file: a question a line, {tag} for the tag.",
+            rich_help_panel=_ASKED,
+        ),
+    ] = None
+    questions_per_image: Annotated[
+        int | None,
+        typer.Option(
+            "--questions-per-image",
+            metavar="K",
+            help="Different questions per record (default: 1).",
+            rich_help_panel=_ASKED,
+        ),
+    ] = None
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            "--seed",
+            help="Decides the questions and the --sample drawn, and the answers' sampling (default: 0).",
+            rich_help_panel=_ASKED,
+        ),
+    ] = None
+    model: Annotated[str | None, typer.Option("--model", help=_MODEL, rich_help_panel=_ASKED)] = None
+    sampling: Annotated[
+        str | None,
+        typer.Option(
+            "--sampling", metavar="JSON", help='Sampling, for instance {"temperature": 0.2}.', rich_help_panel=_ASKED
+        ),
+    ] = None
+    run: Annotated[
+        str | None,
+        typer.Option(
+            "--run",
+            metavar="NAME",
+            help="The run's name (default: the input's, without suffix).",
+            rich_help_panel=_ENQUEUED,
+        ),
+    ] = None
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="Refuse the whole input if one record is wrong.", rich_help_panel=_ENQUEUED),
+    ] = False
+    recheck: Annotated[bool, typer.Option("--recheck", help=_RECHECK, rich_help_panel=_ENQUEUED)] = False
+    priority: Annotated[
+        str | None,
+        typer.Option(
+            "--priority",
+            metavar="high|normal|low",
+            help="Whether its items go before those of other runs; given again, it is changed (default: normal).",
+            rich_help_panel=_ENQUEUED,
+        ),
+    ] = None
+
+    def given(self) -> GivenSubmitOptions:
+        """The same for the client.
+
+        Raises:
+            SettingsError: `--sampling` is no JSON object.
+        """
+        sampling = json_object(self.sampling, "--sampling")
+        return cast("GivenSubmitOptions", {**asdict(self), "sampling": sampling})
 
 
 def json_object(text: str | None, option: str) -> dict[str, JsonValue] | None:

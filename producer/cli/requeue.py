@@ -6,21 +6,19 @@ from typing import Annotated
 
 import typer
 
-from persqa.errors import SettingsError
-from persqa.results import Status
 from persqa.runs import RunState
-from persqa.settings import load_settings
 from producer.cli import options
+from producer.cli.expanding import expanded
 from producer.cli.printing import console, print_json
-from producer.client import Client
 
 
+@expanded
 def command(
     run: options.Run,
     status: Annotated[str, typer.Option("--status", metavar="noncompliant|invalid|dead", help="Which items.")],
+    *,
     recheck: options.Recheck = False,
-    broker_url: options.BrokerUrl = None,
-    database_url: options.DatabaseUrl = None,
+    where: options.Where,
     as_json: options.AsJson = False,
 ) -> None:
     """Take back the results of one status and enqueue their items again, with new seeds.
@@ -30,11 +28,9 @@ def command(
 
     Example: persqa requeue portraits --status noncompliant
     """
-    if status not in list(Status):
-        raise SettingsError(f"--status: {status!r} is none of noncompliant, invalid, dead")
-    with Client(load_settings(broker_url=broker_url, database_url=database_url)) as client:
+    with where.client() as client:
         handle = client.run(run)
-        number = handle.requeue(Status(status), recheck=recheck)
+        number = handle.requeue(status, recheck=recheck)
         state = handle.run.state
         if as_json:
             print_json({"run": handle.name, "status": status, "requeued": number, "state": state})

@@ -11,16 +11,17 @@ import typer
 from rich.table import Table
 
 from persqa.errors import SettingsError
-from persqa.pairs import PENDING, PairRow, ViolationRow
-from persqa.results import Status
-from persqa.settings import load_settings
+from persqa.pairs import PairRow, ViolationRow
+from producer import RunHandle
 from producer.cli import options
+from producer.cli.expanding import expanded
 from producer.cli.printing import console, image, plain, print_json, styled_status, table
-from producer.client import Client, RunHandle
 
 
+@expanded
 def command(  # noqa: PLR0913 - one parameter an option
     run: options.Run,
+    *,
     status: Annotated[
         str | None, typer.Option("--status", help="Only ok, noncompliant, invalid, dead or pending.")
     ] = None,
@@ -35,20 +36,16 @@ def command(  # noqa: PLR0913 - one parameter an option
         int | None,
         typer.Option("--limit", metavar="N", help="Rows at most (default: 50 in a table, all with --json); 0: all."),
     ] = None,
-    broker_url: options.BrokerUrl = None,
-    database_url: options.DatabaseUrl = None,
+    where: options.Where,
     as_json: options.AsJson = False,
 ) -> None:
     """Show questions and answers, or the violations; with --json one row a line.
 
     Example: persqa results portraits --status noncompliant
     """
-    known = [*Status, PENDING]
-    if status is not None and status not in known:
-        raise SettingsError(f"--status: {status!r} is none of {', '.join(known)}")
     if status is not None and violations:
         raise SettingsError("--status does not go with --violations: a violation is a generation, not a result")
-    with Client(load_settings(broker_url=broker_url, database_url=database_url)) as client:
+    with where.client() as client:
         handle = client.run(run)
         rows = handle.violations(question=question) if violations else handle.results(status=status, question=question)
         if as_json:

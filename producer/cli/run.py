@@ -9,37 +9,24 @@ import typer
 
 from persqa.models import DEMO_MODEL, DEMO_POOL, questions_unknown_to_demo
 from persqa.questions import QuestionPool, load_pool
-from persqa.settings import load_settings
 from persqa.urls import without_password
+from producer import Client, RunHandle
 from producer.cli import options
+from producer.cli.expanding import expanded
 from producer.cli.printing import console, image, notes, plain, print_json, progress_dict, styled_status, table
 from producer.cli.submit import full_queue_note, report_submission
-from producer.client import Client, RunHandle
 
 _SHOWN_PAIRS = 12
 
 
-def command(  # noqa: PLR0913 - one parameter an option
+@expanded
+def command(
     data: options.Input,
-    run: options.RunName = None,
-    input_format: options.InputFormat = None,
-    split: options.Split = None,
-    image_column: options.ImageColumn = None,
-    id_column: options.IdColumn = None,
-    tag: options.TagOption = None,
-    tag_policy: options.TagPolicy = None,
-    pool: options.Pool = None,
-    questions_per_image: options.QuestionsPerImage = None,
-    seed: options.Seed = None,
-    model: options.Model = None,
-    sampling: options.SamplingOption = None,
+    *,
+    flags: options.SubmitFlags,
     engine_args: options.EngineArgs = None,
     image_roots: options.ImageRoots = None,
-    strict: options.Strict = False,
-    recheck: options.Recheck = False,
-    priority: options.Priority = None,
-    broker_url: options.BrokerUrl = None,
-    database_url: options.DatabaseUrl = None,
+    where: options.Where,
     as_json: options.AsJson = False,
 ) -> None:
     """Do everything on this machine: embedded broker (unless one is named), one worker, SQLite.
@@ -49,33 +36,12 @@ def command(  # noqa: PLR0913 - one parameter an option
 
     Example: persqa run portraits.jsonl --tag mam --questions-per-image 2
     """
-    settings = load_settings(
-        broker_url=broker_url,
-        database_url=database_url,
-        model=model,
-        engine_args=options.json_object(engine_args, "--engine-args"),
-        image_roots=image_roots,
+    settings = where.settings(
+        model=flags.model, engine_args=options.json_object(engine_args, "--engine-args"), image_roots=image_roots
     )
     started = datetime.now(UTC)
     with Client(settings, local_worker=True) as client:
-        handle = client.submit(
-            data,
-            run=run,
-            input_format=input_format,
-            split=split,
-            image_column=image_column,
-            id_column=id_column,
-            strict=strict,
-            recheck=recheck,
-            priority=priority,
-            on_full=full_queue_note(settings, "run"),
-            tag=tag,
-            tag_policy=tag_policy,
-            pool=pool,
-            questions_per_image=questions_per_image,
-            seed=seed,
-            sampling=options.json_object(sampling, "--sampling"),
-        )
+        handle = client.submit(data, on_full=full_queue_note(settings, "run"), **flags.given())
         if not as_json:
             report_submission(handle)
         if client.fleet and client.fleet.settings.model == DEMO_MODEL:

@@ -11,27 +11,27 @@ from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 
-from persqa.settings import load_settings
+from producer import Client, RunHandle
 from producer.cli import options
+from producer.cli.expanding import expanded
 from producer.cli.printing import console, plain, print_json, progress_dict, table
-from producer.client import Client, RunHandle
 
 _WATCH_SECONDS = 2.0
 
 
+@expanded
 def command(
     run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="One run; all of them if left out.")] = None,
+    *,
     watch: Annotated[bool, typer.Option("--watch", help="Stay, and look again every two seconds.")] = False,
-    broker_url: options.BrokerUrl = None,
-    database_url: options.DatabaseUrl = None,
+    where: options.Where,
     as_json: options.AsJson = False,
 ) -> None:
     """Show progress, rate, time left, queue depth and workers.
 
     Example: persqa status portraits --watch
     """
-    settings = load_settings(broker_url=broker_url, database_url=database_url)
-    with Client(settings) as client:
+    with where.client() as client:
         if as_json:
             print_json(_facts(client, run))
         elif not watch:

@@ -7,33 +7,20 @@ from typing import Annotated
 
 import typer
 
-from persqa.errors import SettingsError
-from persqa.settings import Settings, load_settings
+from persqa.settings import Settings, require_broker
+from producer import Client, RunHandle
 from producer.cli import options
+from producer.cli.expanding import expanded
 from producer.cli.printing import notes, plain, print_json
-from producer.client import Client, RunHandle
 
 
-def command(  # noqa: PLR0913 - one parameter an option
+@expanded
+def command(
     data: options.Input,
-    run: options.RunName = None,
-    input_format: options.InputFormat = None,
-    split: options.Split = None,
-    image_column: options.ImageColumn = None,
-    id_column: options.IdColumn = None,
-    tag: options.TagOption = None,
-    tag_policy: options.TagPolicy = None,
-    pool: options.Pool = None,
-    questions_per_image: options.QuestionsPerImage = None,
-    seed: options.Seed = None,
-    model: options.Model = None,
-    sampling: options.SamplingOption = None,
-    strict: options.Strict = False,
-    recheck: options.Recheck = False,
-    priority: options.Priority = None,
+    *,
+    flags: options.SubmitFlags,
     wait: Annotated[bool, typer.Option("--wait", help="Stay until every item has a result.")] = False,
-    broker_url: options.BrokerUrl = None,
-    database_url: options.DatabaseUrl = None,
+    where: options.Where,
     as_json: options.AsJson = False,
 ) -> None:
     """Enqueue a run for workers that run elsewhere.
@@ -42,31 +29,10 @@ def command(  # noqa: PLR0913 - one parameter an option
 
     Example: persqa submit portraits.jsonl --broker-url redis://localhost:6379/0
     """
-    settings = load_settings(broker_url=broker_url, database_url=database_url, model=model)
-    if settings.broker_url is None:
-        raise SettingsError(
-            "no broker is named: set --broker-url or PERSQA_BROKER_URL, "
-            "or use `persqa run`, which brings its own broker and worker"
-        )
+    settings = where.settings(model=flags.model)
+    require_broker(settings)
     with Client(settings) as client:
-        handle = client.submit(
-            data,
-            run=run,
-            input_format=input_format,
-            split=split,
-            image_column=image_column,
-            id_column=id_column,
-            strict=strict,
-            recheck=recheck,
-            priority=priority,
-            on_full=full_queue_note(settings, "submit"),
-            tag=tag,
-            tag_policy=tag_policy,
-            pool=pool,
-            questions_per_image=questions_per_image,
-            seed=seed,
-            sampling=options.json_object(sampling, "--sampling"),
-        )
+        handle = client.submit(data, on_full=full_queue_note(settings, "submit"), **flags.given())
         if as_json and handle.submission is not None:
             submission = handle.submission
             print_json({"run": handle.name, "enqueued": submission.enqueued, "invalid": submission.invalid})

@@ -9,11 +9,14 @@ from typing import Annotated
 import typer
 
 from persqa.errors import SettingsError
-from persqa.settings import Settings, load_settings
+from persqa.settings import Settings, require_broker
 from producer.cli import options
+from producer.cli.expanding import expanded
 
 
+@expanded
 def command(  # noqa: PLR0913 - one parameter an option
+    *,
     model: options.Model = None,
     engine_args: options.EngineArgs = None,
     window: Annotated[
@@ -33,8 +36,7 @@ def command(  # noqa: PLR0913 - one parameter an option
         typer.Option("--tensor-parallel-size", metavar="N", min=1, help="GPUs that share one model (default: 1)."),
     ] = None,
     log_format: options.LogFormat = None,
-    broker_url: options.BrokerUrl = None,
-    database_url: options.DatabaseUrl = None,
+    where: options.Where,
 ) -> None:
     """Run one worker until it is stopped, on the first GPU; with --gpus, one on each of them.
 
@@ -45,17 +47,14 @@ def command(  # noqa: PLR0913 - one parameter an option
 
     Example: persqa worker --broker-url redis://localhost:6379/0 --database-url postgresql://persqa@localhost/persqa
     """
-    settings = load_settings(
-        broker_url=broker_url,
-        database_url=database_url,
+    settings = where.settings(
         model=model,
         engine_args=options.json_object(engine_args, "--engine-args"),
         window=window,
         image_roots=image_roots,
         log_format=log_format,
     )
-    if settings.broker_url is None:
-        raise SettingsError("no broker is named: set --broker-url or PERSQA_BROKER_URL")
+    require_broker(settings)
     if tensor_parallel_size is not None:
         settings = _sharing(settings, tensor_parallel_size)
     environment = settings.environment()

@@ -14,6 +14,8 @@ from queue import SimpleQueue
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from worker.wiring import engine_maker
+
 from persqa.errors import EngineLost, PersqaError, Rejected
 from persqa.items import item_id
 from persqa.messages import VERSION, ItemMessage
@@ -27,7 +29,6 @@ from worker.intake import Admitted
 from worker.process.loop_thread import LoopThread
 from worker.trials.lanes import Lanes
 from worker.trials.suspicion import Suspicion
-from worker.wiring import engine_maker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence

@@ -6,17 +6,19 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from persqa.errors import InputError
 from persqa.records import SEED_COLUMNS, Columns
 from producer.readers.base import Reader, Reading
 from producer.readers.cells import Cells
 from producer.readers.hub import SCHEME, HubReader
 from producer.readers.memory import MemoryReader
 from producer.readers.opening import open_path, open_standard_input
+from producer.readers.parts import part_of
 
 if TYPE_CHECKING:
     from persqa.blobs import BlobStore
 
-__all__ = ["open_input"]
+__all__ = ["open_input", "part_of"]
 
 
 def open_input(
@@ -41,10 +43,14 @@ def open_input(
     """
     asked = Reading(columns=columns, cells=Cells(blobs), split=split)
     if not isinstance(data, str | Path):
+        if input_format is not None or split is not None:
+            raise InputError("records in memory have no format and no split: leave both out")
         return MemoryReader(data, asked)
     text = str(data)
     if text == "-":
         return open_standard_input(input_format, asked)
+    if text.startswith(SCHEME) and input_format not in (None, "hf"):
+        raise InputError(f"{text}: --format {input_format}: leave it out, or use hf")
     if text.startswith(SCHEME) or (input_format == "hf" and not Path(text).exists()):
         return HubReader(text, asked)
     return open_path(text, input_format, asked)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -28,9 +29,9 @@ if TYPE_CHECKING:
 BATCH = [an_item(RunId(1), index) for index in range(2500)]
 
 
-def publish(url: str, *, items: Iterable[Any] = BATCH, bound: int = 10_000) -> None:
-    publisher = Publisher(url, queue_bound=bound)
-    publisher.publish(list(items), a_run(), queue=lambda: QUEUE, on_full=lambda: None)
+def publish(url: str, *, items: Iterable[Any] = BATCH) -> None:
+    publisher = Publisher(url, queue_bound=10_000)
+    publisher.push(QUEUE, publisher.entries(list(items), a_run(), QUEUE))
     publisher.close()
 
 
@@ -181,21 +182,12 @@ def test_with_a_full_server_all_that_a_worker_has_to_say_is_still_taken(broker_u
     client.close()
 
 
-def test_a_full_queue_makes_the_publisher_wait_for_room(broker_url: str) -> None:
-    publish(broker_url, items=BATCH[:10], bound=10)
-    client = connect(broker_url)
-    asked: list[int] = []
-
-    def on_full() -> None:
-        asked.append(client.llen(QUEUE))
-        client.rpop(QUEUE, 2)
-
-    publisher = Publisher(broker_url, queue_bound=10)
-    publisher.publish(BATCH[10:15], a_run(), queue=lambda: QUEUE, on_full=on_full)
-    assert asked == [10, 8, 6]
-    assert client.llen(QUEUE) == 9
-    publisher.close()
-    client.close()
+def test_a_queue_has_room_up_to_its_bound_and_an_empty_one_for_any_batch(broker_url: str) -> None:
+    with closing(Publisher(broker_url, queue_bound=10)) as publisher:
+        assert publisher.has_room(QUEUE, 2500)
+        publish(broker_url, items=BATCH[:8])
+        assert [publisher.has_room(QUEUE, number) for number in (1, 2, 3, 11)] == [True, True, False, False]
+        assert publisher.has_room(queue_for("other"), 11)
 
 
 def test_a_full_server_is_told_clearly_and_nothing_is_half_done(broker_url: str) -> None:

@@ -173,7 +173,7 @@ def test_what_is_in_the_queue_of_a_paused_run_is_dropped_and_asked_when_it_is_re
         items = next(client.store.ledger.pending(run.run.id))
         # As a batch does that was on its way when the run was paused.
         with closing(Publisher(settings.broker_url or "", queue_bound=1000)) as publisher:
-            publisher.publish(items, run.run, queue=lambda: QUEUE)
+            publisher.push(QUEUE, publisher.entries(items, run.run, QUEUE))
         with WorkerProcess(settings, tmp_path):
             wait_until(lambda: waiting(settings) + held(settings) == 0, describe="they are dropped")
             assert run.progress().pending == 40

@@ -147,7 +147,7 @@ def test_bytes_of_records_do_not_travel_through_redis(site: Site, tmp_path: Path
         assert len([path for path in (tmp_path / "blobs").rglob("*") if path.is_file()]) == 2
         # What Redis forgets is enqueued again with the same short references.
         broker.flushall()  # pyright: ignore[reportUnknownMemberType]
-        assert client.enqueue(run.run) == 6
+        assert run.resume() == 6
         again = cast("list[bytes]", broker.lrange(queue_for(None), 0, -1))
         assert max(map(len, again)) < 4000
         with WorkerProcess(settings, tmp_path):

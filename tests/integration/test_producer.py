@@ -136,7 +136,9 @@ def test_strict_refuses_the_file_with_its_lines_and_writes_nothing(site: Site, t
         ({"questions_per_image": 13}, "13 were asked for"),
         ({"sampling": {"temprature": 1}}, "sampling.temprature"),
         ({"run": "no/name"}, "cannot name a run"),
-        ({"colour": "red"}, "colour"),
+        ({"colour": "red"}, "'colour' is no option of a submit: choose tag, .*, split"),
+        ({"tag_policy": "sometimes"}, "'check', 'repair' or 'prefill'"),
+        ({"priority": "urgent"}, "choose high, normal, low"),
     ],
 )
 def test_a_wrong_option_is_refused_before_anything_is_written(
@@ -189,7 +191,7 @@ def test_several_questions_are_different_and_the_same_when_asked_again(site: Sit
         connect(site.settings.broker_url or "").delete(QUEUE)
         for run in (one, two, other):
             with WorkerProcess(scripted(site.settings, "compliant"), tmp_path):
-                client.enqueue(run.run)
+                run.resume()
                 run.wait(timeout_seconds=60, display=quiet)
 
 

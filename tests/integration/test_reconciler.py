@@ -73,7 +73,7 @@ def test_what_could_not_be_enqueued_was_not_lost_once_more(
         run = client.submit(write_images(tmp_path / "data", 3))
         reconciler = Reconciler(client.store, site.settings)
         with monkeypatch.context() as patched:
-            patched.setattr(Publisher, "publish", refuse)
+            patched.setattr(Publisher, "push", refuse)
             for _ in range(MOST_RECOVERIES + 2):
                 lose(site.settings)
                 with pytest.raises(BrokerUnavailable):

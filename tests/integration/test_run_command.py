@@ -153,7 +153,6 @@ def test_every_looking_command_prints_a_table_and_json(data: Path, tmp_path: Pat
         (("run", "data/records.jsonl", "--sampling", "{"), "--sampling: not valid JSON"),
         (("run", "data/records.jsonl", "--sampling", "5"), "expected a JSON object"),
         (("status", "--database-url", "mysql://u:geheim@h/x"), "mysql://u:***@h/x"),
-        (("results", "x", "--status", "good"), "is none of"),
     ],
 )
 def test_what_is_typed_wrong_is_one_clear_sentence(

@@ -28,7 +28,7 @@ HIGH = queue_for(None, Priority.HIGH)
 def put(url: str, run_id: int, indices: Sequence[int], *, queue: str = QUEUE) -> None:
     run = replace(a_run(), id=RunId(run_id))
     with closing(Publisher(url, queue_bound=10**6)) as publisher:
-        publisher.publish([an_item(run.id, index) for index in indices], run, queue=lambda: queue)
+        publisher.push(queue, publisher.entries([an_item(run.id, index) for index in indices], run, queue))
 
 
 def waiting(url: str, queue: str = QUEUE) -> list[tuple[int, int]]:

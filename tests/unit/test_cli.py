@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 from rich.text import Text
 from typer.testing import CliRunner
 
-from producer.cli import app
+from producer.cli import app, run, submit
+from producer.cli.expanding import expanded
+from producer.cli.options import SubmitFlags, Where
 from producer.cli.printing import plain
+from producer.options import GivenSubmitOptions
 
 COMMANDS = (
     *("run", "submit", "worker", "status", "results", "export", "requeue"),
@@ -50,3 +55,20 @@ def test_looking_at_results_loads_neither_celery_nor_an_engine() -> None:
 def test_nothing_in_a_cell_is_markup_or_a_terminal_command() -> None:
     shown = Text.from_markup(plain("[red]\x1b[31m a\0b\x9b ü 穿\n")).plain
     assert shown == "[red]\ufffd[31m a\ufffdb\ufffd ü 穿\n"
+
+
+def test_run_and_submit_have_one_set_of_options_that_the_client_knows() -> None:
+    own = [field.name for field in fields(SubmitFlags)]
+    assert set(own) <= set(GivenSubmitOptions.__annotations__)
+    for command in (run.command, submit.command):
+        assert [name for name in inspect.signature(command).parameters if name in own] == own
+
+
+def test_options_that_are_written_once_reach_the_command_under_their_names() -> None:
+    found: list[object] = []
+
+    def command(name: str, *, where: Where, again: bool = False) -> None:
+        found.extend([name, where, again])
+
+    expanded(command)("portraits", database_url="sqlite:///x.db", again=True)
+    assert found == ["portraits", Where(database_url="sqlite:///x.db"), True]

@@ -105,3 +105,11 @@ def test_only_an_input_that_needs_a_library_loads_it(tmp_path: Path) -> None:
     path = write(tmp_path, "a.csv", b"image\na\n")
     out = subprocess.check_output([sys.executable, "-c", code, str(path)], text=True, cwd=Path(__file__).parents[2])
     assert out.strip() == "[]"
+
+
+def test_a_format_or_split_that_would_be_ignored_is_refused() -> None:
+    with pytest.raises(InputError, match="hf://org/faces: --format csv: leave it out, or use hf"):
+        opened("hf://org/faces", input_format="csv")
+    for given in ({"input_format": "csv"}, {"split": "train"}):
+        with pytest.raises(InputError, match="records in memory have no format and no split"):
+            opened([{"image": "a"}], input_format=given.get("input_format"), split=given.get("split"))

@@ -8,9 +8,9 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from persqa.errors import SettingsError, UserError
+from persqa.errors import UserError
 from persqa.logs import format_logs
-from persqa.settings import LogFormat, load_settings
+from persqa.settings import LogFormat, load_settings, require_broker
 from worker.crew.cpus import usable_cpus
 from worker.crew.crew import Crew
 from worker.crew.member import Member
@@ -41,8 +41,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _run(wish: str, settings: Settings) -> int:
-    if settings.broker_url is None:
-        raise SettingsError("no broker is named: set --broker-url or PERSQA_BROKER_URL")
+    require_broker(settings)
     size = gpus_of_engine(settings.engine_args)
     groups = grouped(chosen_gpus(wish, visible_gpus(installed_gpus(), os.environ.get(VISIBLE))), size)
     cpus = usable_cpus()

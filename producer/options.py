@@ -1,0 +1,137 @@
+"""What a client may be asked for, by name: settings, and the options of a submit.
+
+The names are written down once more here, so that editors complete them and type checkers know them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypedDict
+
+from persqa.choices import parse_choice
+from persqa.runs import Priority, RunOptions, Sampling, parse_options, parse_priority
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from pydantic import JsonValue, SecretStr
+
+    from persqa.settings import LogFormat
+
+
+class GivenSettings(TypedDict, total=False):
+    """Single settings by the names they have in `Settings`; one that is None counts as not given."""
+
+    broker_url: str | None
+    broker_password: str | SecretStr | None
+    database_url: str | None
+    database_password: str | SecretStr | None
+    model: str | None
+    engine: str | None
+    engine_args: Mapping[str, JsonValue] | None
+    window: int | None
+    image_threads: int | None
+    image_roots: str | Sequence[str | Path] | None
+    blob_store: str | None
+    image_hosts: str | Sequence[str] | None
+    image_stores: str | Sequence[str] | None
+    image_allow_private: bool | None
+    image_seconds: float | None
+    fetch_threads: int | None
+    max_image_pixels: int | None
+    max_image_bytes: int | None
+    max_images: int | None
+    commit_items: int | None
+    commit_seconds: float | None
+    queue_bound: int | None
+    lease_seconds: float | None
+    reconcile_seconds: float | None
+    max_message_bytes: int | None
+    item_seconds: float | None
+    hang_seconds: float | None
+    load_seconds: float | None
+    engine_failures: int | None
+    drain_seconds: float | None
+    metrics_port: int | None
+    metrics_address: str | None
+    log_format: LogFormat | str | None
+
+
+class GivenRunOptions(TypedDict, total=False):
+    """What a run asks for, by the names in `RunOptions`; one that is None counts as not given."""
+
+    tag: str | None
+    tag_policy: str | None
+    pool: str | None
+    questions_per_image: int | None
+    seed: int | None
+    model: str | None
+    sampling: Sampling | Mapping[str, JsonValue] | None
+    system_prompt: str | None
+    image_column: str | None
+    id_column: str | None
+    image_optional: bool | None
+    verbatim: bool | None
+    limit: int | None
+    sample: int | None
+
+
+class GivenSubmitOptions(GivenRunOptions, total=False):
+    """All options of a submit, those of its run included; one that is None counts as not given.
+
+    Attributes:
+        run: the run's name; by default the file's name without its suffix.
+        strict: refuse the whole input if one record is wrong.
+        recheck: try images again that are known to be broken.
+        priority: `high`, `normal` or `low`: whether its items go before those of other runs; by default as they do,
+            and for a new run `normal`.
+        input_format: what the input is, where its suffix does not say it.
+        split: the part of a Hugging Face data set.
+    """
+
+    run: str | None
+    strict: bool | None
+    recheck: bool | None
+    priority: str | None
+    input_format: str | None
+    split: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubmitOptions:
+    """The options of a submit, checked; `asked` are those that belong to the run."""
+
+    asked: RunOptions
+    run: str | None
+    strict: bool
+    recheck: bool
+    priority: Priority | None
+    input_format: str | None
+    split: str | None
+
+
+def parse_submit_options(default_model: str | None, **given: Unpack[GivenSubmitOptions]) -> SubmitOptions:
+    """Check the options of a submit.
+
+    Args:
+        default_model: for a run that names none.
+        given: the options.
+
+    Raises:
+        SettingsError: there is no such option, or the value of one is wrong; the message names what there is.
+    """
+    for name in given:
+        parse_choice(name, GivenSubmitOptions.__annotations__, name="option of a submit")
+    of_run = {name: value for name, value in given.items() if name in RunOptions.model_fields}
+    priority = given.get("priority")
+    return SubmitOptions(
+        asked=parse_options(**{**of_run, "model": given.get("model") or default_model}),
+        run=given.get("run"),
+        strict=given.get("strict") or False,
+        recheck=given.get("recheck") or False,
+        priority=None if priority is None else parse_priority(priority),
+        input_format=given.get("input_format"),
+        split=given.get("split"),
+    )

@@ -1,0 +1,265 @@
+"""RunHandle: one run, and all that a program can ask of it."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from persqa.audit import Audit, audit
+from persqa.blobs import BlobStore
+from persqa.broker.depth import Depth
+from persqa.broker.keys import queue_for
+from persqa.choices import parse_choice
+from persqa.controls import refuse_stopped, set_priority, stop
+from persqa.errors import Infrastructure, RunStopped
+from persqa.pairs import parse_status
+from persqa.results import Status
+from persqa.runs import Run, RunState, parse_priority
+from persqa.verdicts import ViolationKind
+from producer.exporters import choose_format, write_records
+from producer.exporters.shapes import Pair, Shape
+from producer.progress import WaitDisplay, wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from persqa.pairs import PairRow, ViolationRow
+    from persqa.progress import Progress
+    from producer.connections import Connections
+    from producer.submit import Submission
+
+#: Items whose violations are looked up at a time.
+_LOOKED_UP = 500
+#: Good results are not taken back.
+_ASKED_AGAIN = (Status.NONCOMPLIANT, Status.INVALID, Status.DEAD)
+
+
+class RunHandle:
+    """One run, and everything one can ask of it."""
+
+    def __init__(self, connections: Connections, run: Run, submission: Submission | None = None) -> None:
+        """Keep the run; `submission` says what a submit has just done."""
+        self._connections = connections
+        self._store = connections.store
+        self._queries = connections.store.queries
+        self.run = run
+        self.submission = submission
+
+    @property
+    def name(self) -> str:
+        """The run's name."""
+        return self.run.name
+
+    @property
+    def database_url(self) -> str:
+        """Where its rows are."""
+        return self._connections.settings.database_url
+
+    def progress(self) -> Progress:
+        """How far it is; cheap at any size."""
+        return self._queries.progress(self.run.id)
+
+    def rate(self) -> float:
+        """Results a second over the last minute."""
+        return self._queries.rate(self.run.id)
+
+    def throughput(self, *, since: datetime) -> float:
+        """Answered items a second between the first and the last of them after a moment; 0 where that is no time."""
+        return self._queries.throughput(self.run.id, since=since)
+
+    def wait(self, *, timeout_seconds: float | None = None, display: WaitDisplay | None = None) -> Progress:
+        """Wait until every item has a result, with a progress bar on a terminal.
+
+        Raises:
+            TimeoutError: it took longer.
+            RunStopped: the run was cancelled; one that is paused is waited for.
+            WorkerDied: the worker this client started ended too early.
+        """
+        return wait_for(
+            self.progress,
+            name=self.name,
+            check=self._keep_going,
+            timeout_seconds=timeout_seconds,
+            display=display,
+        )
+
+    def _keep_going(self) -> None:
+        """What is done between two looks at the progress."""
+        self._connections.check()
+        with suppress(Infrastructure):
+            self._connections.reconcile()
+
+    def results(self, *, status: str | None = None, question: str | None = None) -> Iterator[PairRow]:
+        """The items with their results, in the input's order.
+
+        Args:
+            status: only `ok`, `noncompliant`, `invalid`, `dead` or `pending`.
+            question: only this topic, or questions that contain these words.
+
+        Raises:
+            SettingsError: there is no such status.
+        """
+        wanted = None if status is None else parse_status(status)
+        return self._queries.pairs(self.run, status=wanted, question=question)
+
+    def violations(self, *, kind: str | None = None, question: str | None = None) -> Iterator[ViolationRow]:
+        """Every generation that broke the tag rule, the oldest first.
+
+        Args:
+            kind: only this `ViolationKind`.
+            question: only this topic, or questions that contain these words.
+
+        Raises:
+            SettingsError: there is no such kind.
+        """
+        wanted = None if kind is None else parse_choice(kind, ViolationKind, name="violation kind")
+        return self._queries.violations(self.run, kind=wanted, question=question)
+
+    def violation_kinds(self) -> dict[str, int]:
+        """How many of each kind, the most frequent first."""
+        return self._queries.kinds(self.run.id)
+
+    def export(
+        self,
+        path: str | Path,
+        *,
+        output_key: str = "output",
+        only: str | None = None,
+        file_format: str | None = None,
+        with_meta: bool = False,
+        chat: bool = False,
+    ) -> int:
+        """Write the records to a file or folder, in the input's order; returns how many rows.
+
+        Args:
+            path: `.json`, `.jsonl` or `.csv`, each also with `.gz` or `.zst`, `.parquet`, or a folder; what is there
+                is replaced once all is written.
+            output_key: the field that gets the answer; null where there is none.
+            only: leave out items of any other status; of dialogues, by default all that are not `ok`.
+            file_format: `json`, `jsonl`, `csv`, `parquet` or `hf`, a Hugging Face data set; by default the suffix says.
+            with_meta: add a field `persqa`: question, verdict, rung, model, tokens and more.
+            chat: one dialogue for each record, ready to train with, instead of the records.
+
+        Raises:
+            SettingsError: there is no such status.
+            InputError: the format is unknown, the file cannot be written, or a record has such a field itself.
+            BlobsUnavailable: the blob store does not answer.
+        """
+        target = Path(path)
+        chosen = choose_format(target, file_format)
+        shape = Shape(
+            output_key=output_key,
+            with_meta=with_meta,
+            chat=chat,
+            image_column=self.run.options.image_column,
+            id_column=self.run.options.id_column,
+        )
+        rows = self.results(status=Status.OK if only is None and chat else only)
+        pairs = self._with_broken(rows) if with_meta else (Pair(row=row) for row in rows)
+        blobs = BlobStore(self._connections.settings.blob_store)
+        return write_records(shape.records(pairs), target, file_format=chosen, blobs=blobs)
+
+    def _with_broken(self, rows: Iterator[PairRow]) -> Iterator[Pair]:
+        while chunk := list(islice(rows, _LOOKED_UP)):
+            broken = self._queries.broken([row.item_id for row in chunk])
+            for row in chunk:
+                yield Pair(row=row, broken=broken.get(row.item_id, ()))
+
+    def requeue(self, status: str, *, recheck: bool = False) -> int:
+        """Take back all results of one status and enqueue their items again; returns how many.
+
+        Args:
+            status: `noncompliant`, `invalid` or `dead`.
+            recheck: try images again that are known to be broken.
+
+        Raises:
+            SettingsError: there is no such status, or it is `ok`.
+            RunStopped: the run is cancelled. The items of one that is paused are enqueued when it is resumed.
+        """
+        wanted = parse_choice(status, _ASKED_AGAIN, name="status of items that are asked again")
+        self.run = self._store.runs.reread(self.run)
+        if self.run.state is RunState.CANCELLED:
+            refuse_stopped(self.run)
+        self.run = self._store.runs.set_recheck(self.run, recheck)
+        reopened = self._store.ledger.reopen(self.run.id, wanted)
+        if reopened and self.run.state is RunState.ACTIVE and self._connections.broker_url is not None:
+            with suppress(RunStopped):
+                self._connections.enqueue(self.run, on_full=lambda: None)
+        return reopened
+
+    def pause(self) -> int:
+        """Begin none of its items from now on; what has been begun is finished. Safe to repeat.
+
+        Returns:
+            How many messages were taken out of the queue. Where no broker is known they stay, and workers drop them.
+
+        Raises:
+            RunStopped: the run is cancelled.
+            BrokerUnavailable: it is paused, and some messages are still in the queue.
+        """
+        return self._stop(RunState.PAUSED)
+
+    def cancel(self) -> int:
+        """The same for good: whoever waits for the run is told, and nobody expects it to go on. Safe to repeat.
+
+        What has a result keeps it, and `resume` takes the run up again all the same.
+
+        Raises:
+            BrokerUnavailable: it is cancelled, and some messages are still in the queue.
+        """
+        return self._stop(RunState.CANCELLED)
+
+    def _stop(self, state: RunState) -> int:
+        self.run, withdrawn = stop(self._store, self.run, state, self._connections.broker_url)
+        return withdrawn
+
+    def resume(self, *, on_full: Callable[[], None] = lambda: None) -> int:
+        """Go on after `pause` or `cancel`. Safe to repeat, and to be repeated where it was interrupted.
+
+        Args:
+            on_full: called again and again while the queue is full.
+
+        Returns:
+            How many items were enqueued. Where no broker is known it is none: workers, and whoever waits for the run,
+            find them within `PERSQA_RECONCILE_SECONDS`; otherwise the next `persqa run` of the same input.
+
+        Raises:
+            RunStopped: it was paused or cancelled again meanwhile.
+            BrokerUnavailable: it goes on, and not all is enqueued; call again.
+        """
+        self.run = self._store.runs.set_state(self.run, RunState.ACTIVE)
+        if self._connections.broker_url is None:
+            return 0
+        return self._connections.enqueue(self.run, on_full=on_full)
+
+    def set_priority(self, priority: str) -> int:
+        """Let its items go before those of other runs, or after them. Safe to repeat.
+
+        Args:
+            priority: `high`, `normal` or `low`.
+
+        Returns:
+            How many messages were moved to another queue. Those in workers' hands and, where no broker is known, all
+            others keep the old priority.
+
+        Raises:
+            SettingsError: there is no such priority.
+            BrokerUnavailable: the priority is set, and some messages are still in the old queue.
+        """
+        wanted, url = parse_priority(priority), self._connections.broker_url
+        self.run, moved = set_priority(self._store, self.run, wanted, url)
+        return moved
+
+    def depth(self) -> Depth | None:
+        """The queue this run's items wait in; None without a broker."""
+        queue = queue_for(self.run.options.model, self.run.priority)
+        with self._connections.inspector() as inspector:
+            return inspector.depth(queue) if inspector else None
+
+    def audit(self) -> Audit:
+        """Count everything row by row, and look for pending items in the queue where a broker is known."""
+        with self._connections.inspector() as inspector:
+            return audit(self._store, self.run, inspector)
