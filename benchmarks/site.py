@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw
 
 from persqa.settings import Settings
 from producer import Client
-from producer.portraits import draw, random_person
+from producer.demo import draw, random_person
 from tests.support.servers import broker_process, valkey_binary
 from tests.support.workers import WorkerProcess
 

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 
+from persqa.clock import now
 from persqa.errors import Rejected
 from persqa.reasons import Reason
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +25,7 @@ class BadImage:
     digest: str
     reason: Reason
     detail: str
-    first_seen: datetime = field(default_factory=_now)
+    first_seen: datetime = field(default_factory=now)
 
 
 class BadContent(Rejected):

@@ -5,7 +5,6 @@ A producer puts bytes in, workers get them out; both name the same store. The sa
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import re
@@ -14,7 +13,8 @@ from pathlib import Path
 from typing import Protocol, cast
 from urllib.parse import quote, unquote
 
-from persqa.errors import BlobsUnavailable, Infrastructure, Rejected, SettingsError
+from persqa.errors import SHORTAGES, BlobsUnavailable, Infrastructure, Rejected, SettingsError
+from persqa.libraries import not_installed
 from persqa.reasons import Reason
 from persqa.urls import without_password
 
@@ -26,8 +26,6 @@ _NOTHING = hashlib.sha256().hexdigest()
 
 #: What one object may take, for stores that can be told.
 _SECONDS = 60
-#: These say that this process or machine is short of something, and nothing about the store.
-_SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 #: Libraries that fsspec asks for by scheme; all others come with `persqa[data]`.
 _EXTRAS = {"gs": "gcs", "gcs": "gcs"}
 
@@ -143,8 +141,8 @@ def open_file_system(url: str, *, setting: str) -> tuple[FileSystem, str]:
 
         found = url_to_fs(url)  # pyright: ignore[reportUnknownVariableType]
     except ImportError as error:
-        message = f"{setting}: {scheme}:// needs a library that is not installed ({error})"
-        raise SettingsError(f"{message}; pip install 'persqa[{extra}]'") from error
+        said = f"{setting}: {scheme}:// needs a library that is not installed"
+        raise SettingsError(not_installed(said, error, extra=extra)) from error
     except ValueError as error:
         raise SettingsError(f"{setting}: {without_password(url)} cannot be used ({error})") from error
     return cast("tuple[FileSystem, str]", found)
@@ -234,6 +232,6 @@ class _Remote:
 
 
 def _unavailable(store: str, error: Exception) -> Infrastructure:
-    if isinstance(error, OSError) and error.errno in _SHORTAGES:
+    if isinstance(error, OSError) and error.errno in SHORTAGES:
         return Infrastructure(f"cannot open image files: {os.strerror(error.errno or 0)}")
     return BlobsUnavailable(f"the blob store {store} failed: {str(error) or repr(error)}")

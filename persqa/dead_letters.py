@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from persqa.clock import now
 from persqa.items import ItemId
 from persqa.reasons import Reason
-from persqa.results import now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,7 +29,12 @@ UnreadableDelivery       a task that carries no item; it becomes a dead letter (
 
 from __future__ import annotations
 
+import errno
+
 from persqa.reasons import Reason
+
+#: Error numbers of the system that say that this process or machine is short of something, and nothing about a file.
+SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 
 class PersqaError(Exception):

@@ -17,7 +17,7 @@ SYSTEM_PROMPT = (
     "state only what can be seen, and do not repeat the question."
 )
 
-_HUMAN = ("human", "user")
+HUMAN = ("human", "user")
 
 
 def human_turn(tag: Tag, question: str) -> str:
@@ -45,7 +45,7 @@ def rewrite_conversation(conversation: Sequence[JsonValue] | None, prompt: str) 
     """Put the prompt into the first human turn; without one, a new turn goes before all but system turns."""
     turns = list(conversation or ())
     for index, turn in enumerate(turns):
-        if isinstance(turn, dict) and turn.get("from") in _HUMAN:
+        if isinstance(turn, dict) and turn.get("from") in HUMAN:
             turns[index] = {**turn, "value": prompt}
             return turns
     systems = [isinstance(turn, dict) and turn.get("from") == "system" for turn in turns]

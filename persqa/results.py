@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 
 from persqa.bad_images import BadImage
+from persqa.clock import now
 from persqa.generations import FinishReason
 from persqa.items import ItemId
 from persqa.policies import Rung
@@ -22,11 +23,6 @@ class Status(StrEnum):
     NONCOMPLIANT = "noncompliant"  #: an answer, but every rung of the policy broke the tag rule
     INVALID = "invalid"  #: the record, its image or its prompt cannot be used
     DEAD = "dead"  #: given up; nothing is wrong with the data as far as is known
-
-
-def now() -> datetime:
-    """The time, in UTC."""
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

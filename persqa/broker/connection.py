@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from importlib import resources
 from typing import TYPE_CHECKING
 
 import redis
@@ -13,6 +14,7 @@ from persqa.urls import without_password
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from redis.commands.core import Script
     from redis.retry import Retry
 
 _SOCKET = "redis+socket://"
@@ -61,3 +63,8 @@ def translated(url: str) -> Generator[None]:
         yield
     except redis.RedisError as error:
         raise BrokerUnavailable(f"Redis at {without_password(url)} failed: {error}") from error
+
+
+def script(client: redis.Redis, name: str) -> Script:
+    """A script that runs on the server in one step; they are in `lua/`."""
+    return client.register_script(resources.files("persqa.broker").joinpath("lua", f"{name}.lua").read_text("utf-8"))

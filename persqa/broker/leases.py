@@ -8,19 +8,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib import resources
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from persqa.broker.connection import connect, translated
+from persqa.broker.connection import connect, script, translated
 from persqa.broker.keys import COUNTS, HELD, HISTORIES, LEASES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from redis.commands.core import Script
 
 Element = TypeVar("Element")
 
@@ -74,8 +72,8 @@ class Leases:
         self.timeout_seconds = timeout_seconds
         # Not repeated underneath: a claim whose answer was lost has taken messages; they come back by themselves.
         self._redis = connect(url, timeout_seconds=timeout_seconds, retry=Retry(NoBackoff(), 0))
-        self._claim, self._renew, self._count, self._settle, self._put_back, self._expire = map(
-            self._script, ("claim", "renew", "count", "settle", "put_back", "expire")
+        self._claim, self._renew, self._count, self._settle, self._put_back, self._expire = (
+            script(self._redis, name) for name in ("claim", "renew", "count", "settle", "put_back", "expire")
         )
 
     def claim(self, queues: Sequence[str], limit: int) -> list[Claimed]:
@@ -126,10 +124,6 @@ class Leases:
     def close(self) -> None:
         """Close the connection."""
         self._redis.close()
-
-    def _script(self, name: str) -> Script:
-        text = resources.files("persqa.broker").joinpath("lua", f"{name}.lua").read_text("utf-8")
-        return self._redis.register_script(text)
 
 
 def _chunks(elements: Sequence[Element]) -> Iterator[Sequence[Element]]:

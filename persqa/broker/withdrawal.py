@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from typing import TYPE_CHECKING, cast
 
-from persqa.broker.connection import connect, translated
+from persqa.broker.connection import connect, script, translated
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,8 +28,7 @@ class Withdrawal:
     def __init__(self, url: str) -> None:
         self._url = url
         self._redis = connect(url)
-        script = resources.files("persqa.broker").joinpath("lua", "withdraw.lua").read_text("utf-8")
-        self._script = self._redis.register_script(script)
+        self._script = script(self._redis, "withdraw")
 
     def withdraw(self, run_id: RunId, queues: Iterable[str]) -> int:
         """Take a run's messages out of these queues; returns how many. Safe to repeat.

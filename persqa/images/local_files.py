@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from persqa.errors import Infrastructure, Rejected
+from persqa.errors import SHORTAGES, Infrastructure, Rejected
 from persqa.images.limits import ImageLimits
 from persqa.reasons import Reason
 
@@ -30,8 +30,6 @@ _OS_ERRORS = {
     errno.ENXIO: (Reason.NOT_A_FILE, "not a regular file"),
     errno.ENODEV: (Reason.NOT_A_FILE, "not a regular file"),
 }
-#: These say that this process or machine is short of something, and nothing about the file.
-SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 
 def read_file(path: str, *, base: Path, limits: ImageLimits) -> bytes:

@@ -8,8 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from persqa.blobs import open_file_system
-from persqa.errors import Infrastructure, Rejected
-from persqa.images.local_files import SHORTAGES
+from persqa.errors import SHORTAGES, Infrastructure, Rejected
 from persqa.images.naming import printable
 from persqa.images.patience import Deadline, Trouble, patiently
 from persqa.reasons import Reason

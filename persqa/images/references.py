@@ -19,6 +19,7 @@ from persqa.images.local_files import path_of_url, read_file
 from persqa.images.naming import shown_reference
 from persqa.images.objects import read_object
 from persqa.images.urls import check_listed, parse_url
+from persqa.libraries import not_installed
 from persqa.reasons import Reason
 
 if TYPE_CHECKING:
@@ -131,8 +132,8 @@ def check_web() -> None:
     try:
         import_module("persqa.images.web")
     except ImportError as error:
-        message = f"PERSQA_IMAGE_HOSTS: http needs a library that is not installed ({error})"
-        raise SettingsError(f"{message}; pip install 'persqa[data]'") from error
+        said = "PERSQA_IMAGE_HOSTS: http needs a library that is not installed"
+        raise SettingsError(not_installed(said, error)) from error
 
 
 def _fetch(url: str, limits: ImageLimits, stop: Event) -> bytes:

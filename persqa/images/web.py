@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, TypeAlias
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 
-from persqa.errors import Infrastructure, Rejected
+from persqa.errors import SHORTAGES, Infrastructure, Rejected
 from persqa.images.addresses import allowed_addresses
-from persqa.images.local_files import SHORTAGES
 from persqa.images.naming import printable
 from persqa.images.patience import Deadline, Trouble, patiently
 from persqa.images.urls import WebAddress, check_listed

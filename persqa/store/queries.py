@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import sqlalchemy as sa
 
+from persqa.clock import now
 from persqa.generations import FinishReason
 from persqa.items import MAX_ITEMS
 from persqa.pairs import PENDING, Broken, PairRow, ViolationRow
 from persqa.policies import Rung
 from persqa.progress import Census, Progress, RunProgress
 from persqa.records import record_id
-from persqa.results import Status, now
+from persqa.results import Status
 from persqa.runs import RunState
 from persqa.store.counters import PENDING_ITEMS, SUBMITTED
 from persqa.store.database import Database
@@ -207,37 +208,14 @@ class Queries:
 
 _PAIR_COLUMNS = (
     items.c.id.label("item_id"),
-    items.c.position,
-    items.c.slot,
-    items.c.record,
-    items.c.images,
-    items.c.tag,
-    items.c.topic,
-    items.c.question,
-    results.c.status,
-    results.c.reason,
-    results.c.detail,
-    results.c.answer,
-    results.c.rung,
-    results.c.forced,
-    results.c.generations,
-    results.c.prompt_tokens,
-    results.c.output_tokens,
-    results.c.worker,
-    results.c.model,
+    *(items.c[name] for name in ("position", "slot", "record", "images", "tag", "topic", "question")),
+    *(results.c[name] for name in ("status", "reason", "detail", "answer", "rung", "forced", "generations")),
+    *(results.c[name] for name in ("prompt_tokens", "output_tokens", "worker", "model")),
 )
 
 _VIOLATION_COLUMNS = (
-    violations.c.id,
-    violations.c.item_id,
-    items.c.record,
-    items.c.position,
-    items.c.question,
-    violations.c.rung,
-    violations.c.kind,
-    violations.c.text,
-    violations.c.finish_reason,
-    violations.c.model,
+    *(violations.c[name] for name in ("id", "item_id", "rung", "kind", "text", "finish_reason", "model")),
+    *(items.c[name] for name in ("record", "position", "question")),
 )
 
 

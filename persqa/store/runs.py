@@ -7,9 +7,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from persqa.clock import now
 from persqa.errors import RunConflict, RunNotFound, RunStopped
 from persqa.items import MAX_ITEMS, ItemId
-from persqa.results import now
 from persqa.runs import Priority, Run, RunId, RunOptions, RunState
 from persqa.store.counters import PENDING_ITEMS
 from persqa.store.database import Database

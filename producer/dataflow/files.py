@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from persqa.errors import UserError
 from producer.dataflow.cells import plain_rows
 from producer.dataflow.parquet_files import read_parquet, write_parquet
-from producer.exporters.comma_separated import CsvExporter
 from producer.exporters.drafts import draft_file
-from producer.exporters.json_text import JsonArrayExporter, JsonLinesExporter
+from producer.exporters.text import CsvExporter, JsonArrayExporter, JsonLinesExporter
 
 if TYPE_CHECKING:
     from collections.abc import Callable

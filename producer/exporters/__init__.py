@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from persqa.errors import InputError
-from producer.exporters.comma_separated import CsvExporter
+from producer.compression import COMPRESSIONS
 from producer.exporters.drafts import draft_file, draft_folder
 from producer.exporters.hugging_face import HuggingFaceExporter
-from producer.exporters.json_text import JsonArrayExporter, JsonLinesExporter
 from producer.exporters.parquet import ParquetExporter
-from producer.exporters.text_files import COMPRESSIONS
+from producer.exporters.text import CsvExporter, JsonArrayExporter, JsonLinesExporter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

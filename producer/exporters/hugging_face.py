@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from persqa.errors import InputError
+from persqa.libraries import library
 from producer.exporters.columns import Columns
 from producer.exporters.spool import Spool
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
-    from types import ModuleType
 
     from pydantic import JsonValue
 
@@ -37,7 +37,7 @@ class HuggingFaceExporter:
         Raises:
             InputError: there are none, or the library is missing.
         """
-        datasets = _library()
+        datasets = library("datasets", "a Hugging Face data set")
         with Spool(records, self._path.parent) as spool, _scratch(self._path.parent) as folder:
             if not spool.records:
                 raise InputError("there is no record to write, and a data set needs at least one")
@@ -56,14 +56,6 @@ class HuggingFaceExporter:
 
 def _scratch(folder: Path) -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix=".persqa-", dir=folder)
-
-
-def _library() -> ModuleType:
-    try:
-        import datasets
-    except ImportError:
-        raise InputError("a Hugging Face data set needs a library: pip install 'persqa[data]'") from None
-    return datasets
 
 
 def _features(datasets: Any, columns: Columns) -> Any:

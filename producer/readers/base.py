@@ -65,3 +65,13 @@ class Reading:
     columns: Columns
     cells: Cells
     split: str | None = None
+
+
+class SourceReader:
+    """What readers of one file or folder have in common."""
+
+    def __init__(self, source: Source, asked: Reading) -> None:
+        self._source = source
+        self._asked = asked
+        self.name = source.name
+        self.base = source.base

@@ -14,29 +14,23 @@ from typing import TYPE_CHECKING, cast
 from persqa.errors import InputError, RecordError
 from persqa.reasons import Reason
 from persqa.records import RawRecord
-from producer.readers.files import open_text, reading
+from producer.readers.base import SourceReader
+from producer.readers.files import open_text, refusals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pydantic import JsonValue
 
-    from producer.readers.base import Reading, Source
 
 #: Characters in one cell, at most: a quote that is never closed must not read the rest of a large file into memory.
 _MOST_CHARACTERS = 64 * 2**20
 
 
-class CsvReader:
+class CsvReader(SourceReader):
     """Reads row by row; a row of the wrong length harms only itself."""
 
     delimiter = ","
-
-    def __init__(self, source: Source, reading: Reading) -> None:
-        self._source = source
-        self._understood = (reading.columns.image, "conversation", "tag")
-        self.name = source.name
-        self.base = source.base
 
     def __iter__(self) -> Iterator[RawRecord]:
         """The records in order.
@@ -46,7 +40,7 @@ class CsvReader:
         """
         csv.field_size_limit(_MOST_CHARACTERS)
         line = 1
-        with reading(self._source), open_text(self._source.path, errors="surrogateescape", newline="") as file:
+        with refusals(self._source), open_text(self._source.path, errors="surrogateescape", newline="") as file:
             # Strict: otherwise a quote that is never closed would swallow the rest of the file without a word.
             rows = csv.reader(file, delimiter=self.delimiter, strict=True)
             try:
@@ -78,7 +72,7 @@ class CsvReader:
                 place=place, value=_legible(row), error=RecordError(Reason.NOT_JSON, "the row is not valid UTF-8")
             )
         fields: dict[str, JsonValue] = dict(zip(header, row, strict=True))
-        for name in self._understood:
+        for name in (self._asked.columns.image, "conversation", "tag"):
             if name in fields:
                 fields[name] = _understood(cast("str", fields[name]))
         return RawRecord(place=place, value=fields)

@@ -1,36 +1,24 @@
-"""Files as bytes and as text, unpacked on the way, and what can go wrong with one in a sentence for people."""
+"""Files as text, what can go wrong with one in a sentence for people, and a temporary one of our own."""
 
 from __future__ import annotations
 
 import io
+import os
+import tempfile
+import weakref
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, BinaryIO, cast
+from typing import IO, TYPE_CHECKING
 
 import pyarrow as pa
 
 from persqa.errors import InputError
+from producer.compression import open_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from producer.readers.base import Source
-
-#: What packs a file, by the last part of its name. pyarrow unpacks all of them, and notices where one is cut off.
-COMPRESSIONS = {".gz": "gzip", ".tgz": "gzip", ".zst": "zstd"}
-
-
-def open_bytes(path: Path) -> BinaryIO:
-    """Open a file; one whose name says that it is packed is unpacked as it is read.
-
-    Raises:
-        OSError: now or while reading: it cannot be read, or its packing is broken or cut off.
-    """
-    kind = COMPRESSIONS.get(path.suffix.lower())
-    if kind is None:
-        return path.open("rb")
-    packed = pa.OSFile(str(path), "rb")
-    return cast("BinaryIO", io.BufferedReader(pa.CompressedInputStream(packed, kind), 1 << 20))  # pyright: ignore[reportArgumentType] - a file in all but its type
 
 
 def open_text(path: Path, *, errors: str = "strict", newline: str | None = None) -> IO[str]:
@@ -39,7 +27,7 @@ def open_text(path: Path, *, errors: str = "strict", newline: str | None = None)
 
 
 @contextmanager
-def reading(source: Source) -> Generator[None]:
+def refusals(source: Source) -> Generator[None]:
     """What the operating system or pyarrow says against a file becomes an error about this input.
 
     Raises:
@@ -53,3 +41,13 @@ def reading(source: Source) -> Generator[None]:
         raise InputError(f"{where}: {error.strerror or error}") from error
     except (pa.ArrowException, EOFError, UnicodeDecodeError) as error:
         raise InputError(f"{source.shown}: broken: {error}") from None
+
+
+class ScratchFile:
+    """An empty temporary file; it is removed when this object is, at the latest when the program ends."""
+
+    def __init__(self, suffix: str = "") -> None:
+        number, name = tempfile.mkstemp(prefix="persqa-", suffix=suffix)
+        os.close(number)
+        self.path = Path(name)
+        weakref.finalize(self, self.path.unlink, missing_ok=True)

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from persqa.errors import InputError
+from persqa.libraries import library
 from producer.readers.arrow_rows import open_parquet, parquet_batches, records
-from producer.readers.extras import library
 from producer.readers.hugging_face import choose_split
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ _NAME = re.compile(r"(?:datasets/)?(?P<name>[\w.-]+(?:/[\w.-]+)?)(?:@(?P<revisio
 class HubReader:
     """Reads row by row over the network; every reading sees the state of the data set that the first one saw."""
 
-    def __init__(self, reference: str, reading: Reading) -> None:
+    def __init__(self, reference: str, asked: Reading) -> None:
         """Keep the name; nothing is asked of the hub yet.
 
         Raises:
@@ -43,8 +43,8 @@ class HubReader:
         self._revision: str | None = found["revision"]
         self._subset: str | None = found["subset"]
         self._commit: str | None = None
-        self._reading = reading
-        parts = (self._data_set.rpartition("/")[2], self._subset, reading.split)
+        self._asked = asked
+        parts = (self._data_set.rpartition("/")[2], self._subset, asked.split)
         self.name = "-".join(part for part in parts if part)
         self.base = Path.cwd()
 
@@ -58,10 +58,10 @@ class HubReader:
             builder = self._builder()
             parquet = library("datasets.packaged_modules.parquet.parquet", "a Hugging Face data set").Parquet
             if isinstance(builder, parquet):
-                yield from records(self._batches(builder.config.data_files), self._reading.cells)
+                yield from records(self._batches(builder.config.data_files), self._asked.cells)
                 return
             for number, row in enumerate(self._rows(builder), 1):
-                yield self._reading.cells.record(f"row {number}", row)
+                yield self._asked.cells.record(f"row {number}", row)
 
     def _builder(self) -> Any:
         datasets = library("datasets", "a Hugging Face data set")
@@ -74,14 +74,14 @@ class HubReader:
         """The rows of Parquet files on the hub; the library would read ahead without a bound, and keep all it read."""
         store = library("huggingface_hub", "a Hugging Face data set").HfFileSystem()
         by_split = {str(split): names for split, names in files.items()}
-        for name in by_split[choose_split(list(by_split), self._reading.split, self._shown)]:
+        for name in by_split[choose_split(list(by_split), self._asked.split, self._shown)]:
             with store.open(name) as opened, open_parquet(opened) as file:
                 yield from parquet_batches(file)
 
     def _rows(self, builder: Any) -> Any:
         found: Any = builder.as_streaming_dataset()
-        rows: Any = found[choose_split(list(found), self._reading.split, self._shown)]
-        # Pictures stay as they are: bytes or paths, and not decoded.
+        rows: Any = found[choose_split(list(found), self._asked.split, self._shown)]
+        # Images stay as they are: bytes or paths, and not decoded.
         return rows if rows.features is None else rows.decode(False)
 
     @contextmanager

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from persqa.errors import InputError
+from persqa.libraries import library
 from producer.readers.arrow_rows import check_names, records
-from producer.readers.extras import library
-from producer.readers.files import reading
+from producer.readers.base import Reading, Source, SourceReader
+from producer.readers.files import refusals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from persqa.records import RawRecord
-    from producer.readers.base import Reading, Source
 
 #: One of these sets of files makes a folder a data set, or several by split.
 _MARKS = (("state.json", "dataset_info.json"), ("dataset_dict.json",))
@@ -32,15 +32,13 @@ def is_data_set(folder: Path) -> bool:
     return any(all((folder / name).is_file() for name in names) for names in _MARKS)
 
 
-class DatasetFolderReader:
+class DatasetFolderReader(SourceReader):
     """Reads one Arrow file after the other, and of each one batch after the other."""
 
-    def __init__(self, source: Source, reading: Reading) -> None:
-        self._source = source
-        self._split = reading.split
-        self._cells = reading.cells
-        self.name = source.name if reading.split is None else f"{source.name}-{reading.split}"
-        self.base = source.base
+    def __init__(self, source: Source, asked: Reading) -> None:
+        super().__init__(source, asked)
+        if asked.split is not None:
+            self.name = f"{source.name}-{asked.split}"
 
     def __iter__(self) -> Iterator[RawRecord]:
         """The records in order.
@@ -49,8 +47,8 @@ class DatasetFolderReader:
             InputError: the folder is no whole data set or has several splits and none is named, or the library is
                 missing.
         """
-        with reading(self._source):
-            yield from records(self._batches(), self._cells)
+        with refusals(self._source):
+            yield from records(self._batches(), self._asked.cells)
 
     def _files(self) -> list[Path]:
         """The Arrow files, as the folder lists them.
@@ -75,11 +73,11 @@ class DatasetFolderReader:
         if (path / names.DATASET_STATE_JSON_FILENAME).is_file() or not (
             path / names.DATASETDICT_JSON_FILENAME
         ).is_file():
-            if self._split is not None:
+            if self._asked.split is not None:
                 raise InputError(f"{self._source.shown}: has no splits, leave --split out")
             return path
         splits: Any = json.loads((path / names.DATASETDICT_JSON_FILENAME).read_text())["splits"]
-        return path / choose_split([Path(split).name for split in splits], self._split, self._source.shown)
+        return path / choose_split([Path(split).name for split in splits], self._asked.split, self._source.shown)
 
     def _batches(self) -> Iterator[pa.RecordBatch]:
         for file in self._files():

@@ -12,14 +12,14 @@ from typing import IO, TYPE_CHECKING
 
 from persqa.errors import InputError
 from persqa.records import RawRecord
-from producer.readers.files import open_text, reading
+from producer.readers.base import SourceReader
+from producer.readers.files import open_text, refusals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pydantic import JsonValue
 
-    from producer.readers.base import Reading, Source
 
 _CHUNK_CHARACTERS = 1 << 20
 _SPACE = re.compile(r"[ \t\n\r]*")
@@ -27,13 +27,8 @@ _SPACE = re.compile(r"[ \t\n\r]*")
 _MARGIN_CHARACTERS = 64
 
 
-class JsonArrayReader:
+class JsonArrayReader(SourceReader):
     """Reads the elements of one top-level array."""
-
-    def __init__(self, source: Source, _reading: Reading) -> None:
-        self._source = source
-        self.name = source.name
-        self.base = source.base
 
     def __iter__(self) -> Iterator[RawRecord]:
         """The records in order.
@@ -42,7 +37,7 @@ class JsonArrayReader:
             InputError: the file cannot be read, or is not one JSON array.
         """
         try:
-            with reading(self._source), open_text(self._source.path) as file:
+            with refusals(self._source), open_text(self._source.path) as file:
                 for number, value in enumerate(_Elements(file), 1):
                     yield RawRecord(place=f"record {number}", value=value)
         except (ValueError, RecursionError) as error:

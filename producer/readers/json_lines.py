@@ -8,21 +8,16 @@ from typing import TYPE_CHECKING
 from persqa.errors import RecordError
 from persqa.reasons import Reason
 from persqa.records import RawRecord
-from producer.readers.files import open_bytes, reading
+from producer.compression import open_bytes
+from producer.readers.base import SourceReader
+from producer.readers.files import refusals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from producer.readers.base import Reading, Source
 
-
-class JsonLinesReader:
+class JsonLinesReader(SourceReader):
     """Reads line by line; a broken line harms only itself."""
-
-    def __init__(self, source: Source, _reading: Reading) -> None:
-        self._source = source
-        self.name = source.name
-        self.base = source.base
 
     def __iter__(self) -> Iterator[RawRecord]:
         """The records in order.
@@ -30,7 +25,7 @@ class JsonLinesReader:
         Raises:
             InputError: the file cannot be read.
         """
-        with reading(self._source), open_bytes(self._source.path) as file:
+        with refusals(self._source), open_bytes(self._source.path) as file:
             for number, line in enumerate(file, 1):
                 # Some editors begin a UTF-8 file with a byte order mark.
                 text = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line

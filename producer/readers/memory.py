@@ -20,7 +20,7 @@ class MemoryReader:
 
     name = "run"
 
-    def __init__(self, records: Iterable[Mapping[str, object]], reading: Reading) -> None:
+    def __init__(self, records: Iterable[Mapping[str, object]], asked: Reading) -> None:
         """Keep the records, as JSON: later changes to them have no effect.
 
         Raises:
@@ -29,7 +29,7 @@ class MemoryReader:
         self._texts: list[str] = []
         for number, record in enumerate(records, 1):
             try:
-                self._texts.append(json.dumps(reading.cells.json(record)))
+                self._texts.append(json.dumps(asked.cells.json(record)))
             except (ValueError, RecursionError) as error:
                 raise InputError(f"record {number} is not JSON: it holds {error}") from None
 

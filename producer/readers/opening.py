@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import TypeAlias
 
 from persqa.errors import InputError
+from producer.compression import COMPRESSIONS
 from producer.readers.base import Reader, Reading, Source
 from producer.readers.comma_separated import CsvReader, TsvReader
-from producer.readers.files import COMPRESSIONS
 from producer.readers.hugging_face import DatasetFolderReader, is_data_set
+from producer.readers.images import IMAGE_SUFFIXES, ImagesReader
 from producer.readers.json_array import JsonArrayReader
 from producer.readers.json_lines import JsonLinesReader
 from producer.readers.parquet import ParquetReader
 from producer.readers.patterns import fixed_folder, in_braces, is_pattern, matches, name_of
-from producer.readers.pictures import PICTURE_SUFFIXES, PicturesReader
 from producer.readers.shards import ShardsReader
 from producer.readers.standard_input import StandardInputReader
 from producer.readers.web_dataset import WebDatasetReader
@@ -30,7 +30,7 @@ _FILES: dict[str, _Open] = {
     "tsv": TsvReader,
     "parquet": ParquetReader,
     "tar": WebDatasetReader,
-    "images": PicturesReader,
+    "images": ImagesReader,
 }
 #: What `--format` takes; `hf` is a folder written by `save_to_disk`, or a name on the hub.
 FORMATS = (*_FILES, "hf")
@@ -44,7 +44,7 @@ _BY_SUFFIX = {
     ".parquet": "parquet",
     ".tar": "tar",
     ".tgz": "tar",
-    **dict.fromkeys(PICTURE_SUFFIXES, "images"),
+    **dict.fromkeys(IMAGE_SUFFIXES, "images"),
 }
 #: Formats that go through their file once and forwards, so that it may be packed.
 _PACKABLE = ("json", "jsonl", "csv", "tsv", "tar")
@@ -93,7 +93,7 @@ def _open_folder(path: Path, input_format: str | None, asked: Reading) -> Reader
     if input_format not in (None, "images"):
         hint = f"a pattern such as {path}/*.{input_format} names the files in it"
         raise InputError(f"{path}: --format {input_format} is for files, and this is a folder; {hint}")
-    return PicturesReader(source, _without_split(asked, str(path)))
+    return ImagesReader(source, _without_split(asked, str(path)))
 
 
 def _open_pattern(text: str, input_format: str | None, asked: Reading) -> Reader:
@@ -105,7 +105,7 @@ def _open_pattern(text: str, input_format: str | None, asked: Reading) -> Reader
     name = name_of(text, "" if chosen == "images" else _stem(Path(text)))
     if chosen == "images":
         source = Source(path=folder, shown=text, name=name, base=base)
-        return PicturesReader(source, asked, lambda _: (found for one in patterns for found in matches(one)))
+        return ImagesReader(source, asked, lambda _: (found for one in patterns for found in matches(one)))
     # Braces keep their order, what a star finds is sorted.
     files = list(dict.fromkeys(Path(found) for pattern in patterns for found in sorted(matches(pattern))))
     if not files:

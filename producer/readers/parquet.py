@@ -7,23 +7,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from producer.readers.arrow_rows import check_names, open_parquet, parquet_batches, records
-from producer.readers.files import reading
+from producer.readers.base import SourceReader
+from producer.readers.files import refusals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from persqa.records import RawRecord
-    from producer.readers.base import Reading, Source
 
 
-class ParquetReader:
+class ParquetReader(SourceReader):
     """Reads batch by batch, few rows at a time where they are large."""
-
-    def __init__(self, source: Source, reading: Reading) -> None:
-        self._source = source
-        self._cells = reading.cells
-        self.name = source.name
-        self.base = source.base
 
     def __iter__(self) -> Iterator[RawRecord]:
         """The records in order.
@@ -31,6 +25,6 @@ class ParquetReader:
         Raises:
             InputError: the file cannot be read, or is no Parquet.
         """
-        with reading(self._source), open_parquet(self._source.path) as file:
+        with refusals(self._source), open_parquet(self._source.path) as file:
             check_names(file.schema_arrow, self._source)
-            yield from records(parquet_batches(file), self._cells)
+            yield from records(parquet_batches(file), self._asked.cells)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from persqa.errors import InputError
-from producer.readers.extras import library
+from persqa.libraries import library
 
 _MAGIC = re.compile(r"[*?\[{]")
 _UNUSABLE = re.compile(r"[^A-Za-z0-9._]+")

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from producer.readers.base import Reader, Source
-from producer.readers.files import reading
-from producer.readers.scratch import ScratchFile
+from producer.readers.files import ScratchFile, refusals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +43,7 @@ class StandardInputReader:
         """
         source = Source(path=Path("-"), shown="standard input", name=self.name, base=self.base)
         if self._file is None:
-            with reading(source):
+            with refusals(source):
                 self._file = _put_aside(self._suffix)
         yield from self._open_file(replace(source, path=self._file.path))
 

@@ -13,16 +13,17 @@ import tarfile
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from persqa.errors import InputError, RecordError
+from persqa.libraries import library
 from persqa.reasons import Reason
 from persqa.records import RawRecord
-from producer.readers.extras import library
-from producer.readers.files import open_bytes, reading
-from producer.readers.pictures import PICTURE_SUFFIXES
+from producer.compression import open_bytes
+from producer.readers.base import SourceReader
+from producer.readers.files import refusals
+from producer.readers.images import IMAGE_SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from producer.readers.base import Reading, Source
 
 _JSON = frozenset({"json", "jsn"})
 _TEXT = frozenset({"txt", "text", "transcript", "caption"})
@@ -31,15 +32,8 @@ _NUMBER = frozenset({"cls", "cls2", "index", "inx", "id"})
 _MOST_BYTES = 2**30
 
 
-class WebDatasetReader:
-    """Reads sample by sample; pictures go under the image column, other members under their suffix."""
-
-    def __init__(self, source: Source, reading: Reading) -> None:
-        self._source = source
-        self._cells = reading.cells
-        self._image = reading.columns.image
-        self.name = source.name
-        self.base = source.base
+class WebDatasetReader(SourceReader):
+    """Reads sample by sample; images go under the image column, other members under their suffix."""
 
     def __iter__(self) -> Iterator[RawRecord]:
         """The records in order.
@@ -49,8 +43,8 @@ class WebDatasetReader:
         """
         group: Any = library("webdataset.tariterators", "a WebDataset").group_by_keys
         try:
-            with reading(self._source), open_bytes(self._source.path) as file:
-                # The name of each member goes with its bytes, so that a picture keeps its name.
+            with refusals(self._source), open_bytes(self._source.path) as file:
+                # The name of each member goes with its bytes, so that a image keeps its name.
                 for number, sample in enumerate(group(self._members(file)), 1):
                     yield self._record(f"sample {number}", sample)
         except (tarfile.TarError, ValueError) as error:
@@ -86,19 +80,19 @@ class WebDatasetReader:
                 error = error or _taken(suffix)
             else:
                 own[suffix] = value
-        return self._cells.record(f"{place} ({key})", own, error)
+        return self._asked.cells.record(f"{place} ({key})", own, error)
 
     def _columns(self, members: Mapping[str, tuple[str, bytes]]) -> Iterator[tuple[str, object]]:
-        """What the members besides the JSON add to the record: its pictures first, then all others."""
-        pictures: list[str] = []
+        """What the members besides the JSON add to the record: its images first, then all others."""
+        images: list[str] = []
         others: list[tuple[str, object]] = []
         for suffix, (name, data) in members.items():
-            if f".{suffix.rpartition('.')[2]}" in PICTURE_SUFFIXES:
-                pictures.append(self._cells.blob(data, name))
+            if f".{suffix.rpartition('.')[2]}" in IMAGE_SUFFIXES:
+                images.append(self._asked.cells.blob(data, name))
             elif suffix not in _JSON:
                 others.append((suffix, _understood(suffix, data, name)))
-        if pictures:
-            yield self._image, pictures if len(pictures) > 1 else pictures[0]
+        if images:
+            yield self._asked.columns.image, images if len(images) > 1 else images[0]
         yield from others
 
 
@@ -149,7 +143,7 @@ def _own_fields(members: Mapping[str, tuple[str, bytes]]) -> tuple[dict[str, obj
 
 
 def _taken(column: str) -> RecordError:
-    message = f"the sample's JSON has a field {column!r} and the sample such a member, too; for pictures --image-column"
+    message = f"the sample's JSON has a field {column!r} and the sample such a member, too; for images --image-column"
     return RecordError(Reason.BAD_VALUE, f"{message} names another column")
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 
 from persqa.questions import TAG_FIELD
-from producer.portraits import ATTRIBUTES, Person, true_answers
+from producer.demo import ATTRIBUTES, Person, true_answers
 from scripts.demo_model.catalogue import catalogue
 from scripts.demo_model.pictures import Pictures, Stream, normalised
 from scripts.demo_model.progress import say

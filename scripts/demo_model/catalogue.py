@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
-from producer.portraits import ATTRIBUTES, Person, random_person, true_answers
+from producer.demo import ATTRIBUTES, Person, random_person, true_answers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

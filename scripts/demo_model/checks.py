@@ -12,7 +12,7 @@ import torch
 
 from persqa.prompts import human_turn
 from persqa.questions import TAG_FIELD
-from producer.portraits import true_answers
+from producer.demo import true_answers
 from scripts.demo_model.dialogues import Dialogues, request
 from scripts.demo_model.pictures import HELD_OUT, TRAIN, Stream, normalised
 from scripts.demo_model.reading import answer_scores

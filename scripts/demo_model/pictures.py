@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from producer import portraits
-from producer.portraits import Person, draw, random_person
+from producer import demo
+from producer.demo import Person, draw, random_person
 from scripts.demo_model.progress import Progress
 from scripts.demo_model.vocabulary import IMAGE_EDGE
 
@@ -122,5 +122,5 @@ def _through_a_file(image: Image.Image) -> Image.Image:
 
 def _version() -> str:
     """Changes with the code that draws."""
-    sources = [*sorted(Path(portraits.__file__).parent.glob("*.py")), Path(__file__)]
+    sources = [*sorted(Path(demo.__file__).parent.glob("*.py")), Path(__file__)]
     return hashlib.blake2b(b"\0".join(source.read_bytes() for source in sources), digest_size=4).hexdigest()

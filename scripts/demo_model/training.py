@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import torch
 from torch.nn.functional import cross_entropy
 
-from producer.portraits import true_answers
+from producer.demo import true_answers
 from scripts.demo_model.optimiser import Optimiser, batch_of
 from scripts.demo_model.pictures import Pictures, Stream, augmented, normalised
 from scripts.demo_model.progress import Progress

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import torch
 from torch.nn.functional import cross_entropy
 
-from producer.portraits import ATTRIBUTES
+from producer.demo import ATTRIBUTES
 from scripts.demo_model.optimiser import Optimiser, batch_of
 from scripts.demo_model.pictures import Pictures, Stream, augmented, normalised
 from scripts.demo_model.progress import Progress, say

@@ -19,7 +19,7 @@ from persqa.questions import load_pool
 from persqa.results import Status
 from persqa.settings import Settings
 from producer import Client, RunHandle
-from producer.demo_data import write_demo_data
+from producer.demo.data import write_demo_data
 from scripts.demo_model.tags import HELD_OUT_TAGS
 from tests.support.servers import fresh_database, redis_server
 from tests.support.workers import WorkerProcess

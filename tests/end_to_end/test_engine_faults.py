@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from persqa.results import Status
 from persqa.settings import Settings
 from producer import Client, RunHandle
-from producer.demo_data import write_demo_data
+from producer.demo.data import write_demo_data
 from tests.conftest import Size
 from tests.faults.tools import finish, wait_progress
 from tests.support.dashboards import panel_queries

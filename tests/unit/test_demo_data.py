@@ -18,8 +18,8 @@ from persqa.errors import UserError
 from persqa.questions import load_pool
 from persqa.tags import parse_tag
 from persqa.verdicts import judge
-from producer.demo_data import write_demo_data
-from producer.portraits import ATTRIBUTES, Person, draw, random_person, true_answers
+from producer.demo import ATTRIBUTES, Person, draw, random_person, true_answers
+from producer.demo.data import write_demo_data
 from tests.support.builders import generation
 
 _SEEN_IN_NO_ANSWER = {"background", "background_colour"}

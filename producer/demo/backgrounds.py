@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 from typing import Final
 
-from producer.portraits.canvas import Canvas, around, darker, lighter, mix
+from producer.demo.canvas import Canvas, around, darker, lighter, mix
 
 Background = Callable[[Canvas, str, random.Random], None]
 

@@ -1,7 +1,7 @@
 """Portraits: drawn people of whom everything is known, to try and to test the system with."""
 
-from producer.portraits.answers import true_answers
-from producer.portraits.drawing import draw
-from producer.portraits.person import ATTRIBUTES, Person, random_person
+from producer.demo.answers import true_answers
+from producer.demo.drawing import draw
+from producer.demo.person import ATTRIBUTES, Person, random_person
 
 __all__ = ["ATTRIBUTES", "Person", "draw", "random_person", "true_answers"]

@@ -1,4 +1,4 @@
-"""Libraries that only some inputs need; they are installed on request."""
+"""Libraries that only some inputs and stores need; they are installed on request."""
 
 from __future__ import annotations
 
@@ -21,5 +21,9 @@ def library(name: str, purpose: str) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        wanted = name.partition(".")[0]
-        raise InputError(f"{purpose} needs the library {wanted} ({error}): pip install 'persqa[data]'") from None
+        raise InputError(not_installed(f"{purpose} needs the library {name.partition('.')[0]}", error)) from None
+
+
+def not_installed(said: str, error: ImportError, *, extra: str = "data") -> str:
+    """What is needed for what, and what to type to get it."""
+    return f"{said} ({error}); pip install 'persqa[{extra}]'"

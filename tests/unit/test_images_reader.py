@@ -25,11 +25,11 @@ def paths(reader: object) -> list[JsonValue]:
     return [record["image"] for record in values(reader) if isinstance(record, dict)]  # pyright: ignore[reportArgumentType]
 
 
-def test_a_folder_gives_every_picture_below_it_by_its_relative_path(folder: Path) -> None:
+def test_a_folder_gives_every_image_below_it_by_its_relative_path(folder: Path) -> None:
     reader = opened(folder)
     assert paths(reader) == ["a-b.gif", "a.bmp", "a/b/c.webp", "a/z.JPG", "b.png"]
     assert (reader.name, reader.base) == ("photos", folder)
-    assert [raw.place for raw in reader][:2] == ["picture 1", "picture 2"]
+    assert [raw.place for raw in reader][:2] == ["image 1", "image 2"]
 
 
 def test_the_working_directory_is_called_by_its_name(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,7 +39,7 @@ def test_the_working_directory_is_called_by_its_name(folder: Path, monkeypatch: 
     assert (reader.name, reader.base) == ("photos", folder)
 
 
-def test_the_list_stays_the_same_when_pictures_come_and_go(folder: Path) -> None:
+def test_the_list_stays_the_same_when_images_come_and_go(folder: Path) -> None:
     reader = opened(folder)
     before = paths(reader)
     (folder / "new.png").touch()
@@ -57,13 +57,13 @@ def test_the_list_stays_the_same_when_pictures_come_and_go(folder: Path) -> None
         ("[ab].*", ["a.bmp", "b.png"]),
     ],
 )
-def test_a_pattern_gives_the_pictures_it_matches_each_once(folder: Path, pattern: str, found: list[str]) -> None:
+def test_a_pattern_gives_the_images_it_matches_each_once(folder: Path, pattern: str, found: list[str]) -> None:
     reader = opened(str(folder / pattern), input_format=None if pattern.endswith(("g", "}")) else "images")
     assert paths(reader) == found
     assert (reader.name, reader.base) == ("photos", folder)
 
 
-def test_links_to_files_are_pictures_and_links_to_folders_are_not_followed(folder: Path) -> None:
+def test_links_to_files_are_images_and_links_to_folders_are_not_followed(folder: Path) -> None:
     (folder / "loop").symlink_to(folder)
     (folder / "link.png").symlink_to(folder / "b.png")
     (folder / "dead.png").symlink_to(folder / "none.png")

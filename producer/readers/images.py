@@ -1,4 +1,4 @@
-"""Pictures themselves as input: a folder with all below it, or a pattern; each is a record `{"image": path}`."""
+"""Images themselves as input: a folder with all below it, or a pattern; each is a record `{"image": path}`."""
 
 from __future__ import annotations
 
@@ -11,73 +11,68 @@ from typing import TYPE_CHECKING
 
 from persqa.errors import InputError
 from persqa.records import RawRecord
-from producer.readers.files import reading
-from producer.readers.scratch import ScratchFile
+from producer.readers.base import Reading, Source, SourceReader
+from producer.readers.files import ScratchFile, refusals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from producer.readers.base import Reading, Source
-
 #: What files of the formats that a worker decodes are called.
-PICTURE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
 
-class PicturesReader:
-    """Lists the pictures once, sorted by their paths; later readings see the same list."""
+class ImagesReader(SourceReader):
+    """Lists the images once, sorted by their paths; later readings see the same list."""
 
     def __init__(self, source: Source, asked: Reading, find: Callable[[Path], Iterable[str]] | None = None) -> None:
         """Prepare; nothing is looked for yet.
 
         Args:
-            source: its path is a folder, or one picture.
+            source: its path is a folder, or one image.
             asked: names the image column.
             find: gives the paths of files; without it, all below the folder are found.
         """
-        self._source = source
-        self._column = asked.columns.image
+        super().__init__(source, asked)
         self._find = find or _below
         self._list: ScratchFile | None = None
-        self.name = source.name
-        self.base = source.base
 
     def __iter__(self) -> Iterator[RawRecord]:
         """The records in order.
 
         Raises:
-            InputError: the folder cannot be read, or has no picture in it.
+            InputError: the folder cannot be read, or has no image in it.
         """
         if self._list is None:
             try:
-                with reading(self._source):
+                with refusals(self._source):
                     self._list = self._listed()
             except sqlite3.Error as error:
-                raise InputError(f"{self._source.shown}: the list of pictures cannot be put aside: {error}") from error
+                raise InputError(f"{self._source.shown}: the list of images cannot be put aside: {error}") from error
         with closing(sqlite3.connect(self._list.path)) as database:
-            for number, (path,) in enumerate(database.execute("select path from pictures order by path"), 1):
-                yield RawRecord(place=f"picture {number}", value={self._column: os.fsdecode(path)})
+            for number, (path,) in enumerate(database.execute("select path from images order by path"), 1):
+                yield RawRecord(place=f"image {number}", value={self._asked.columns.image: os.fsdecode(path)})
 
     def _listed(self) -> ScratchFile:
         # Sorting any number of names in bounded memory is what a database does.
         kept = ScratchFile(".sqlite")
         with closing(sqlite3.connect(kept.path)) as database:
-            database.execute("create table pictures (path blob primary key) without rowid")
-            paths = ((os.fsencode(path),) for path in self._pictures())
+            database.execute("create table images (path blob primary key) without rowid")
+            paths = ((os.fsencode(path),) for path in self._images())
             # Patterns may find a file twice.
-            added = database.executemany("insert or ignore into pictures values (?)", paths).rowcount
+            added = database.executemany("insert or ignore into images values (?)", paths).rowcount
             database.commit()
         if added < 1:
-            names = ", ".join(sorted(PICTURE_SUFFIXES))
+            names = ", ".join(sorted(IMAGE_SUFFIXES))
             hint = "for files of records in a folder use a pattern such as folder/*.parquet"
-            raise InputError(f"{self._source.shown}: no picture is there (a file with the suffix {names}); {hint}")
+            raise InputError(f"{self._source.shown}: no image is there (a file with the suffix {names}); {hint}")
         return kept
 
-    def _pictures(self) -> Iterator[str]:
+    def _images(self) -> Iterator[str]:
         """Paths relative to the base, with slashes."""
         # Not against the base itself: where a link leads to it, paths would go all the way round.
         folder = self._source.path if self._source.path.is_dir() else self._source.path.parent
         for path in self._find(self._source.path):
-            if os.path.splitext(path)[1].lower() in PICTURE_SUFFIXES:  # noqa: PTH122 - a Path a file takes seconds
+            if os.path.splitext(path)[1].lower() in IMAGE_SUFFIXES:  # noqa: PTH122 - a Path a file takes seconds
                 yield os.path.relpath(path, folder).replace(os.sep, "/")
 
 

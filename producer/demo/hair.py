@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from producer.portraits.canvas import Canvas, around, darker, lighter
+from producer.demo.canvas import Canvas, around, darker, lighter
 
 Part = Callable[[Canvas, str], None]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from persqa.errors import UserError
-from producer.portraits import Person, draw, random_person, true_answers
+from producer.demo import Person, draw, random_person, true_answers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

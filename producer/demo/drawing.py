@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Final
 
 from PIL import Image
 
-from producer.portraits import colours
-from producer.portraits.attire import ATTIRE, SHOULDERS, UNDERSHIRT
-from producer.portraits.backgrounds import BACKGROUNDS
-from producer.portraits.canvas import EDGE, MARGIN, Canvas, darker
-from producer.portraits.extras import ACCESSORIES, POSES
-from producer.portraits.face import EXPRESSIONS, EYES, FEATURES_ABOVE, FEATURES_BELOW, GLASSES, head, neck, nose
-from producer.portraits.hair import HAIR
+from producer.demo import colours
+from producer.demo.attire import ATTIRE, SHOULDERS, UNDERSHIRT
+from producer.demo.backgrounds import BACKGROUNDS
+from producer.demo.canvas import EDGE, MARGIN, Canvas, darker
+from producer.demo.extras import ACCESSORIES, POSES
+from producer.demo.face import EXPRESSIONS, EYES, FEATURES_ABOVE, FEATURES_BELOW, GLASSES, head, neck, nose
+from producer.demo.hair import HAIR
 
 if TYPE_CHECKING:
-    from producer.portraits.person import Person
+    from producer.demo.person import Person
 
 #: Everything is drawn this much larger than it is to be, then reduced.
 _SUPERSAMPLING: Final = 3

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from producer.portraits.canvas import INK, Canvas, darker, mix
+from producer.demo.canvas import INK, Canvas, darker, mix
 
 _EYES_AT: Final = (214, 298)
 _EYE_HEIGHT: Final = 238

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from producer.portraits.person import Person
+    from producer.demo.person import Person
 
 _POSES = {
     "arms at rest": "is facing the viewer with arms at rest",
