@@ -6,10 +6,11 @@ import json
 import os
 import random
 import signal
+import sqlite3
 import time
 from base64 import b64decode, b64encode
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -161,12 +162,26 @@ def test_a_worker_that_stood_still_for_two_leases_doubles_nothing(site: Site, tm
     with Client(settings) as client, WorkerProcess(settings, tmp_path) as worker:
         run = client.submit(write_images(tmp_path / "data", 400))
         wait_progress(run)
-        worker.process.send_signal(signal.SIGSTOP)
+        wait_until(lambda: _stops_without_a_lock(worker, settings), describe="it stands still between two commits")
         with WorkerProcess(settings, tmp_path):
             finish(run)
         worker.process.send_signal(signal.SIGCONT)
         check_rows(run, 400)
         check_empty(settings)
+
+
+def _stops_without_a_lock(worker: WorkerProcess, settings: Settings) -> bool:
+    """Let it stand still, unless it does so amid a commit: SQLite would let nobody else write until it goes on."""
+    worker.process.send_signal(signal.SIGSTOP)
+    if not settings.database_url.startswith("sqlite:"):
+        return True
+    try:
+        with closing(sqlite3.connect(settings.database_url.removeprefix("sqlite:///"), timeout=1)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+    except sqlite3.OperationalError:
+        worker.process.send_signal(signal.SIGCONT)
+        return False
+    return True
 
 
 @pytest.mark.parametrize("seconds", [300, -300])
