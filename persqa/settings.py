@@ -209,10 +209,11 @@ class Settings(BaseSettings):
         """These settings as environment variables, for a process that is to have the same."""
         values = self.model_dump(mode="json", exclude_none=True)
         # Apart, as they may have come: the process inherits the variable or finds the file that one of them came by.
+        # One that is empty takes the place of another URL's, and counts as none.
         for name in ("broker", "database"):
             if (url := values.get(f"{name}_url")) is not None:
                 values[f"{name}_url"], password = take_password(url)
-                values |= {} if password is None else {f"{name}_password": password}
+                values[f"{name}_password"] = password or ""
         return {f"PERSQA_{name.upper()}": _as_variable(name, value) for name, value in values.items()}
 
 

@@ -81,6 +81,18 @@ class Client:
         """The broker and worker this client brought, if it did."""
         return self._connections.fleet
 
+    def wait_ready(self) -> None:
+        """Start the worker that this client brings, if it does, and wait until its engine is loaded.
+
+        Raises:
+            SettingsError: the engine cannot be started; the message is its own sentence.
+            WorkerDied: the worker cannot be started for another reason.
+            BrokerUnavailable: the broker does not start.
+        """
+        self._connections.need_broker()
+        if self.fleet is not None:
+            self.fleet.wait_ready()
+
     def submit(
         self,
         data: str | Path | Iterable[Mapping[str, object]],

@@ -65,6 +65,7 @@ class Connections:
         """Make sure that the fleet that was started here lives.
 
         Raises:
+            SettingsError: its engine cannot be started; the message is the engine's own sentence.
             WorkerDied: it does not.
         """
         if self.fleet is not None:
@@ -88,7 +89,7 @@ class Connections:
 
         Raises:
             RunStopped: the run is paused or cancelled, or was meanwhile.
-            SettingsError: no broker is named.
+            SettingsError: no broker is named, or the engine of the worker that was started here cannot be started.
             BrokerUnavailable: not all is enqueued; call again.
             WorkerDied: the queue is full, and the worker that was started here has ended.
         """

@@ -6,18 +6,22 @@ import os
 import signal
 import subprocess
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Self
 
 from persqa.broker.embedded import EmbeddedBroker
 from persqa.errors import WorkerDied
 from persqa.models import default_model
+from persqa.readiness import READY, READY_FD, WORD_BYTES, decode_failure
 from persqa.settings import Settings
 
 _LOG_LINES = 12
 # Beyond its own drain limit, the time a worker may take to free the engine.
 _STOP_SECONDS = 30
+#: Between two looks at the broker while the engine is loading.
+_LOOK_SECONDS = 1.0
 
 
 class LocalFleet:
@@ -28,6 +32,8 @@ class LocalFleet:
         self._stack = ExitStack()
         self._worker: subprocess.Popen[bytes] | None = None
         self._broker: EmbeddedBroker | None = None
+        #: Into its other end the worker says that it is ready, or why it never will be; None once it is.
+        self._pipe: int | None = None
         self.log = _log_path(settings.database_url)
         #: What is given, with the model and the broker that are really used.
         self.settings = settings.model_copy(update={"model": settings.model or default_model()})
@@ -48,31 +54,68 @@ class LocalFleet:
         if self._worker is not None:
             return
         flags = ["--with-parent"] if self._given.broker_url else ["--with-parent", "--with-broker"]
-        with self.log.open("ab") as log:
-            # A session of its own: Ctrl-C at the terminal reaches us, and we decide how the worker ends.
-            # Its standard input tells it when we are gone, however we went; then it also stops a broker of ours.
-            self._worker = subprocess.Popen(
-                [sys.executable, "-m", "worker", *flags],
-                env={**os.environ, **self.settings.environment()},
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        self._pipe, theirs = os.pipe()
+        self._stack.callback(os.close, self._pipe)
+        try:
+            with self.log.open("ab") as log:
+                # A session of its own: Ctrl-C at the terminal reaches us, and we decide how the worker ends.
+                # Its standard input tells it when we are gone, however we went; then it also stops a broker of ours.
+                # No module of the working directory takes the place of one of ours (-P).
+                self._worker = subprocess.Popen(
+                    [sys.executable, "-P", "-m", "worker", *flags],
+                    env={**os.environ, **self.settings.environment(), READY_FD: str(theirs)},
+                    stdin=subprocess.PIPE,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                    pass_fds=(theirs,),
+                )
+        finally:
+            os.close(theirs)
 
-    def check(self) -> None:
-        """Make sure that the worker lives, if it was started, and start the broker again if it does not.
+    def wait_ready(self) -> None:
+        """Wait until the worker that was started has loaded its engine.
 
         Raises:
-            WorkerDied: the worker does not live; the message has the end of its log.
+            SettingsError: the engine cannot be started; the message is its own sentence.
+            WorkerDied: the worker cannot be started for another reason.
+            BrokerUnavailable: the broker did not start again.
+        """
+        while self._pipe is not None:
+            self.check(wait_seconds=_LOOK_SECONDS)
+
+    def check(self, *, wait_seconds: float = 0) -> None:
+        """Make sure that the worker lives, if it was started, and start the broker again if it does not.
+
+        Args:
+            wait_seconds: for the worker to say something about its start.
+
+        Raises:
+            SettingsError: the engine cannot be started; the message is its own sentence.
+            WorkerDied: the worker does not live; the message says why, or has the end of its log.
             BrokerUnavailable: the broker did not start again.
         """
         if self._broker is not None:
             self._broker.revive()
-        if self._worker is not None and (code := self._worker.poll()) is not None:
+        if self._worker is None:
+            return
+        if self._pipe is not None and wait([self._pipe], wait_seconds):
+            self._listen(self._worker, self._pipe)
+        if (code := self._worker.poll()) is not None:
             lines = self.log.read_text(errors="replace").splitlines()[-_LOG_LINES:]
             tail = "\n  ".join(lines)
             raise WorkerDied(f"the worker ended with exit code {code}; the end of {self.log}:\n  {tail}")
+
+    def _listen(self, worker: subprocess.Popen[bytes], pipe: int) -> None:
+        match os.read(pipe, WORD_BYTES):
+            case b"":
+                # It is ending without a word.
+                with suppress(subprocess.TimeoutExpired):
+                    worker.wait(_LOOK_SECONDS)
+            case said if said == READY:
+                self._pipe = None
+            case said:
+                raise decode_failure(said, more=f"the log of the worker: {self.log}")
 
     def __exit__(self, *_: object) -> None:
         """Stop the worker, then the broker."""

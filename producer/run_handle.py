@@ -76,6 +76,7 @@ class RunHandle:
         Raises:
             TimeoutError: it took longer.
             RunStopped: the run was cancelled; one that is paused is waited for.
+            SettingsError: the engine of the worker this client started cannot be started.
             WorkerDied: the worker this client started ended too early.
         """
         return wait_for(

@@ -14,6 +14,7 @@ from celery.bin.celery import main as celery_main
 from persqa.broker.connection import connect, translated
 from persqa.errors import BrokerUnavailable, UserError
 from worker.process import exit_codes
+from worker.process.ready_pipe import report_failure
 
 #: Given by a parent that this worker must not outlive.
 WITH_PARENT = "--with-parent"
@@ -28,7 +29,10 @@ def main(arguments: list[str]) -> int:
         app = import_module("worker.celery").app
     except UserError as error:
         sys.stderr.write(f"persqa worker: {error}\n")
+        report_failure(error)
         return exit_codes.USER_ERROR
+    # Until Celery takes it over: without this, a signal that comes so early would leave the parent's broker running.
+    signal.signal(signal.SIGTERM, _end)
     orphaned = threading.Event()
     if WITH_PARENT in arguments:
         threading.Thread(target=_watch_parent, args=(orphaned,), name="persqa-parent", daemon=True).start()
@@ -41,6 +45,10 @@ def main(arguments: list[str]) -> int:
     finally:
         if orphaned.is_set() and WITH_BROKER in arguments:
             _stop_broker(app.settings.broker_url)
+
+
+def _end(_signal: int, _frame: object) -> None:
+    sys.exit()
 
 
 def _watch_parent(orphaned: threading.Event) -> None:

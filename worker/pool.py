@@ -20,6 +20,7 @@ from worker.celery import app
 from worker.deliveries import Delivery
 from worker.parsing import DELIVERY_COUNT, DELIVERY_HISTORY
 from worker.process import exit_codes
+from worker.process.ready_pipe import report_failure
 from worker.worker import Worker
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class EnginePool(BasePool):
             self._worker.start()
         except PersqaError as error:
             logger.critical("%s", error)
+            report_failure(error)
             code = exit_codes.USER_ERROR if isinstance(error, UserError) else exit_codes.INFRASTRUCTURE
             raise SystemExit(code) from error
         signals.task_revoked.connect(self._bury_revoked)

@@ -1,13 +1,12 @@
 """The operator of DataFlow pipelines, with the names, parameters and defaults of the original.
 
-The outermost layer: it uses both programs, and nothing of PersQA imports it.
+A client of the fleet like any other; nothing of PersQA imports it.
 """
 
 from __future__ import annotations
 
-from producer.dataflow.generator import PersQAGenerator
+from producer.dataflow.generator import PersQAGenerator, PersQAGeneratorPrompt
 from producer.dataflow.local_serving import LocalModelVLMServing_vllm
-from producer.dataflow.prompt import PersQAGeneratorPrompt
 from producer.dataflow.queue_serving import QueueVLMServing
 from producer.dataflow.servings import LLMServingABC
 from producer.dataflow.storages import DataFlowStorage, FileStorage

@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import json
+import logging
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from persqa.errors import RecordError, Rejected
+from persqa.errors import RecordError
 from persqa.prompts import human_turn
 from persqa.reasons import Reason
 from persqa.records import RawRecord, parse_record, record_key
 from persqa.tags import Tag, parse_tag
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from pydantic import JsonValue
 
-    from persqa.pairs import PairRow
     from persqa.questions import QuestionPool
-    from persqa.results import Result
     from persqa.runs import RunOptions
 
 
+logger = logging.getLogger(__name__)
+
+#: Records without an answer that the log names.
+_SHOWN = 5
+_HUMAN = ("human", "user")
+#: Marks the place of an image for original servings; ours know the images and put them before the text.
+_PLACEHOLDERS = re.compile(r"<image>\n?")
 #: Of a prompt that is asked as it stands.
 NO_TAG = Tag("")
 
@@ -99,12 +106,52 @@ def verbatim_asks(prompts: Sequence[str], images: Sequence[Sequence[str]]) -> li
     ]
 
 
-def answer_of(found: Result | PairRow) -> Answer:
-    """What the operator is told of a result."""
-    reason = ": ".join(str(part) for part in (found.reason, found.detail) if part)
-    return Answer(text=found.answer, reason=reason or None)
+def answer_all(asks: Sequence[Ask], answer: Callable[[Sequence[Ask]], Iterable[Answer]]) -> list[Answer]:
+    """One answer for each: those that can be asked are answered together; the log says why some have none."""
+    askable = [ask for ask in asks if ask.error is None]
+    coming = iter(answer(askable) if askable else ())
+    answers = [
+        next(coming) if ask.error is None else Answer(text=None, reason=f"{ask.error.reason}: {ask.error}")
+        for ask in asks
+    ]
+    without = [(number, answer.reason) for number, answer in enumerate(answers, 1) if answer.text is None]
+    if without:
+        shown = "".join(f"\n  record {number}: {reason}" for number, reason in without[:_SHOWN])
+        logger.warning("%d of %d records have no answer%s", len(without), len(answers), shown)
+    return answers
 
 
-def refusal(error: RecordError | Rejected) -> Answer:
-    """The answer to what cannot be asked."""
-    return Answer(text=None, reason=f"{error.reason}: {error}")
+def prompt_of(conversation: Sequence[Mapping[str, JsonValue]]) -> str:
+    """The words of its one human turn.
+
+    Args:
+        conversation: turns with `from` and `value`, or with `role` and `content`; an empty answer behind the human
+            turn is the one to be written, and a system turn is left to the `system_prompt` of the call.
+
+    Raises:
+        ValueError: there is not exactly one human turn, or something was said before.
+    """
+    human: list[str] = []
+    for turn in conversation:
+        speaker, words = turn.get("from", turn.get("role")), _words(turn.get("value", turn.get("content")))
+        if speaker in _HUMAN:
+            human.append(words)
+        elif speaker != "system" and words.strip():
+            raise ValueError(f"the conversation goes on from an answer ({words[:40]!r}): one question can be asked")
+    if len(human) != 1:
+        raise ValueError(f"the conversation has {len(human)} human turns, it must have exactly one")
+    return _PLACEHOLDERS.sub("", human[0])
+
+
+def labelled_prompt(prompt: str, labels: Sequence[str]) -> str:
+    """The prompt, and below it what each of the images before it is called."""
+    lines = [f"Image {number}: {label}" for number, label in enumerate(labels, 1) if label]
+    return "\n".join([prompt, *lines] if prompt else lines)
+
+
+def _words(content: JsonValue) -> str:
+    """Text, or the text parts of a list of parts; images are given beside the conversation."""
+    if isinstance(content, str):
+        return content
+    parts = content if isinstance(content, list) else []
+    return "".join(str(part.get("text", "")) for part in parts if isinstance(part, dict) and part.get("type") == "text")

@@ -1,21 +1,25 @@
-"""Cells of a table as JSON: what pandas, numpy and pyarrow put there, as plain values."""
+"""Cells of a table as JSON: what pandas, numpy and pyarrow put there, as plain values; images as references."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+from persqa.blobs import blob_reference
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pydantic import JsonValue
 
-    from producer.dataflow.files import Rows
+Rows: TypeAlias = list[dict[str, Any]]
+#: Stores bytes, and gives their digest.
+KeepBytes: TypeAlias = Callable[[bytes], str]
 
 
 def plain(value: object) -> JsonValue:
@@ -69,11 +73,51 @@ def plain_rows(rows: Rows) -> Iterator[dict[str, JsonValue]]:
         ValueError: a record holds something that JSON has no place for.
     """
     for number, row in enumerate(rows, 1):
-        yield {name: _plain_field(value, name, number) for name, value in row.items()}
+        found: dict[str, JsonValue] = {}
+        for name, value in row.items():
+            try:
+                found[name] = plain(value)
+            except TypeError as error:
+                raise ValueError(f"record {number}, field {name!r}: {error}; Parquet has (cache_type)") from None
+        yield found
 
 
-def _plain_field(value: object, name: str, number: int) -> JsonValue:
-    try:
-        return plain(value)
-    except TypeError as error:
-        raise ValueError(f"record {number}, field {name!r}: {error}; Parquet has (cache_type)") from None
+def image_references(cell: object, keep: KeepBytes | None) -> JsonValue:
+    """A reference, a list of them, or None for no image at all.
+
+    Args:
+        cell: a reference, bytes, a `{"bytes", "path"}` as data sets have it, or several of these.
+        keep: what to do with bytes; without it they are no image that can be asked about.
+
+    Returns:
+        Something else where the cell is no image; whoever checks the record says so.
+    """
+    match cell:
+        case bytes():
+            return _kept(cell, None, keep)
+        case Mapping() if "bytes" in cell or "path" in cell:
+            image = cast("Mapping[str, object]", cell)
+            path = image.get("path")
+            return _kept(image.get("bytes"), path if isinstance(path, str) else None, keep)
+        case _:
+            parts = _parts(cell)
+    if parts is None:
+        return json_cell(cell)
+    references = [image_references(part, keep) for part in parts]
+    return [reference for reference in references if reference is not None] or None
+
+
+def _parts(cell: object) -> Iterable[object] | None:
+    """The images of a cell that holds several: a list, an array of numpy, or a list as text."""
+    found: object = json_cell(cell) if isinstance(cell, str) else cell
+    if hasattr(found, "tolist"):
+        found = cast("Any", found).tolist()
+    return cast("Iterable[object]", found) if isinstance(found, list | tuple) else None
+
+
+def _kept(data: object, path: str | None, keep: KeepBytes | None) -> JsonValue:
+    if not isinstance(data, bytes):
+        return path
+    if keep is None:
+        return {"bytes": len(data)}
+    return blob_reference(keep(data), path or "")

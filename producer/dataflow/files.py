@@ -1,5 +1,7 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# Neither pandas nor datasets have types for what is read and written here.
+# pyright: reportUnknownParameterType=false, reportMissingTypeArgument=false, reportArgumentType=false
+# Neither pandas nor datasets have types for what is read and written here, and the stubs of pyarrow type arrays by
+# element, which is known here only at run time.
 """Files of records, read and written whole: as dictionaries exactly, as DataFrames by pandas."""
 
 from __future__ import annotations
@@ -8,32 +10,26 @@ import csv
 import json
 import pickle
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, cast
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from persqa.errors import UserError
-from producer.dataflow.cells import plain_rows
-from producer.dataflow.parquet_files import read_parquet, write_parquet
+from producer.dataflow.cells import Rows, plain, plain_rows
+from producer.exporters import FORMATS as EXPORTERS
+from producer.exporters.columns import file_type, text_array
 from producer.exporters.drafts import draft_file
-from producer.exporters.text import CsvExporter, JsonArrayExporter, JsonLinesExporter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import pandas as pd
 
-    from producer.exporters.base import Exporter
-
 #: What a storage reads and writes.
 FORMATS = ("json", "jsonl", "csv", "parquet", "pickle")
 
-Rows: TypeAlias = list[dict[str, Any]]
-
 _HUB = "hf:"
-_EXPORTERS: dict[str, type[Exporter]] = {
-    "json": JsonArrayExporter,
-    "jsonl": JsonLinesExporter,
-    "csv": CsvExporter,
-}
 
 
 def read_rows(source: str, *, allow_pickle: bool) -> Rows:
@@ -54,7 +50,7 @@ def read_rows(source: str, *, allow_pickle: bool) -> Rows:
         "json": _read_json,
         "jsonl": _read_json_lines,
         "csv": _read_csv,
-        "parquet": read_parquet,
+        "parquet": _read_parquet,
     }
     return _read(source, readers[kind])
 
@@ -94,11 +90,13 @@ def write_rows(rows: Rows, target: Path) -> None:
     with draft_file(target) as draft:
         match kind:
             case "pickle":
-                draft.write_bytes(pickle.dumps(_frame(rows)))
+                import pandas as pd
+
+                draft.write_bytes(pickle.dumps(pd.DataFrame(rows)))
             case "parquet":
-                write_parquet(rows, draft)
+                _write_parquet(rows, draft)
             case _:
-                _EXPORTERS[kind](draft).write(plain_rows(rows))
+                EXPORTERS[kind](draft).write(plain_rows(rows))
 
 
 def write_frame(frame: pd.DataFrame, target: Path) -> None:
@@ -115,12 +113,6 @@ def write_frame(frame: pd.DataFrame, target: Path) -> None:
                 frame.to_parquet(draft)
             case _:
                 frame.to_pickle(draft)
-
-
-def _frame(rows: Rows) -> pd.DataFrame:
-    import pandas as pd
-
-    return pd.DataFrame(rows)
 
 
 def _kind(name: str) -> str:
@@ -186,3 +178,31 @@ def _from_hub(source: str) -> pd.DataFrame:
     name, *parts = source.removeprefix(_HUB).split(":")
     config, split = ([None, "train"] if not parts else [None, *parts])[-2:]
     return cast("Any", load_dataset(name, config, split=split)).to_pandas()
+
+
+def _read_parquet(path: Path) -> Rows:
+    """Bytes and times stay what they are."""
+    return pq.read_table(path).to_pylist()
+
+
+def _write_parquet(rows: Rows, path: Path) -> None:
+    """Write the records; a column whose values have no common type holds JSON text.
+
+    Raises:
+        ValueError: such a column holds bytes, which have no place in JSON.
+    """
+    names = dict.fromkeys(name for row in rows for name in row)
+    columns = {name: _array(name, [row.get(name) for row in rows]) for name in names}
+    pq.write_table(pa.table(columns), path, compression="zstd")
+
+
+def _array(name: str, values: list[Any]) -> pa.Array:
+    try:
+        found = pa.array(values)
+        kind = file_type(found.type)
+        return found if kind == found.type else pa.array(values, kind)
+    except (pa.ArrowException, UnicodeError, OverflowError):
+        try:
+            return text_array([plain(cast("object", value)) for value in values])
+        except TypeError as error:
+            raise ValueError(f"the column {name!r} mixes bytes with other values: {error}") from None

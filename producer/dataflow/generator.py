@@ -1,25 +1,23 @@
-"""PersQAGenerator: the operator."""
+"""PersQAGenerator, the operator, and PersQAGeneratorPrompt, the parts its prompts are made of."""
 
 from __future__ import annotations
 
 import json
 import logging
-from contextlib import closing
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from persqa.blobs import BlobStore
+from persqa.errors import UserError
 from persqa.policies import Policy
-from persqa.prompts import rewrite_conversation
-from persqa.questions import load_pool
+from persqa.prompts import SYSTEM_PROMPT, human_turn, rewrite_conversation
+from persqa.questions import TAG_FIELD, load_pool
 from persqa.runs import parse_options
-from producer.dataflow.asks import Answer, Ask, draw_asks
+from persqa.tags import Tag
+from producer.dataflow.asks import Answer, Ask, answer_all, draw_asks
 from producer.dataflow.cells import json_cell
-from producer.dataflow.foreign_servings import ask_foreign
-from producer.dataflow.journal import Journal
 from producer.dataflow.original import register
-from producer.dataflow.prompt import PersQAGeneratorPrompt
-from producer.dataflow.servings import PersQAServing, answer_all, tell
-from producer.dataflow.storages import FileStorage
+from producer.dataflow.servings import PersQAServing
 from producer.dataflow.tables import Table
 
 if TYPE_CHECKING:
@@ -33,6 +31,22 @@ logger = logging.getLogger(__name__)
 
 #: Images a record may have where the serving does not say.
 _MOST_IMAGES = 64
+#: Where DataFlow's question templates have the name of the main character.
+_SKS = "<sks>"
+#: The one of the original's servings that wants turns with `role` and `content`, and no placeholders for images.
+_API = "APIVLMServing_openai"
+
+
+class PersQAGeneratorPrompt:
+    """Templates of the question and of the turn it is asked in."""
+
+    def __init__(self) -> None:
+        """Load the questions."""
+        self.qa_template = {"obj_qs": _questions("object"), "human_qs": _questions("human")}
+
+    def build_prompt(self) -> tuple[str, dict[str, list[str]], str]:
+        """The human turn with `{sks}` and `{query}` to fill in, the questions with `<sks>`, and the system prompt."""
+        return human_turn(Tag("<{sks}>"), "{query}"), self.qa_template, SYSTEM_PROMPT
 
 
 class PersQAGenerator:
@@ -90,8 +104,8 @@ class PersQAGenerator:
     def run(self, storage: Any, input_modal_key: str = "image", output_key: str = "output") -> list[str]:
         """Read the records, ask, and write them back with the prompt in their conversation and the answer.
 
-        A record that cannot be used, or whose image cannot, has no answer and a reason; all others have theirs. With a
-        `FileStorage` of ours, answers are written down as they come: after a crash the same call goes on with the rest.
+        A record that cannot be used, or whose image cannot, has no answer and a reason; all others have theirs. A
+        serving of ours keeps each answer as it comes: after a crash the same call goes on with the rest.
 
         Args:
             storage: where the records are and where they go.
@@ -110,11 +124,11 @@ class PersQAGenerator:
             raise ValueError("output_key must not be empty: it names the column of the answers")
         table = Table(storage)
         asks = self._asks(table, input_modal_key)
-        with closing(self._journal(storage)) as journal:
-            answers = self._answers(asks, journal)
-            tell(answers)
-            written = storage.write(table.with_columns(_columns(table, asks, answers, output_key)))
-            journal.drop()
+        if isinstance(self.serving, PersQAServing):
+            answers = answer_all(asks, partial(self.serving.answer_records, options=self._options))
+        else:
+            answers = answer_all(asks, partial(_ask_foreign, self.serving, self.system_prompt))
+        written = storage.write(table.with_columns(_columns(table, asks, answers, output_key)))
         logger.info("%d records written to %s", len(asks), written)
         return [output_key]
 
@@ -125,26 +139,6 @@ class PersQAGenerator:
             most = self.serving.settings.max_images
         records = table.records(image_key=image_key, keep=keep)
         return draw_asks(records, self._options, self._pool, max_images=most)
-
-    def _journal(self, storage: object) -> Journal:
-        keeps = isinstance(self.serving, PersQAServing) and self.serving.keeps_answers
-        if not isinstance(storage, FileStorage) or keeps:
-            return Journal(None, identity="")
-        serving = self.serving.identity if isinstance(self.serving, PersQAServing) else type(self.serving).__name__
-        return Journal(storage.journal_path, identity=f"{serving} {self._options.model_dump_json()}")
-
-    def _answers(self, asks: Sequence[Ask], journal: Journal) -> list[Answer]:
-        found = journal.known(asks)
-        journal.begin(asks, found)
-        rest = [ask for ask in asks if ask.position not in found]
-        if isinstance(self.serving, PersQAServing):
-            coming = answer_all(self.serving, rest, self._options)
-        else:
-            coming = ask_foreign(self.serving, rest, self.system_prompt)
-        for position, answer in coming:
-            found[position] = answer
-            journal.add(asks[position], answer)
-        return [found[ask.position] for ask in asks]
 
 
 def _columns(table: Table, asks: Sequence[Ask], answers: Sequence[Answer], output_key: str) -> dict[str, list[object]]:
@@ -165,3 +159,38 @@ def _conversation(cell: object, ask: Ask) -> object:
     turns = cast("list[JsonValue] | None", json_cell(cell))
     rewritten = rewrite_conversation(turns, ask.prompt)
     return json.dumps(rewritten) if isinstance(cell, str) and cell else rewritten
+
+
+def _questions(pool: str) -> list[str]:
+    return [question.template.replace(TAG_FIELD, _SKS) for question in load_pool(pool).questions]
+
+
+def _ask_foreign(serving: Any, system_prompt: str, asks: Sequence[Ask]) -> list[Answer]:
+    """Ask a serving of another package as the original operator asks it.
+
+    Raises:
+        UserError: the serving takes no images, or gives not one answer for each prompt.
+    """
+    texts = _generate(serving, asks, system_prompt)
+    if len(texts) != len(asks):
+        raise UserError(f"{type(serving).__name__} gave {len(texts)} answers to {len(asks)} prompts")
+    return [Answer(text=text, reason=None if text else "no_answer") for text in texts]
+
+
+def _generate(serving: Any, asks: Sequence[Ask], system_prompt: str) -> Sequence[str | None]:
+    pictured = any(ask.images for ask in asks)
+    if hasattr(serving, "generate_from_input_messages"):
+        return serving.generate_from_input_messages(
+            conversations=[_turns(serving, ask) for ask in asks],
+            image_list=[list(ask.images) for ask in asks] if pictured else None,
+            system_prompt=system_prompt,
+        )
+    if pictured:
+        raise UserError(f"{type(serving).__name__} takes no images: it has no generate_from_input_messages")
+    return serving.generate_from_input([ask.prompt for ask in asks], system_prompt)
+
+
+def _turns(serving: object, ask: Ask) -> list[dict[str, str]]:
+    if any(base.__name__ == _API for base in type(serving).__mro__):
+        return [{"role": "user", "content": ask.prompt}]
+    return [{"from": "human", "value": "<image>" * len(ask.images) + ask.prompt}]

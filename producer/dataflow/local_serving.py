@@ -1,30 +1,38 @@
-"""LocalModelVLMServing_vllm: the model in this process."""
+"""LocalModelVLMServing_vllm: a fleet of one worker on this machine, for the program that makes it."""
 
 from __future__ import annotations
 
-import atexit
-import weakref
-from typing import TYPE_CHECKING
+import json
+import logging
+from contextlib import contextmanager, suppress
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
+from persqa.errors import PersqaError, RunNotFound, WorkerDied
+from persqa.models import DEMO_MODEL
+from persqa.results import Status
 from persqa.settings import load_settings
-from producer.dataflow.model_folders import context_of, downloaded
-from producer.dataflow.sampling import vllm_sampling
-from producer.dataflow.servings import PersQAServing
+from persqa.urls import without_password
+from producer.client import Client
+from producer.dataflow.run_serving import RunServing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator
 
-    from persqa.runs import RunOptions
     from persqa.settings import Settings
-    from producer.dataflow.asks import Answer, Ask
-    from producer.dataflow.in_process import InProcessWorker
+
+logger = logging.getLogger(__name__)
+
+#: In the working directory: the database, the log of the worker, and image bytes.
+FOLDER = "persqa-serving"
 
 
-class LocalModelVLMServing_vllm(PersQAServing):  # noqa: N801 - the original's name
-    """A vision-language model that vLLM serves in this process; loaded by the constructor, let go by `cleanup`.
+class LocalModelVLMServing_vllm(RunServing):  # noqa: N801 - the original's name
+    """A vision-language model that vLLM serves on this machine; loaded by the constructor, let go by `cleanup`.
 
-    vLLM is imported when the model is loaded, not before. The environment is left as it is: what vLLM reads there
-    gets a default where nothing is set.
+    The model is in a worker process of its own, so nothing of the program's process is touched. What it answers is kept
+    in the folder `persqa-serving`: a program that is started again asks only what has no answer yet.
     """
 
     def __init__(  # noqa: PLR0913 - the original's parameters
@@ -51,7 +59,7 @@ class LocalModelVLMServing_vllm(PersQAServing):  # noqa: N801 - the original's n
             hf_cache_dir: where downloaded models are kept.
             hf_local_dir: the folder the model is downloaded to.
             vllm_tensor_parallel_size: GPUs the model is spread over.
-            vllm_temperature: of the sampling, as the next four.
+            vllm_temperature: of the sampling, as the next four; see vLLM.
             vllm_top_p: see vLLM.
             vllm_max_tokens: in one answer.
             vllm_top_k: see vLLM; 0 or -1 for no limit.
@@ -59,7 +67,7 @@ class LocalModelVLMServing_vllm(PersQAServing):  # noqa: N801 - the original's n
             vllm_seed: each request has its own seed, which follows from this one and the record's place.
             vllm_max_model_len: tokens of prompt and answer together; less where the model takes less.
             vllm_gpu_memory_utilization: share of the GPU's memory.
-            settings: limits for images, and more engine arguments; read from the environment where not given.
+            settings: limits, more engine arguments, another database; read from the environment where not given.
 
         Raises:
             ValueError: no model is named.
@@ -67,59 +75,91 @@ class LocalModelVLMServing_vllm(PersQAServing):  # noqa: N801 - the original's n
         """
         if hf_model_name_or_path is None:
             raise ValueError("hf_model_name_or_path is required: a Hugging Face name, a folder, or demo")
-        chosen = settings or load_settings()
-        super().__init__(
-            sampling=vllm_sampling(
-                temperature=vllm_temperature,
-                top_p=vllm_top_p,
-                top_k=vllm_top_k,
-                max_tokens=vllm_max_tokens,
-                repetition_penalty=vllm_repetition_penalty,
-            ),
-            seed=vllm_seed,
-            settings=chosen,
-        )
-        model = hf_model_name_or_path if hf_local_dir is None else downloaded(hf_model_name_or_path, hf_local_dir)
+        given = settings or load_settings()
+        model = hf_model_name_or_path if hf_local_dir is None else _downloaded(hf_model_name_or_path, hf_local_dir)
+        context = min(vllm_max_model_len, _context_of(model) or vllm_max_model_len)
+        self._engine = [given.engine, given.engine_args, context]
         arguments = {
             "tensor_parallel_size": vllm_tensor_parallel_size,
-            "max_model_len": min(vllm_max_model_len, context_of(model) or vllm_max_model_len),
+            "max_model_len": context,
             "gpu_memory_utilization": vllm_gpu_memory_utilization,
             **({} if hf_cache_dir is None else {"download_dir": hf_cache_dir}),
-            **chosen.engine_args,
+            **given.engine_args,
         }
-        self.settings = chosen.model_copy(update={"model": model, "engine_args": arguments})
-        self._worker: InProcessWorker | None = None
-        self._ends = None
-        self.start_serving()
+        super().__init__(
+            _settings_here(given, {"model": model, "engine_args": arguments}),
+            vllm_temperature=vllm_temperature,
+            vllm_top_p=vllm_top_p,
+            vllm_max_tokens=vllm_max_tokens,
+            vllm_top_k=vllm_top_k,
+            vllm_repetition_penalty=vllm_repetition_penalty,
+            vllm_seed=vllm_seed,
+        )
 
-    @property
-    def identity(self) -> str:
-        """Model and sampling."""
-        return f"{self.settings.model} {self.sampling.model_dump_json()}"
+    def _open(self) -> Client:
+        where = without_password(self.settings.database_url).removeprefix("sqlite:///").removesuffix("/persqa.db")
+        # By default Python shows nothing less than a warning, and files appear in a folder of the caller's.
+        logger.warning("loading %s; its answers and its log are kept in %s", self.settings.model, where)
+        # Another training under the same name is another model.
+        self._decisive = [*self._engine, _files_of(Path(self.settings.model or ""))]
+        client = Client(self.settings, local_worker=True)
+        try:
+            client.wait_ready()
+        except BaseException:
+            client.close()
+            raise
+        return client
 
-    def start_serving(self) -> None:
-        """Load the model, unless it is loaded.
+    @contextmanager
+    def _asking(self, client: Client, name: str) -> Generator[None]:
+        with suppress(RunNotFound):
+            # What has failed is asked again, and what was broken off goes on.
+            run = client.run(name)
+            for status in (Status.INVALID, Status.DEAD):
+                run.requeue(status)
+            run.resume()
+        try:
+            yield
+        except BaseException as error:
+            # Nobody waits for it any more, and the next call is not to wait for its items.
+            with suppress(PersqaError):
+                client.run(name).pause()
+            if isinstance(error, WorkerDied):
+                self.cleanup()
+            raise
 
-        Raises:
-            SettingsError: the model or its arguments cannot be used.
-        """
-        if self._worker is None:
-            from producer.dataflow.in_process import InProcessWorker
 
-            self._worker = InProcessWorker(self.settings)
-            # Also for programs that end without a word. At exit, multiprocessing waits for the engine's processes; what
-            # is registered after it was loaded comes before it.
-            self._ends = weakref.finalize(self, self._worker.close)
-            atexit.register(self._ends)
+def _settings_here(given: Settings, update: dict[str, object]) -> Settings:
+    """A broker and a worker of its own; the database, and image bytes, in one folder unless the settings say where."""
+    folder = Path(FOLDER).absolute()
+    places = {"database_url": f"sqlite:///{folder}/persqa.db", "blob_store": str(folder / "blobs")}
+    chosen = {name: place for name, place in places.items() if name not in given.model_fields_set}
+    if "database_url" in chosen:
+        folder.mkdir(exist_ok=True)
+    return given.model_copy(update={"broker_url": None, **chosen, **update})
 
-    def cleanup(self) -> None:
-        """Let go of the model and its memory; asked again, it is loaded again."""
-        self._worker = None
-        if self._ends is not None:
-            self._ends()
 
-    def answer_records(self, asks: Sequence[Ask], options: RunOptions) -> Iterator[tuple[int, Answer]]:
-        """Answer in this process, some at a time, as they come."""
-        self.start_serving()
-        if self._worker is not None:
-            yield from self._worker.answer(asks, options.model_copy(update={"sampling": self.sampling}))
+def _downloaded(name: str, folder: str) -> str:
+    """A model of the hub in a folder of the caller's; one that is a folder already stays where it is."""
+    if Path(name).exists():
+        return name
+    from huggingface_hub import snapshot_download  # pyright: ignore[reportUnknownVariableType]
+
+    return snapshot_download(name, local_dir=folder)
+
+
+def _context_of(model: str) -> int | None:
+    """How many tokens a model in a folder can take; None where it is not in a folder, or does not say."""
+    folder = resources.files("worker.engines") / "demo_model" if model == DEMO_MODEL else Path(model)
+    try:
+        config = cast("dict[str, Any]", json.loads((folder / "config.json").read_text("utf-8")))
+    except (OSError, ValueError):
+        return None
+    found = config.get("text_config", config).get("max_position_embeddings")
+    return found if isinstance(found, int) else None
+
+
+def _files_of(model: Path) -> list[tuple[str, int, int]]:
+    """The files of a model in a folder, with their sizes and times; none where it is not in a folder."""
+    found = [path for path in sorted(model.iterdir()) if path.is_file()] if model.is_dir() else []
+    return [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in found]

@@ -21,7 +21,6 @@ _HOMES = {
     "DataFlowStorage": "dataflow.utils.storage",
 }
 
-
 #: Of those, the ones whose import has failed.
 _unusable: set[str] = set()
 

@@ -2,30 +2,47 @@
 
 from __future__ import annotations
 
-import logging
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypedDict
 
+from pydantic import ValidationError
+
+from persqa.errors import SettingsError
 from persqa.policies import Policy
 from persqa.runs import RunOptions, Sampling, parse_options
-from producer.dataflow.asks import Answer, Ask, refusal, verbatim_asks
-from producer.dataflow.conversations import labelled_prompt, prompt_of
+from producer.dataflow.asks import Answer, Ask, answer_all, labelled_prompt, prompt_of, verbatim_asks
 from producer.dataflow.original import register
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pydantic import JsonValue
 
     from persqa.settings import Settings
 
-logger = logging.getLogger(__name__)
 
-_SHOWN = 5
+class VllmParameters(TypedDict, total=False):
+    """The original's parameters that a run has a place for, by their names."""
+
+    vllm_temperature: float
+    vllm_top_p: float
+    vllm_max_tokens: int
+    vllm_top_k: int
+    vllm_repetition_penalty: float
+    vllm_seed: int
+
+
+_DEFAULTS: VllmParameters = {
+    "vllm_temperature": 0.7,
+    "vllm_top_p": 0.9,
+    "vllm_max_tokens": 1024,
+    "vllm_repetition_penalty": 1.0,
+}
 
 
 class LLMServingABC(ABC):
-    """What operators ask; a model in this process, a fleet of them, or anything else that answers prompts."""
+    """What operators ask: a model, a fleet of them, or anything else that answers prompts."""
 
     @abstractmethod
     def generate_from_input(self, user_inputs: list[str], system_prompt: str) -> list[str | None]:
@@ -46,30 +63,16 @@ class LLMServingABC(ABC):
 class PersQAServing(LLMServingABC):
     """A serving of ours: it can be given whole records, and says of each what became of it."""
 
-    #: Whether what was answered is kept elsewhere, so that nobody else has to write it down for a later start.
-    keeps_answers: bool = False
-
     def __init__(self, *, sampling: Sampling, seed: int, settings: Settings) -> None:
-        """Keep the options.
-
-        Args:
-            sampling: of every request.
-            seed: decides the sampling, and the questions where the operator is not given a seed of its own.
-            settings: everything else.
-        """
+        """Keep the options; the seed decides also the questions, where the operator is not given one of its own."""
         self.sampling = sampling
         self.seed = seed
         self.settings = settings
         register(LLMServingABC, ["LLMServingABC", "VLMServingABC"])
 
-    @property
     @abstractmethod
-    def identity(self) -> str:
-        """What decides its answers beside the question; answers of another identity are not taken over."""
-
-    @abstractmethod
-    def answer_records(self, asks: Sequence[Ask], options: RunOptions) -> Iterator[tuple[int, Answer]]:
-        """Answer what can be asked; gives each ask's position and its answer, as they come.
+    def answer_records(self, asks: Sequence[Ask], options: RunOptions) -> Iterable[Answer]:
+        """Answer what can be asked, in its order.
 
         Args:
             asks: those without an error.
@@ -122,11 +125,7 @@ class PersQAServing(LLMServingABC):
     def generate_from_input_one_image(
         self, image_paths: Sequence[str], text_prompts: Sequence[str], system_prompt: str = "", **_model: object
     ) -> list[str | None]:
-        """One answer for each prompt about its one image; otherwise as `generate_from_input`.
-
-        Raises:
-            ValueError: there are not as many images as prompts.
-        """
+        """One answer for each prompt about its one image; otherwise as `generate_from_input`."""
         return self._answer_prompts(text_prompts, image_paths, system_prompt)
 
     def generate_from_input_multi_images(
@@ -158,26 +157,7 @@ class PersQAServing(LLMServingABC):
         options = parse_options(
             verbatim=True, image_optional=True, tag_policy=Policy.CHECK, seed=self.seed, system_prompt=system_prompt
         )
-        answers = [answer for _, answer in sorted(answer_all(self, asks, options), key=lambda found: found[0])]
-        tell(answers)
-        return [answer.text for answer in answers]
-
-
-def answer_all(serving: PersQAServing, asks: Sequence[Ask], options: RunOptions) -> Iterator[tuple[int, Answer]]:
-    """The refusals of what cannot be asked, and then what the serving answers; positions and answers, as they come."""
-    for ask in asks:
-        if ask.error is not None:
-            yield ask.position, refusal(ask.error)
-    if askable := [ask for ask in asks if ask.error is None]:
-        yield from serving.answer_records(askable, options)
-
-
-def tell(answers: Sequence[Answer]) -> None:
-    """Say in the log how many records have no answer, and why the first few have none."""
-    without = [(number, answer.reason) for number, answer in enumerate(answers, 1) if answer.text is None]
-    if without:
-        shown = "".join(f"\n  record {number}: {reason}" for number, reason in without[:_SHOWN])
-        logger.warning("%d of %d records have no answer%s", len(without), len(answers), shown)
+        return [answer.text for answer in answer_all(asks, partial(self.answer_records, options=options))]
 
 
 def _references(cell: Sequence[str] | str | None) -> tuple[str, ...]:
@@ -189,3 +169,18 @@ def _references(cell: Sequence[str] | str | None) -> tuple[str, ...]:
 def _refuse_media(*media: Sequence[object] | None) -> None:
     if any(cell for cells in media for cell in cells or ()):
         raise ValueError("videos and sounds are not supported, only images")
+
+
+def vllm_sampling(given: VllmParameters) -> Sampling:
+    """The original's sampling parameters as those of a run; what is not given is as in the original.
+
+    Raises:
+        SettingsError: with one line per wrong parameter.
+    """
+    # -1 is vLLM's older word for no limit.
+    values = {**_DEFAULTS, **given, "vllm_top_k": max(given.get("vllm_top_k", 40), 0)}
+    try:
+        return Sampling.model_validate({name.removeprefix("vllm_"): value for name, value in values.items()})
+    except ValidationError as error:
+        lines = [f"vllm_{part['loc'][0]}: {part['msg']}" for part in error.errors()]
+        raise SettingsError("wrong sampling parameters\n  " + "\n  ".join(lines)) from None

@@ -11,7 +11,7 @@ from producer.dataflow.files import FORMATS, read_frame, read_rows, write_frame,
 from producer.dataflow.original import register
 
 if TYPE_CHECKING:
-    from producer.dataflow.files import Rows
+    from producer.dataflow.cells import Rows
 
 _CacheType = Literal["json", "jsonl", "csv", "parquet", "pickle"]
 
@@ -95,7 +95,7 @@ class FileStorage(DataFlowStorage):
         """
         if output_type not in ("dataframe", "dict"):
             raise ValueError(f"output_type {output_type!r} is neither 'dataframe' nor 'dict'")
-        source = self._source(self.operator_step)
+        source = str(self._file(0)) if self.operator_step else self.first_entry_file_name
         load = read_frame if output_type == "dataframe" else read_rows
         return load(source, allow_pickle=self.allow_pickle)
 
@@ -109,7 +109,7 @@ class FileStorage(DataFlowStorage):
             ValueError: `step` was never called, or the data is neither a DataFrame nor a list of dictionaries.
             OSError: the file cannot be written.
         """
-        target = self._target()
+        target = self._file(1)
         target.parent.mkdir(parents=True, exist_ok=True)
         if hasattr(data, "to_parquet"):
             write_frame(data, target)
@@ -119,28 +119,12 @@ class FileStorage(DataFlowStorage):
             raise ValueError(f"cannot write {type(data).__name__}: expected a DataFrame or a list of dictionaries")
         return str(target)
 
-    @property
-    def journal_path(self) -> Path:
-        """Where an operator of this step may write down what it has so far."""
-        target = self._target()
-        return target.with_name(f"{target.name}.journal")
-
-    def _source(self, step: int) -> str:
-        _check_step(step)
-        return self.first_entry_file_name if step == 0 else str(self._file(step))
-
-    def _target(self) -> Path:
-        _check_step(self.operator_step)
-        return self._file(self.operator_step + 1)
-
-    def _file(self, step: int) -> Path:
-        return Path(self.cache_path) / f"{self.file_name_prefix}_step{step}.{self.cache_type}"
+    def _file(self, further: int) -> Path:
+        """The file of so many steps further on."""
+        if self.operator_step < 0:
+            raise ValueError("call step() before reading or writing: once for each operator")
+        return Path(self.cache_path) / f"{self.file_name_prefix}_step{self.operator_step + further}.{self.cache_type}"
 
 
 def _is_rows(data: object) -> TypeGuard[Rows]:
     return isinstance(data, list) and all(isinstance(row, dict) for row in cast("list[object]", data))
-
-
-def _check_step(step: int) -> None:
-    if step < 0:
-        raise ValueError("call step() before reading or writing: once for each operator")

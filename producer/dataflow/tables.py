@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from producer.dataflow.cells import json_cell, plain
-from producer.dataflow.image_cells import KeepBytes, image_references
+from producer.dataflow.cells import KeepBytes, image_references, json_cell, plain
 from producer.dataflow.storages import FileStorage
 
 if TYPE_CHECKING:
@@ -13,7 +12,7 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
-    from producer.dataflow.files import Rows
+    from producer.dataflow.cells import Rows
 
 
 class Table:

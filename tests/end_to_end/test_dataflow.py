@@ -113,6 +113,29 @@ def test_the_program_runs_as_it_stands(tmp_path: Path, given: list[dict[str, Any
     assert len(set(portraits)) > 5
 
 
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ("'no/such/model'", "vLLM cannot load no/such/model with these engine arguments"),
+        (
+            "'demo', settings=Settings(engine_args={'dtype': 'none'})",
+            "vLLM cannot load demo with these engine arguments",
+        ),
+        ("'demo', settings=Settings(engine_args={'nonsense': 1})", "nonsense: vLLM has no such engine argument"),
+    ],
+)
+def test_a_model_that_cannot_be_loaded_says_so_at_once(tmp_path: Path, arguments: str, sentence: str) -> None:
+    program = f"""
+from persqa.errors import SettingsError
+from persqa.settings import Settings
+try:
+    LocalModelVLMServing_vllm({arguments})
+except SettingsError as error:
+    print(error)
+"""
+    assert sentence in run_script(tmp_path, program).stdout
+
+
 def test_on_the_fleet_it_is_one_other_line(tmp_path: Path, given: list[dict[str, Any]]) -> None:
     run_script(tmp_path, "model = QueueVLMServing()\n" + _PROGRAM, Settings(model="demo"))
     assert sum(answer.startswith("<mam> ") for answer in check_output(tmp_path, given)[:12]) >= 10

@@ -15,6 +15,7 @@ import pytest
 from persqa.dataflow import FileStorage, LocalModelVLMServing_vllm, PersQAGenerator, QueueVLMServing
 from persqa.errors import RunConflict
 from persqa.results import Status
+from persqa.settings import load_settings
 from producer import Client
 from tests.integration.test_worker import quiet
 from tests.support.builders import colour_of, write_images
@@ -69,21 +70,22 @@ def expected(answers: list[str | None]) -> list[str | None]:
 
 
 def test_one_changed_line_gives_the_same_file(site: Site, tmp_path: Path, records: list[dict[str, Any]]) -> None:
-    settings = scripted(site.settings, "text_or_colour")
-    local = LocalModelVLMServing_vllm("a/model", settings=settings)
-    in_process = run(local, tmp_path, records)
+    here = scripted(load_settings(commit_seconds=0.05), "text_or_colour")
+    local = LocalModelVLMServing_vllm("a/model", settings=here)
+    on_this_machine = run(local, tmp_path, records)
     local.cleanup()
+    settings = scripted(site.settings, "text_or_colour")
     fleet = serving_of(settings)
     with WorkerProcess(settings, tmp_path):
         on_fleet = run(fleet, tmp_path, records)
     fleet.cleanup()
-    assert on_fleet == in_process
+    assert on_fleet == on_this_machine
     assert [record["pers_qa"] for record in on_fleet] == expected(
         [None, None, f"<bob> is {colour(10)}/{colour(11)}", "<mam> is unseen"]
     )
     assert [record["pers_qa_reason"] for record in on_fleet][10:12] == [
-        in_process[10]["pers_qa_reason"],
-        in_process[11]["pers_qa_reason"],
+        on_this_machine[10]["pers_qa_reason"],
+        on_this_machine[11]["pers_qa_reason"],
     ]
     assert str(on_fleet[10]["pers_qa_reason"]).startswith("broken_image: ")
     assert str(on_fleet[11]["pers_qa_reason"]).startswith("bad_image_field: ")
@@ -251,8 +253,6 @@ def test_several_pipelines_share_one_fleet(site: Site, tmp_path: Path) -> None:
 
 
 def test_without_a_broker_it_brings_one_and_a_worker(tmp_path: Path, records: list[dict[str, Any]]) -> None:
-    from persqa.settings import load_settings
-
     settings = scripted(load_settings(database_url=f"sqlite:///{tmp_path}/persqa.db"), "text_or_colour")
     serving = QueueVLMServing(settings=settings, display=quiet, timeout_seconds=60)
     found = run(serving, tmp_path, records[:3])

@@ -154,7 +154,7 @@ class Pipeline(PipelineABC):
 pipeline = Pipeline()
 pipeline.compile()
 pipeline.forward()
-assert model._worker is None, "the pipeline frees a serving that nobody needs any more"
+assert model._client is None, "the pipeline frees a serving that nobody needs any more"
 rows = ours.FileStorage("cache_local/p_step2.jsonl").step().read("dict")
 print(json.dumps([[row["pers_qa"] for row in rows], [row["caption"] for row in rows]]))
 """,

@@ -184,3 +184,12 @@ def text_or_colour(request: Request) -> Line:
         return Line(text=f"{request.system}|{request.user}|{colours}")
     start = "" if request.prefill else tag_of(request)
     return Line(text=f"{start} is {colours or 'unseen'}")
+
+
+def named_by_tag(request: Request) -> Line:
+    """The tag names the script, so that tests of every kind can share a worker; any other is a name like another."""
+    match = _TAG.match(request.user)
+    script = globals().get(match[1].strip("<>") if match else "", text_or_colour)
+    if script is not dies_once:
+        _note(request)
+    return script(request)

@@ -160,6 +160,16 @@ def test_one_that_was_ready_once_is_never_refused(output: tuple[Output, Path], t
         assert not member.refused
 
 
+def test_one_that_says_why_it_cannot_start_is_not_ready(output: tuple[Output, Path]) -> None:
+    script = 'echo refused: no such model, ready or not > "/dev/fd/$PERSQA_READY_FD"; exit 2'
+    member = Member(Place("gpu0", {}), ("sh", "-c", script), output[0])
+    for now in (0, 1000, 2000):
+        assert not member.refused
+        member.look(now)
+        wait_end(member, now)
+    assert member.refused
+
+
 @pytest.mark.usefixtures("_own_signals")
 def test_settings_that_nobody_can_use_end_the_crew(output: tuple[Output, Path]) -> None:
     members = [Member(Place(label, {}), _REFUSES, output[0]) for label in ("gpu0", "gpu10")]

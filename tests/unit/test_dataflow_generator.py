@@ -1,4 +1,4 @@
-"""The operator, on a scripted serving and on a scripted engine in this process."""
+"""The operator on a serving that echoes, and how our servings are made."""
 
 from __future__ import annotations
 
@@ -22,46 +22,37 @@ from persqa.dataflow import (
     LocalModelVLMServing_vllm,
     PersQAGenerator,
     PersQAGeneratorPrompt,
+    QueueVLMServing,
 )
-from persqa.errors import EngineDead, SettingsError, UserError
+from persqa.errors import SettingsError, UserError
 from persqa.prompts import SYSTEM_PROMPT, human_turn
 from persqa.questions import load_pool
 from persqa.records import record_key
 from persqa.runs import RunOptions, Sampling
 from persqa.settings import load_settings
 from persqa.tags import Tag
-from producer.dataflow.asks import Answer, Ask
-from producer.dataflow.conversations import prompt_of
+from producer import Client
+from producer.dataflow.asks import Answer, Ask, prompt_of
 from producer.dataflow.servings import PersQAServing
-from tests.support.builders import colour_of, write_images
-from tests.support.workers import scripted
 from tests.unit.test_dataflow_storages import storage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 
 class Echo(PersQAServing):
-    """Answers with the record's position, from the last to the first, as an engine might; knows what it was asked."""
+    """Answers with the record's position; knows what it was asked."""
 
-    def __init__(self, *, dies_after: int | None = None, identity: str = "echo") -> None:
+    def __init__(self) -> None:
         super().__init__(sampling=Sampling(), seed=5, settings=load_settings(max_images=2))
         self.asked: list[Ask] = []
         self.options: list[RunOptions] = []
-        self._identity = identity
-        self._dies_after = dies_after
 
-    @property
-    def identity(self) -> str:
-        return self._identity
-
-    def answer_records(self, asks: Sequence[Ask], options: RunOptions) -> Iterator[tuple[int, Answer]]:
+    def answer_records(self, asks: Sequence[Ask], options: RunOptions) -> Iterator[Answer]:
         self.options.append(options)
-        for number, ask in enumerate(reversed(asks)):
-            if number == self._dies_after:
-                raise EngineDead("the engine died, as scripted")
+        for ask in asks:
             self.asked.append(ask)
-            yield ask.position, Answer(text=f"{ask.tag} has {ask.position}")
+            yield Answer(text=f"{ask.tag} has {ask.position}")
 
     def cleanup(self) -> None:
         """Nothing to free."""
@@ -230,37 +221,6 @@ def test_a_storage_of_anybody_is_read_and_written_as_a_data_frame() -> None:
     assert {ask.position: ask.images for ask in serving.asked}[3] == ()
 
 
-def test_a_run_that_is_broken_off_goes_on_with_what_is_left(tmp_path: Path) -> None:
-    records = [{"image": "a.png", "id": number} for number in range(5)]
-    with pytest.raises(EngineDead):
-        PersQAGenerator(Echo(dies_after=3)).run(on_disk(tmp_path, records))
-    journal = tmp_path / "cache" / "p_step1.json.journal"
-    assert len(journal.read_text().splitlines()) == 4
-    failed = {**json.loads(journal.read_text().splitlines()[1]), "text": None, "reason": "not_found: it was not there"}
-    with journal.open("a") as file:
-        file.write(json.dumps({**failed, "position": 1}) + '\n{"position": 0, "key": "cut o')
-    later = Echo()
-    made = on_disk(tmp_path, records)
-    PersQAGenerator(later).run(made)
-    assert [ask.position for ask in later.asked] == [1, 0]
-    assert [record["output"] for record in written(made)] == [f"<mam> has {number}" for number in range(5)]
-    assert [path.name for path in (tmp_path / "cache").iterdir()] == ["p_step1.json"]
-
-
-@pytest.mark.parametrize("change", ["data", "seed", "serving", "file"])
-def test_answers_to_something_else_are_not_taken_over(tmp_path: Path, change: str) -> None:
-    records = [{"image": "a.png", "id": number} for number in range(5)]
-    with pytest.raises(EngineDead):
-        PersQAGenerator(Echo(dies_after=3)).run(on_disk(tmp_path, records))
-    if change == "file":
-        (tmp_path / "cache" / "p_step1.json.journal").write_text("[1]\n{}\nnull\n")
-    if change == "data":
-        records = [{**record, "more": 1} for record in records]
-    later = Echo(identity="another" if change == "serving" else "echo")
-    PersQAGenerator(later, seed=9 if change == "seed" else None).run(on_disk(tmp_path, records))
-    assert len(later.asked) == 5
-
-
 @pytest.mark.parametrize("serving_class", [Original, APIVLMServing_openai])
 def test_servings_of_others_are_asked_as_the_original_asks_them(tmp_path: Path, serving_class: type[Original]) -> None:
     serving = serving_class()
@@ -347,130 +307,7 @@ def test_a_conversation_of_several_turns_is_refused(conversation: Any, words: st
         Echo().generate_from_input_messages([[{"from": "human", "value": "a"}], conversation])
 
 
-@pytest.fixture
-def local(tmp_path: Path) -> Iterator[LocalModelVLMServing_vllm]:
-    """A scripted engine in this process, and images in the working directory."""
-    write_images(tmp_path / "data", 4)
-    serving = LocalModelVLMServing_vllm("a/model", settings=scripted(load_settings(), "text_or_colour"))
-    yield serving
-    serving.cleanup()
-
-
-def image(index: int) -> str:
-    return f"data/images/{index}.png"
-
-
-def colour(index: int) -> str:
-    return "-".join(str(part) for part in colour_of(index))
-
-
-def test_in_this_process_each_record_has_the_answer_to_its_own_images_and_a_bad_one_harms_nobody(
-    tmp_path: Path, local: LocalModelVLMServing_vllm
-) -> None:
-    (tmp_path / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
-    records = [{"image": image(0)}, {"image": "bad.png"}, {"image": [image(1), image(2)]}, {"image": "none.png"},
-               {"image": "/etc/passwd"}, {"x": 1}, {"image": image(0)}]  # fmt: skip
-    made = on_disk(tmp_path, records)
-    PersQAGenerator(local).run(made, output_key="out")
-    found = written(made)
-    assert [record["out"] for record in found] == [
-        f"<mam> is {colour(0)}", None, f"<mam> is {colour(1)}/{colour(2)}", None, None, "<mam> is unseen",
-        f"<mam> is {colour(0)}",
-    ]  # fmt: skip
-    reasons = [record["out_reason"] for record in found]
-    assert [reason and reason.split(":")[0] for reason in reasons] == [
-        None, "broken_image", None, "not_found", "outside_roots", None, None,
-    ]  # fmt: skip
-
-
-def test_operators_of_others_may_call_it_in_every_way(
-    local: LocalModelVLMServing_vllm, caplog: pytest.LogCaptureFixture
-) -> None:
-    assert local.generate_from_input(["one", "two"], "sys") == ["sys|one|", "sys|two|"]
-    found = local.generate_from_input(
-        ["one", "two", "none", "  "], "", [[image(1), image(2)], image(3), ["none.png"], None]
-    )
-    assert found == [f"|one|{colour(1)}/{colour(2)}", f"|two|{colour(3)}", None, None]
-    assert "2 of 4 records have no answer" in caplog.text
-    assert "record 3: not_found: none.png: no such file" in caplog.text
-    turns = [[{"from": "human", "value": "<image>\nWho?"}], [{"role": "user", "content": "What?"}]]
-    assert local.generate_from_input_messages(turns, [[image(0)], []], system_prompt="sys") == [
-        f"sys|Who?|{colour(0)}",
-        "sys|What?|",
-    ]
-    assert local.generate_from_input([], "sys") == []
-    assert local.generate_from_input_one_image([image(0), image(1)], ["a", "b"], "s", model="any", timeout=9) == [
-        f"s|a|{colour(0)}",
-        f"s|b|{colour(1)}",
-    ]
-    labels = [["page 1", ""], ["cover"]]
-    assert local.generate_from_input_multi_images([[image(0), image(1)], [image(2)]], labels, ["Which?", ""]) == [
-        f"|Which?\nImage 1: page 1|{colour(0)}/{colour(1)}",
-        f"|Image 1: cover|{colour(2)}",
-    ]
-    with pytest.raises(ValueError, match="2 prompts, but 1 lists of images"):
-        local.generate_from_input(["a", "b"], "", [[]])
-    with pytest.raises(ValueError, match="videos and sounds"):
-        local.generate_from_input_messages(turns, video_list=[["a.mp4"], []])
-    assert local.generate_from_input_messages(turns, None, [None, None], [[], []])[0] is not None
-    local.cleanup()
-    local.cleanup()
-    assert local.generate_from_input(["again"], "sys") == ["sys|again|"]
-
-
-def test_the_tag_policy_is_kept_where_it_is_asked_for(tmp_path: Path) -> None:
-    write_images(tmp_path / "data", 1)
-    serving = LocalModelVLMServing_vllm("a/model", settings=scripted(load_settings(), "never_the_tag"))
-    try:
-        for policy, answer, reason in (
-            ("check", "The person wears a hat.", "missing_tag"),
-            ("repair", "<mam> wears a hat.", None),
-        ):
-            made = on_disk(tmp_path, [{"image": image(0)}])
-            PersQAGenerator(serving, tag_policy=policy).run(made)
-            (record,) = written(made)
-            assert (record["output"], record["output_reason"]) == (answer, reason)
-    finally:
-        serving.cleanup()
-
-
-@pytest.mark.parametrize(
-    ("script", "position", "reason"),
-    [("dies_once", 9, ""), ("poison", 3, "kills_engine"), ("too_long", 2, "too_long"), ("defect", 2, "internal_error")],
-)
-def test_what_one_record_does_to_the_engine_is_not_its_neighbours_business(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, position: int, reason: str
-) -> None:
-    write_images(tmp_path / "data", 5)
-    monkeypatch.setenv("SCRIPT_NOTES", str(tmp_path / "notes"))
-    serving = LocalModelVLMServing_vllm("a/model", settings=scripted(load_settings(), script))
-    made = on_disk(tmp_path, [{"image": image(index)} for index in range(5)])
-    try:
-        PersQAGenerator(serving).run(made)
-    finally:
-        serving.cleanup()
-    reasons = [record["output_reason"] for record in written(made)]
-    assert [found and found.split(":")[0] for found in reasons] == [
-        reason if number == position else None for number in range(5)
-    ]
-
-
-def test_a_record_that_takes_too_long_is_given_up_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_images(tmp_path / "data", 5)
-    monkeypatch.setenv("SCRIPT_NOTES", str(tmp_path / "notes"))
-    monkeypatch.setenv("SCRIPT_SECONDS", "60")
-    limited = scripted(load_settings(item_seconds=1.0, hang_seconds=0.9), "third_takes_long")
-    serving = LocalModelVLMServing_vllm("a/model", settings=limited)
-    made = on_disk(tmp_path, [{"image": image(index)} for index in range(5)])
-    try:
-        PersQAGenerator(serving).run(made)
-    finally:
-        serving.cleanup()
-    reasons = [record["output_reason"] for record in written(made)]
-    assert reasons == [None, None, None, "time_limit: not answered within 1 s", None]
-
-
-def test_the_options_are_the_originals_and_reach_the_engine() -> None:
+def test_the_options_are_the_originals() -> None:
     from inspect import signature
 
     defaults = {
@@ -488,12 +325,119 @@ def test_the_options_are_the_originals_and_reach_the_engine() -> None:
         LocalModelVLMServing_vllm()
     with pytest.raises(SettingsError, match="vllm_top_p: "):
         LocalModelVLMServing_vllm("a/model", vllm_top_p=2)
-    settings = scripted(load_settings(), "compliant")
-    serving = LocalModelVLMServing_vllm("a/model", None, None, 2, vllm_top_k=-1, settings=settings)
+
+
+class Noted(Exception):
+    """The name of the run that would have been submitted."""
+
+
+@pytest.fixture
+def _no_fleet(monkeypatch: pytest.MonkeyPatch) -> None:
+    def submit(self: Client, data: object, *, run: str, **_options: object) -> None:  # noqa: ARG001
+        raise Noted(run)
+
+    def wait_ready(self: Client) -> None:
+        """No worker is started."""
+
+    monkeypatch.setattr(Client, "submit", submit)
+    monkeypatch.setattr(Client, "wait_ready", wait_ready)
+
+
+def run_name(
+    folder: Path,
+    records: Sequence[dict[str, Any]] = ({"image": "a.png", "id": 1}, {"image": "b.png"}),
+    serving_class: Callable[..., PersQAServing] = LocalModelVLMServing_vllm,
+    serving: dict[str, Any] | None = None,
+    **options: Any,
+) -> str:
+    """How the run of these records is called; the model is in the folder."""
+    settings = load_settings(database_url=f"sqlite:///{folder}/p.db")
+    made = serving_class(**{"hf_model_name_or_path": f"{folder}/model", "settings": settings, **(serving or {})})
+    with pytest.raises(Noted) as noted:
+        PersQAGenerator(made, **options).run(on_disk(folder, list(records)))
+    made.cleanup()
+    return str(noted.value)
+
+
+@pytest.mark.usefixtures("_no_fleet")
+def test_other_data_options_and_engines_are_other_runs(tmp_path: Path) -> None:
+    """Or the answers to one of them would pass for those to the other."""
+    first = run_name(tmp_path)
+    assert first.startswith("dataflow-")
+    assert run_name(tmp_path) == first
+    bigger = load_settings(database_url=f"sqlite:///{tmp_path}/p.db", window=3, max_image_bytes=9)
+    assert run_name(tmp_path, serving={"vllm_gpu_memory_utilization": 0.5, "settings": bigger}) == first
+    half = load_settings(database_url=f"sqlite:///{tmp_path}/p.db", engine_args={"dtype": "float16"})
+    records = [{"image": "a.png", "id": 1}, {"image": "b.png"}]
+    others = [
+        run_name(tmp_path, records[:1]),
+        run_name(tmp_path, records[::-1]),
+        run_name(tmp_path, [records[0], {**records[1], "more": None}]),
+        run_name(tmp_path, seed=1),
+        run_name(tmp_path, tag="bob"),
+        run_name(tmp_path, tag_policy="repair"),
+        run_name(tmp_path, serving={"vllm_seed": 2}),
+        run_name(tmp_path, serving={"vllm_temperature": 0.1}),
+        run_name(tmp_path, serving={"vllm_max_tokens": 9}),
+        run_name(tmp_path, serving={"vllm_max_model_len": 1024}),
+        run_name(tmp_path, serving={"settings": half}),
+        run_name(tmp_path, serving={"hf_model_name_or_path": "another"}),
+        run_name(tmp_path, serving_class=QueueVLMServing),
+        run_name(tmp_path, serving_class=QueueVLMServing, seed=1),
+        run_name(tmp_path, serving_class=QueueVLMServing, serving={"vllm_temperature": 1.5}),
+    ]
+    assert len({first, *others}) == 1 + len(others)
+
+
+@pytest.mark.usefixtures("_no_fleet")
+def test_the_same_in_another_folder_of_other_questions_or_a_model_trained_anew_is_another_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = tmp_path / "pool.txt"
+    pool.write_text("Who is {tag}?\n")
+    (tmp_path / "model").mkdir()
+    names = [run_name(tmp_path), run_name(tmp_path, pool=str(pool))]
+    pool.write_text("Who is {tag}?\nWhat does {tag} wear?\n")
+    names.append(run_name(tmp_path, pool=str(pool)))
+    for training in (b"", b"more"):
+        (tmp_path / "model" / "model.safetensors").write_bytes(training)
+        names.append(run_name(tmp_path))
+    (tmp_path / "model" / "config.json").write_text('{"max_position_embeddings": 2048}')
+    names.append(run_name(tmp_path))
+    assert run_name(tmp_path) == names[-1]
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    names.append(run_name(tmp_path))
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.usefixtures("_no_fleet")
+def test_what_it_keeps_is_in_one_folder_unless_the_settings_say_where(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("PERSQA_BROKER_URL", "redis://nowhere.invalid/0")
+    monkeypatch.setenv("PERSQA_BROKER_PASSWORD", "of the fleet")
+    serving = LocalModelVLMServing_vllm("a/model", None, None, 2, settings=load_settings(engine_args={"dtype": "half"}))
     serving.cleanup()
-    assert serving.sampling.model_dump(exclude_none=True) == {
-        "temperature": 0.7, "top_p": 0.9, "top_k": 0, "max_tokens": 1024, "repetition_penalty": 1.0,
+    folder = tmp_path / "persqa-serving"
+    assert caplog.messages == [f"loading a/model; its answers and its log are kept in {folder}"]
+    assert [path.name for path in tmp_path.iterdir()] == ["persqa-serving"]
+    assert (folder / "persqa.db").is_file()
+    assert serving.settings.blob_store == str(folder / "blobs")
+    assert serving.settings.broker_url is None
+    assert serving.settings.engine_args == {
+        "tensor_parallel_size": 2, "max_model_len": 4096, "gpu_memory_utilization": 0.9, "dtype": "half",
     }  # fmt: skip
+    assert serving.sampling.model_dump(exclude_none=True) == {
+        "temperature": 0.7, "top_p": 0.9, "top_k": 40, "max_tokens": 1024, "repetition_penalty": 1.0,
+    }  # fmt: skip
+    monkeypatch.setenv("PERSQA_DATABASE_URL", f"sqlite:///{tmp_path}/mine.db")
+    monkeypatch.setenv("PERSQA_BLOB_STORE", f"{tmp_path}/bytes")
+    other = LocalModelVLMServing_vllm("a/model", vllm_top_k=-1)
+    other.cleanup()
+    assert caplog.messages[1].endswith(f"kept in {tmp_path}/mine.db")
+    assert other.settings.blob_store == f"{tmp_path}/bytes"
+    assert other.sampling.top_k == 0
 
 
 def test_importing_loads_no_engine_and_changes_no_environment(tmp_path: Path) -> None:

@@ -120,6 +120,15 @@ def test_a_process_inherits_a_password_once(monkeypatch: pytest.MonkeyPatch, tmp
     assert load_settings() == settings
 
 
+def test_a_process_with_another_broker_does_not_inherit_the_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PERSQA_BROKER_URL", "redis://worker@h/0")
+    monkeypatch.setenv("PERSQA_BROKER_PASSWORD", _PASSWORD)
+    settings = load_settings().model_copy(update={"broker_url": "redis+socket:///a/socket"})
+    for name, value in settings.environment().items():
+        monkeypatch.setenv(name, value)
+    assert load_settings() == settings
+
+
 @pytest.mark.parametrize(
     ("given", "complaint"),
     [

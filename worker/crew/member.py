@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from persqa.readiness import READY, READY_FD, WORD_BYTES
 from worker.process import exit_codes
-from worker.process.ready_pipe import READY_FD
 
 if TYPE_CHECKING:
     import threading
@@ -142,7 +142,7 @@ class Member:
         if self._ready is not None or self._pipe is None:
             return
         with suppress(BlockingIOError):
-            if os.read(self._pipe, 16):
+            if os.read(self._pipe, WORD_BYTES) == READY:
                 self._ready = now
                 self._was_ready = True
                 logger.info("%s: ready after %.0f s", self.label, now - self._started)

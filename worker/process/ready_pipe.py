@@ -1,19 +1,31 @@
-"""The pipe by which a worker reports to the process that started it that it is ready."""
+"""The pipe by which a worker reports to the process that started it: it is ready, or why it never will be."""
 
 from __future__ import annotations
 
 import os
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
-#: Names the end of a pipe, inherited from the parent, into which a worker writes once it can take messages.
-READY_FD = "PERSQA_READY_FD"
+from persqa.readiness import READY, READY_FD, encode_failure
+
+if TYPE_CHECKING:
+    from persqa.errors import PersqaError
 
 
 def report_ready() -> None:
     """Report to the parent that the engine is loaded, where a parent wants to know."""
+    _report(READY)
+
+
+def report_failure(error: PersqaError) -> None:
+    """Report why this worker ends before it has begun."""
+    _report(encode_failure(error))
+
+
+def _report(word: bytes) -> None:
     # The variable goes, because the processes that this worker starts do not inherit the pipe.
     if (given := os.environ.pop(READY_FD, None)) is not None:
         # The parent may be gone.
         with suppress(BrokenPipeError):
-            os.write(int(given), b"ready\n")
+            os.write(int(given), word)
         os.close(int(given))
