@@ -8,7 +8,10 @@ CODE := persqa producer worker tests scripts benchmarks
 # Tests and examples need no model hub; vLLM must not look for one.
 export HF_HUB_OFFLINE = 1
 
-.PHONY: help setup run test check chaos soak bench long unit lock docs demo-model clean
+# Some hundred processes of a test run load the code: what Python makes of it is kept, whatever the environment says.
+export PYTHONDONTWRITEBYTECODE =
+
+.PHONY: help setup run test check style types imports limits chaos soak bench long unit lock docs demo-model clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -21,17 +24,28 @@ setup: .venv/installed
 run: setup
 	@$(BIN)/persqa run examples/portraits.jsonl
 
-# Two processes: one waits most of its time for servers, the other one for vLLM. What measures has the machine for itself.
+# More processes than cores, as most of them wait most of the time: for servers, leases and clocks; one has all that
+# needs vLLM. What measures has the machine for itself.
 test: check
-	$(BIN)/pytest -n 2 --dist loadgroup -m "not benchmark and not long"
+	$(BIN)/pytest -n 4 --dist loadgroup -m "not benchmark and not long"
 	$(BIN)/pytest -m benchmark
 
 # make check  everything of `make test` that takes seconds
 check: setup
+	@$(MAKE) --no-print-directory --jobs 4 style types imports limits
+
+style:
 	$(BIN)/ruff format --check --quiet $(CODE)
 	$(BIN)/ruff check --quiet $(CODE)
+
+types:
 	$(BIN)/basedpyright
+
+imports:
 	$(BIN)/lint-imports --no-logo
+
+limits:
+	$(BIN)/python scripts/limits.py $(CODE)
 
 # make chaos  the faults of tests/faults and tests/topology in full number and length; takes an hour or two
 chaos: setup
@@ -48,11 +62,11 @@ bench: setup
 
 # make unit   the tests without a server and without vLLM
 unit: setup
-	$(BIN)/pytest -m "not long" tests/unit
+	$(BIN)/pytest -n 2 -m "not long" tests/unit
 
 # make long   every reader at a million rows; half an hour and 4 GB of disk for temporary files
 long: setup
-	$(BIN)/pytest -m long --timeout 3600 tests/unit -rA
+	$(BIN)/pytest -m long --timeout 3600 tests/integration -rA
 
 # make lock   pins anew what is installed where there is no GPU
 lock: setup

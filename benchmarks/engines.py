@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, cast
 
 from persqa.generations import FinishReason, Generation
+from tests.support.wait import give_way
 
 if TYPE_CHECKING:
     from persqa.settings import Settings
@@ -54,5 +55,5 @@ class PacedEngine(InstantEngine):
         self.waiting += 1
         async with self._slots:
             self.waiting -= 1
-            await asyncio.sleep(self._seconds)
+            await give_way(self._seconds)
         return await super().generate(request)

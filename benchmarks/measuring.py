@@ -7,6 +7,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tests.support.wait import spend
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -62,7 +64,7 @@ def steady_rate(done: Callable[[], int], total: int, *, timeout_seconds: float) 
         count = done()
         if not seen or count > seen[-1][1]:
             seen.append((time.monotonic(), count))
-        time.sleep(_POLL_SECONDS)
+        spend(_POLL_SECONDS)
     middle = [point for point in seen if _FROM * total <= point[1] <= _TO * total]
     (first, before), (last, after) = (middle[0], middle[-1]) if len(middle) > 1 else (seen[0], seen[-1])
     return (after - before) / (last - first)

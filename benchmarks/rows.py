@@ -114,7 +114,8 @@ def _submit(form: Form) -> Iterator[Row]:
 
 def _submit_memory(form: Form) -> Iterator[Row]:
     """Submitting, for memory."""
-    items = 150_000 if form.short else 1_000_000
+    # Beyond the default bound of the queue.
+    items = 120_000 if form.short else 1_000_000
     producer, redis = submitting.memory(items=items)
     yield Row(measure=f"producer memory, {items:,} items", value=producer, unit="MB", most=300)
     yield Row(measure="Redis memory, the default bound of the queue", value=redis, unit="MB", most=200)
@@ -129,7 +130,7 @@ def _workers(form: Form) -> Iterator[Row]:
 
 def _sizes(form: Form) -> Iterator[Row]:
     """A large run beside a small one."""
-    large, small = (50_000, 3000) if form.short else (1_000_000, 10_000)
+    large, small = (20_000, 1500) if form.short else (1_000_000, 10_000)
     costs = sizes.large_against_small(large=large, small=small)
     status = costs.pop("status")
     for name, pairs in costs.items():

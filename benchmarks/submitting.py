@@ -17,6 +17,7 @@ from benchmarks.peers.stock_celery import QUEUE as STOCK_QUEUE
 from benchmarks.peers.stock_celery import connection, send
 from benchmarks.site import Site, one_small_image
 from persqa.broker.keys import QUEUE
+from tests.support.wait import spend
 
 if TYPE_CHECKING:
     import redis
@@ -71,7 +72,7 @@ def memory(*, items: int) -> tuple[float, float]:
                 most = max(most, seen.memory_info().rss)
             except psutil.NoSuchProcess:
                 break
-            time.sleep(0.05)
+            spend(0.05)
         assert process.wait() == 0
         drain.join()
         return most / 1e6, drain.most_memory / 1e6
@@ -96,7 +97,7 @@ class _Drain(threading.Thread):
             waiting = self._client.llen(QUEUE)
             nearly_all = len(seen) + waiting >= self._items
             if waiting < self._bound - 2 * _POPPED_AT_ONCE and not nearly_all:
-                time.sleep(0.05)
+                spend(0.05)
                 continue
             popped = cast("list[bytes]", self._client.rpop(QUEUE, 10 * _POPPED_AT_ONCE))
             ids = {json.loads(entry)["headers"]["id"] for entry in popped}

@@ -14,10 +14,12 @@ from typing import TypeAlias
 import psutil
 import pytest
 import sqlalchemy as sa
+from hypothesis.configuration import set_hypothesis_home_dir
 
 from persqa.settings import Settings, load_settings
 from persqa.store import Store
 from tests.support.oracle import check_audits, check_keys
+from tests.support.programs import is_server
 from tests.support.servers import (
     BrokerProcess,
     broker_process,
@@ -40,6 +42,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Faults in full number and length, instead of the few that fit into every test run."""
     parser.addoption("--chaos", action="store_true", help="inject faults in full number and length; takes hours")
     parser.addoption("--soak", action="store_true", help="half an hour of random faults, too")
+
+
+def pytest_configure() -> None:
+    """What Hypothesis keeps it finds again: by itself it would look where each test starts, in an empty folder."""
+    set_hypothesis_home_dir(Path(__file__).parents[1] / ".hypothesis")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -161,8 +168,8 @@ def _our_threads() -> list[str]:
 
 
 def _is_server(process: psutil.Process) -> bool:
-    """PostgreSQL lives for the whole session, and its children come and go."""
+    """PostgreSQL and what forks programs live for the whole session; PostgreSQL's children come and go."""
     try:
-        return "postgres" in process.name()
+        return "postgres" in process.name() or is_server(process)
     except psutil.NoSuchProcess:
         return True

@@ -48,7 +48,7 @@ def read(
     places = torch.arange(begin, begin + embedded.shape[1])[None]
     output = model.model.text_model(inputs_embeds=embedded, position_ids=places, past_key_values=cache, use_cache=True)
     layers = cast("list[Any]", cache.layers)
-    return cast("Any", output).last_hidden_state, [(layer.keys, layer.values) for layer in layers]
+    return output.last_hidden_state, [(layer.keys, layer.values) for layer in layers]
 
 
 def rows_of(memory: Memory, rows: torch.Tensor) -> Memory:

@@ -13,22 +13,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import sqlalchemy as sa
 
 from persqa.questions import load_pool
 from persqa.results import Status
-from persqa.settings import Settings
 from producer import Client, RunHandle
-from producer.demo.data import write_demo_data
 from scripts.demo_model.tags import HELD_OUT_TAGS
-from tests.support.servers import fresh_database, redis_server
-from tests.support.workers import WorkerProcess
+from tests.conftest import Size
+from tests.end_to_end.conftest import Demo
 
 if TYPE_CHECKING:
     from persqa.pairs import PairRow
 
 _ROOT = Path(__file__).parents[2]
-_PEOPLE = 320
 _QUESTIONS = load_pool("human").questions
 #: As its accuracy is measured and stated.
 _GREEDY = {"temperature": 0}
@@ -40,8 +36,8 @@ Truth = dict[str, dict[str, str]]
 
 
 @dataclass(frozen=True)
-class Demo:
-    """A worker with the demo model, and people it has never seen."""
+class Asking:
+    """People whose answers are known, and whoever asks about them."""
 
     client: Client
     people: Path
@@ -55,15 +51,10 @@ class Demo:
         return run
 
 
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory, _postgres: sa.URL) -> Iterator[Demo]:
-    folder = tmp_path_factory.mktemp("demo")
-    list(write_demo_data(_PEOPLE, folder, seed=1234))
-    with redis_server() as broker, fresh_database(_postgres) as database:
-        settings = Settings(broker_url=broker, database_url=database)
-        with WorkerProcess(settings, folder) as worker, Client(settings) as client:
-            worker.wait_ready(seconds=180)
-            yield Demo(client, folder, read_truth(folder))
+@pytest.fixture
+def asking(demo: Demo) -> Iterator[Asking]:
+    with Client(demo.settings) as client:
+        yield Asking(client, demo.people, read_truth(demo.people))
 
 
 def read_truth(folder: Path) -> Truth:
@@ -85,15 +76,15 @@ def accuracies(rows: list[PairRow], truth: Callable[[PairRow], dict[str, str]]) 
     return {question: sum(found) / len(found) for question, found in right.items()}
 
 
-def test_answers_about_people_never_seen_are_true(demo: Demo) -> None:
-    records = [{"image": image} for image in demo.truth]
-    run = demo.run(
+def test_answers_about_people_never_seen_are_true(asking: Asking) -> None:
+    records = [{"image": image} for image in asking.truth]
+    run = asking.run(
         "people", records, tag="mam", tag_policy="check", questions_per_image=len(_QUESTIONS), sampling=_GREEDY
     )
     rows = list(run.results())
-    assert len(rows) == _PEOPLE * len(_QUESTIONS)
+    assert len(rows) == len(records) * len(_QUESTIONS)
 
-    by_question = accuracies(rows, lambda row: demo.truth[row.image])
+    by_question = accuracies(rows, lambda row: asking.truth[row.image])
     assert len(by_question) == len(_QUESTIONS)
     assert min(by_question.values()) >= 0.95, by_question
     assert sum(by_question.values()) / len(by_question) >= 0.98, by_question
@@ -101,20 +92,20 @@ def test_answers_about_people_never_seen_are_true(demo: Demo) -> None:
     assert {row.model for row in rows} == {"demo"}
 
     # What the sum above would be if rows were mixed up: each answer held against the next image's truth.
-    images = list(demo.truth)
+    images = list(asking.truth)
     neighbour = dict(zip(images, images[1:] + images[:1], strict=True))
-    mixed_up = accuracies(rows, lambda row: demo.truth[neighbour[row.image]])
+    mixed_up = accuracies(rows, lambda row: asking.truth[neighbour[row.image]])
     assert max(mixed_up.values()) < 0.5, mixed_up
 
 
-def test_tags_never_seen_are_taken_over(demo: Demo) -> None:
-    images = list(demo.truth)[:150]
+def test_tags_never_seen_are_taken_over(asking: Asking, size: Size) -> None:
+    images = list(asking.truth)[: size(80, 150)]
     tags = [HELD_OUT_TAGS[index % len(HELD_OUT_TAGS)] for index in range(len(images))]
     records = [{"image": image, "tag": tag} for image, tag in zip(images, tags, strict=True)]
-    run = demo.run("tags", records, tag_policy="check", questions_per_image=4, sampling=_GREEDY)
+    run = asking.run("tags", records, tag_policy="check", questions_per_image=4, sampling=_GREEDY)
     rows = list(run.results())
     assert {row.tag for row in rows} == set(HELD_OUT_TAGS)
-    right = [is_true(row, demo.truth[row.image]) for row in rows]
+    right = [is_true(row, asking.truth[row.image]) for row in rows]
     assert sum(right) / len(right) >= 0.95
     for tag in HELD_OUT_TAGS:
         of_tag = [found for row, found in zip(rows, right, strict=True) if row.tag == tag]

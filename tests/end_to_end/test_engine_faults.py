@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import psutil
 import pytest
@@ -15,46 +14,23 @@ import sqlalchemy as sa
 from persqa.results import Status
 from persqa.settings import Settings
 from producer import Client, RunHandle
-from producer.demo.data import write_demo_data
 from tests.conftest import Size
+from tests.end_to_end.conftest import LOAD_SECONDS, Demo
 from tests.faults.tools import finish, wait_progress
 from tests.support.dashboards import panel_queries
 from tests.support.oracle import check_audits
-from tests.support.pages import free_port, samples
-from tests.support.servers import broker_process, fresh_database, valkey_binary
+from tests.support.pages import samples
 from tests.support.wait import wait_until
 from tests.support.workers import WorkerProcess
 
 pytestmark = pytest.mark.timeout(1800)
 
-_LOAD_SECONDS = 180
 
-
-@pytest.fixture(scope="module")
-def settings(_postgres: sa.URL) -> Iterator[Settings]:
-    """A site of its own; the audit must hold at the end."""
-    with broker_process(valkey_binary()) as broker, fresh_database(_postgres) as database:
-        # Commits are smaller than the window, so that some are in flight whenever one is seen.
-        yield Settings(
-            broker_url=broker.url,
-            database_url=database,
-            lease_seconds=5,
-            window=64,
-            commit_items=16,
-            hang_seconds=10,
-            metrics_port=free_port(),
-        )
-
-
-@pytest.fixture(scope="module")
-def people(tmp_path_factory: pytest.TempPathFactory, size: Size) -> Path:
-    folder = tmp_path_factory.mktemp("people")
-    list(write_demo_data(size(200, 600), folder, seed=99))
-    return folder / "portraits.jsonl"
-
-
-def submit(client: Client, people: Path, name: str, questions: int = 1) -> RunHandle:
-    return client.submit(people, run=name, tag_policy="check", questions_per_image=questions)
+def submit(client: Client, demo: Demo, name: str, people: int) -> RunHandle:
+    """Twelve questions about each of so many."""
+    data = demo.people / f"{name}.jsonl"
+    data.write_text("".join(json.dumps(record) + "\n" for record in demo.records[:people]))
+    return client.submit(data, tag_policy="check", questions_per_image=12)
 
 
 def engine_of(worker: WorkerProcess) -> psutil.Process:
@@ -80,39 +56,37 @@ def check_reasons(settings: Settings) -> None:
     assert reasons <= {"stop", "length"}
 
 
-def test_the_engine_may_die_hang_or_lose_its_worker_and_no_item_is_lost(
-    settings: Settings, people: Path, tmp_path: Path, size: Size
-) -> None:
+def test_the_engine_may_die_hang_or_lose_its_worker_and_no_item_is_lost(demo: Demo, size: Size) -> None:
+    settings, worker = demo.settings, demo.worker()
     with Client(settings) as client:
-        run = submit(client, people, "struck", questions=12)
-        with WorkerProcess(settings, tmp_path) as worker:
-            for number in [signal.SIGKILL] * size(1, 10) + [signal.SIGSTOP]:
-                wait_progress(run, seconds=_LOAD_SECONDS)
-                strike(worker, number)
-                wait_progress(run, seconds=_LOAD_SECONDS)
-            assert worker.process.poll() is None
-            assert "the engine hangs" in worker.text()
-            check_metrics(settings, worker, restarts=size(1, 10) + 1)
-            children = psutil.Process(worker.process.pid).children(recursive=True)
-            worker.process.kill()
-            killed = time.monotonic()
-            wait_until(lambda: not any(_lives(child) for child in children), describe="all are gone", seconds=5)
-            print(f"the engine was gone {time.monotonic() - killed:.1f} s after its worker")
-        with WorkerProcess(settings, tmp_path) as worker:
-            finish(run, seconds=300 + _LOAD_SECONDS)
-            check_answers(run, settings)
-            told = submit(client, people, "told", questions=12)
-            wait_progress(told)
-            before = told.progress().pending
-            # As a terminal or a supervisor does that knows of no process but of a group of them.
-            os.killpg(worker.process.pid, signal.SIGTERM)
-            assert worker.wait(settings.drain_seconds + 30) == 0
-            assert 0 < told.progress().pending < before
-            depth = told.depth()
-            assert depth is not None
-            assert (depth.held, depth.waiting) == (0, told.progress().pending)
-            check_reasons(settings)
-            check_audits(settings)
+        run = submit(client, demo, "struck", people=size(80, 320))
+        for number in [signal.SIGKILL] * size(1, 10) + [signal.SIGSTOP]:
+            wait_progress(run, seconds=LOAD_SECONDS)
+            strike(worker, number)
+            wait_progress(run, seconds=LOAD_SECONDS)
+        assert worker.process.poll() is None
+        assert "the engine hangs" in worker.text()
+        check_metrics(settings, worker, restarts=size(1, 10) + 1)
+        children = psutil.Process(worker.process.pid).children(recursive=True)
+        worker.process.kill()
+        killed = time.monotonic()
+        wait_until(lambda: not any(_lives(child) for child in children), describe="all are gone", seconds=5)
+        print(f"the engine was gone {time.monotonic() - killed:.1f} s after its worker")
+        worker = demo.worker()
+        finish(run, seconds=300)
+        check_answers(run, settings)
+        told = submit(client, demo, "told", people=80)
+        wait_progress(told)
+        before = told.progress().pending
+        # As a terminal or a supervisor does that knows of no process but of a group of them.
+        os.killpg(worker.process.pid, signal.SIGTERM)
+        assert worker.wait(settings.drain_seconds + 30) == 0
+        assert 0 < told.progress().pending < before
+        depth = told.depth()
+        assert depth is not None
+        assert (depth.held, depth.waiting) == (0, told.progress().pending)
+        check_reasons(settings)
+        check_audits(settings)
 
 
 def check_metrics(settings: Settings, worker: WorkerProcess, *, restarts: int) -> None:
@@ -137,7 +111,7 @@ def strike(worker: WorkerProcess, number: signal.Signals) -> None:
     engine.send_signal(number)
     struck = time.monotonic()
     wait_until(lambda: not _lives(engine), describe="the old engine is gone", seconds=60)
-    wait_until(lambda: worker.text().count("engine ready again") > starts, describe="a new one", seconds=_LOAD_SECONDS)
+    wait_until(lambda: worker.text().count("engine ready again") > starts, describe="a new one", seconds=LOAD_SECONDS)
     print(f"{number.name}: a new engine after {time.monotonic() - struck:.1f} s")
 
 

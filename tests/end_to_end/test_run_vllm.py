@@ -1,4 +1,4 @@
-"""`persqa run` with the real vLLM and the noise model: two hundred items and more, every policy, every bad image."""
+"""`persqa run` with the real vLLM and the noise model: every policy, every bad image."""
 
 from __future__ import annotations
 
@@ -21,26 +21,31 @@ from persqa.tags import Tag
 from tests.conftest import Size
 from tests.support.builders import write_images
 from tests.support.noise_model import noise_settings
+from tests.support.programs import run_program
 from tests.support.wait import wait_until
 
 _ROOT = Path(__file__).parents[2]
-_RECORDS = 220
 
 pytestmark = pytest.mark.timeout(600)
 
 
 def persqa(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a command as a user would, with nothing but a working directory, and the model that breaks the rule most."""
-    command = [sys.executable, "-m", "producer.cli", *arguments]
     environment = {**os.environ, **noise_settings().environment(), "PYTHONPATH": str(_ROOT)}
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    return run_program("producer.cli", *arguments, env=environment, cwd=folder, seconds=500)
+
+
+@pytest.fixture(scope="session")
+def good(size: Size) -> int:
+    """How many good records there are."""
+    return size(80, 220)
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A working directory with 220 good records, and a bad one of each kind that the engine or its images can meet."""
+def folder(tmp_path_factory: pytest.TempPathFactory, good: int) -> Path:
+    """A working directory with good records, and a bad one of each kind that the engine or its images can meet."""
     made = tmp_path_factory.mktemp("end-to-end")
-    data = write_images(made / "data", _RECORDS)
+    data = write_images(made / "data", good)
     portraits = sorted((_ROOT / "examples" / "images").glob("*.jpg"))
     for index, portrait in enumerate(portraits):
         shutil.copy(portrait, made / "data" / "images" / f"{index}.png")
@@ -73,17 +78,17 @@ _POLICIES = ("repair", "check", "prefill")
 
 
 @pytest.mark.parametrize("policy", _POLICIES)
-def test_every_item_of_a_run_ends_with_exactly_one_result(folder: Path, policy: str, size: Size) -> None:
+def test_every_item_of_a_run_ends_with_exactly_one_result(folder: Path, policy: str, good: int, size: Size) -> None:
     # Each loads an engine of its own, and what the others do differently scripted engines show as well.
     if policy not in _POLICIES[: size(1, 3)]:
         pytest.skip("loads another engine: only with --chaos")
     summary = run(folder, policy, "--sampling", '{"temperature": 1.0, "max_tokens": 24}')
-    assert summary["submitted"] == _RECORDS + 6
+    assert summary["submitted"] == good + 6
     assert (summary["invalid"], summary["dead"], summary["pending"]) == (5, 0, 0)
-    assert summary["ok"] + summary["noncompliant"] == _RECORDS + 1
+    assert summary["ok"] + summary["noncompliant"] == good + 1
     assert summary["audit_holds"]
     _check_rows(folder, policy, summary)
-    _check_policy(folder, policy)
+    _check_policy(folder, policy, good)
     _check_second_submit(folder, policy)
     _check_export(folder, policy)
 
@@ -107,6 +112,7 @@ def test_a_run_that_is_stopped_while_the_model_loads_ends_soon_and_leaves_nothin
 
 
 def _check_rows(folder: Path, policy: str, summary: dict[str, Any]) -> None:
+    items = summary["submitted"]
     chosen = f"from pairs where run = '{policy}'"
     assert dict(rows(folder, f"select status, count(*) {chosen} group by 1")) == {
         status: summary[status] for status in ("ok", "noncompliant", "invalid", "dead") if summary[status]
@@ -119,26 +125,26 @@ def _check_rows(folder: Path, policy: str, summary: dict[str, Any]) -> None:
         "placeholder": "special_token",
         "special": "special_token",
     }
-    assert rows(folder, f"select count(*), count(distinct item_id) {chosen}") == [(_RECORDS + 6, _RECORDS + 6)]
+    assert rows(folder, f"select count(*), count(distinct item_id) {chosen}") == [(items, items)]
     assert rows(
         folder, f"select count(*) {chosen} and json_extract(record, '$.id') = 'two' and answer is not null"
     ) == [(1,)]
 
 
-def _check_policy(folder: Path, policy: str) -> None:
+def _check_policy(folder: Path, policy: str, good: int) -> None:
     chosen = f"from pairs where run = '{policy}' and answer is not null"
     rungs = Counter(rung for (rung,) in rows(folder, f"select rung {chosen}"))
     if policy == "check":
         # Random weights do not know the tag, so every free answer of theirs is a real violation.
         assert set(rungs) == {"free"}
-        assert rows(folder, f"select count(*) {chosen} and status = 'noncompliant'")[0][0] > _RECORDS / 2
+        assert rows(folder, f"select count(*) {chosen} and status = 'noncompliant'")[0][0] > good / 2
     else:
         assert rows(folder, f"select count(*) {chosen} and answer not like '<mam>%'") == [(0,)] or policy == "repair"
-        assert rungs["prefill"] > _RECORDS / 2
+        assert rungs["prefill"] > good / 2
         assert rows(folder, f"select count(*) {chosen} and forced <> (rung = 'prefill')") == [(0,)]
     if policy == "prefill":
         assert set(rungs) == {"prefill"}
-        assert rows(folder, f"select count(*) {chosen} and status = 'ok'")[0][0] > _RECORDS / 2
+        assert rows(folder, f"select count(*) {chosen} and status = 'ok'")[0][0] > good / 2
 
 
 def _check_second_submit(folder: Path, policy: str) -> None:

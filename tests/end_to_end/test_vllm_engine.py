@@ -8,19 +8,18 @@ import gc
 import time
 from concurrent.futures import Future
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 from PIL import Image
-from transformers import AutoTokenizer
 
 from persqa.errors import EngineDead, Rejected, SettingsError
 from persqa.generations import FinishReason, Generation
 from persqa.reasons import Reason
 from persqa.settings import Settings
-from tests.support.noise_model import build_noise_model, noise_model, noise_settings
+from tests.support.noise_model import build_noise_model, noise_settings
+from tests.support.requests import USER, picture, request
 from tests.support.wait import wait_until
-from worker.engines.chat_prompts import ChatPrompts
 from worker.engines.engine import Request
 from worker.process.loop_thread import LoopThread
 
@@ -29,33 +28,11 @@ if TYPE_CHECKING:
 
     from worker.engines.vllm_engine import VllmEngine
 
+
 # Importing vLLM and loading its parts warns of things that are its own and not ours to mend.
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 Answer = TypeVar("Answer")
-
-USER = "The name of the main character in the image is <mam>.\nQuestion: What colour is it? \nAnswer: "
-
-
-def picture(edge: int = 64, *, shade: int = 0) -> Image.Image:
-    return Image.effect_noise((edge, edge), 40 + shade).convert("RGB")
-
-
-def request(name: str, **changes: Any) -> Request:
-    plain = Request(
-        request_id=name,
-        system="Answer in one short sentence.",
-        user=USER,
-        prefill="",
-        images=[picture()],
-        sampling={"temperature": 0.8, "max_tokens": 48},
-        seed=7,
-    )
-    return dataclasses.replace(plain, **changes)
-
-
-def noise_tokenizer() -> Any:
-    return cast("Any", AutoTokenizer).from_pretrained(noise_model())
 
 
 class RunningEngine:
@@ -99,12 +76,6 @@ def running() -> Iterator[RunningEngine]:
         running.close()
         # vLLM leaves a ZeroMQ context to the garbage collector, which warns; here the warning is ignored, later not.
         gc.collect()
-
-
-@pytest.fixture(scope="module")
-def prompts() -> ChatPrompts:
-    tokenizer = noise_tokenizer()
-    return ChatPrompts(tokenizer, tokenizer.chat_template)
 
 
 @pytest.mark.parametrize("images", [0, 1, 2])
@@ -241,54 +212,6 @@ def test_cancelling_aborts_only_that_request(running: RunningEngine) -> None:
     assert kept.result(timeout=120).output_tokens == 400
     assert running.engine._engine is not None  # pyright: ignore[reportPrivateUsage]
     assert running.engine._engine.get_num_unfinished_requests() == 0  # pyright: ignore[reportPrivateUsage]
-
-
-@pytest.mark.parametrize(
-    "text", [USER, "  both ends  ", "\n\nlines\n\n", "{{ braces }} {% raw %}", "é漢字😀 \t", ""], ids=repr
-)
-def test_text_reaches_the_prompt_byte_for_byte(prompts: ChatPrompts, text: str) -> None:
-    asked = request("bytes", user=text, prefill="<mam> ", images=[picture()] * 2)
-    expected = (
-        "<|noise-begin|><|noise-system|>Answer in one short sentence.<end_of_utterance>"
-        f"<|noise-user|><image><image>{text}<end_of_utterance><|noise-assistant|><mam> "
-    )
-    assert prompts.text(asked) == expected
-    assert prompts.tokens(asked).count(510) == 2
-
-
-def test_an_empty_system_prompt_is_no_turn(prompts: ChatPrompts) -> None:
-    assert "<|noise-system|>" not in prompts.text(request("bare", system=""))
-
-
-def test_a_token_that_was_only_added_to_the_vocabulary_is_text() -> None:
-
-    tokenizer = noise_tokenizer()
-    tokenizer.add_tokens(["<mam>", "\n\n"])
-    prompts = ChatPrompts(tokenizer, tokenizer.chat_template)
-    assert tokenizer.convert_tokens_to_ids("<mam>") in prompts.tokens(request("personal", user="<mam>\n\n<mam>"))
-
-
-def test_a_template_that_strips_leaves_the_text_alone(prompts: ChatPrompts) -> None:
-
-    tokenizer = noise_tokenizer()
-    stripping = ChatPrompts(tokenizer, tokenizer.chat_template.replace("part['text'] }}", "part['text'] | trim }}"))
-    assert stripping.text(request("same")) == prompts.text(request("same"))
-
-
-@pytest.mark.parametrize(
-    "template",
-    [
-        "{% for turn in messages %}{{ turn['content'] }}{% endfor %}<|noise-assistant|>",
-        "{{ messages[-1]['content'][-1]['text'] }}",
-        "{{ raise_exception('no') }}",
-        "<image>{{ messages[0]['content'] }}{{ messages[-1]['content'][-1]['text'] }}",
-    ],
-)
-def test_a_template_without_a_place_for_everything_is_refused(template: str) -> None:
-
-    tokenizer = noise_tokenizer()
-    with pytest.raises(Rejected, match="chat template"):
-        ChatPrompts(tokenizer, template)
 
 
 @pytest.mark.parametrize(

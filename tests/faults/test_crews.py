@@ -6,8 +6,6 @@ import fcntl
 import json
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +20,7 @@ from tests.faults.tools import finish, notes, quick, wait_progress
 from tests.support import nvidia_smi
 from tests.support.builders import write_images
 from tests.support.oracle import check_empty, check_rows
+from tests.support.programs import run_program
 from tests.support.wait import wait_until
 from tests.support.workers import WorkerProcess
 
@@ -131,8 +130,8 @@ def test_a_crew_whose_output_goes_nowhere_works_and_ends_as_told(site: Site, tmp
             writing = os.open("/dev/full", os.O_WRONLY)
     settings = quick(site, "reads_colour")
     try:
-        with Client(settings) as client, crew_of(settings, tmp_path, "0,1", output=writing) as crew:
-            workers = by_gpu(settings, 2).values()
+        with Client(settings) as client, crew_of(settings, tmp_path, "1", output=writing) as crew:
+            workers = by_gpu(settings, 1).values()
             run = client.submit(write_images(tmp_path / "data", 20))
             finish(run)
             check_rows(run, 20)
@@ -186,19 +185,14 @@ def test_a_choice_that_cannot_be_had_is_refused_by_the_command(tmp_path: Path) -
             "the engine's arguments say 3",
         ),
     ):
-        ended = subprocess.run(
-            [sys.executable, "-m", "producer.cli", "worker", "--broker-url", "redis://nowhere", *arguments],
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd=tmp_path,
+        ended = run_program(
+            "producer.cli", "worker", "--broker-url", "redis://nowhere", *arguments, env=os.environ, cwd=tmp_path
         )
         assert (ended.returncode, words in ended.stderr) == (2, True), ended.stderr
 
 
 def _status(settings: Settings) -> str:
     environment = {**os.environ, **settings.environment(), "COLUMNS": "160"}
-    command = [sys.executable, "-m", "producer.cli", "status"]
-    facts = json.loads(subprocess.check_output([*command, "--json"], env=environment, text=True))
+    facts = json.loads(run_program("producer.cli", "status", "--json", env=environment, cwd=Path.cwd()).stdout)
     assert [worker["gpus"][0]["name"] for worker in facts["workers"]] == ["NVIDIA H100 80GB HBM3", "NVIDIA L4"]
-    return subprocess.check_output(command, env=environment, text=True)
+    return run_program("producer.cli", "status", env=environment, cwd=Path.cwd()).stdout

@@ -19,7 +19,7 @@ from tests.faults.tools import finish, quick, rigged, wait_progress
 from tests.support.builders import write_images
 from tests.support.oracle import check_audits, check_empty, check_rows
 from tests.support.servers import broker_process, postgres_process, redis_binary
-from tests.support.wait import wait_until
+from tests.support.wait import spend, wait_until
 from tests.support.workers import WorkerProcess
 
 
@@ -31,12 +31,12 @@ def test_while_postgresql_is_down_nothing_is_acknowledged_and_nothing_lost(tmp_p
         settings = quick(site, "reads_colour", window=16)
         with WorkerProcess(settings, tmp_path) as worker:
             with Client(settings) as client:
-                run = client.submit(write_images(tmp_path / "data", 3000))
+                run = client.submit(write_images(tmp_path / "data", 2000))
                 wait_progress(run)
                 database.stop()
                 in_redis = _in_redis(settings.broker_url)
                 # The subject is that nothing happens for so long.
-                time.sleep(size(8, 60))
+                spend(size(5, 60))
                 # What was committed right before may still be acknowledged.
                 assert in_redis - _in_redis(settings.broker_url) <= 64
                 assert worker.process.poll() is None
@@ -45,7 +45,7 @@ def test_while_postgresql_is_down_nothing_is_acknowledged_and_nothing_lost(tmp_p
                 wait_progress(run, seconds=35)
                 print(f"committed again {time.monotonic() - back:.1f} s after the database was back")
                 finish(run)
-                check_rows(run, 3000)
+                check_rows(run, 2000)
             check_empty(settings)
         check_audits(settings)
 
@@ -65,7 +65,7 @@ def test_a_locked_sqlite_is_waited_for(site: Site, tmp_path: Path, size: Size) -
         locker = sa.create_engine(settings.database_url, isolation_level="AUTOCOMMIT")
         with locker.connect() as connection:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
-            time.sleep(size(5, 60))
+            spend(size(5, 60))
             connection.exec_driver_sql("ROLLBACK")
         locker.dispose()
         wait_progress(run, seconds=35)
@@ -88,7 +88,7 @@ def test_cut_database_connections_lose_and_double_nothing(site: Site, tmp_path: 
         worker.wait_ready()
         run = client.submit(write_images(tmp_path / "data", size(1500, 8000)))
         for _ in range(size(5, 50)):
-            time.sleep(0.3)
+            spend(0.3)
             with admin.connect() as connection:
                 connection.execute(cut)
         finish(run)

@@ -19,7 +19,7 @@ from tests.conftest import Site, Size
 from tests.faults.tools import finish, lost_without_leases, notes, quick, rigged, wait_progress
 from tests.support.builders import write_images
 from tests.support.oracle import check_empty, check_rows
-from tests.support.wait import wait_until
+from tests.support.wait import spend, wait_until
 from tests.support.workers import WorkerProcess
 
 _FULL = 1
@@ -28,7 +28,7 @@ _FULL = 1
 def test_a_worker_survives_restarts_of_redis_with_work_in_flight(
     site: Site, tmp_path: Path, size: Size, begun: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    restarts = size(3, 20)
+    restarts = size(2, 20)
     monkeypatch.setenv("SCRIPT_SECONDS", "0.3")
     settings = quick(site, "takes_long", window=32)
     longest = 0.0
@@ -36,7 +36,7 @@ def test_a_worker_survives_restarts_of_redis_with_work_in_flight(
         run = client.submit(write_images(tmp_path / "data", 1000 * restarts))
         for _ in range(restarts):
             wait_progress(run)
-            time.sleep(random.random())
+            spend(random.random())
             site.broker.kill()
             site.broker.start()
             back = time.monotonic()
@@ -104,7 +104,7 @@ def _noticed(worker: WorkerProcess) -> int:
 def test_cut_connections_begin_nothing_twice(
     site: Site, tmp_path: Path, size: Size, begun: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cuts = size(8, 50)
+    cuts = size(5, 50)
     monkeypatch.setenv("SCRIPT_SECONDS", "0.3")
     settings = quick(site, "takes_long", window=32)
     redis = connect(settings.broker_url or "")
@@ -128,7 +128,7 @@ def test_a_redis_that_stands_still_wedges_nothing(site: Site, tmp_path: Path, si
         wait_progress(run)
         site.broker.signal(signal.SIGSTOP)
         # The subject is how long it takes nobody to answer.
-        time.sleep(size(8, 60))
+        spend(size(5, 60))
         site.broker.signal(signal.SIGCONT)
         back = time.monotonic()
         wait_until(lambda: connect(settings.broker_url or "").llen(QUEUE) < 40, describe="it claims again", seconds=30)
@@ -139,16 +139,16 @@ def test_a_redis_that_stands_still_wedges_nothing(site: Site, tmp_path: Path, si
 
 
 def test_what_is_in_flight_survives_a_redis_that_stands_still_for_longer_than_a_lease(
-    site: Site, tmp_path: Path, begun: Path, monkeypatch: pytest.MonkeyPatch
+    site: Site, tmp_path: Path, size: Size, begun: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("SCRIPT_SECONDS", "20")
+    monkeypatch.setenv("SCRIPT_SECONDS", str(size(10, 20)))
     settings = quick(site, "takes_long", window=8)
     with Client(settings) as client, WorkerProcess(settings, tmp_path), WorkerProcess(settings, tmp_path):
         run = client.submit(write_images(tmp_path / "data", 16))
         wait_until(lambda: len(notes(begun)) == 16, describe="both have begun")
         site.broker.signal(signal.SIGSTOP)
         # The subject is how long it takes nobody to answer.
-        time.sleep(10)
+        spend(size(5, 10))
         site.broker.signal(signal.SIGCONT)
         finish(run)
         assert set(notes(begun).values()) == {1}

@@ -21,6 +21,7 @@ from tests.conftest import Site
 from tests.faults.tools import finish, quick
 from tests.support.builders import write_images
 from tests.support.oracle import check_empty, check_rows
+from tests.support.wait import spend
 from tests.support.workers import WorkerProcess
 
 _ITEMS = 400
@@ -68,7 +69,7 @@ class Soak:
     def freeze_a_worker(self) -> None:
         process = random.choice(self.others).process
         process.send_signal(signal.SIGSTOP)
-        time.sleep(random.uniform(0.5, 2) * self._settings.lease_seconds)
+        spend(random.uniform(0.5, 2) * self._settings.lease_seconds)
         process.send_signal(signal.SIGCONT)
 
     def restart_redis(self) -> None:
@@ -77,7 +78,7 @@ class Soak:
 
     def freeze_redis(self) -> None:
         self._site.broker.signal(signal.SIGSTOP)
-        time.sleep(random.uniform(1, 8))
+        spend(random.uniform(1, 8))
         self._site.broker.signal(signal.SIGCONT)
 
     def cut_redis_connections(self) -> None:
@@ -129,7 +130,7 @@ def test_half_an_hour_of_random_faults(site: Site, tmp_path: Path, monkeypatch: 
             fault()
             happened[fault.__name__] += 1
             assert soak.witness.process.poll() is None, soak.witness.text()
-            time.sleep(random.uniform(0, 4))
+            spend(random.uniform(0, 4))
             memory.append(process.memory_full_info().uss)
         for run in soak.runs:
             finish(run, seconds=300)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from persqa.broker.connection import connect
 from persqa.broker.keys import QUEUE
-from tests.support.wait import wait_until
+from tests.support.wait import spend, wait_until
 from tests.support.workers import WorkerProcess, scripted
 
 if TYPE_CHECKING:
@@ -50,7 +49,7 @@ def lost_without_leases(run: RunHandle, settings: Settings) -> set[str]:
     """The items that are pending, and neither in the queue nor with a worker on kombu's own transport."""
     first = _missing(run, settings)
     # What is on its way from the one to the other is missing for a moment only.
-    time.sleep(0.2)
+    spend(0.2)
     return first and first & _missing(run, settings)
 
 

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import threading
-from collections.abc import Generator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from persqa.broker.connection import connect
-from persqa.broker.keys import HELD, QUEUE, RECONCILED, queue_for
+from persqa.broker.keys import QUEUE, RECONCILED, queue_for
 from persqa.broker.publisher import Publisher
-from persqa.errors import RunStopped, SettingsError
+from persqa.errors import RunStopped
 from persqa.reasons import Reason
 from persqa.reconciler import Reconciler
 from persqa.results import Outcome, Result, Status
@@ -23,38 +19,16 @@ from persqa.runs import Priority, RunState
 from producer import Client
 from producer.cli import requeue
 from producer.progress import wait_for
-from tests.integration.test_worker import counts, quiet
+from tests.integration.test_worker import quiet
 from tests.support.builders import write_images
 from tests.support.oracle import check_empty, check_rows
+from tests.support.queues import HIGH, held, many_records, waiting
 from tests.support.wait import wait_until
 from tests.support.workers import WorkerProcess, scripted
 
 if TYPE_CHECKING:
     from persqa.settings import Settings
     from tests.conftest import Site
-
-HIGH = queue_for(None, Priority.HIGH)
-#: Images are few and records many: drawing takes longer than asking.
-_IMAGES = 50
-
-
-def many_records(folder: Path, count: int) -> Path:
-    """Records of a few images, each many times."""
-    write_images(folder, _IMAGES)
-    data = folder / "many.jsonl"
-    lines = (json.dumps({"image": f"images/{at % _IMAGES}.png", "id": at % _IMAGES}) + "\n" for at in range(count))
-    data.write_text("".join(lines))
-    return data
-
-
-def waiting(settings: Settings, queue: str = QUEUE) -> int:
-    with closing(connect(settings.broker_url or "")) as redis:
-        return redis.llen(queue)
-
-
-def held(settings: Settings) -> int:
-    with closing(connect(settings.broker_url or "")) as redis:
-        return redis.hlen(HELD)
 
 
 def forget_that_somebody_looked(settings: Settings) -> None:
@@ -63,21 +37,21 @@ def forget_that_somebody_looked(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize("site", ["redis+postgresql"], indirect=True)
-def test_an_urgent_run_goes_before_ten_thousand_items_that_can_be_paused(site: Site, tmp_path: Path) -> None:
+def test_an_urgent_run_goes_before_thousands_of_items_that_can_be_paused(site: Site, tmp_path: Path) -> None:
     settings = scripted(site.settings, "reads_colour").model_copy(update={"window": 64})
     with Client(settings) as client:
-        big = client.submit(many_records(tmp_path / "big", 10_000))
+        big = client.submit(many_records(tmp_path / "big", 4000))
         urgent = client.submit(write_images(tmp_path / "urgent", 50), run="urgent", priority="high")
-        assert (waiting(settings), waiting(settings, HIGH)) == (10_000, 50)
+        assert (waiting(settings), waiting(settings, HIGH)) == (4000, 50)
         with WorkerProcess(settings, tmp_path):
             urgent.wait(timeout_seconds=60, display=quiet)
-            assert big.progress().pending > 8_000, "the urgent one was stuck behind the large one"
-            wait_until(lambda: big.progress().pending < 9_900, describe="the large one goes on")
+            assert big.progress().pending > 3200, "the urgent one was stuck behind the large one"
+            wait_until(lambda: big.progress().pending < 3900, describe="the large one goes on")
             withdrawn = big.pause()
-            ended = 10_000 - big.progress().pending
+            ended = 4000 - big.progress().pending
             wait_until(lambda: held(settings) == 0, describe="what has begun is finished")
             paused = big.progress()
-            assert 10_000 - paused.pending <= ended + settings.window
+            assert 4000 - paused.pending <= ended + settings.window
             # The rest is what the worker has taken meanwhile, and dropped.
             assert 0 < withdrawn <= paused.pending
             assert (paused.state, waiting(settings)) == (RunState.PAUSED, 0)
@@ -89,7 +63,7 @@ def test_an_urgent_run_goes_before_ten_thousand_items_that_can_be_paused(site: S
             assert big.progress().pending == paused.pending
             assert big.resume() == paused.pending
             big.wait(timeout_seconds=120, display=quiet)
-        check_rows(big, 10_000)
+        check_rows(big, 4000)
         check_empty(settings)
 
 
@@ -109,58 +83,6 @@ def test_a_run_that_is_paused_again_and_again_ends_with_one_row_for_each_item(si
             run.wait(timeout_seconds=60, display=quiet)
         check_rows(run, 1500)
         check_empty(settings)
-
-
-@contextmanager
-def submit_beside(settings: Settings, data: Path) -> Generator[tuple[Future[None], threading.Event]]:
-    """A submit in another thread that has come to a full queue; and what is set again and again while it waits."""
-    full = threading.Event()
-
-    def submit() -> None:
-        with Client(settings) as client:
-            client.submit(data, on_full=full.set)
-
-    with ThreadPoolExecutor(1, thread_name_prefix="test") as threads:
-        submitting = threads.submit(submit)
-        assert full.wait(30)
-        yield submitting, full
-
-
-@pytest.mark.parametrize("site", ["valkey+sqlite"], indirect=True)
-def test_a_submit_under_way_ends_when_its_run_is_paused_and_fills_no_queue(site: Site, tmp_path: Path) -> None:
-    settings = scripted(site.settings, "compliant").model_copy(update={"queue_bound": 1000})
-    data = many_records(tmp_path / "data", 3000)
-    with Client(settings) as client, submit_beside(settings, data) as (submitting, _full):
-        run = client.run("many")
-        assert run.pause() == 1000
-        with pytest.raises(RunStopped, match="is paused; to take it up again: persqa resume many"):
-            submitting.result(30)
-        assert waiting(settings) == 0
-        assert run.audit().holds
-        with WorkerProcess(settings, tmp_path):
-            assert run.resume() == 3000
-            run.wait(timeout_seconds=60, display=quiet)
-        assert counts(run) == {"ok": 3000}
-
-
-@pytest.mark.parametrize("site", ["redis+postgresql"], indirect=True)
-def test_a_submit_under_way_goes_on_in_another_queue(site: Site, tmp_path: Path) -> None:
-    settings = scripted(site.settings, "compliant").model_copy(update={"queue_bound": 1000})
-    data = many_records(tmp_path / "data", 2000)
-    with Client(settings) as client, submit_beside(settings, data) as (submitting, full):
-        run = client.run("many")
-        assert run.set_priority("high") == 1000
-        full.clear()
-        assert full.wait(30), "it waits for room in the other queue"
-        assert (waiting(settings), waiting(settings, HIGH)) == (0, 1000)
-        with WorkerProcess(settings, tmp_path):
-            submitting.result(60)
-            run.wait(timeout_seconds=60, display=quiet)
-        # Given again, a priority is changed; not given, it stays.
-        assert client.submit(data).run.priority is Priority.HIGH
-        assert client.submit(data, priority="low").run.priority is Priority.LOW
-        with pytest.raises(SettingsError, match="'urgent' is no priority: choose high, normal, low"):
-            client.submit(data, priority="urgent")
 
 
 def test_what_is_in_the_queue_of_a_paused_run_is_dropped_and_asked_when_it_is_resumed(

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import urllib.parse
 import urllib.request
 from contextlib import closing, contextmanager
@@ -25,6 +24,7 @@ from producer import Client
 from tests.support import dashboards
 from tests.support.builders import write_images
 from tests.support.pages import facts, free_port, page, samples
+from tests.support.programs import Program, run_program
 from tests.support.prometheus import MISSING, prometheus_binary
 from tests.support.servers import broker_process, fresh_database, redis_binary
 from tests.support.wait import wait_until
@@ -44,11 +44,9 @@ _READ_ONLY = ("reset", "on", "nopass", "~persqa*", "-@all", "+llen", "+lindex", 
 def exporter(settings: Settings, folder: Path) -> Generator[int]:
     """The command as a process of its own; gives its port."""
     port = free_port()
-    command = [sys.executable, "-m", "producer.cli", "exporter", "--port", str(port)]
+    command = ["producer.cli", "exporter", "--port", str(port)]
     with (folder / "exporter.log").open("wb") as log:
-        process = subprocess.Popen(
-            command, cwd=_ROOT, env={**os.environ, **settings.environment()}, stdout=log, stderr=log
-        )
+        process = Program(command, cwd=_ROOT, env={**os.environ, **settings.environment()}, stdout=log, stderr=log)
     try:
         wait_until(lambda: page(port, "healthz")[0] == 200, describe="the exporter answers")
         yield port
@@ -128,9 +126,8 @@ def test_it_starts_and_goes_on_with_nothing_to_look_at(tmp_path: Path) -> None:
 def test_status_says_what_waits_and_for_how_long(site: Site, tmp_path: Path) -> None:
     with Client(site.settings) as client:
         client.submit(write_images(tmp_path / "data", 5))
-        command = [sys.executable, "-m", "producer.cli", "status", "--json"]
         environment = {**os.environ, **site.settings.environment()}
-        said = json.loads(subprocess.check_output(command, cwd=_ROOT, env=environment, text=True))
+        said = json.loads(run_program("producer.cli", "status", "--json", cwd=_ROOT, env=environment).stdout)
         queues = {queue["queue"]: queue for queue in said["queues"]}
         assert queues["persqa"]["waiting"] == 5
         assert 0 <= queues["persqa"]["oldest_seconds"] < 60

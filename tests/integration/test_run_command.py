@@ -18,6 +18,7 @@ from persqa.broker.connection import connect
 from persqa.settings import load_settings
 from producer import Client
 from tests.support.builders import write_images
+from tests.support.programs import run_program
 from tests.support.servers import valkey_server
 from tests.support.wait import wait_until
 from tests.support.workers import scripted
@@ -53,10 +54,7 @@ def environment(folder: Path, script: str) -> dict[str, str]:
 
 
 def persqa(folder: Path, *arguments: str, script: str = "compliant") -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "producer.cli", *arguments]
-    return subprocess.run(
-        command, cwd=folder, env=environment(folder, script), capture_output=True, text=True, check=False
-    )
+    return run_program("producer.cli", *arguments, env=environment(folder, script), cwd=folder)
 
 
 def test_run_does_everything_and_its_summary_is_what_the_database_says(data: Path, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from tests.support.builders import write_images
 from tests.support.certificates import Certificates, make_certificates
 from tests.support.debian_redis import MISSING, debian_redis_binary
 from tests.support.guarded import Guarded, guarded_broker, guarded_database, make_secrets
+from tests.support.programs import run_program
 from tests.support.workers import WorkerProcess, scripted
 
 if TYPE_CHECKING:
@@ -122,9 +123,7 @@ def _ask_workers(url: str, *, answers: str) -> None:
 def _persqa(command: str, broker: str | None, database: str | None = None) -> subprocess.CompletedProcess[str]:
     environment = _environment() | ({} if broker is None else {"PERSQA_BROKER_URL": broker})
     environment |= {} if database is None else {"PERSQA_DATABASE_URL": database}
-    return subprocess.run(
-        [sys.executable, "-m", "producer.cli", command], env=environment, capture_output=True, text=True, check=False
-    )
+    return run_program("producer.cli", command, env=environment, cwd=Path.cwd())
 
 
 def _environment() -> dict[str, str]:

@@ -13,7 +13,6 @@ stock            consumes over kombu's own transport, without leases: what the f
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import os
 import signal
@@ -29,6 +28,7 @@ from persqa.broker.leases import Leases
 from persqa.errors import SettingsError, StoreUnavailable
 from persqa.store.results import Results
 from tests.support.scripted_engine import ScriptedEngine
+from tests.support.wait import give_way
 from worker import __main__ as worker_main
 from worker.images.loader import ImageLoader
 
@@ -104,7 +104,7 @@ def _stuck_commit(number: str) -> None:
 
 def _slow_end(seconds: str) -> None:
     async def stop(self: ScriptedEngine) -> None:  # noqa: ARG001
-        await asyncio.sleep(float(seconds))
+        await give_way(float(seconds))
 
     ScriptedEngine.stop = stop
 

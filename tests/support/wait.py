@@ -1,7 +1,8 @@
-"""Waiting for a condition, the only place of the suite that sleeps."""
+"""Waiting for a condition, or, where time is the subject, for time to pass; nothing else of the suite sleeps."""
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TYPE_CHECKING, TypeVar
 
@@ -19,3 +20,13 @@ def wait_until(condition: Callable[[], Found], *, describe: str, seconds: float 
             raise AssertionError(f"after {seconds} s still not: {describe}")
         time.sleep(0.02)
     return found
+
+
+def spend(seconds: float) -> None:
+    """Let time pass: for a fault that has to last, at a random moment, or that nothing happens meanwhile."""
+    time.sleep(seconds)
+
+
+async def give_way(seconds: float = 0) -> None:
+    """Let the loop's other tasks go on, once or for so long."""
+    await asyncio.sleep(seconds)

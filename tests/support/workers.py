@@ -7,14 +7,17 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import IO, TYPE_CHECKING, Self
 
+from tests.support.programs import Program
 from tests.support.wait import wait_until
 
 if TYPE_CHECKING:
     from persqa.settings import Settings
 
 _ROOT = Path(__file__).parents[2]
+#: What becomes a worker in a fork; any other command is what is on trial, and vLLM wants a process from scratch.
+_FORKED = ("worker", "tests.support.rigged_worker")
 
 
 def scripted(settings: Settings, script: str) -> Settings:
@@ -52,17 +55,28 @@ class WorkerProcess:
         self.log = folder / f"worker-{os.urandom(4).hex()}.log"
 
     def __enter__(self) -> Self:
+        environment = {**os.environ, **self._settings.environment()}
         with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, *self._command],
-                cwd=_ROOT,
-                env={**os.environ, **self._settings.environment()},
-                stdin=subprocess.PIPE,
-                stdout=log if self._output is None else self._output,
-                stderr=log,
-                start_new_session=True,
-            )
+            output = log if self._output is None else self._output
+            self.process = self._start(environment, output, log)
         return self
+
+    def _start(
+        self, environment: dict[str, str], output: IO[bytes] | int, log: IO[bytes]
+    ) -> Program | subprocess.Popen[bytes]:
+        if self._command[1] in _FORKED and self._settings.engine.startswith(("tests.", "benchmarks.")):
+            return Program(
+                self._command[1:], env=environment, cwd=_ROOT, stdin=subprocess.PIPE, stdout=output, stderr=log
+            )
+        return subprocess.Popen(
+            [sys.executable, *self._command],
+            cwd=_ROOT,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=log,
+            start_new_session=True,
+        )
 
     def wait_ready(self, seconds: float = 30) -> None:
         """Wait until it takes messages."""

@@ -76,7 +76,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="package")
 def deployment(size: Size) -> Iterator[Deployment]:
     """Redis, PostgreSQL, four workers and, where there is one, Prometheus; started once for all."""
-    items = size(5000, 20_000)
+    items = size(3000, 20_000)
     with ExitStack() as stack:
         folder = Path(tempfile.mkdtemp(prefix="persqa-topology-"))
         stack.callback(shutil.rmtree, folder, ignore_errors=True)

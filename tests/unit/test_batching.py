@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from tests.support.wait import give_way
 from worker.process.batching import Batcher
 
 
@@ -71,7 +72,7 @@ def test_a_caller_that_gives_up_does_not_disturb_the_batch() -> None:
     async def main() -> int:
         batcher: Batcher[int, int] = Batcher(list, name="persqa-test", size=2, seconds=1)
         first = asyncio.create_task(batcher.submit(1))
-        await asyncio.sleep(0)
+        await give_way()
         first.cancel()
         try:
             return await batcher.submit(2)

@@ -19,6 +19,7 @@ from persqa.blobs import BlobStore, blob_reference
 from persqa.errors import Rejected, SettingsError, StoreUnavailable
 from persqa.reasons import Reason
 from persqa.settings import load_settings
+from tests.support.wait import give_way
 from worker.images import loader as image_loader
 from worker.images.cache import ImageCache
 from worker.images.loader import ImageLoader, NamedImage
@@ -170,7 +171,7 @@ def cached(most_bytes: int, use: Callable[[ImageCache], object]) -> list[str]:
 
     async def load(image: NamedImage) -> Image.Image:
         loaded.append(image.reference)
-        await asyncio.sleep(0)
+        await give_way()
         if image.reference == "bad":
             raise Rejected(Reason.NOT_FOUND, "bad: no such file")
         return Image.new("RGB", (10, 10))

@@ -9,6 +9,7 @@ from contextlib import suppress
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.wait import give_way
 from worker.trials.lanes import Company, Lanes
 
 MANY, FEW, NONE = Company.MANY, Company.FEW, Company.NONE
@@ -26,13 +27,13 @@ def test_nobody_meets_whom_he_should_not_and_everybody_gets_a_turn(wishes: list[
 
     async def go(lanes: Lanes, company: Company) -> None:
         for _ in range(chance.randrange(3)):
-            await asyncio.sleep(0)
+            await give_way()
         async with lanes.lane(company) as alone:
             inside.append(company)
             for _ in range(chance.randrange(4)):
                 assert len(set(inside)) == 1
                 assert len(inside) == 1 or not (alone or company is NONE)
-                await asyncio.sleep(0)
+                await give_way()
             inside.remove(company)
         ended.append(company)
 
@@ -56,7 +57,7 @@ def trials(deadly: set[int], suspects: int) -> list[list[int]]:
                     found.append([])
                 inside.add(name)
                 found[-1].append(name)
-                await asyncio.sleep(0.01)
+                await give_way(0.01)
                 inside.remove(name)
                 if set(found[-1]) & deadly:
                     raise Died
@@ -88,7 +89,7 @@ def test_who_comes_again_to_be_alone_lets_the_others_go_first() -> None:
         async with lanes.lane(company):
             order.append(name)
             for _ in range(3):
-                await asyncio.sleep(0)
+                await give_way()
 
     async def poison(lanes: Lanes) -> None:
         for turn in range(3):
@@ -97,7 +98,7 @@ def test_who_comes_again_to_be_alone_lets_the_others_go_first() -> None:
     async def all_go() -> None:
         lanes = Lanes()
         first = asyncio.create_task(poison(lanes))
-        await asyncio.sleep(0)
+        await give_way()
         await asyncio.gather(first, go(lanes, "a", MANY), go(lanes, "b", MANY))
 
     asyncio.run(all_go())
@@ -110,7 +111,7 @@ def test_who_gives_up_waiting_is_waited_for_no_longer() -> None:
         async with lanes.lane(NONE):
             waiting = asyncio.create_task(_pass(lanes, MANY))
             other = asyncio.create_task(_pass(lanes, NONE))
-            await asyncio.sleep(0)
+            await give_way()
         waiting.cancel()
         await asyncio.wait_for(other, 1)
 
@@ -123,13 +124,13 @@ def test_of_those_on_trial_the_least_suspect_goes_first() -> None:
     async def go(lanes: Lanes, rank: int) -> None:
         async with lanes.lane(NONE, rank=rank):
             order.append(rank)
-            await asyncio.sleep(0)
+            await give_way()
 
     async def all_go() -> None:
         lanes = Lanes()
         async with lanes.lane(MANY):
             waiting = [asyncio.create_task(go(lanes, rank)) for rank in (5, 3, 4, 3)]
-            await asyncio.sleep(0)
+            await give_way()
         await asyncio.gather(*waiting)
 
     asyncio.run(all_go())

@@ -12,6 +12,7 @@ import pytest
 
 from persqa.logs import ABOUT, About, format_logs
 from persqa.settings import LogFormat
+from tests.support.wait import give_way
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,7 +51,7 @@ def test_an_object_says_all_and_is_one_line_with_its_traceback() -> None:
 def test_lines_of_two_items_side_by_side_are_not_mixed_up(log_format: LogFormat) -> None:
     async def work(logger: logging.Logger, item: int) -> None:
         ABOUT.set(About(run=item // 10, item=item))
-        await asyncio.sleep(0)
+        await give_way()
         logger.warning("of %s", "nobody" if item < 20 else item)
 
     async def both(logger: logging.Logger) -> None:

@@ -75,7 +75,7 @@ def test_a_broken_array_is_refused_as_a_whole_and_says_where(tmp_path: Path, con
 def test_an_array_is_the_same_in_whatever_chunks_it_is_read(
     tmp_path_factory: pytest.TempPathFactory, records: list[JsonValue], chunk: int, indent: int | None
 ) -> None:
-    path = write(tmp_path_factory.mktemp("chunks"), "a.json", json.dumps(records, indent=indent).encode())
+    path = write(tmp_path_factory.getbasetemp(), "chunks.json", json.dumps(records, indent=indent).encode())
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(json_array, "_CHUNK_CHARACTERS", chunk)
         found = [raw.value for raw in opened(path)]

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from tests.support.wait import give_way
 from worker.trials.time_limits import TimeLimits
 
 
@@ -15,7 +16,7 @@ def test_waiting_for_others_takes_no_time_of_ones_own() -> None:
 
     async def go(limits: TimeLimits, engine: asyncio.Semaphore, number: int) -> None:
         async with limits.limit(0.2), engine:
-            await asyncio.sleep(0.05)
+            await give_way(0.05)
         ended.append(number)
 
     async def all_go() -> None:
@@ -30,7 +31,7 @@ def test_what_is_stuck_is_ended_and_what_is_beside_it_is_not() -> None:
     async def stuck(limits: TimeLimits, *, seconds: float | None) -> str:
         try:
             async with limits.limit(0.1):
-                await asyncio.sleep(3600 if seconds is None else seconds)
+                await give_way(3600 if seconds is None else seconds)
         except TimeoutError:
             return "ended"
         return "answered"
@@ -45,7 +46,7 @@ def test_what_is_stuck_is_ended_and_what_is_beside_it_is_not() -> None:
 def test_without_a_limit_nothing_is_ended_and_nobody_behind_it_either() -> None:
     async def go(limits: TimeLimits, limit: float | None, seconds: float) -> None:
         async with limits.limit(limit):
-            await asyncio.sleep(seconds)
+            await give_way(seconds)
 
     async def all_go() -> None:
         limits = TimeLimits()

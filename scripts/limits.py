@@ -1,0 +1,54 @@
+"""What `make check` holds in place: how long a module and a function may be, and how many parameters one may have."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_MODULE_LINES = 300
+_FUNCTION_LINES = 60
+_PARAMETERS = 8
+#: Each makes the tables at once, so that one file tells what it changes.
+_MIGRATIONS = Path("persqa/store/migrations")
+#: The signatures are the original's.
+_FACADE = Path("producer/dataflow")
+
+
+def excesses(path: Path) -> Iterator[str]:
+    """What is too long or has too many parameters in a module; none in a migration."""
+    if path.is_relative_to(_MIGRATIONS):
+        return
+    text = path.read_text()
+    if (lines := text.count("\n")) > _MODULE_LINES:
+        yield f"{path}: {lines} lines, {_MODULE_LINES} at most"
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            where = f"{path}:{node.lineno}: {node.name}"
+            if (lines := (node.end_lineno or node.lineno) - node.lineno + 1) > _FUNCTION_LINES:
+                yield f"{where}: {lines} lines, {_FUNCTION_LINES} at most"
+            if (count := _parameters(node.args)) > _PARAMETERS and not path.is_relative_to(_FACADE):
+                yield f"{where}: {count} parameters, {_PARAMETERS} at most"
+
+
+def _parameters(given: ast.arguments) -> int:
+    """All but the object or class that a method is called on."""
+    plain = [*given.posonlyargs, *given.args]
+    own = bool(plain) and plain[0].arg in ("self", "cls")
+    return len(plain) - own + len(given.kwonlyargs) + sum(star is not None for star in (given.vararg, given.kwarg))
+
+
+def main(folders: list[str]) -> int:
+    """Print what goes beyond a limit in the modules of these folders; returns how much does."""
+    found = [line for folder in folders for path in sorted(Path(folder).rglob("*.py")) for line in excesses(path)]
+    for line in found:
+        sys.stdout.write(f"{line}\n")
+    return min(len(found), 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

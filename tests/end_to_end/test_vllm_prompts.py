@@ -1,0 +1,74 @@
+"""Prompts as the tokenizer of a model has them: every byte of the text, and nothing of it a command."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from transformers import AutoTokenizer
+
+from persqa.errors import Rejected
+from tests.support.noise_model import noise_model
+from tests.support.requests import USER, picture, request
+from worker.engines.chat_prompts import ChatPrompts
+
+# Importing vLLM and loading its parts warns of things that are its own and not ours to mend.
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+def noise_tokenizer() -> Any:
+    return AutoTokenizer.from_pretrained(noise_model())
+
+
+@pytest.fixture(scope="module")
+def prompts() -> ChatPrompts:
+    tokenizer = noise_tokenizer()
+    return ChatPrompts(tokenizer, tokenizer.chat_template)
+
+
+@pytest.mark.parametrize(
+    "text", [USER, "  both ends  ", "\n\nlines\n\n", "{{ braces }} {% raw %}", "é漢字😀 \t", ""], ids=repr
+)
+def test_text_reaches_the_prompt_byte_for_byte(prompts: ChatPrompts, text: str) -> None:
+    asked = request("bytes", user=text, prefill="<mam> ", images=[picture()] * 2)
+    expected = (
+        "<|noise-begin|><|noise-system|>Answer in one short sentence.<end_of_utterance>"
+        f"<|noise-user|><image><image>{text}<end_of_utterance><|noise-assistant|><mam> "
+    )
+    assert prompts.text(asked) == expected
+    assert prompts.tokens(asked).count(510) == 2
+
+
+def test_an_empty_system_prompt_is_no_turn(prompts: ChatPrompts) -> None:
+    assert "<|noise-system|>" not in prompts.text(request("bare", system=""))
+
+
+def test_a_token_that_was_only_added_to_the_vocabulary_is_text() -> None:
+
+    tokenizer = noise_tokenizer()
+    tokenizer.add_tokens(["<mam>", "\n\n"])
+    prompts = ChatPrompts(tokenizer, tokenizer.chat_template)
+    assert tokenizer.convert_tokens_to_ids("<mam>") in prompts.tokens(request("personal", user="<mam>\n\n<mam>"))
+
+
+def test_a_template_that_strips_leaves_the_text_alone(prompts: ChatPrompts) -> None:
+
+    tokenizer = noise_tokenizer()
+    stripping = ChatPrompts(tokenizer, tokenizer.chat_template.replace("part['text'] }}", "part['text'] | trim }}"))
+    assert stripping.text(request("same")) == prompts.text(request("same"))
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{% for turn in messages %}{{ turn['content'] }}{% endfor %}<|noise-assistant|>",
+        "{{ messages[-1]['content'][-1]['text'] }}",
+        "{{ raise_exception('no') }}",
+        "<image>{{ messages[0]['content'] }}{{ messages[-1]['content'][-1]['text'] }}",
+    ],
+)
+def test_a_template_without_a_place_for_everything_is_refused(template: str) -> None:
+
+    tokenizer = noise_tokenizer()
+    with pytest.raises(Rejected, match="chat template"):
+        ChatPrompts(tokenizer, template)

@@ -1,0 +1,39 @@
+# What we use of transformers. Its own types stand behind a list of all its models, which takes a fifth of the time of a
+# whole check to read; and of what we use, few of them hold.
+from typing import Any, Self
+
+import torch
+
+def __getattr__(name: str) -> Any: ...
+
+AutoProcessor: Any
+AutoTokenizer: Any
+DynamicCache: Any
+
+class GenerationConfig:
+    def __init__(self, **settings: object) -> None: ...
+    def save_pretrained(self, folder: object) -> None: ...
+
+class Idefics3Config:
+    architectures: list[str] | None
+    dtype: torch.dtype
+    image_token_id: int
+    def __init__(self, **settings: object) -> None: ...
+    def save_pretrained(self, folder: object) -> None: ...
+
+class Idefics3ForConditionalGeneration(torch.nn.Module):
+    config: Idefics3Config
+    def __init__(self, config: Idefics3Config) -> None: ...
+    def __getattr__(self, name: str) -> Any: ...
+    @classmethod
+    def from_pretrained(cls, folder: object, **settings: object) -> Self: ...
+    def __call__(self, **inputs: object) -> Any: ...
+
+class PreTrainedTokenizerFast:
+    def __init__(self, **settings: object) -> None: ...
+
+class Idefics3Processor:
+    image_processor: Any
+    tokenizer: Any
+    def __init__(self, image_processor: object, tokenizer: object, **settings: object) -> None: ...
+    def save_pretrained(self, folder: object) -> None: ...
