@@ -15,17 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from persqa.dataflow import DataFlowStorage, FileStorage
+from tests.support.servings import storage
 
 ROWS = [
     {"id": "007", "image": ["a.png", "b.png"], "conversation": [{"from": "human", "value": "ä"}], "date": "2024-01-02"},
     {"id": "008", "image": ["c.png"], "conversation": [{"from": "human", "value": "穿"}], "date": "3"},
 ]
-
-
-def storage(folder: Path, kind: Any, first: str = "", **options: Any) -> FileStorage:
-    made = FileStorage(first, cache_path=str(folder / "cache"), file_name_prefix="p", cache_type=kind, **options)
-    made.step()
-    return made
 
 
 @pytest.mark.parametrize("kind", ["json", "jsonl", "parquet", "pickle"])
