@@ -96,12 +96,6 @@ class Outcome:
     ) -> Outcome:
         """The outcome of an item that is given up: by whom, and why in a word and in a sentence."""
         result = Result(
-            item_id=item_id,
-            run_id=run_id,
-            status=Status.DEAD,
-            reason=reason,
-            detail=detail,
-            worker=worker,
-            model=model,
+            item_id=item_id, run_id=run_id, status=Status.DEAD, reason=reason, detail=detail, worker=worker, model=model
         )
         return cls(result)

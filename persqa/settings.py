@@ -54,12 +54,10 @@ class Settings(BaseSettings):
         description="Redis or Valkey: redis://host:6379/0, or redis+socket:///path. Unset: an embedded Valkey.",
     )
     broker_password: SecretStr | None = Field(
-        default=None,
-        description="The password for PERSQA_BROKER_URL, as it is, where the URL itself has none.",
+        default=None, description="The password for PERSQA_BROKER_URL, as it is, where the URL itself has none."
     )
     database_url: str = Field(
-        default=_DATABASE,
-        description="The SQL database: sqlite:///file.db or postgresql://user@host/name.",
+        default=_DATABASE, description="The SQL database: sqlite:///file.db or postgresql://user@host/name."
     )
     database_password: SecretStr | None = Field(
         default=None, description="The password for PERSQA_DATABASE_URL, as it is, where the URL itself has none."
@@ -78,10 +76,7 @@ class Settings(BaseSettings):
         default_factory=dict, description="vLLM engine arguments by name, as a JSON object."
     )
     window: int = Field(
-        default=256,
-        ge=1,
-        le=65_536,
-        description="Items in flight in one worker: waiting, running or uncommitted.",
+        default=256, ge=1, le=65_536, description="Items in flight in one worker: waiting, running or uncommitted."
     )
     image_threads: int = Field(default=4, ge=1, le=256, description="Threads that load images in one worker.")
     image_roots: Annotated[list[Path], NoDecode, BeforeValidator(_split_paths)] = Field(
@@ -154,9 +149,7 @@ class Settings(BaseSettings):
         default=1800, gt=0, description="Seconds that loading the model may take before it is broken off."
     )
     engine_failures: int = Field(
-        default=5,
-        ge=0,
-        description="Deaths of the engine without an answer in between, before a worker ends.",
+        default=5, ge=0, description="Deaths of the engine without an answer in between, before a worker ends."
     )
     drain_seconds: float = Field(
         default=60, ge=0, description="Seconds a worker may take after SIGTERM to finish what is in flight."

@@ -25,6 +25,5 @@ def parse_tag(text: object) -> Tag:
         if _TAG.fullmatch(bracketed):
             return Tag(bracketed)
     raise RecordError(
-        Reason.BAD_TAG,
-        f"{text!r} is not a tag: write a letter and up to 31 letters, digits, _ or -, as in <mam>",
+        Reason.BAD_TAG, f"{text!r} is not a tag: write a letter and up to 31 letters, digits, _ or -, as in <mam>"
     )

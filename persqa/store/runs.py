@@ -23,14 +23,7 @@ class Runs:
         self._database = database
 
     def create(
-        self,
-        name: str,
-        *,
-        options: RunOptions,
-        pool_digest: str,
-        fingerprint: str,
-        base: str,
-        item_count: int,
+        self, name: str, *, options: RunOptions, pool_digest: str, fingerprint: str, base: str, item_count: int
     ) -> Run:
         """Create the run, or find the one of this name if it has the same data and options.
 
