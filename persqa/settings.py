@@ -1,4 +1,4 @@
-"""Every setting in one place: from flags, the environment (`PERSQA_...`), `.env`, or files in `/run/secrets`."""
+"""All settings: from options, the environment (`PERSQA_...`), `.env`, or files in `/run/secrets`."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from persqa.errors import SettingsError
 from persqa.hosts import check_pattern
 from persqa.urls import check_store, put_password, take_password
 
-#: Where containers find secrets, each a file named as the variable, in lower case.
+#: The folder of a container's secrets; each is a file named like the variable, in lower case.
 SECRETS = Path("/run/secrets")
-#: Bytes in one image file, unless the settings say otherwise.
+#: The default limit of one image file, in bytes.
 MAX_IMAGE_BYTES = 64 * 2**20
 
 
 def _split_paths(value: object) -> object:
-    """Paths from the environment come as one string, separated as in PATH."""
+    """Split paths of the environment, which are separated as in PATH."""
     return [part for part in value.split(":") if part] if isinstance(value, str) else value
 
 
 def _split_list(value: object) -> object:
-    """Names from the environment come as one string, separated by commas."""
+    """Split names of the environment, which are separated by commas."""
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
@@ -36,14 +36,14 @@ _DATABASE = "sqlite:///persqa.db"
 
 
 class LogFormat(StrEnum):
-    """What the lines of a log look like."""
+    """The format of log lines."""
 
     TEXT = "text"  #: for people
     JSON = "json"  #: one object a line, for programs
 
 
 class Settings(BaseSettings):
-    """What a machine or a deployment decides; what a run decides is in `RunOptions`."""
+    """The settings of a machine or deployment; those of a run are `RunOptions`."""
 
     model_config = SettingsConfigDict(
         env_prefix="PERSQA_", env_file=".env", extra="ignore", frozen=True, protected_namespaces=()
@@ -173,7 +173,7 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _passwords_belong_into_their_urls(cls, values: object) -> object:
-        """So that there is one place to look; `environment` takes them apart again."""
+        """Put passwords into their URLs, the only place to look for them; `environment` separates them again."""
         if not isinstance(values, dict):
             return values
         given = dict(cast("dict[str, object]", values))
@@ -199,10 +199,10 @@ class Settings(BaseSettings):
         return self
 
     def environment(self) -> dict[str, str]:
-        """These settings as environment variables, for a process that is to have the same."""
+        """These settings as environment variables, for a child process."""
         values = self.model_dump(mode="json", exclude_none=True)
-        # Apart, as they may have come: the process inherits the variable or finds the file that one of them came by.
-        # One that is empty takes the place of another URL's, and counts as none.
+        # Separate, since the child also inherits the variable or file that a password came by. An empty password
+        # overrides one of these that belongs to another URL.
         for name in ("broker", "database"):
             if (url := values.get(f"{name}_url")) is not None:
                 values[f"{name}_url"], password = take_password(url)
@@ -214,7 +214,7 @@ def load_settings(**overrides: object) -> Settings:
     """Read the settings; an override that is None counts as not given.
 
     Raises:
-        SettingsError: with one line per wrong setting, or there is none of that name.
+        SettingsError: a setting is wrong or unknown; the message has a line for each.
     """
     for name in overrides:
         parse_choice(name, Settings.model_fields, name="setting")
@@ -222,7 +222,7 @@ def load_settings(**overrides: object) -> Settings:
     try:
         return Settings(_secrets_dir=SECRETS if SECRETS.is_dir() else None, **given)  # pyright: ignore
     except UnreadableSetting as error:
-        # A variable that should hold JSON; the library's sentence names the field.
+        # A variable is not JSON; the library's sentence names the field.
         raise SettingsError(f"wrong settings\n  {error}: {error.__cause__}") from None
     except OSError as error:
         raise SettingsError(f"a file of settings or secrets cannot be read: {error}") from None
@@ -232,11 +232,7 @@ def load_settings(**overrides: object) -> Settings:
 
 
 def require_broker(settings: Settings) -> str:
-    """The broker's URL, for whoever cannot do without.
-
-    Raises:
-        SettingsError: none is named.
-    """
+    """The broker's URL; raises SettingsError if there is none."""
     if settings.broker_url is None:
         raise SettingsError(
             "no broker is named: set --broker-url or PERSQA_BROKER_URL, for instance to redis://localhost:6379/0, "

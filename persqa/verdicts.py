@@ -1,4 +1,4 @@
-"""The tag rule: an answer starts with the tag, letter for letter, and then says something."""
+"""The tag rule: an answer starts with the exact tag, and then says something."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class ViolationKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the tag rule says of one generation: compliant, or broken in one way."""
+    """The judgement of one generation: compliant, or a violation of one kind."""
 
     kind: ViolationKind | None = None
 
@@ -40,20 +40,15 @@ class Verdict:
 
 COMPLIANT = Verdict()
 
-# What a model may put around a tag at the start of an answer: quotes, markdown, brackets, bullets.
+# Characters that models put before a tag: quotes, markdown, brackets, bullets.
 _DECORATION = r"[\s\"'`*_~#>|\\\-–—“”‘’«»(\[{]*"
 _BRACKETED = re.compile(_DECORATION + r"[<＜‹]\s*/?\s*[A-Za-z][\w-]{0,63}\s*/?\s*[>＞›]")
 
 
 def judge(generation: Generation, *, tag: Tag, question: str) -> Verdict:
-    """Judge one generation; where several kinds fit, the first in the order of `ViolationKind` is named.
+    """Judge one generation; of several kinds that fit, the verdict names the first in the order of `ViolationKind`.
 
-    Where no tag is asked for, there is no rule to break.
-
-    Args:
-        generation: what the engine gave, the prefill included.
-        tag: the tag asked for.
-        question: the question asked, tag in place; with it an echo of the prompt is recognised.
+    Without a tag, every generation is compliant. The question serves to recognise an echo of the prompt.
     """
     if not tag:
         return COMPLIANT
@@ -86,7 +81,7 @@ def _folded(text: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _folded_prompt(tag: Tag, question: str) -> tuple[str, ...]:
-    # Without the last mark: an echo may go on differently there.
+    # Without the last character, after which an echo may differ.
     return tuple(_folded(sentence)[:-1] for sentence in prompt_sentences(tag, question))
 
 

@@ -7,7 +7,7 @@ import os
 import socket
 import ssl
 import threading
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import cache, partial
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -132,11 +132,9 @@ def _cut_off(connection: _Connection, deadline: Deadline) -> Generator[None]:
 
 
 def _shut(plain: socket.socket) -> None:
-    try:
+    with suppress(OSError):  # it may be closed already
         # Not the method of the TLS socket, which would continue as if its data were not encrypted.
         socket.socket.shutdown(plain, socket.SHUT_RDWR)
-    except OSError:
-        return  # already closed
 
 
 def _read(response: HTTPResponse, max_bytes: int, deadline: Deadline) -> bytes | str:
