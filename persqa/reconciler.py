@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 #: An item that the queue has lost so many times is given up.
 MOST_RECOVERIES = 5
+_LOST = f"enqueued again {MOST_RECOVERIES} times, and lost by the queue each time"
 _SECOND_LOOK_SECONDS = 1.0
 #: A longer queue is looked through less often: it feeds the workers for a while, and a loss of all of Redis makes it
 #: short.
@@ -122,7 +123,8 @@ class Reconciler:
                 self._go_on(lock)
                 some = lost[start : start + BATCH]
                 given_up = self._store.ledger.recovered([item.id for item in some], times=MOST_RECOVERIES)
-                self._give_up([item for item in some if item.id in given_up])
+                dead = [Outcome.dead(item.id, item.run_id, Reason.LOST, _LOST) for item in some if item.id in given_up]
+                self._store.results.commit(dead)
                 again = [item for item in some if item.id not in given_up]
                 if again:
                     enqueue(self._store, publisher, run, again, on_full=_stop_when_full, mark=False)
@@ -132,10 +134,6 @@ class Reconciler:
         if recovered:
             logger.warning("run %s: the queue had lost %d items, they are enqueued again", run.name, recovered)
         return recovered
-
-    def _give_up(self, lost: list[Item]) -> None:
-        detail = f"enqueued again {MOST_RECOVERIES} times, and lost by the queue each time"
-        self._store.results.commit([Outcome.dead(item.id, item.run_id, Reason.LOST, detail) for item in lost])
 
 
 def _stop_when_full() -> None:

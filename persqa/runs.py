@@ -102,13 +102,9 @@ class RunOptions(BaseModel):
         return value
 
     @model_validator(mode="after")
-    def _one_prompt_a_record(self) -> Self:
+    def _options_go_together(self) -> Self:
         if self.verbatim and self.questions_per_image != 1:
             raise ValueError("a record has one prompt: with verbatim, questions_per_image must be 1")
-        return self
-
-    @model_validator(mode="after")
-    def _one_part_of_an_input(self) -> Self:
         if self.limit is not None and self.sample is not None:
             raise ValueError("limit and sample do not go together: choose one part of the input")
         return self

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import re
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 
@@ -26,36 +25,22 @@ class ViolationKind(StrEnum):
     TRUNCATED = "truncated"  #: starts well, but was cut off by the length limit
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """The judgement of one generation: compliant, or a violation of one kind."""
-
-    kind: ViolationKind | None = None
-
-    @property
-    def compliant(self) -> bool:
-        """Whether the generation keeps the rule."""
-        return self.kind is None
-
-
-COMPLIANT = Verdict()
-
 # Characters that models put before a tag: quotes, markdown, brackets, bullets.
 _DECORATION = r"[\s\"'`*_~#>|\\\-–—“”‘’«»(\[{]*"
 _BRACKETED = re.compile(_DECORATION + r"[<＜‹]\s*/?\s*[A-Za-z][\w-]{0,63}\s*/?\s*[>＞›]")
 
 
-def judge(generation: Generation, *, tag: Tag, question: str) -> Verdict:
-    """Judge one generation; of several kinds that fit, the verdict names the first in the order of `ViolationKind`.
+def judge(generation: Generation, *, tag: Tag, question: str) -> ViolationKind | None:
+    """Judge one generation; None if it is compliant, else the first kind that fits, in the order of `ViolationKind`.
 
     Without a tag, every generation is compliant. The question serves to recognise an echo of the prompt.
     """
     if not tag:
-        return COMPLIANT
+        return None
     kind = _form(generation.text.lstrip(), tag, question)
     if kind is None and generation.finish_reason is FinishReason.LENGTH:
-        kind = ViolationKind.TRUNCATED
-    return COMPLIANT if kind is None else Verdict(kind)
+        return ViolationKind.TRUNCATED
+    return kind
 
 
 def _form(text: str, tag: Tag, question: str) -> ViolationKind | None:

@@ -7,7 +7,7 @@ service for credentials. So names are resolved here, and the addresses are check
 from __future__ import annotations
 
 import socket
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address
 
 from persqa.errors import Infrastructure, Rejected
 from persqa.images.patience import Trouble
@@ -58,7 +58,9 @@ def is_allowed(address: str, *, allow_private: bool = False) -> bool:
         return False
     if allow_private and address not in _METADATA and any(found in network for network in _PRIVATE):
         return True
-    return _is_public(found)
+    if isinstance(found, IPv4Address):
+        return not any(found in network for network in _SPECIAL_4)
+    return found in _GLOBAL_6 and not any(found in network for network in _SPECIAL_6)
 
 
 def allowed_addresses(host: str, port: int, *, allow_private: bool) -> list[str]:
@@ -82,12 +84,6 @@ def allowed_addresses(host: str, port: int, *, allow_private: bool) -> list[str]
         return allowed
     # The sentence does not name the address, which would tell something about this network.
     raise Rejected(Reason.ADDRESS_NOT_ALLOWED, f"{host} leads to a private, local or otherwise special address")
-
-
-def _is_public(address: IPv4Address | IPv6Address) -> bool:
-    if isinstance(address, IPv4Address):
-        return not any(address in network for network in _SPECIAL_4)
-    return address in _GLOBAL_6 and not any(address in network for network in _SPECIAL_6)
 
 
 def _unresolved(host: str, error: socket.gaierror) -> Exception:
