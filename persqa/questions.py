@@ -108,7 +108,7 @@ def parse_pool(name: str, text: str) -> QuestionPool:
             message = f"longer than {_MAX_CHARACTERS} characters, or with a NUL"
             raise SettingsError(f"{name}, line {number}: a question {message}")
         if template in questions:
-            raise SettingsError(f"{name}, line {number}: this question stands twice: {template}")
+            raise SettingsError(f"{name}, line {number}: this question appears twice: {template}")
         questions[template] = Question(topic=match["topic"] or template, template=template)
     if not questions:
         raise SettingsError(f"the question pool {name!r} has no question")

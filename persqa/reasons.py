@@ -27,7 +27,7 @@ class Reason(StrEnum):
     NOT_A_FILE = "not_a_file"  #: a directory, FIFO, socket or device
     EMPTY_FILE = "empty_file"  #: zero bytes
     TOO_MANY_BYTES = "too_many_bytes"  #: the file is larger than the limit
-    TOO_MANY_PIXELS = "too_many_pixels"  #: the picture is larger than the limit
+    TOO_MANY_PIXELS = "too_many_pixels"  #: the image is larger than the limit
     NOT_AN_IMAGE = "not_an_image"  #: no allowed image format was recognised
     BROKEN_IMAGE = "broken_image"  #: the format was recognised, the data is truncated or corrupt
     UNREADABLE = "unreadable"  #: the operating system failed to read the file

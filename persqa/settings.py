@@ -76,7 +76,7 @@ class Settings(BaseSettings):
         default_factory=dict, description="vLLM engine arguments by name, as a JSON object."
     )
     window: int = Field(
-        default=256, ge=1, le=65_536, description="Items in flight in one worker: waiting, running or uncommitted."
+        default=256, ge=1, le=65_536, description="Most items in flight in one worker: waiting, running or uncommitted."
     )
     image_threads: int = Field(default=4, ge=1, le=256, description="Threads that load images in one worker.")
     image_roots: Annotated[list[Path], NoDecode, BeforeValidator(_split_paths)] = Field(
@@ -117,42 +117,46 @@ class Settings(BaseSettings):
         ),
     )
     image_seconds: float = Field(
-        default=30, gt=0, description="Seconds that fetching one image may take, waiting and asking again included."
+        default=30, gt=0, description="Longest time for fetching one image, in seconds, including waits and retries."
     )
     fetch_threads: int = Field(
         default=16, ge=1, le=256, description="Threads that wait for servers of images in one worker."
     )
-    max_image_pixels: int = Field(default=50_000_000, ge=1, description="Pixels in one image, at most.")
-    max_image_bytes: int = Field(default=MAX_IMAGE_BYTES, ge=1, description="Bytes in one image file, at most.")
-    max_images: int = Field(default=4, ge=1, le=64, description="Images in one record, at most.")
-    commit_items: int = Field(default=64, ge=1, le=4096, description="Results in one transaction, at most.")
+    max_image_pixels: int = Field(default=50_000_000, ge=1, description="Most pixels of one image.")
+    max_image_bytes: int = Field(default=MAX_IMAGE_BYTES, ge=1, description="Most bytes of one image file.")
+    max_images: int = Field(default=4, ge=1, le=64, description="Most images of one record.")
+    commit_items: int = Field(default=64, ge=1, le=4096, description="Most results in one transaction.")
     commit_seconds: float = Field(
         default=0.25, gt=0, le=60, description="Seconds a result waits for others to share its transaction."
     )
     queue_bound: int = Field(
-        default=100_000, ge=1, description="Items waiting in Redis, at most; a submit waits for room."
+        default=100_000, ge=1, description="Most items waiting in one queue of Redis; a submit waits for room."
     )
     lease_seconds: float = Field(
-        default=30, ge=1, le=3600, description="Seconds until the items of a worker that is gone start elsewhere."
+        default=30, ge=1, le=3600, description="Seconds until other workers take over the items of a dead worker."
     )
     reconcile_seconds: float = Field(
-        default=30, gt=0, description="Seconds between two looks for items that the queue has lost."
+        default=30, gt=0, description="Seconds between two searches for items that the queue has lost."
     )
-    max_message_bytes: int = Field(default=256 * 2**10, ge=1024, description="Bytes in one message, at most.")
+    max_message_bytes: int = Field(default=256 * 2**10, ge=1024, description="Most bytes of one message.")
     item_seconds: float = Field(
-        default=600, gt=0, description="Seconds that loading and answering one item may take before it ends as dead."
+        default=600,
+        gt=0,
+        description="Longest time for loading and answering one item, in seconds; then it ends as dead.",
     )
     hang_seconds: float = Field(
-        default=180, gt=0, description="Seconds without a token, with work in flight, after which an engine hangs."
+        default=180,
+        gt=0,
+        description="Seconds without a token, with work in flight, after which an engine counts as hanging.",
     )
-    load_seconds: float = Field(
-        default=1800, gt=0, description="Seconds that loading the model may take before it is broken off."
-    )
+    load_seconds: float = Field(default=1800, gt=0, description="Longest time for loading the model, in seconds.")
     engine_failures: int = Field(
-        default=5, ge=0, description="Deaths of the engine without an answer in between, before a worker ends."
+        default=5,
+        ge=0,
+        description="Consecutive deaths of the engine, without an answer in between, after which a worker ends.",
     )
     drain_seconds: float = Field(
-        default=60, ge=0, description="Seconds a worker may take after SIGTERM to finish what is in flight."
+        default=60, ge=0, description="Longest time after SIGTERM for finishing the items in flight, in seconds."
     )
 
     metrics_port: int | None = Field(
@@ -164,7 +168,7 @@ class Settings(BaseSettings):
     metrics_address: str = Field(
         default="127.0.0.1",
         min_length=1,
-        description="Address of this machine on which they are served; 0.0.0.0 or :: for all. There is no password.",
+        description="Address on which they are served; 0.0.0.0 or :: for all. There is no password.",
     )
     log_format: LogFormat = Field(
         default=LogFormat.TEXT, description="How a worker writes its log: text, or json for one JSON object a line."

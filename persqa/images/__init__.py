@@ -1,6 +1,6 @@
 """Images of unknown origin: neither their references nor their bytes are trusted.
 
-`references` handles every kind of reference, with a module for each kind; `decoding` turns bytes into pictures.
+`references` handles every kind of reference, with a module for each kind; `decoding` decodes the bytes.
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ def decode(data: bytes, *, max_pixels: int, resolution: Resolution | None = None
     """
     name, reader = _recognise(data)
     try:
-        return _picture(reader(BytesIO(data)), max_pixels, resolution)
+        return _decoded(reader(BytesIO(data)), max_pixels, resolution)
     except (_TooManyPixels, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         sentence = f"more pixels than the allowed {max_pixels} ({printable(str(error))})"
         raise Rejected(Reason.TOO_MANY_PIXELS, sentence) from error
@@ -95,7 +95,7 @@ def _bad(data: bytes, reason: Reason, sentence: str) -> BadContent:
     return BadContent(BadImage(digest=hashlib.sha256(data).hexdigest(), reason=reason, detail=sentence))
 
 
-def _picture(image: ImageFile, max_pixels: int, resolution: Resolution | None) -> Image.Image:
+def _decoded(image: ImageFile, max_pixels: int, resolution: Resolution | None) -> Image.Image:
     """Decode an image whose header has been read."""
     if image.width * image.height > max_pixels:
         raise _TooManyPixels(f"{image.width} x {image.height}")
@@ -103,11 +103,11 @@ def _picture(image: ImageFile, max_pixels: int, resolution: Resolution | None) -
         image.draft(None, resolution.of(image.width, image.height))
     image.load()
     turn = _turn(image)  # after loading: a PNG may have it behind the pixels, and TIFF has applied it
-    picture = _rgb(image)
+    result = _rgb(image)
     if turn is not None:
-        picture = picture.transpose(turn)
-    picture.info = {}
-    return picture
+        result = result.transpose(turn)
+    result.info = {}
+    return result
 
 
 def _turn(image: Image.Image) -> Image.Transpose | None:
@@ -137,6 +137,6 @@ def _own_range(image: Image.Image) -> Image.Image:
 
 def _over_white(image: Image.Image) -> Image.Image:
     layer = image.convert("RGBA")
-    picture = Image.new("RGB", image.size, "white")
-    picture.paste(layer, mask=layer.getchannel("A"))
-    return picture
+    result = Image.new("RGB", image.size, "white")
+    result.paste(layer, mask=layer.getchannel("A"))
+    return result

@@ -175,7 +175,7 @@ def _check_headers(response: HTTPResponse, max_bytes: int) -> None:
     coding = response.headers.get("Content-Encoding", "identity").strip().lower()
     if coding not in {"", "identity"}:
         # A kilobyte may unpack to a gigabyte, and compression does not make images smaller.
-        raise Rejected(Reason.FETCH_FAILED, f"the server packed it ({printable(coding, 20)}), though asked not to")
+        raise Rejected(Reason.FETCH_FAILED, f"the server compressed it ({printable(coding, 20)}), though asked not to")
 
 
 def _pause_seconds(response: HTTPResponse) -> float:

@@ -84,7 +84,7 @@ def _upgrade(database: Database) -> Schema:
         except StoreUnavailable as error:
             if _state(error) != _LOCKED:
                 raise
-            logger.warning("somebody uses the tables, and others must not wait behind us: trying again soon")
+            logger.warning("the tables are in use: trying again soon, so that others do not wait for this migration")
             time.sleep(_PAUSE_SECONDS)
     raise StoreUnavailable(
         f"{without_password(database.url)}: the tables are in use, as by a backup; migrate afterwards"
