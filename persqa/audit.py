@@ -17,18 +17,17 @@ if TYPE_CHECKING:
     from persqa.runs import Run
     from persqa.store import Store
 
-#: How many items a problem names.
+#: Most items that a problem names.
 _NAMED = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Audit:
-    """The sum for one run, counted row by row.
+    """The audit of one run.
 
     Attributes:
-        census: the counts.
-        queue_checked: whether a broker could be asked for the pending items.
-        problems: what does not hold, a sentence each.
+        queue_checked: whether the pending items were looked for in Redis.
+        problems: what is wrong, a sentence each.
     """
 
     run: Run
@@ -43,7 +42,7 @@ class Audit:
 
 
 def audit(store: Store, run: Run, inspector: Inspector | None) -> Audit:
-    """Count everything, and look for each pending item in Redis where a broker is known.
+    """Count all rows of the run, and look for each pending item in Redis if a broker is known.
 
     Raises:
         StoreUnavailable: the database does not answer.
@@ -68,15 +67,15 @@ def _sums(run: Run, census: Census) -> Iterator[str]:
 
 
 def _lost(store: Store, run: Run, inspector: Inspector) -> set[ItemId]:
-    """What is pending and in no queue; of a run that is paused or cancelled nothing has to be in one."""
+    """The pending items that are in no queue; none for a paused or cancelled run, which has none in a queue."""
     missing = set(store.ledger.pending_ids(run.id))
-    # What moves while one looks can be overlooked once, but not twice.
+    # A message that moves during the look can be missed once, but not twice.
     for _ in range(2):
         if not missing or store.runs.reread(run).state is not RunState.ACTIVE:
             return set()
         there = inspector.task_ids(*queues_for(run.options.model))
         missing = {item_id for item_id in missing if str(item_id) not in there}
-    # Some may have ended between the looks.
+    # Some may have ended meanwhile.
     return missing - store.results.ended(missing)
 
 

@@ -1,4 +1,4 @@
-"""BadImage: the content of an image that no decoder took, so that no other run needs to try."""
+"""BadImage: content that no decoder accepts, remembered so that no other run needs to try."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from persqa.reasons import Reason
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BadImage:
-    """What is remembered of bytes that are no picture.
+    """Bytes that are no image, whatever their name and place.
 
-    Only what the bytes alone decide: not where they lay, and not what is more than a limit allows, which may change.
+    Images that only break a limit are not among them, since limits may change.
 
     Attributes:
         digest: SHA-256 of the bytes, as hexadecimal digits.
         reason: what is wrong with them.
-        detail: a sentence about it, without the name of a file.
+        detail: a sentence about it, without a file name.
     """
 
     digest: str
@@ -29,12 +29,8 @@ class BadImage:
 
 
 class BadContent(Rejected):
-    """The bytes themselves are at fault, wherever and whenever they are read.
+    """The bytes themselves are no image; `image` is what to remember of them."""
 
-    Attributes:
-        image: what is to be remembered of them.
-    """
-
-    def __init__(self, message: str, *, image: BadImage) -> None:
-        super().__init__(image.reason, message)
+    def __init__(self, image: BadImage) -> None:
+        super().__init__(image.reason, image.detail)
         self.image = image

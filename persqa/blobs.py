@@ -1,6 +1,6 @@
-"""BlobStore: image bytes under the digest of their content, so that only a short reference travels through Redis.
+"""BlobStore: image bytes by the digest of their content, so that Redis gets only a short reference.
 
-A producer puts bytes in, workers get them out; both name the same store. The same bytes are stored once.
+Producers put bytes in, and workers get them out of the same store. Equal bytes are stored once.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ import hashlib
 import os
 import re
 import secrets
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 from urllib.parse import quote, unquote
 
 from persqa.errors import SHORTAGES, BlobsUnavailable, Infrastructure, Rejected, SettingsError
@@ -18,22 +19,25 @@ from persqa.libraries import not_installed
 from persqa.reasons import Reason
 from persqa.urls import without_password
 
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _REFERENCE = re.compile(r"blob:([0-9a-f]{64})(?:/(.*))?", re.DOTALL)
 
 _NOTHING = hashlib.sha256().hexdigest()
 
-#: What one object may take, for stores that can be told.
+#: Time limit for one object, where the store takes one.
 _SECONDS = 60
-#: Libraries that fsspec asks for by scheme; all others come with `persqa[data]`.
+#: The extra with the library of a scheme; all others are in `persqa[data]`.
 _EXTRAS = {"gs": "gcs", "gcs": "gcs"}
 
 
 class FileSystem(Protocol):
-    """What is used of fsspec's file systems."""
+    """The used part of fsspec's file systems."""
 
-    #: Whether it waits on an event loop of its own, so that a call can be given a time limit.
+    #: Whether it has an event loop of its own, so that its calls take a time limit.
     async_impl: bool
 
     def info(self, path: str, **options: object) -> dict[str, object]:
@@ -49,28 +53,28 @@ class FileSystem(Protocol):
         ...
 
     def makedirs(self, path: str, exist_ok: bool = False) -> None:
-        """Make a folder, where there are such things."""
+        """Make a folder, where the store has folders."""
         ...
 
 
 def blob_reference(digest: str, name: str = "") -> str:
-    """How a record or message refers to a blob.
+    """The reference of a blob in records and messages.
 
     Args:
-        digest: what `BlobStore.put` gave.
-        name: what the bytes were called where they came from, its path included; for people, and for exports.
+        digest: that of `BlobStore.put`.
+        name: the name and path of the bytes at their origin, for people and for exports.
     """
     return f"blob:{digest}/{quote(name)}" if name else f"blob:{digest}"
 
 
 def parse_blob_reference(reference: str) -> tuple[str, str] | None:
-    """The digest and the name of a blob reference; None where it is no such reference."""
+    """The digest and the name in a blob reference; None if it is not one."""
     found = _REFERENCE.fullmatch(reference)
     return None if found is None else (found[1], unquote(found[2] or ""))
 
 
 class BlobStore:
-    """A folder, or anything that fsspec knows by URL; for many threads and processes at once."""
+    """A folder, or any store that fsspec knows; safe for many threads and processes."""
 
     def __init__(self, url: str | Path) -> None:
         """Prepare, without connecting.
@@ -79,7 +83,7 @@ class BlobStore:
             url: a folder, or a URL such as s3://bucket/prefix; credentials and endpoints come from the environment.
 
         Raises:
-            SettingsError: the URL names no store, or its library is missing.
+            SettingsError: the URL is not that of a store, or its library is missing.
         """
         self.url = str(url)
         scheme = _SCHEME.match(self.url)
@@ -90,30 +94,32 @@ class BlobStore:
             self._objects = _Remote(self.url)
 
     def put(self, data: bytes) -> str:
-        """Store the bytes, unless they are there already; returns their SHA-256 as hexadecimal digits.
+        """Store the bytes unless they are there; returns their SHA-256 as hexadecimal digits.
 
         Raises:
             BlobsUnavailable: they are not stored.
         """
         digest = hashlib.sha256(data).hexdigest()
-        # A file of another length is what a crash or a power cut has left of this one.
-        if self._objects.size(_path(digest)) != len(data):
-            self._objects.write(_path(digest), data)
+        with self._translated():
+            # A crash or a power cut may have left a part of the file.
+            if self._objects.size(_path(digest)) != len(data):
+                self._objects.write(_path(digest), data)
         return digest
 
     def get(self, digest: str, *, max_bytes: int) -> bytes:
-        """The bytes of this digest, and no others.
+        """The bytes of this digest.
 
         Raises:
-            Rejected: they are not there, are more than allowed, or are not what was put in.
-            BlobsUnavailable: the store does not answer; nothing is known of these bytes.
+            Rejected: they are missing or damaged, or are more than allowed.
+            BlobsUnavailable: the store does not answer.
             Infrastructure: this process or machine has run out of file handles or memory for opening files.
         """
         if not _DIGEST.fullmatch(digest):
             raise Rejected(Reason.BAD_URL, "a blob is named by 64 hexadecimal digits")
         if digest == _NOTHING:
-            return b""  # stores refuse to read a part of nothing
-        data = self._objects.read(_path(digest), max_bytes + 1)
+            return b""  # stores refuse to read a range of an empty object
+        with self._translated():
+            data = self._objects.read(_path(digest), max_bytes + 1)
         if data is None:
             hint = "PERSQA_BLOB_STORE must be the same for workers as it was at the submit"
             raise Rejected(Reason.NOT_FOUND, f"not in the blob store {without_password(self.url)}; {hint}")
@@ -123,16 +129,22 @@ class BlobStore:
             raise Rejected(Reason.DAMAGED_BLOB, "the bytes in the blob store are damaged, submit the data again")
         return data
 
+    @contextmanager
+    def _translated(self) -> Generator[None]:
+        try:
+            yield
+        except self._objects.failures as error:
+            if isinstance(error, OSError) and error.errno in SHORTAGES:
+                raise Infrastructure(f"cannot open image files: {os.strerror(error.errno or 0)}") from error
+            cause = str(error) or repr(error)
+            raise BlobsUnavailable(f"the blob store {self._objects.shown} failed: {cause}") from error
+
 
 def open_file_system(url: str, *, setting: str) -> tuple[FileSystem, str]:
-    """The file system of a URL, and the path in it; connects when first used.
-
-    Args:
-        url: such as s3://bucket/prefix.
-        setting: the variable it comes from, for the sentence.
+    """The file system of a URL, and the path in it; `setting` is the variable of the URL, for the error.
 
     Raises:
-        SettingsError: fsspec, or the library it needs for this scheme, is missing, or it knows no such scheme.
+        SettingsError: fsspec does not know the scheme, or a library for it is missing.
     """
     scheme = url.partition("://")[0]
     extra = _EXTRAS.get(scheme, "data")
@@ -141,45 +153,43 @@ def open_file_system(url: str, *, setting: str) -> tuple[FileSystem, str]:
 
         found = url_to_fs(url)  # pyright: ignore[reportUnknownVariableType]
     except ImportError as error:
-        said = f"{setting}: {scheme}:// needs a library that is not installed"
-        raise SettingsError(not_installed(said, error, extra=extra)) from error
+        sentence = f"{setting}: {scheme}:// needs a library that is not installed"
+        raise SettingsError(not_installed(sentence, error, extra=extra)) from error
     except ValueError as error:
         raise SettingsError(f"{setting}: {without_password(url)} cannot be used ({error})") from error
     return cast("tuple[FileSystem, str]", found)
 
 
 def _path(digest: str) -> str:
-    """Where a blob lies: two levels of 256 folders, so that none of them grows large."""
+    """The path of a blob, below two levels of 256 folders, so that no folder grows large."""
     return f"{digest[:2]}/{digest[2:4]}/{digest}"
 
 
 class _Folder:
-    """Blobs as files; a name appears in one step, with all of its bytes."""
+    """Blobs as files; each appears in one step, with all of its bytes."""
+
+    failures = OSError
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self.shown = str(root)
 
     def size(self, path: str) -> int | None:
         try:
             return (self._root / path).stat().st_size
         except FileNotFoundError:
             return None
-        except OSError as error:
-            raise _unavailable(str(self._root), error) from error
 
     def write(self, path: str, data: bytes) -> None:
         target = self._root / path
-        # Its own name for each writer: of several that write the same bytes, each puts a whole file in place.
+        # Each of several writers has a name of its own, and puts a whole file in place.
         temporary = target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(8)}")
+        target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                temporary.write_bytes(data)
-                temporary.replace(target)
-            finally:
-                temporary.unlink(missing_ok=True)
-        except OSError as error:
-            raise _unavailable(str(self._root), error) from error
+            temporary.write_bytes(data)
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
 
     def read(self, path: str, most: int) -> bytes | None:
         try:
@@ -187,15 +197,16 @@ class _Folder:
                 return file.read(most)
         except FileNotFoundError:
             return None
-        except OSError as error:
-            raise _unavailable(str(self._root), error) from error
 
 
 class _Remote:
-    """Blobs as objects of a store; object stores show an object when all of it is there."""
+    """Blobs as objects of a store, which shows an object only when it is whole."""
+
+    #: The libraries behind fsspec have no common error.
+    failures = Exception
 
     def __init__(self, url: str) -> None:
-        self._shown = without_password(url)
+        self.shown = without_password(url)
         self._files, root = open_file_system(url, setting="PERSQA_BLOB_STORE")
         self._root = root.rstrip("/")
         self._limit = {"timeout": _SECONDS} if self._files.async_impl else {}
@@ -205,33 +216,19 @@ class _Remote:
             found = self._files.info(f"{self._root}/{path}", **self._limit).get("size")
         except FileNotFoundError:
             return None
-        except Exception as error:
-            raise _unavailable(self._shown, error) from error
         return found if isinstance(found, int) else None
 
     def write(self, path: str, data: bytes) -> None:
         target = f"{self._root}/{path}"
         try:
-            try:
-                self._files.pipe_file(target, data)
-            except FileNotFoundError:
-                # Object stores have no folders, and asking them for one costs a request and may make a bucket.
-                self._files.makedirs(target.rpartition("/")[0], exist_ok=True)
-                self._files.pipe_file(target, data)
-        except Exception as error:
-            raise _unavailable(self._shown, error) from error
+            self._files.pipe_file(target, data)
+        except FileNotFoundError:
+            # Not before: object stores have no folders, and to make one costs a request and may make a bucket.
+            self._files.makedirs(target.rpartition("/")[0], exist_ok=True)
+            self._files.pipe_file(target, data)
 
     def read(self, path: str, most: int) -> bytes | None:
         try:
             return self._files.cat_file(f"{self._root}/{path}", start=0, end=most, **self._limit)
         except FileNotFoundError:
             return None
-        except Exception as error:
-            # The libraries behind fsspec have no common error: anything that is not an answer is an outage.
-            raise _unavailable(self._shown, error) from error
-
-
-def _unavailable(store: str, error: Exception) -> Infrastructure:
-    if isinstance(error, OSError) and error.errno in SHORTAGES:
-        return Infrastructure(f"cannot open image files: {os.strerror(error.errno or 0)}")
-    return BlobsUnavailable(f"the blob store {store} failed: {str(error) or repr(error)}")

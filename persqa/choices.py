@@ -1,4 +1,4 @@
-"""A choice: one of a few words, as people type it."""
+"""Choices: one of a few words that people type."""
 
 from __future__ import annotations
 
@@ -13,15 +13,10 @@ _Choice = TypeVar("_Choice", bound=str)
 
 
 def parse_choice(value: str, choices: Iterable[_Choice], *, name: str) -> _Choice:
-    """Find the choice that a word stands for.
-
-    Args:
-        value: the word.
-        choices: all that there are.
-        name: what they are, for the message.
+    """The choice with this value; `name` says in the message what the choices are.
 
     Raises:
-        SettingsError: there is no such choice; the message lists those that there are.
+        SettingsError: there is no such choice; the message lists the choices.
     """
     known = list(choices)
     for choice in known:

@@ -1,7 +1,7 @@
-"""Controls: what people do to a run that is under way: pause, cancel, resume, and change its priority.
+"""Controls of a run under way: pause, cancel, resume, and priority.
 
-State and priority are in SQL, and SQL is told before any message moves. docs/reliability.md says what can happen at the
-same time ("Pause, cancel, priority").
+State and priority are in SQL, and change there before any message moves. docs/reliability.md tells what can happen at
+the same time ("Pause, cancel, priority").
 """
 
 from __future__ import annotations
@@ -19,20 +19,16 @@ if TYPE_CHECKING:
 
 
 def refuse_stopped(run: Run) -> None:
-    """Make sure that the run's items are to be begun.
-
-    Raises:
-        RunStopped: it is paused or cancelled; the message says how it goes on.
-    """
+    """Raise RunStopped if the run is paused or cancelled; the message says how to resume it."""
     if run.state is not RunState.ACTIVE:
         raise RunStopped(f"the run {run.name!r} is {run.state}; to take it up again: persqa resume {run.name}")
 
 
 def queue_now(store: Store, run: Run) -> str:
-    """The queue that the run's messages go to now; asked before every batch, since state and priority may change.
+    """The run's queue by its current priority; asked before every batch, since state and priority may change.
 
     Raises:
-        RunStopped: nowhere, the run is paused or cancelled.
+        RunStopped: the run is paused or cancelled.
         StoreUnavailable: the database does not answer.
     """
     found = store.runs.reread(run)
@@ -41,20 +37,16 @@ def queue_now(store: Store, run: Run) -> str:
 
 
 def stop(store: Store, run: Run, state: RunState, broker_url: str | None) -> tuple[Run, int]:
-    """Pause or cancel a run; workers finish what they have begun. Safe to repeat, also where it was interrupted.
+    """Pause or cancel a run; workers finish the items in work. Safe to repeat, also after an interruption.
 
-    Args:
-        store: the ledger.
-        run: the run.
-        state: paused or cancelled.
-        broker_url: where its messages are; None if that is not known here, and then workers drop them one by one.
+    Without a broker's URL no message is withdrawn, and workers drop them one by one.
 
     Returns:
         The run as it is now, and how many messages were withdrawn.
 
     Raises:
-        RunStopped: a cancelled run is to be paused.
-        BrokerUnavailable: the run is stopped, and some of its messages are still in the queue.
+        RunStopped: a cancelled run cannot be paused.
+        BrokerUnavailable: the run is stopped, but some of its messages are still in the queue.
     """
     stopped = store.runs.set_state(run, state)
     if broker_url is None:
@@ -64,19 +56,15 @@ def stop(store: Store, run: Run, state: RunState, broker_url: str | None) -> tup
 
 
 def set_priority(store: Store, run: Run, priority: Priority, broker_url: str | None) -> tuple[Run, int]:
-    """Let the run's items go before others, or after them. Safe to repeat.
+    """Set the priority of a run and move its messages. Safe to repeat.
 
-    Args:
-        store: the ledger.
-        run: the run.
-        priority: from now on.
-        broker_url: where its messages are; None if that is not known here, and then they stay where they are.
+    Without a broker's URL, its messages stay in their queue.
 
     Returns:
         The run as it is now, and how many messages were moved.
 
     Raises:
-        BrokerUnavailable: the priority is set, and some messages are still in the old queue.
+        BrokerUnavailable: the priority is set, but some messages are still in the old queue.
     """
     changed = store.runs.set_priority(run, priority)
     if broker_url is None:

@@ -1,4 +1,4 @@
-"""`data:` URIs: an image inside its reference. The producer takes the bytes out; they never travel through Redis."""
+"""`data:` URIs: images inside their references. The producer takes the bytes out, so Redis never gets them."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ _WHITE_SPACE = b" \t\n\f\r"
 
 
 def is_data_uri(reference: str) -> bool:
-    """Whether the reference holds the bytes themselves."""
+    """Whether the reference contains the image itself."""
     return reference[:5].lower() == "data:"
 
 
 def decode_data_uri(uri: str, *, max_bytes: int) -> bytes:
-    """The bytes of a `data:` URI, in base64 or percent-encoded; its media type is not trusted, and not looked at.
+    """The bytes of a `data:` URI, in base64 or percent-encoded; its media type is ignored.
 
     Raises:
-        Rejected: it is malformed, empty, or holds more bytes than allowed.
+        Rejected: it is malformed or empty, or has more bytes than allowed.
     """
     head, comma, payload = uri[5:].partition(",")
     if not comma:
@@ -39,7 +39,7 @@ def decode_data_uri(uri: str, *, max_bytes: int) -> bytes:
 
 def _base64(text: bytes, max_bytes: int) -> bytes:
     text = text.rstrip(b"=")
-    # Before anything is allocated for it.
+    # Before memory is allocated for it.
     _check_size(len(text) * 3 // 4, max_bytes)
     try:
         return binascii.a2b_base64(text + b"=" * (-len(text) % 4), strict_mode=True)

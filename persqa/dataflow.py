@@ -1,6 +1,6 @@
-"""`from persqa.dataflow import ...`: the address people know the operator by; `producer.dataflow` is the operator.
+"""`from persqa.dataflow import ...`: the documented address of the operator in `producer.dataflow`.
 
-Found by name at run time, since nothing of `persqa` imports what stands above it; `dataflow.pyi` tells type checkers.
+It is found by name at run time, since `persqa` imports nothing above itself; `dataflow.pyi` is for type checkers.
 """
 
 import sys

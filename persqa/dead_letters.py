@@ -1,4 +1,4 @@
-"""DeadLetter: a message that nobody will answer, and why; kept so that nothing is dropped in silence."""
+"""DeadLetter: a message that cannot be answered, kept with the reason."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ class DeadLetter:
     """One row of `dead_letters`.
 
     Attributes:
-        reason: what is wrong with it.
-        detail: a sentence about that.
+        detail: a sentence about the reason.
         queue: where it was found, if known.
-        task_id: Celery's id of it, if it has one.
-        item_id: the item it was about, if that can be read.
-        text: the message, as far as it is worth keeping.
+        task_id: Celery's id, if it has one.
+        item_id: its item, if that can be read.
+        text: the beginning of the message.
         worker: who found it.
     """
 

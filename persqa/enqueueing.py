@@ -1,6 +1,6 @@
-"""Enqueueing: items of the ledger go into the queue, a batch at a time; who submits, resumes or reconciles does it.
+"""Enqueueing: items of the ledger go into the queue in batches, at a submit, a resume and a reconciliation.
 
-Before every batch the ledger is asked anew where the run's messages go, if anywhere: see docs/reliability.md.
+Before every batch the ledger is asked for the run's state and priority: see docs/reliability.md.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from persqa.runs import Run
     from persqa.store import Store
 
-#: Enqueued in one round trip.
+#: Items enqueued in one round trip.
 BATCH = 1000
 _POLL_SECONDS = 0.2
 
@@ -28,21 +28,21 @@ _POLL_SECONDS = 0.2
 def enqueue(
     store: Store, publisher: Publisher, run: Run, batch: Sequence[Item], *, on_full: Callable[[], object], mark: bool
 ) -> None:
-    """Enqueue the items, all or none of them, as soon as there is room.
+    """Enqueue all items of a batch as soon as there is room; after an error none is enqueued, as far as is known.
 
     Args:
         store: the ledger.
         publisher: the broker.
-        run: the run they belong to.
+        run: the run of the items.
         batch: the items, in the ledger's order.
-        on_full: called again and again while there is no room; may raise to give up.
-        mark: whether the ledger is told first that items up to the last of these are enqueued. Not so for items that
-            were enqueued before: the run may have been paused and resumed since, and its mark set back.
+        on_full: called repeatedly while there is no room; may raise to give up.
+        mark: whether to note before that items up to the last of these are enqueued. Not for items that were enqueued
+            before: the run's mark may have been set back by a pause since.
 
     Raises:
-        RunStopped: the run is paused or cancelled; none of them was enqueued.
-        StoreUnavailable: the database does not answer; none of them was enqueued.
-        BrokerUnavailable: none of them was enqueued, as far as is known.
+        RunStopped: the run is paused or cancelled.
+        StoreUnavailable: the database does not answer.
+        BrokerUnavailable: Redis does not answer.
     """
     while not publisher.has_room(queue := queue_now(store, run), len(batch)):
         on_full()
@@ -56,17 +56,14 @@ def enqueue(
 def enqueue_pending(
     store: Store, publisher: Publisher, inspector: Inspector, run: Run, *, on_full: Callable[[], None]
 ) -> int:
-    """Enqueue every item of the run that has no result and is not in a queue or in a worker's hand.
-
-    Returns:
-        How many were enqueued.
+    """Enqueue all pending items of the run that no queue and no worker has; returns how many.
 
     Raises:
-        RunStopped: the run is paused or cancelled, or was while this went on; whoever resumes it enqueues the rest.
+        RunStopped: the run is paused or cancelled; a resume enqueues the rest.
         BrokerUnavailable: the rest was not enqueued; call again.
     """
     store.runs.begin_publishing(run.id)
-    # Reading a long queue takes seconds, and nothing can be there yet of a run that is new.
+    # Reading a long queue takes seconds, and a new run cannot have messages there.
     published = store.runs.published_to(run.id)
     there = inspector.task_ids(*queues_for(run.options.model)) if published else set[str]()
     enqueued = 0

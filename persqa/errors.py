@@ -1,30 +1,29 @@
-"""What can go wrong, sorted by what happens next.
+"""All errors, by what happens next.
 
 PersqaError
-├── UserError            the caller must change something; the command line exits with 2
+├── UserError            the caller must change something; exit code 2
 │   ├── RecordError      one record cannot be used; it is stored as an `invalid` result
 │   ├── InputError       the input as a whole cannot be read; nothing is enqueued
 │   ├── SettingsError    an option or setting is wrong or missing
-│   ├── RunConflict      the run's name is taken by other data or other options
-│   ├── RunNotFound      there is no run of that name
+│   ├── RunConflict      the run's name is taken by other data or options
+│   ├── RunNotFound      no run has this name
 │   └── RunStopped       the run is paused or cancelled; exit code 4
 ├── Rejected             this item can never be answered; it becomes an `invalid` result
-│   ├── Undecodable      its bytes are no image (persqa/images/decoding.py)
-│   └── BadContent       the same, with what is remembered of them (persqa/bad_images.py)
-├── EngineLost           the engine died; another one is being started, ask again
-├── RowRefused           the database refuses the data of these rows; others can be stored
-└── Infrastructure       nothing is wrong with the data; try again later; exit code 3
+│   └── BadContent       its bytes are no image (persqa/bad_images.py)
+├── EngineLost           the engine died and another one is being started; ask again
+├── RowRefused           the database refuses these rows; it accepts others
+└── Infrastructure       the data has no fault; try again later; exit code 3
     ├── StoreUnavailable
     ├── BrokerUnavailable
-    ├── BlobsUnavailable the store of image bytes does not answer
-    ├── EngineDead       the engine is gone and cannot answer any more
-    └── WorkerDied       the local worker process ended before its work did
+    ├── BlobsUnavailable
+    ├── EngineDead       the engine of this process stopped for good
+    └── WorkerDied       the local worker process ended too early
 
-Beside these, and never seen outside of their part:
+Used only inside of one part:
 
-Trouble                  a server of images fails; it is asked again (persqa/images/patience.py)
-DeadMessage              a message that is no task; it becomes a dead letter (worker/leases/transport.py)
-UnreadableDelivery       a task that carries no item; it becomes a dead letter (worker/deliveries.py)
+Trouble                  a server of images failed; it is asked again (persqa/images/patience.py)
+DeadMessage              a message is not a task; it becomes a dead letter (worker/leases/transport.py)
+UnreadableDelivery       a task has no item; it becomes a dead letter (worker/deliveries.py)
 """
 
 from __future__ import annotations
@@ -33,12 +32,12 @@ import errno
 
 from persqa.reasons import Reason
 
-#: Error numbers of the system that say that this process or machine is short of something, and nothing about a file.
+#: System errors that mean that this process or machine lacks a resource; they say nothing about a file.
 SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 
 class PersqaError(Exception):
-    """Anything PersQA raises on purpose; its text is meant for a person."""
+    """Any error that PersQA raises on purpose; its text is for people."""
 
 
 class UserError(PersqaError):
@@ -74,7 +73,7 @@ class RunNotFound(UserError):
 
 
 class RunStopped(UserError):
-    """The run is paused or cancelled, and somebody has to resume it first."""
+    """The run is paused or cancelled; it must be resumed first."""
 
 
 class Rejected(PersqaError):
@@ -90,10 +89,10 @@ class Rejected(PersqaError):
 
 
 class EngineLost(PersqaError):
-    """The engine died; another one is being started, and the request can be made again.
+    """The engine died, and another one is being started; the request can be repeated.
 
     Attributes:
-        asked: whether it had the request when it died, so that it may have died of it.
+        asked: whether the engine had the request when it died, so that it may have died of it.
     """
 
     def __init__(self, message: str, *, asked: bool) -> None:
@@ -102,11 +101,11 @@ class EngineLost(PersqaError):
 
 
 class RowRefused(PersqaError):
-    """The database refuses the data of a statement, and would again; it is well otherwise."""
+    """The database refuses the data of a statement; a repetition would fail, too."""
 
 
 class Infrastructure(PersqaError):
-    """Something outside the data failed; the work is kept and can be tried again."""
+    """Something other than the data failed; the work is kept and can be tried again."""
 
 
 class StoreUnavailable(Infrastructure):
@@ -122,7 +121,7 @@ class BlobsUnavailable(Infrastructure):
 
 
 class EngineDead(Infrastructure):
-    """The engine stopped and will not answer any request of this process again."""
+    """The engine of this process stopped for good."""
 
 
 class WorkerDied(Infrastructure):

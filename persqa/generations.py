@@ -1,4 +1,4 @@
-"""Generation: one output of the engine, the thing the tag rule judges."""
+"""Generation: one output of the engine, which the tag rule judges."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class FinishReason(StrEnum):
-    """Why a generation ended; vLLM's own words."""
+    """Why a generation ended, in vLLM's words."""
 
     STOP = "stop"  #: an end-of-sequence token or a stop string
     LENGTH = "length"  #: `max_tokens` or the model's context was used up
@@ -21,9 +21,8 @@ class Generation:
     """One output of the engine.
 
     Attributes:
-        text: the whole answer, the prefill included.
-        finish_reason: why it ended.
-        prompt_tokens: tokens of the prompt, those of the images and the prefill included.
+        text: the whole answer, including the prefill.
+        prompt_tokens: tokens of the prompt, including those of the images and the prefill.
         output_tokens: tokens generated.
     """
 

@@ -1,4 +1,4 @@
-"""Hosts: their names and addresses in one form, and the patterns that allow them."""
+"""Hosts in normal form, and the patterns that allow them."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 
 _LONGEST_HOST = 253
 _HOST = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?)(?:\.[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?)*")
-#: A last label that systems take for a part of an IPv4 address, in decimal, octal or hexadecimal.
+#: A last label that systems read as part of an IPv4 address, in decimal, octal or hexadecimal.
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
 
 def normal_host(host: str) -> str:
-    """The host as it is compared, resolved and sent.
+    """The normal form of a host, which is compared, resolved and sent.
 
     Raises:
-        Rejected: it is none.
+        Rejected: it is not a valid host.
     """
     if ":" in host:
         return _ip6(host)
@@ -38,10 +38,10 @@ def normal_host(host: str) -> str:
 
 
 def check_pattern(pattern: str) -> str:
-    """A host of an allow-list as it is compared: a name, `*.example.com` for all below it, or `*` for any.
+    """The normal form of a pattern: a host, `*.example.com` for all below it, or `*` for any.
 
     Raises:
-        ValueError: it is no such pattern.
+        ValueError: it is not a valid pattern.
     """
     if pattern == "*":
         return pattern
@@ -55,7 +55,7 @@ def check_pattern(pattern: str) -> str:
 
 
 def is_listed(host: str, patterns: Iterable[str]) -> bool:
-    """Whether an allow-list names the host: itself, a domain above it as `*.example.com`, or any as `*`."""
+    """Whether one of the patterns allows the host."""
     return any(
         pattern in {"*", host} or (pattern.startswith("*.") and host.endswith(pattern[1:])) for pattern in patterns
     )

@@ -1,4 +1,4 @@
-"""PageServer: a few pages over HTTP for probes and for Prometheus, in threads that keep nobody from working."""
+"""PageServer: a few pages over HTTP, for health checks and Prometheus, in threads of their own."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import logging
 import socket
 import sys
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
@@ -24,14 +25,14 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: A client gets this long for everything, and so many are served at once; probes and scrapes need a fraction of it.
+#: Time limit for one client, and most clients at once; health checks and scrapes need a fraction of both.
 _CLIENT_SECONDS = 10.0
 _MOST_CLIENTS = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """An answer."""
+    """The answer to a request."""
 
     content: bytes
     kind: str
@@ -39,42 +40,42 @@ class Page:
 
 
 def facts_page(facts: Mapping[str, str], *, well: bool) -> Page:
-    """What is what, for people and programs: 200 if all is well, else 503."""
+    """A page with facts, as JSON: status 200 if all is well, else 503."""
     status = HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE
     return Page(content=json.dumps(facts).encode() + b"\n", kind="application/json", status=status)
 
 
 def metrics_page() -> Page:
-    """All metrics of this process, as plain text whatever a client would rather have.
+    """All metrics of this process, always as plain text.
 
-    In OpenMetrics the library writes vLLM's `vllm:...` as `vllm_...` for a Prometheus before version 3.
+    In OpenMetrics the library would rename vLLM's `vllm:...` to `vllm_...` for a Prometheus before version 3.
     """
     return Page(content=generate_latest(REGISTRY), kind=CONTENT_TYPE_PLAIN_0_0_4)
 
 
 class PageServer(ThreadingTCPServer):
-    """Serves pages by their path; whatever goes wrong here stays here."""
+    """Serves pages by path; no failure here reaches the rest of the process."""
 
     daemon_threads = True
     allow_reuse_address = True
     request_queue_size = _MOST_CLIENTS
 
     def __init__(self, pages: Mapping[str, Callable[[], Page]], *, address: str, port: int, setting: str) -> None:
-        """Bind the port; `start` or `serve_forever` answers.
+        """Bind the port; `start` or `serve_forever` answers requests.
 
         Args:
-            pages: what makes the page of a path.
-            address: where to listen; `::` and `0.0.0.0` are everywhere.
-            port: which port.
-            setting: what names the port, for the error.
+            pages: functions that make the pages, by path.
+            address: where to listen; `::` and `0.0.0.0` for all addresses.
+            port: where to listen.
+            setting: the name of the port's setting, for the error.
 
         Raises:
-            SettingsError: the port is taken, or the address is none of this machine's.
+            SettingsError: the port is taken, or the address is not one of this machine.
         """
         self.pages = pages
         self._room = threading.BoundedSemaphore(_MOST_CLIENTS)
         self.address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        # When each value began would be as many lines again, and Prometheus does not ask.
+        # The times of creation would double the page, and Prometheus does not need them.
         disable_created_metrics()
         try:
             super().__init__((address, port), _PageHandler)
@@ -82,11 +83,11 @@ class PageServer(ThreadingTCPServer):
             raise SettingsError(f"{setting}: cannot listen on {address}, port {port}: {error}") from error
 
     def start(self, name: str) -> None:
-        """Answer in a thread of its own, which ends with the process."""
+        """Answer requests in a thread that ends with the process."""
         threading.Thread(target=self.serve_forever, name=name, daemon=True).start()
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Serve one client in a thread, unless there are too many."""
+        """Serve one client in a thread; refuse it if there are too many."""
         if not self._room.acquire(blocking=False):
             self.shutdown_request(request)
             return
@@ -97,8 +98,7 @@ class PageServer(ThreadingTCPServer):
             raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """In that thread."""
-        # Each byte may be in time, and the last one still come never.
+        """Serve one client, for a limited time: one that sends single bytes never times out by itself."""
         cut_off = threading.Timer(_CLIENT_SECONDS, _cut_off, (request,))
         cut_off.daemon = True
         cut_off.name = "persqa-health-cut-off"
@@ -110,7 +110,7 @@ class PageServer(ThreadingTCPServer):
             self._room.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - given by the library
-        """Clients may go away; whatever else it is, is ours."""
+        """Log errors, except those of clients that go away."""
         error = sys.exception()
         if not isinstance(error, OSError):
             logger.error("a defect of PersQA: a page cannot be served", exc_info=error)
@@ -123,7 +123,7 @@ class _PageHandler(BaseHTTPRequestHandler):
     server: PageServer  # pyright: ignore[reportIncompatibleVariableOverride] - it is never another one
 
     def do_GET(self) -> None:
-        """Answer."""
+        """Send the page of the path, or a list of all paths."""
         make = self.server.pages.get(urlsplit(self.path).path)
         if make is None:
             known = ", ".join(self.server.pages)
@@ -137,11 +137,9 @@ class _PageHandler(BaseHTTPRequestHandler):
         self.wfile.write(page.content)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - named by the library
-        """Nothing: probes come every few seconds."""
+        """Log nothing: health checks come every few seconds."""
 
 
 def _cut_off(connection: socket.socket) -> None:
-    try:
+    with suppress(OSError):
         connection.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        return

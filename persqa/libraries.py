@@ -1,4 +1,4 @@
-"""Libraries that only some inputs and stores need; they are installed on request."""
+"""Optional libraries, which only some inputs and stores need."""
 
 from __future__ import annotations
 
@@ -9,14 +9,10 @@ from persqa.errors import InputError
 
 
 def library(name: str, purpose: str) -> Any:
-    """Import a library of the extra `data`.
-
-    Args:
-        name: of the module.
-        purpose: what needs it, for the message.
+    """Import a module of the extra `data`; `purpose` says in the message what needs it.
 
     Raises:
-        InputError: it is not installed; the message says what to type.
+        InputError: it is not installed; the message says how to install it.
     """
     try:
         return importlib.import_module(name)
@@ -24,6 +20,6 @@ def library(name: str, purpose: str) -> Any:
         raise InputError(not_installed(f"{purpose} needs the library {name.partition('.')[0]}", error)) from None
 
 
-def not_installed(said: str, error: ImportError, *, extra: str = "data") -> str:
-    """What is needed for what, and what to type to get it."""
-    return f"{said} ({error}); pip install 'persqa[{extra}]'"
+def not_installed(sentence: str, error: ImportError, *, extra: str = "data") -> str:
+    """The sentence, with the command that installs the extra."""
+    return f"{sentence} ({error}); pip install 'persqa[{extra}]'"

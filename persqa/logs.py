@@ -1,4 +1,4 @@
-"""Lines of logs: of which item each speaks, and as one JSON object a line where that is wanted."""
+"""Log lines with the item that they are about, as text or as JSON objects."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 
 
 class About(NamedTuple):
-    """What is being worked on."""
+    """The item in work."""
 
     run: int
     item: int
 
 
-#: Set by whoever begins with an item; each task of an event loop has its own.
+#: Set when work on an item begins; each task of an event loop has its own value.
 ABOUT: ContextVar[About | None] = ContextVar("persqa_about", default=None)
 
 
 class _AddAbout(logging.Filter):
-    """Lets every line say what it is about, unless it was told (`extra`)."""
+    """Adds the item to every line that does not name one by `extra`."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         about = ABOUT.get()
@@ -36,7 +36,7 @@ class _AddAbout(logging.Filter):
 
 
 class _ShowAbout(logging.Formatter):
-    """Another formatter's lines, with the item they are about at the end of the first where they do not name it."""
+    """Another formatter's text, with the item at the end of the first line unless the text names it."""
 
     def __init__(self, inner: logging.Formatter | None) -> None:
         super().__init__()
@@ -52,13 +52,10 @@ class _ShowAbout(logging.Formatter):
 
 
 def format_logs(handlers: Iterable[logging.Handler], log_format: LogFormat, *, worker: str | None = None) -> None:
-    """Let these handlers write in a format.
+    """Set the format of these handlers.
 
-    Args:
-        handlers: of a logger that is set up otherwise.
-        log_format: `json` for objects with `time` (UTC), `level`, `logger`, `message`, `worker`, `run` and `item` of a
-            line about an item, `traceback` if there is one, and what else a library adds.
-        worker: who writes.
+    JSON lines have `time` (UTC), `level`, `logger`, `message` and `worker`; where there are such, `run`, `item` and
+    `traceback`; and whatever a library adds.
     """
     for handler in handlers:
         handler.addFilter(_AddAbout())

@@ -1,4 +1,4 @@
-"""ItemMessage: what travels through Redis; all a worker needs to answer one item, without asking the database."""
+"""ItemMessage: all that a worker needs to answer one item without asking the database."""
 
 from __future__ import annotations
 
@@ -19,16 +19,15 @@ if TYPE_CHECKING:
 VERSION = 1
 #: The Celery task an item travels as.
 TASK_NAME = "persqa.answer"
-#: A header beside it: when the message was enqueued, in seconds since the epoch, by the clock of whoever did.
+#: The header with the time of enqueueing, in seconds since the epoch, by the clock of the sender.
 ENQUEUED_AT = "x-enqueued-at"
 
-
-#: The database takes no other keys.
+#: The range of keys in the database.
 _KEY = Field(ge=1, lt=2**63)
 
 
 class ItemMessage(BaseModel):
-    """One item on its way; image bytes never travel, only references."""
+    """One item in the queue, with the references of its images, never their bytes."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -44,15 +43,14 @@ class ItemMessage(BaseModel):
     policy: Policy
     sampling: dict[str, JsonValue]
     seed: int
-    #: Whether images that are known to be broken are tried again.
+    #: Whether known bad images are tried again.
     recheck: bool
 
 
 def item_messages(batch: Iterable[Item], run: Run) -> Iterator[str]:
-    """The messages of items of one run, as the text of a JSON object each.
+    """The messages of items of one run, each as the text of a JSON object.
 
-    Written without pydantic, since the values were checked when they entered, and what all have in common is written
-    once: this runs for every item.
+    Built without pydantic, for speed: the values are checked already, and the common part is written only once.
     """
     common: dict[str, JsonValue] = {
         "v": VERSION,

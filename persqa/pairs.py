@@ -1,4 +1,4 @@
-"""Rows as people see them: an item with its result, and a generation that broke the tag rule."""
+"""Rows for people: an item with its result, and a violation of the tag rule."""
 
 from __future__ import annotations
 
@@ -11,28 +11,23 @@ from persqa.policies import Rung
 from persqa.results import Status
 from persqa.verdicts import ViolationKind
 
-#: Stands for "no result yet" where a status is asked for.
+#: The status of an item without a result.
 PENDING: Final = "pending"
 
 
 def parse_status(value: str) -> Status | Literal["pending"]:
-    """Read what the status of a row may be: a `Status`, or `pending`.
-
-    Raises:
-        SettingsError: there is none of this name; the message lists those that there are.
-    """
+    """Parse a `Status` or `pending`; raises SettingsError for any other value, listing the choices."""
     return parse_choice(value, (*Status, PENDING), name="status")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairRow:
-    """One item as people see it, with its result if it has one.
+    """One item, with its result if it has one.
 
     Attributes:
         record: the record as given, as JSON.
         image: its image references, joined by commas.
-        status: how it ended, or `PENDING`.
-        record_id: what the run's id column says in this record; None where there is none.
+        record_id: the value of the run's id column in this record, if any.
     """
 
     item_id: int
@@ -59,7 +54,7 @@ class PairRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ViolationRow:
-    """One broken generation as people see it; `record_id` as in `PairRow`."""
+    """One violation; `record_id` as in `PairRow`."""
 
     item_id: int
     position: int
@@ -74,7 +69,7 @@ class ViolationRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Broken:
-    """In short: on which rung a generation broke the tag rule, and how."""
+    """The rung and kind of a violation."""
 
     rung: Rung
     kind: ViolationKind

@@ -1,4 +1,4 @@
-"""Policy: which generations an item may get, rung by rung, until one is compliant."""
+"""Policy: the generations of an item, rung by rung, until one is compliant."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Rung(StrEnum):
-    """The step of the ladder a generation belongs to."""
+    """One step of a policy's ladder."""
 
     FREE = "free"  #: the model answers as it likes
     RESEED = "reseed"  #: the same once more, with another seed
@@ -15,7 +15,7 @@ class Rung(StrEnum):
 
     @property
     def forced(self) -> bool:
-        """Whether the tag was written for the model and not by it."""
+        """Whether the tag is prefilled, and not written by the model."""
         return self is Rung.PREFILL
 
 
@@ -28,7 +28,7 @@ class Policy(StrEnum):
 
     @property
     def rungs(self) -> tuple[Rung, ...]:
-        """The ladder, in order; the first compliant generation ends it."""
+        """The ladder in order; the first compliant generation ends it."""
         return _LADDERS[self]
 
 
@@ -40,9 +40,6 @@ _LADDERS = {
 
 
 def generation_seed(seed: int, *, item_id: int, rung: Rung, requeues: int) -> int:
-    """The sampling seed of one generation: 32 bits, the same whenever it is asked for again.
-
-    A requeued item draws afresh, or it would only repeat the answer it was requeued for.
-    """
+    """The sampling seed of one generation, of 32 bits; a requeued item gets another one, for another answer."""
     text = f"{seed}\0{item_id}\0{rung}\0{requeues}"
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest(), "big")

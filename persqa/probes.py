@@ -1,4 +1,4 @@
-"""Probe: a question to a service that may never answer, asked so that nobody waits long and nothing piles up."""
+"""Probe: a bounded question to a service that may never answer."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ Answer = TypeVar("Answer")
 
 
 class Probe(Generic[Answer]):
-    """Asks in a thread of its own, once at a time, and keeps the answer for a moment; from any thread."""
+    """Asks in a thread of its own, one question at a time, and keeps the answer for a while; thread-safe."""
 
     def __init__(self, ask: Callable[[], Answer], *, name: str, limit_seconds: float, fresh_seconds: float) -> None:
-        """Prepare; nothing is asked.
+        """Prepare, without asking.
 
         Args:
-            ask: the question; whatever it raises is an answer, too.
-            name: of the thread, which ends with the process.
-            limit_seconds: how long to wait for an answer.
-            fresh_seconds: how long an answer is good for.
+            ask: the question; an exception is an answer, too.
+            name: the name of the thread.
+            limit_seconds: longest wait for an answer.
+            fresh_seconds: how long an answer is kept.
         """
         self._ask = ask
         self._name = name
@@ -34,10 +34,10 @@ class Probe(Generic[Answer]):
         self._asked_at = 0.0
 
     def answer(self) -> Answer:
-        """What it says.
+        """The answer.
 
         Raises:
-            TimeoutError: it does not answer in time.
+            TimeoutError: there is none in time.
             Exception: what asking raised.
         """
         with self._lock:
@@ -47,7 +47,7 @@ class Probe(Generic[Answer]):
                 threading.Thread(target=self._run, args=(self._answer,), name=self._name, daemon=True).start()
             answer, waited = self._answer, now - self._asked_at
         try:
-            # Who comes while one waits already does not begin to wait anew.
+            # The wait counts from the question, also for a second caller.
             return answer.result(max(0.0, self._limit - waited))
         except TimeoutError as error:
             if answer.done() and answer.exception() is error:
@@ -57,5 +57,5 @@ class Probe(Generic[Answer]):
     def _run(self, answer: Future[Answer]) -> None:
         try:
             answer.set_result(self._ask())
-        except BaseException as error:  # noqa: BLE001 - belongs to whoever wants the answer
+        except BaseException as error:  # noqa: BLE001 - raised by `answer`
             answer.set_exception(error)

@@ -1,4 +1,4 @@
-"""How far runs are: what has ended, how, and what is pending."""
+"""The progress of runs: the items that have ended, and the pending ones."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from persqa.runs import RunState
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How far a run is.
+    """The progress of a run.
 
     Attributes:
         submitted: items in the ledger.
         ended: items with a result, by status; every status has an entry.
-        state: whether its items are begun.
     """
 
     submitted: int
@@ -30,7 +29,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunProgress:
-    """How far one run is, by its name."""
+    """The progress of a run, with its name."""
 
     run: str
     progress: Progress
@@ -38,13 +37,13 @@ class RunProgress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Census:
-    """A run counted row by row, all at one moment.
+    """A run counted row by row, as of one moment.
 
     Attributes:
-        rows: what the rows say.
-        counters: what the counters say.
-        pending: items without a result, counted by themselves and not as a difference.
-        strays: results without an item, or of another run than their item.
+        rows: the counts of the rows.
+        counters: the values of the counters.
+        pending: items without a result, counted and not calculated as a difference.
+        strays: items of results that have no item, or one of another run.
     """
 
     rows: Progress

@@ -1,4 +1,4 @@
-"""The words given to the model, and the conversation a record is exported with."""
+"""The prompt of an item, and the conversation with which a record is exported."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ SYSTEM_PROMPT = (
     "state only what can be seen, and do not repeat the question."
 )
 
+#: The names of the human speaker in conversations.
 HUMAN = ("human", "user")
 
 
 def human_turn(tag: Tag, question: str) -> str:
-    """The human turn, byte for byte as the original operator writes it, trailing space included.
+    """The human turn, byte for byte that of the original operator, with its trailing space.
 
-    Where there is no tag, the question is a prompt that somebody else has written, and is the whole turn.
+    Without a tag, the question is a record's own prompt, and is the whole turn.
     """
     if not tag:
         return question
@@ -32,7 +33,7 @@ def human_turn(tag: Tag, question: str) -> str:
 
 
 def prompt_sentences(tag: Tag, question: str) -> tuple[str, str, str, str]:
-    """What the human turn is made of; an answer that contains one of them repeats the prompt."""
+    """The sentences of the human turn; an answer that contains one of them repeats the prompt."""
     return (
         f"The name of the main character in the image is {tag}.",
         f"You need to answer a question about {tag}.",
@@ -42,7 +43,7 @@ def prompt_sentences(tag: Tag, question: str) -> tuple[str, str, str, str]:
 
 
 def rewrite_conversation(conversation: Sequence[JsonValue] | None, prompt: str) -> list[JsonValue]:
-    """Put the prompt into the first human turn; without one, a new turn goes before all but system turns."""
+    """Put the prompt into the first human turn, or into a new turn behind the leading system turns."""
     turns = list(conversation or ())
     for index, turn in enumerate(turns):
         if isinstance(turn, dict) and turn.get("from") in HUMAN:

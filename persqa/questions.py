@@ -1,4 +1,4 @@
-"""Question and QuestionPool: what may be asked, and the draw that decides what is asked."""
+"""Question and QuestionPool: the questions, and the draw among them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from persqa.errors import SettingsError
 from persqa.tags import Tag
 
-#: Where the tag goes in a question template.
+#: The place of the tag in a question template.
 TAG_FIELD = "{tag}"
 #: The pools that ship with PersQA.
 BUILT_IN_POOLS = ("human", "object")
@@ -23,11 +23,11 @@ _MAX_CHARACTERS = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """One question template.
+    """One question.
 
     Attributes:
-        topic: what it asks about, one word to group by; the template itself where the pool gives none.
-        template: the words, with `{tag}` where the tag goes.
+        topic: its subject in one word, to group by; the template itself if the pool gives none.
+        template: its words, with `{tag}` for the tag.
     """
 
     topic: str
@@ -40,21 +40,21 @@ class Question:
 
 @dataclass(frozen=True, kw_only=True)
 class QuestionPool:
-    """The list of questions a run draws from."""
+    """The questions that a run draws from."""
 
     name: str
     questions: tuple[Question, ...]
 
     @property
     def digest(self) -> str:
-        """Changes when any question does, so that a run is not continued with another pool."""
+        """A digest of all questions, so that no run is continued with another pool."""
         text = "\n".join(f"{question.topic}: {question.template}" for question in self.questions)
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
     def draw(self, count: int, *, seed: int, key: str) -> tuple[Question, ...]:
         """Draw different questions; the same seed and record key always give the same ones.
 
-        The order is that of a hash and not of a random generator, so no Python version can change it.
+        A hash gives their order, not a random generator, so no Python version changes it.
 
         Raises:
             SettingsError: the pool is smaller than `count`.
@@ -62,7 +62,6 @@ class QuestionPool:
         if count > len(self.questions):
             message = f"the pool {self.name!r} has {len(self.questions)} questions, {count} were asked for"
             raise SettingsError(message)
-
         start = hashlib.blake2b(f"{seed}\0{key}\0".encode(), digest_size=8)
         ranks: list[bytes] = []
         for words in self._encoded:
@@ -78,10 +77,10 @@ class QuestionPool:
 
 
 def load_pool(name: str) -> QuestionPool:
-    """Load a built-in pool by its name, or any other from a text file: a question a line, `#` for comments.
+    """Load a built-in pool by name, or another one from a text file with one question a line and `#` for comments.
 
     Raises:
-        SettingsError: there is no such pool, or a line of it is wrong.
+        SettingsError: there is no such pool, or a line is wrong.
     """
     if name in BUILT_IN_POOLS:
         text = resources.files("persqa").joinpath("question_pools", f"{name}.txt").read_text("utf-8")
@@ -97,7 +96,7 @@ def parse_pool(name: str, text: str) -> QuestionPool:
     """Read `topic: question` lines; the topic may be left out.
 
     Raises:
-        SettingsError: a line is too long or stands twice, or there is none.
+        SettingsError: a line is too long or appears twice, or there is none.
     """
     questions: dict[str, Question] = {}
     for number, line in enumerate(text.splitlines(), 1):
@@ -109,7 +108,7 @@ def parse_pool(name: str, text: str) -> QuestionPool:
             message = f"longer than {_MAX_CHARACTERS} characters, or with a NUL"
             raise SettingsError(f"{name}, line {number}: a question {message}")
         if template in questions:
-            raise SettingsError(f"{name}, line {number}: this question stands twice: {template}")
+            raise SettingsError(f"{name}, line {number}: this question appears twice: {template}")
         questions[template] = Question(topic=match["topic"] or template, template=template)
     if not questions:
         raise SettingsError(f"the question pool {name!r} has no question")

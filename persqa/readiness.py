@@ -1,4 +1,4 @@
-"""What a worker tells the process that started it: that its engine is loaded, or why it never will be."""
+"""The messages of a worker to the process that started it: its engine is loaded, or cannot be started."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import Final
 
 from persqa.errors import PersqaError, SettingsError, UserError, WorkerDied
 
-#: Names the end of a pipe, inherited from the parent, into which a worker writes one of the words below.
+#: The variable with the inherited end of a pipe, into which a worker writes one of the messages below.
 READY_FD: Final = "PERSQA_READY_FD"
 READY: Final = b"ready\n"
-#: So much is read at once, and goes through a pipe in one piece.
+#: Longest message; a pipe passes that much in one piece.
 WORD_BYTES: Final = 4096
 
 _REFUSED = b"refused "
@@ -17,20 +17,16 @@ _FAILED = b"failed "
 
 
 def encode_failure(error: PersqaError) -> bytes:
-    """The word for an engine that cannot be started."""
+    """The message of a worker whose engine cannot be started."""
     word = _REFUSED if isinstance(error, UserError) else _FAILED
     return (word + str(error).encode(errors="replace"))[:WORD_BYTES]
 
 
 def decode_failure(word: bytes, *, more: str) -> PersqaError:
-    """The error that a word stands for.
-
-    Args:
-        word: what `encode_failure` gave.
-        more: where the person who reads the error finds more.
+    """The error in a message; `more` is a sentence to add.
 
     Returns:
-        A SettingsError where a person has to change something, else a WorkerDied.
+        A SettingsError if a person has to change something, else a WorkerDied.
     """
     kind = SettingsError if word.startswith(_REFUSED) else WorkerDied
     sentence = word.removeprefix(_REFUSED).removeprefix(_FAILED).decode(errors="replace")

@@ -1,4 +1,4 @@
-"""Reason codes: why an item ended as `invalid` or `dead`, in one word a query can group by."""
+"""Reason codes: why an item ended as `invalid` or `dead`, for queries to group by."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ class Reason(StrEnum):
     NOT_JSON = "not_json"  #: the line is not valid JSON or not valid UTF-8
     NOT_AN_OBJECT = "not_an_object"  #: valid JSON, but not an object
     BAD_ROW = "bad_row"  #: the row has more or fewer cells than the header has columns
-    BAD_VALUE = "bad_value"  #: a field holds something that JSON has no form for
+    BAD_VALUE = "bad_value"  #: a field has a value that JSON cannot express
     BAD_IMAGE_FIELD = "bad_image_field"  #: the image column is missing or neither a string nor a list of strings
     TOO_MANY_IMAGES = "too_many_images"  #: more images than one item may carry
     BAD_CONVERSATION = "bad_conversation"  #: `conversation` is not a list of {"from", "value"}
-    BAD_PROMPT = "bad_prompt"  #: the run asks what each record has in `prompt`, and there is no text there
+    BAD_PROMPT = "bad_prompt"  #: the run asks the `prompt` of each record, and it has no text
     BAD_TAG = "bad_tag"  #: the record's own tag breaks the tag pattern
 
     # The image.
@@ -27,7 +27,7 @@ class Reason(StrEnum):
     NOT_A_FILE = "not_a_file"  #: a directory, FIFO, socket or device
     EMPTY_FILE = "empty_file"  #: zero bytes
     TOO_MANY_BYTES = "too_many_bytes"  #: the file is larger than the limit
-    TOO_MANY_PIXELS = "too_many_pixels"  #: the picture is larger than the limit
+    TOO_MANY_PIXELS = "too_many_pixels"  #: the image is larger than the limit
     NOT_AN_IMAGE = "not_an_image"  #: no allowed image format was recognised
     BROKEN_IMAGE = "broken_image"  #: the format was recognised, the data is truncated or corrupt
     UNREADABLE = "unreadable"  #: the operating system failed to read the file
@@ -35,13 +35,13 @@ class Reason(StrEnum):
     # The image, where it is not a local file.
     BAD_URL = "bad_url"  #: the URL, data: URI or blob reference is malformed
     HOST_NOT_ALLOWED = "host_not_allowed"  #: the URL's host, or that of a redirect, is not on the allow-list
-    STORE_NOT_ALLOWED = "store_not_allowed"  #: no allowed prefix of a store begins the URL
+    STORE_NOT_ALLOWED = "store_not_allowed"  #: the URL has no allowed prefix
     ADDRESS_NOT_ALLOWED = "address_not_allowed"  #: the host has only private, local or otherwise special addresses
     INSECURE_REDIRECT = "insecure_redirect"  #: from https to http
-    TOO_MANY_REDIRECTS = "too_many_redirects"  #: one redirect led to the next too often
-    FETCH_FAILED = "fetch_failed"  #: the server failed, refused or broke off, again and again; worth a requeue
-    TOO_SLOW = "too_slow"  #: not all of it came within the time an image may take; worth a requeue
-    DAMAGED_BLOB = "damaged_blob"  #: the blob store holds other bytes under this digest
+    TOO_MANY_REDIRECTS = "too_many_redirects"  #: the chain of redirects is too long
+    FETCH_FAILED = "fetch_failed"  #: the server failed at every try; worth a requeue
+    TOO_SLOW = "too_slow"  #: the image did not arrive within the time limit; worth a requeue
+    DAMAGED_BLOB = "damaged_blob"  #: the blob store has other bytes under this digest
 
     # The prompt and the engine.
     SPECIAL_TOKEN = "special_token"  #: user text would introduce a special token of the model
@@ -50,14 +50,14 @@ class Reason(StrEnum):
 
     # Never `invalid`, always `dead`.
     UNSTORABLE = "unstorable"  #: the database refused this row and only this row
-    KILLS_ENGINE = "kills_engine"  #: the engine died again and again while it had nothing else to do
-    KILLS_WORKERS = "kills_workers"  #: delivered too often: whoever took it did not live to say how it ended
-    UNREADABLE_MESSAGE = "unreadable_message"  #: what was in the queue is no message of Celery, or carries no item
-    UNKNOWN_TASK = "unknown_task"  #: its message asks for something that PersQA does not do
-    UNKNOWN_VERSION = "unknown_version"  #: its message is of a version that this worker does not know
+    KILLS_ENGINE = "kills_engine"  #: the engine died repeatedly while it had only this item
+    KILLS_WORKERS = "kills_workers"  #: delivered too often: the workers that took it died
+    UNREADABLE_MESSAGE = "unreadable_message"  #: the message is not one of Celery, or has no item
+    UNKNOWN_TASK = "unknown_task"  #: its message asks for an unknown task
+    UNKNOWN_VERSION = "unknown_version"  #: its message has a version that this worker does not know
     OVERSIZED_MESSAGE = "oversized_message"  #: its message is larger than the limit
     TIME_LIMIT = "time_limit"  #: images and engine took longer than an item may
     REVOKED = "revoked"  #: its message was revoked
-    EXPIRED = "expired"  #: its message came too late
-    LOST = "lost"  #: it was enqueued again too often and never came back
+    EXPIRED = "expired"  #: its message came after its expiry
+    LOST = "lost"  #: the queue lost it too often
     INTERNAL_ERROR = "internal_error"  #: a defect of PersQA; the log has the traceback

@@ -1,7 +1,6 @@
-"""Reconciler: items that are pending in SQL but in no queue and under no lease are enqueued again.
+"""Reconciler: pending items that are in no queue and under no lease are enqueued again.
 
-That is how a run survives `FLUSHALL`, a Redis that kept nothing over its restart, or a failover that lost the last
-writes: the ledger in SQL knows what there is to do.
+So a run survives `FLUSHALL`, a restart of Redis without persistence, and a failover that lost the last writes.
 """
 
 from __future__ import annotations
@@ -29,29 +28,30 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: An item that the queue has lost so often is given up.
+#: An item that the queue has lost so many times is given up.
 MOST_RECOVERIES = 5
+_LOST = f"enqueued again {MOST_RECOVERIES} times, and lost by the queue each time"
 _SECOND_LOOK_SECONDS = 1.0
-#: A queue that is longer than this is looked through more seldom. It feeds the workers for a while, and what the
-#: whole of Redis has lost makes it short.
+#: A longer queue is looked through less often: it feeds the workers for a while, and a loss of all of Redis makes it
+#: short.
 _LONG = 10_000
 _SELDOM = 10
 
 
 class _Stopped(Exception):
-    """No more of this look."""
+    """The look ends here."""
 
 
 class Reconciler:
-    """Looks again and again; whoever waits for a run or works on one has one."""
+    """Looks for lost items; every program that waits for a run or works on one has one."""
 
     def __init__(self, store: Store, settings: Settings, *, stop: Event | None = None) -> None:
         """Prepare, without connecting.
 
         Args:
             store: the ledger.
-            settings: the broker, and how much its queue may hold.
-            stop: when set, a look that is under way is broken off; the next one finds what it leaves.
+            settings: the broker, and the bound of its queues.
+            stop: when set, a look under way ends; the next one finds the rest.
         """
         self._store = store
         self._url = require_broker(settings)
@@ -60,7 +60,7 @@ class Reconciler:
         self._stop = stop or Event()
 
     def reconcile(self) -> int:
-        """Look, unless somebody else has just looked; returns how many items were enqueued again.
+        """Look once, unless another program has just looked; returns how many items were enqueued again.
 
         Raises:
             StoreUnavailable: the database does not answer.
@@ -72,7 +72,7 @@ class Reconciler:
             recovered = 0
             with suppress(_Stopped):
                 for run in self._store.runs.unfinished():
-                    # Somebody has paused or cancelled this run since; the others are looked at all the same.
+                    # This run may be paused or cancelled meanwhile; the look goes on with the others.
                     with suppress(RunStopped):
                         recovered += self._reconcile(run, inspector, lock)
             return recovered
@@ -80,7 +80,7 @@ class Reconciler:
     def _reconcile(self, run: Run, inspector: Inspector, lock: ReconcilingLock) -> int:
         self._go_on(lock)
         if self._store.runs.awaits_publishing(run.id):
-            # Whoever has resumed it may be about to publish it; or knew no broker, and cannot.
+            # The program that resumed it may be about to enqueue its items, or knows no broker and cannot.
             self._stop.wait(_SECOND_LOOK_SECONDS)
             if self._store.runs.adopt(run.id):
                 logger.info("run %s was resumed, and nobody has enqueued it: it is enqueued now", run.name)
@@ -90,16 +90,16 @@ class Reconciler:
         lost = self._lost(run, inspector, lock)
         if not lost:
             return 0
-        # What moves while one looks can be overlooked once, but not twice.
+        # A message that moves during the look can be missed once, but not twice.
         self._stop.wait(_SECOND_LOOK_SECONDS)
         still = {item.id for item in self._lost(run, inspector, lock)}
-        # The rest can wait until there is room: what fills the queue is work, too.
+        # The rest can wait until there is room, as the workers have enough to do.
         room = max(0, self._queue_bound - inspector.depth(queue_now(self._store, run)).waiting)
         return self._recover(run, [item for item in lost if item.id in still][:room], lock)
 
     def _lost(self, run: Run, inspector: Inspector, lock: ReconcilingLock) -> list[Item]:
-        # In this order: what is acknowledged after the look into the queue has a result by then, and what is first
-        # enqueued after it lies behind the mark.
+        # The order matters: an item acknowledged after the look into the queue has a result by then, and one that is
+        # first enqueued after it is behind the mark.
         mark = self._store.runs.published_to(run.id)
         there = inspector.task_ids(*queues_for(run.options.model))
         lost: list[Item] = []
@@ -111,7 +111,7 @@ class Reconciler:
         return lost
 
     def _go_on(self, lock: ReconcilingLock) -> None:
-        """Between two steps: keep others from doing the same."""
+        """Keep the lock between two steps, or stop."""
         if self._stop.is_set():
             raise _Stopped
         lock.keep(self._every)
@@ -123,22 +123,19 @@ class Reconciler:
                 self._go_on(lock)
                 some = lost[start : start + BATCH]
                 given_up = self._store.ledger.recovered([item.id for item in some], times=MOST_RECOVERIES)
-                self._give_up([item for item in some if item.id in given_up])
+                dead = [Outcome.dead(item.id, item.run_id, Reason.LOST, _LOST) for item in some if item.id in given_up]
+                self._store.results.commit(dead)
                 again = [item for item in some if item.id not in given_up]
                 if again:
                     enqueue(self._store, publisher, run, again, on_full=_stop_when_full, mark=False)
-                    # Not before: what could not be enqueued was not lost by the queue once more.
+                    # Not before: an item that could not be enqueued was not lost once more.
                     self._store.ledger.count_recoveries([item.id for item in again])
                     recovered += len(again)
         if recovered:
             logger.warning("run %s: the queue had lost %d items, they are enqueued again", run.name, recovered)
         return recovered
 
-    def _give_up(self, lost: list[Item]) -> None:
-        detail = f"enqueued again {MOST_RECOVERIES} times, and lost by the queue each time"
-        self._store.results.commit([Outcome.dead(item.id, item.run_id, Reason.LOST, detail) for item in lost])
-
 
 def _stop_when_full() -> None:
-    """A producer was faster; nobody is to wait here while workers have enough to do."""
+    """Do not wait: a producer has filled the queue, so the workers have enough to do."""
     raise _Stopped

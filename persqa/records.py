@@ -1,4 +1,4 @@
-"""Record: one line of the user's data, kept as given; here it is checked, nothing is repaired."""
+"""Record: one element of the input, kept as given; it is checked here, never repaired."""
 
 from __future__ import annotations
 
@@ -19,35 +19,35 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
-#: What no file's name can have: NUL, and halves of characters.
+#: Impossible in file names: NUL and lone surrogates.
 _UNUSABLE = re.compile("[\0\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Columns:
-    """Which fields of a record mean what; a record keeps its own names.
+    """The names of a record's fields.
 
     Attributes:
-        image: holds the image references.
-        id: names the record for people; None where it has no such field.
+        image: the field with the image references.
+        id: the field that names the record for people, if any.
     """
 
     image: str = "image"
     id: str | None = None
 
 
-#: Those of the seed format.
+#: The fields of the seed format.
 SEED_COLUMNS = Columns()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RawRecord:
-    """What a reader hands over: one element of the input, read but not understood.
+    """One element of the input, as a reader gives it.
 
     Attributes:
-        place: where it stands, for people: `line 7` or `record 7`.
-        value: the parsed JSON; the text itself where it is no JSON.
-        error: why it could not be read, if so.
+        place: its place for people, such as `line 7` or `record 7`.
+        value: the parsed JSON; the text itself if it is not JSON.
+        error: why it cannot be read, if so.
     """
 
     place: str
@@ -56,7 +56,7 @@ class RawRecord:
 
     @property
     def json(self) -> str:
-        """The value as ASCII JSON: no NUL, no lone surrogate, so every database stores it unchanged."""
+        """The value as ASCII JSON, which every database stores unchanged."""
         return json.dumps(self.value)
 
 
@@ -65,9 +65,9 @@ class Record:
     """A usable record.
 
     Attributes:
-        images: one reference or more, as given.
+        images: the image references, as given.
         tag: the record's own tag, or None for that of the run.
-        prompt: what it wants to be asked as it stands, where the run asks that of its records; else empty.
+        prompt: its own prompt, if the run is verbatim; else empty.
     """
 
     images: tuple[str, ...]
@@ -76,7 +76,7 @@ class Record:
 
 
 def record_key(record_json: str) -> str:
-    """A digest of the record's content; equal records have equal keys wherever they stand."""
+    """A digest of the record's content, whatever its place in the input."""
     return hashlib.blake2b(record_json.encode(), digest_size=16).hexdigest()
 
 
@@ -93,14 +93,14 @@ def parse_record(
 
     Args:
         raw: the record.
-        max_images: how many images it may name.
-        max_image_bytes: how many bytes an image may have that the record itself holds.
-        columns: which fields mean what.
-        image_optional: whether it may have none at all.
-        verbatim: whether it has to say by `prompt` what is asked.
+        max_images: most images of the record.
+        max_image_bytes: most bytes of an image inside the record itself.
+        columns: the names of its fields.
+        image_optional: whether it may have no image.
+        verbatim: whether it must have a `prompt` of its own.
 
     Raises:
-        RecordError: with the reason code and a sentence that names the place.
+        RecordError: it breaks the format; the sentence begins with the place.
     """
     try:
         if raw.error is not None:
@@ -131,7 +131,7 @@ def _prompt(value: JsonValue) -> str:
 
 
 def record_id(record_json: str, column: str | None) -> str | None:
-    """What names the record for people; None where no column does, or the record lacks it."""
+    """The value of the id column; None if there is no such column, or the record lacks it."""
     return None if column is None else _id_of(json.loads(record_json), column)
 
 
@@ -157,7 +157,7 @@ def _images(fields: Mapping[str, JsonValue], column: str, max_images: int) -> tu
 
 
 def _check_data(references: tuple[str, ...], max_bytes: int) -> None:
-    """What is inside the record is looked at here, so that nobody has to carry what cannot be used."""
+    """Check images inside the record here, so that bad ones are not stored."""
     for reference in references:
         if is_data_uri(reference):
             try:
@@ -167,7 +167,7 @@ def _check_data(references: tuple[str, ...], max_bytes: int) -> None:
 
 
 def _check_conversation(value: JsonValue) -> None:
-    """A list of turns, each with a speaker; the words may be null, the first human ones get replaced."""
+    """Expect a list of turns with speakers; a turn's text may be null."""
     if value is None:
         return
     if not isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Result and Violation: what is known of an item once it has ended."""
+"""Result, Violation and Outcome: what is stored of an item when it ends."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Status(StrEnum):
     """How an item ended."""
 
     OK = "ok"  #: a compliant answer
-    NONCOMPLIANT = "noncompliant"  #: an answer, but every rung of the policy broke the tag rule
+    NONCOMPLIANT = "noncompliant"  #: an answer, but a violation on every rung of the policy
     INVALID = "invalid"  #: the record, its image or its prompt cannot be used
-    DEAD = "dead"  #: given up; nothing is wrong with the data as far as is known
+    DEAD = "dead"  #: given up; the data has no known fault
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,11 +32,11 @@ class Result:
     Attributes:
         reason: code for `invalid` and `dead`; the last violation's kind for `noncompliant`.
         detail: a sentence about the reason.
-        rung: the rung that gave the answer.
-        generations: how many generations were made for it.
-        prompt_tokens: of the generation that gave the answer; likewise output_tokens, finish_reason.
-        image_seconds: from the start of loading to all images decoded, waiting for a thread included.
-        engine_seconds: all generations together.
+        rung: the rung of the answer.
+        generations: the number of generations for the item.
+        prompt_tokens: those of the answer's generation; likewise output_tokens, finish_reason.
+        image_seconds: time to load all images, including the wait for a thread.
+        engine_seconds: time of all generations together.
     """
 
     item_id: ItemId
@@ -59,7 +59,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Violation:
-    """One generation that broke the tag rule, with its raw text."""
+    """One generation that breaks the tag rule, with its raw text."""
 
     item_id: ItemId
     run_id: RunId
@@ -77,7 +77,7 @@ class Violation:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """All that is stored of an item when it ends: stored together or not at all."""
+    """All that is stored of an item when it ends, in one transaction."""
 
     result: Result
     violations: tuple[Violation, ...] = ()
@@ -94,14 +94,8 @@ class Outcome:
         worker: str | None = None,
         model: str | None = None,
     ) -> Outcome:
-        """The outcome of an item that is given up: by whom, and why in a word and in a sentence."""
+        """The outcome of an item that is given up."""
         result = Result(
-            item_id=item_id,
-            run_id=run_id,
-            status=Status.DEAD,
-            reason=reason,
-            detail=detail,
-            worker=worker,
-            model=model,
+            item_id=item_id, run_id=run_id, status=Status.DEAD, reason=reason, detail=detail, worker=worker, model=model
         )
         return cls(result)

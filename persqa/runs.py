@@ -1,4 +1,4 @@
-"""Run and RunOptions: one submitted data set and what was asked of it."""
+"""Run and RunOptions: one submitted data set and its options."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 class Priority(StrEnum):
-    """Whose items workers take first, from the first to the last."""
+    """The order in which workers take the items of runs, the first one first."""
 
     HIGH = "high"
     NORMAL = "normal"
@@ -35,7 +35,7 @@ class Priority(StrEnum):
 
 
 class RunState(StrEnum):
-    """Whether a run's items are begun."""
+    """Whether workers begin a run's items."""
 
     ACTIVE = "active"  #: they are
     PAUSED = "paused"  #: not now; what has begun is finished
@@ -43,7 +43,7 @@ class RunState(StrEnum):
 
 
 class Sampling(BaseModel):
-    """vLLM sampling parameters a run may set; the seed is not among them, it follows from the run's seed."""
+    """vLLM's sampling parameters of a run; not the seed, which follows from the run's seed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -60,7 +60,7 @@ class Sampling(BaseModel):
 
 
 class RunOptions(BaseModel):
-    """What a run asks for; two submits of one run must agree on all of it."""
+    """The options of a run; all submits of one run must have the same ones."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -84,7 +84,7 @@ class RunOptions(BaseModel):
 
     @cached_property
     def columns(self) -> Columns:
-        """Which fields of this run's records mean what."""
+        """The fields of this run's records."""
         return Columns(image=self.image_column, id=self.id_column)
 
     @field_validator("image_column")
@@ -102,13 +102,9 @@ class RunOptions(BaseModel):
         return value
 
     @model_validator(mode="after")
-    def _one_prompt_a_record(self) -> Self:
+    def _options_go_together(self) -> Self:
         if self.verbatim and self.questions_per_image != 1:
             raise ValueError("a record has one prompt: with verbatim, questions_per_image must be 1")
-        return self
-
-    @model_validator(mode="after")
-    def _one_part_of_an_input(self) -> Self:
         if self.limit is not None and self.sample is not None:
             raise ValueError("limit and sample do not go together: choose one part of the input")
         return self
@@ -119,12 +115,10 @@ class Run:
     """One row of `runs`.
 
     Attributes:
-        fingerprint: digest of all records in order; the same name cannot be used for other data.
-        base: folder that relative image paths are relative to.
-        items: how many items the whole run has.
-        recheck: whether images that are known to be broken are tried again.
-        priority: whether its items go before those of other runs, or after them.
-        state: whether its items are begun.
+        fingerprint: digest of all records in order; other data needs another name.
+        base: the folder where relative image paths start.
+        items: number of all its items.
+        recheck: whether known bad images are tried again.
     """
 
     id: RunId
@@ -144,7 +138,7 @@ def parse_options(**options: object) -> RunOptions:
     """Check a run's options; one that is None counts as not given.
 
     Raises:
-        SettingsError: with one line per wrong option, or there is none of that name.
+        SettingsError: an option is wrong or unknown; the message has a line for each.
     """
     for name in options:
         parse_choice(name, RunOptions.model_fields, name="option of a run")
@@ -156,20 +150,12 @@ def parse_options(**options: object) -> RunOptions:
 
 
 def parse_priority(value: str) -> Priority:
-    """Read a priority.
-
-    Raises:
-        SettingsError: there is none of this name; the message lists those that there are.
-    """
+    """Parse a priority; raises SettingsError for any other value, listing the choices."""
     return parse_choice(value, Priority, name="priority")
 
 
 def check_run_name(name: str) -> str:
-    """Accept a name that is easy to type and safe in a file name.
-
-    Raises:
-        SettingsError: the name is not usable.
-    """
+    """Accept a name that is safe in a file name; raises SettingsError for any other."""
     if not _NAME.fullmatch(name):
         raise SettingsError(f"{name!r} cannot name a run: use up to 100 letters, digits, dots, _ and -")
     return name

@@ -1,4 +1,4 @@
-"""Every setting in one place: from flags, the environment (`PERSQA_...`), `.env`, or files in `/run/secrets`."""
+"""All settings: from options, the environment (`PERSQA_...`), `.env`, or files in `/run/secrets`."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from persqa.errors import SettingsError
 from persqa.hosts import check_pattern
 from persqa.urls import check_store, put_password, take_password
 
-#: Where containers find secrets, each a file named as the variable, in lower case.
+#: The folder of a container's secrets; each is a file named like the variable, in lower case.
 SECRETS = Path("/run/secrets")
-#: Bytes in one image file, unless the settings say otherwise.
+#: The default limit of one image file, in bytes.
 MAX_IMAGE_BYTES = 64 * 2**20
 
 
 def _split_paths(value: object) -> object:
-    """Paths from the environment come as one string, separated as in PATH."""
+    """Split paths of the environment, which are separated as in PATH."""
     return [part for part in value.split(":") if part] if isinstance(value, str) else value
 
 
 def _split_list(value: object) -> object:
-    """Names from the environment come as one string, separated by commas."""
+    """Split names of the environment, which are separated by commas."""
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
@@ -36,14 +36,14 @@ _DATABASE = "sqlite:///persqa.db"
 
 
 class LogFormat(StrEnum):
-    """What the lines of a log look like."""
+    """The format of log lines."""
 
     TEXT = "text"  #: for people
     JSON = "json"  #: one object a line, for programs
 
 
 class Settings(BaseSettings):
-    """What a machine or a deployment decides; what a run decides is in `RunOptions`."""
+    """The settings of a machine or deployment; those of a run are `RunOptions`."""
 
     model_config = SettingsConfigDict(
         env_prefix="PERSQA_", env_file=".env", extra="ignore", frozen=True, protected_namespaces=()
@@ -54,12 +54,10 @@ class Settings(BaseSettings):
         description="Redis or Valkey: redis://host:6379/0, or redis+socket:///path. Unset: an embedded Valkey.",
     )
     broker_password: SecretStr | None = Field(
-        default=None,
-        description="The password for PERSQA_BROKER_URL, as it is, where the URL itself has none.",
+        default=None, description="The password for PERSQA_BROKER_URL, as it is, where the URL itself has none."
     )
     database_url: str = Field(
-        default=_DATABASE,
-        description="The SQL database: sqlite:///file.db or postgresql://user@host/name.",
+        default=_DATABASE, description="The SQL database: sqlite:///file.db or postgresql://user@host/name."
     )
     database_password: SecretStr | None = Field(
         default=None, description="The password for PERSQA_DATABASE_URL, as it is, where the URL itself has none."
@@ -78,10 +76,7 @@ class Settings(BaseSettings):
         default_factory=dict, description="vLLM engine arguments by name, as a JSON object."
     )
     window: int = Field(
-        default=256,
-        ge=1,
-        le=65_536,
-        description="Items in flight in one worker: waiting, running or uncommitted.",
+        default=256, ge=1, le=65_536, description="Most items in flight in one worker: waiting, running or uncommitted."
     )
     image_threads: int = Field(default=4, ge=1, le=256, description="Threads that load images in one worker.")
     image_roots: Annotated[list[Path], NoDecode, BeforeValidator(_split_paths)] = Field(
@@ -122,44 +117,46 @@ class Settings(BaseSettings):
         ),
     )
     image_seconds: float = Field(
-        default=30, gt=0, description="Seconds that fetching one image may take, waiting and asking again included."
+        default=30, gt=0, description="Longest time for fetching one image, in seconds, including waits and retries."
     )
     fetch_threads: int = Field(
         default=16, ge=1, le=256, description="Threads that wait for servers of images in one worker."
     )
-    max_image_pixels: int = Field(default=50_000_000, ge=1, description="Pixels in one image, at most.")
-    max_image_bytes: int = Field(default=MAX_IMAGE_BYTES, ge=1, description="Bytes in one image file, at most.")
-    max_images: int = Field(default=4, ge=1, le=64, description="Images in one record, at most.")
-    commit_items: int = Field(default=64, ge=1, le=4096, description="Results in one transaction, at most.")
+    max_image_pixels: int = Field(default=50_000_000, ge=1, description="Most pixels of one image.")
+    max_image_bytes: int = Field(default=MAX_IMAGE_BYTES, ge=1, description="Most bytes of one image file.")
+    max_images: int = Field(default=4, ge=1, le=64, description="Most images of one record.")
+    commit_items: int = Field(default=64, ge=1, le=4096, description="Most results in one transaction.")
     commit_seconds: float = Field(
         default=0.25, gt=0, le=60, description="Seconds a result waits for others to share its transaction."
     )
     queue_bound: int = Field(
-        default=100_000, ge=1, description="Items waiting in Redis, at most; a submit waits for room."
+        default=100_000, ge=1, description="Most items waiting in one queue of Redis; a submit waits for room."
     )
     lease_seconds: float = Field(
-        default=30, ge=1, le=3600, description="Seconds until the items of a worker that is gone start elsewhere."
+        default=30, ge=1, le=3600, description="Seconds until other workers take over the items of a dead worker."
     )
     reconcile_seconds: float = Field(
-        default=30, gt=0, description="Seconds between two looks for items that the queue has lost."
+        default=30, gt=0, description="Seconds between two searches for items that the queue has lost."
     )
-    max_message_bytes: int = Field(default=256 * 2**10, ge=1024, description="Bytes in one message, at most.")
+    max_message_bytes: int = Field(default=256 * 2**10, ge=1024, description="Most bytes of one message.")
     item_seconds: float = Field(
-        default=600, gt=0, description="Seconds that loading and answering one item may take before it ends as dead."
+        default=600,
+        gt=0,
+        description="Longest time for loading and answering one item, in seconds; then it ends as dead.",
     )
     hang_seconds: float = Field(
-        default=180, gt=0, description="Seconds without a token, with work in flight, after which an engine hangs."
+        default=180,
+        gt=0,
+        description="Seconds without a token, with work in flight, after which an engine counts as hanging.",
     )
-    load_seconds: float = Field(
-        default=1800, gt=0, description="Seconds that loading the model may take before it is broken off."
-    )
+    load_seconds: float = Field(default=1800, gt=0, description="Longest time for loading the model, in seconds.")
     engine_failures: int = Field(
         default=5,
         ge=0,
-        description="Deaths of the engine without an answer in between, before a worker ends.",
+        description="Consecutive deaths of the engine, without an answer in between, after which a worker ends.",
     )
     drain_seconds: float = Field(
-        default=60, ge=0, description="Seconds a worker may take after SIGTERM to finish what is in flight."
+        default=60, ge=0, description="Longest time after SIGTERM for finishing the items in flight, in seconds."
     )
 
     metrics_port: int | None = Field(
@@ -171,7 +168,7 @@ class Settings(BaseSettings):
     metrics_address: str = Field(
         default="127.0.0.1",
         min_length=1,
-        description="Address of this machine on which they are served; 0.0.0.0 or :: for all. There is no password.",
+        description="Address on which they are served; 0.0.0.0 or :: for all. There is no password.",
     )
     log_format: LogFormat = Field(
         default=LogFormat.TEXT, description="How a worker writes its log: text, or json for one JSON object a line."
@@ -180,7 +177,7 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _passwords_belong_into_their_urls(cls, values: object) -> object:
-        """So that there is one place to look; `environment` takes them apart again."""
+        """Put passwords into their URLs, the only place to look for them; `environment` separates them again."""
         if not isinstance(values, dict):
             return values
         given = dict(cast("dict[str, object]", values))
@@ -206,10 +203,10 @@ class Settings(BaseSettings):
         return self
 
     def environment(self) -> dict[str, str]:
-        """These settings as environment variables, for a process that is to have the same."""
+        """These settings as environment variables, for a child process."""
         values = self.model_dump(mode="json", exclude_none=True)
-        # Apart, as they may have come: the process inherits the variable or finds the file that one of them came by.
-        # One that is empty takes the place of another URL's, and counts as none.
+        # Separate, since the child also inherits the variable or file that a password came by. An empty password
+        # overrides one of these that belongs to another URL.
         for name in ("broker", "database"):
             if (url := values.get(f"{name}_url")) is not None:
                 values[f"{name}_url"], password = take_password(url)
@@ -221,7 +218,7 @@ def load_settings(**overrides: object) -> Settings:
     """Read the settings; an override that is None counts as not given.
 
     Raises:
-        SettingsError: with one line per wrong setting, or there is none of that name.
+        SettingsError: a setting is wrong or unknown; the message has a line for each.
     """
     for name in overrides:
         parse_choice(name, Settings.model_fields, name="setting")
@@ -229,7 +226,7 @@ def load_settings(**overrides: object) -> Settings:
     try:
         return Settings(_secrets_dir=SECRETS if SECRETS.is_dir() else None, **given)  # pyright: ignore
     except UnreadableSetting as error:
-        # A variable that should hold JSON; the library's sentence names the field.
+        # A variable is not JSON; the library's sentence names the field.
         raise SettingsError(f"wrong settings\n  {error}: {error.__cause__}") from None
     except OSError as error:
         raise SettingsError(f"a file of settings or secrets cannot be read: {error}") from None
@@ -239,11 +236,7 @@ def load_settings(**overrides: object) -> Settings:
 
 
 def require_broker(settings: Settings) -> str:
-    """The broker's URL, for whoever cannot do without.
-
-    Raises:
-        SettingsError: none is named.
-    """
+    """The broker's URL; raises SettingsError if there is none."""
     if settings.broker_url is None:
         raise SettingsError(
             "no broker is named: set --broker-url or PERSQA_BROKER_URL, for instance to redis://localhost:6379/0, "

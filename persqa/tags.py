@@ -8,23 +8,22 @@ from typing import NewType
 from persqa.errors import RecordError
 from persqa.reasons import Reason
 
-#: A tag that `parse_tag` has accepted, brackets included.
+#: A tag that `parse_tag` has accepted, with brackets.
 Tag = NewType("Tag", str)
 
 _TAG = re.compile(r"<[A-Za-z][A-Za-z0-9_-]{0,31}>")
 
 
 def parse_tag(text: object) -> Tag:
-    """Accept `mam` or `<mam>`; what comes back always has the brackets.
+    """Accept `mam` or `<mam>`; the result has the brackets.
 
     Raises:
-        RecordError: the text is no tag.
+        RecordError: the text is not a tag.
     """
     if isinstance(text, str):
         bracketed = text if text.startswith("<") else f"<{text}>"
         if _TAG.fullmatch(bracketed):
             return Tag(bracketed)
     raise RecordError(
-        Reason.BAD_TAG,
-        f"{text!r} is not a tag: write a letter and up to 31 letters, digits, _ or -, as in <mam>",
+        Reason.BAD_TAG, f"{text!r} is not a tag: write a letter and up to 31 letters, digits, _ or -, as in <mam>"
     )

@@ -1,11 +1,11 @@
-"""URLs of servers and stores: the password in one, and which beginning of one allows what."""
+"""URLs of servers and stores: their passwords, and the allowed prefixes."""
 
 from __future__ import annotations
 
 import re
 from urllib.parse import quote, unquote
 
-#: What is fetched by other rules than those of stores.
+#: Schemes that other settings allow.
 _OTHER_SCHEMES = {
     "http": "PERSQA_IMAGE_HOSTS allows hosts",
     "https": "PERSQA_IMAGE_HOSTS allows hosts",
@@ -17,10 +17,10 @@ _OTHER_SCHEMES = {
 
 
 def put_password(url: str, password: str) -> str:
-    """The URL with the password in it.
+    """The URL with the password added.
 
     Raises:
-        ValueError: it has one already, or nobody who could have one.
+        ValueError: it has one already, or neither a host nor a user.
     """
     scheme, authority, rest = _parts(url)
     user, _, host = authority.rpartition("@")
@@ -42,16 +42,16 @@ def take_password(url: str) -> tuple[str, str | None]:
 
 
 def without_password(url: str) -> str:
-    """The URL as it may be shown: what stands between `:` and `@` is replaced, and passwords among its options."""
+    """The URL as it may be shown: its password, and passwords among its options, are replaced."""
     shown = re.sub(r"(://[^:/@]*):.*@", r"\1:***@", url)
     return re.sub(r"([?&]\w*password=)[^&#]*", r"\1***", shown)
 
 
 def check_store(prefix: str) -> str:
-    """The beginning of an object's URL, as it is compared.
+    """A prefix of objects' URLs, in normal form.
 
     Raises:
-        ValueError: no store begins so.
+        ValueError: it is no store.
     """
     scheme, separator, rest = prefix.partition("://")
     if not separator or "::" in prefix:

@@ -1,10 +1,9 @@
-"""The tag rule: an answer starts with the tag, letter for letter, and then says something."""
+"""The tag rule: an answer starts with the exact tag, and then says something."""
 
 from __future__ import annotations
 
 import html
 import re
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 
@@ -26,41 +25,22 @@ class ViolationKind(StrEnum):
     TRUNCATED = "truncated"  #: starts well, but was cut off by the length limit
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What the tag rule says of one generation: compliant, or broken in one way."""
-
-    kind: ViolationKind | None = None
-
-    @property
-    def compliant(self) -> bool:
-        """Whether the generation keeps the rule."""
-        return self.kind is None
-
-
-COMPLIANT = Verdict()
-
-# What a model may put around a tag at the start of an answer: quotes, markdown, brackets, bullets.
+# Characters that models put before a tag: quotes, markdown, brackets, bullets.
 _DECORATION = r"[\s\"'`*_~#>|\\\-–—“”‘’«»(\[{]*"
 _BRACKETED = re.compile(_DECORATION + r"[<＜‹]\s*/?\s*[A-Za-z][\w-]{0,63}\s*/?\s*[>＞›]")
 
 
-def judge(generation: Generation, *, tag: Tag, question: str) -> Verdict:
-    """Judge one generation; where several kinds fit, the first in the order of `ViolationKind` is named.
+def judge(generation: Generation, *, tag: Tag, question: str) -> ViolationKind | None:
+    """Judge one generation; None if it is compliant, else the first kind that fits, in the order of `ViolationKind`.
 
-    Where no tag is asked for, there is no rule to break.
-
-    Args:
-        generation: what the engine gave, the prefill included.
-        tag: the tag asked for.
-        question: the question asked, tag in place; with it an echo of the prompt is recognised.
+    Without a tag, every generation is compliant. The question serves to recognise an echo of the prompt.
     """
     if not tag:
-        return COMPLIANT
+        return None
     kind = _form(generation.text.lstrip(), tag, question)
     if kind is None and generation.finish_reason is FinishReason.LENGTH:
-        kind = ViolationKind.TRUNCATED
-    return COMPLIANT if kind is None else Verdict(kind)
+        return ViolationKind.TRUNCATED
+    return kind
 
 
 def _form(text: str, tag: Tag, question: str) -> ViolationKind | None:
@@ -86,7 +66,7 @@ def _folded(text: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _folded_prompt(tag: Tag, question: str) -> tuple[str, ...]:
-    # Without the last mark: an echo may go on differently there.
+    # Without the last character, after which an echo may differ.
     return tuple(_folded(sentence)[:-1] for sentence in prompt_sentences(tag, question))
 
 

@@ -89,7 +89,7 @@ class Answerer:
         message = admitted.message
         seed = generation_seed(message.seed, item_id=message.item, rung=rung, requeues=message.requeues)
         generation = await self._engine.generate(_request(admitted, rung, seed))
-        kind = judge(generation, tag=Tag(message.tag), question=message.question).kind
+        kind = judge(generation, tag=Tag(message.tag), question=message.question)
         if kind is not None:
             violations.append(self._violation(message, generation, rung, kind, seed))
         return generation, kind

@@ -1,4 +1,4 @@
-"""Plain connections to Redis or Valkey, and its failures in our words."""
+"""Connections to Redis or Valkey, and their failures as `BrokerUnavailable`."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ _SOCKET = "redis+socket://"
 
 
 def celery_url(url: str) -> str:
-    """The URL as Celery has to be given it, to mean what it means to redis-py."""
+    """The URL in Celery's spelling, with the meaning it has for redis-py."""
     if url.startswith("unix://"):
         return _SOCKET + url.removeprefix("unix://")
     if url.startswith("rediss://") and "ssl_cert_reqs=" not in url:
-        # By itself kombu takes any certificate.
+        # kombu accepts any certificate by default.
         return f"{url}{'&' if '?' in url else '?'}ssl_cert_reqs=required"
     return url
 
 
 def connect(url: str, *, timeout_seconds: float = 15, retry: Retry | None = None) -> redis.Redis:
-    """A client for a broker URL, in Celery's or redis-py's spelling; connects when first used.
+    """A client for a broker URL in Celery's or redis-py's spelling; it connects when first used.
 
     Args:
         url: the broker.
-        timeout_seconds: how long the server may take for an answer.
-        retry: what to do about lost connections; redis-py's default where not given.
+        timeout_seconds: longest wait for an answer.
+        retry: what to do about lost connections; redis-py's default if None.
 
     Raises:
         SettingsError: the URL is not one of Redis or Valkey.
@@ -54,11 +54,7 @@ def connect(url: str, *, timeout_seconds: float = 15, retry: Retry | None = None
 
 @contextmanager
 def translated(url: str) -> Generator[None]:
-    """Turn redis-py's errors into ours.
-
-    Raises:
-        BrokerUnavailable: the server does not answer, or refuses, for instance because its memory is full.
-    """
+    """Raise BrokerUnavailable where the server does not answer, or refuses, for instance because its memory is full."""
     try:
         yield
     except redis.RedisError as error:
@@ -66,5 +62,21 @@ def translated(url: str) -> Generator[None]:
 
 
 def script(client: redis.Redis, name: str) -> Script:
-    """A script that runs on the server in one step; they are in `lua/`."""
+    """A script of `lua/`; the server runs it in one step."""
     return client.register_script(resources.files("persqa.broker").joinpath("lua", f"{name}.lua").read_text("utf-8"))
+
+
+class BrokerClient:
+    """One connection; it is opened when first used.
+
+    Every method raises `BrokerUnavailable` where Redis does not answer, and may then be called again.
+    """
+
+    def __init__(self, url: str, *, timeout_seconds: float = 15, retry: Retry | None = None) -> None:
+        """Take what `connect` takes, and raise what it raises."""
+        self.url = url
+        self._redis = connect(url, timeout_seconds=timeout_seconds, retry=retry)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._redis.close()

@@ -1,4 +1,4 @@
-"""Looking into the queue: how much waits, how much is in workers' hands, and which items those are."""
+"""Looking into the queues: how many messages wait, how many workers hold, and which items those are."""
 
 from __future__ import annotations
 
@@ -9,26 +9,19 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import TYPE_CHECKING, cast
 
-from persqa.broker.connection import connect, translated
+from persqa.broker.connection import BrokerClient, translated
 from persqa.broker.keys import HELD
 from persqa.messages import ENQUEUED_AT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from redis.retry import Retry
-
 _CHUNK = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Depth:
-    """Messages in Redis.
-
-    Attributes:
-        waiting: in the queue.
-        held: in workers' hands, of all queues.
-    """
+    """Messages that wait in one queue, and those of all queues that workers hold."""
 
     waiting: int
     held: int
@@ -36,11 +29,11 @@ class Depth:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueBacklog:
-    """What waits in one queue.
+    """The messages that wait in one queue.
 
     Attributes:
-        waiting: how many messages.
-        oldest_seconds: how long ago the one to be taken next was enqueued; None where none waits, or it does not say.
+        waiting: how many.
+        oldest_seconds: age of the next one to be taken; None where none waits, or its age is unknown.
     """
 
     queue: str
@@ -50,41 +43,28 @@ class QueueBacklog:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backlog:
-    """What waits in some queues, and how many messages are in workers' hands, of all queues."""
+    """What waits in some queues, and how many messages of all queues workers hold."""
 
     queues: tuple[QueueBacklog, ...]
     held: int
 
 
-class Inspector:
-    """Reads the queue without taking anything from it."""
-
-    def __init__(self, url: str, *, timeout_seconds: float = 15, retry: Retry | None = None) -> None:
-        """Prepare, without connecting; the last two as in `connect`."""
-        self._url = url
-        self._redis = connect(url, timeout_seconds=timeout_seconds, retry=retry)
+class Inspector(BrokerClient):
+    """Reads the queues without taking anything from them."""
 
     def depth(self, queue: str) -> Depth:
-        """Count the messages.
-
-        Raises:
-            BrokerUnavailable: Redis does not answer.
-        """
-        with translated(self._url):
+        """Count the messages."""
+        with translated(self.url):
             return Depth(waiting=self._redis.llen(queue), held=self._redis.hlen(HELD))
 
     def backlog(self, queues: Sequence[str]) -> Backlog:
-        """Look at several queues in one round trip.
-
-        Raises:
-            BrokerUnavailable: Redis does not answer.
-        """
+        """Look at several queues in one round trip."""
         looks = self._redis.pipeline(transaction=False)  # pyright: ignore[reportUnknownMemberType] - not typed
         for queue in queues:
             looks.llen(queue)
             looks.lindex(queue, -1)
         looks.hlen(HELD)
-        with translated(self._url):
+        with translated(self.url):
             *found, held = cast("list[int | bytes | None]", looks.execute())
         each = zip(queues, found[::2], found[1::2], strict=True)
         return Backlog(
@@ -96,20 +76,17 @@ class Inspector:
         )
 
     def task_ids(self, *queues: str) -> set[str]:
-        """The Celery ids of all tasks that wait in these queues or are in a worker's hand.
+        """The Celery ids of all tasks that wait in these queues or that a worker holds.
 
-        What moves meanwhile may be missed, so this spares duplicates but promises nothing.
-
-        Raises:
-            BrokerUnavailable: Redis does not answer.
+        A message that moves meanwhile may be missed: this avoids duplicates but does not rule them out.
         """
-        with translated(self._url):
+        with translated(self.url):
             waiting = {task_id for queue in queues for task_id in _ids(self._waiting(queue))}
             return waiting | set(_ids(self._held()))
 
     def _waiting(self, queue: str) -> Iterator[bytes]:
-        # From the left, where messages are put in: they only push what is still to be seen further to the right.
-        # What workers take from the right meanwhile is in their hands, and seen there.
+        # From the left, where messages are added: new ones only shift the unseen ones to the right.
+        # Messages that workers take from the right meanwhile are seen among the held ones.
         start = 0
         while chunk := cast("list[bytes]", self._redis.lrange(queue, start, start + _CHUNK - 1)):
             yield from chunk
@@ -119,10 +96,6 @@ class Inspector:
         held = cast("Iterator[tuple[bytes, bytes]]", self._redis.hscan_iter(HELD, count=_CHUNK))  # pyright: ignore
         for _tag, entry in held:
             yield entry.split(b"\n", 2)[2]
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._redis.close()
 
 
 def _age(message: bytes | None) -> float | None:
@@ -139,7 +112,7 @@ def _age(message: bytes | None) -> float | None:
 
 def _ids(messages: Iterable[bytes]) -> Iterator[str]:
     for message in messages:
-        # Anybody can push anything; what carries no item is the worker's to bury.
+        # Anybody can push anything; a message without an item becomes a dead letter at the worker.
         with suppress(ValueError, RecursionError):
             match json.loads(message):
                 case {"headers": {"id": str(task_id)}}:

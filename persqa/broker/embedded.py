@@ -1,4 +1,4 @@
-"""An embedded Valkey server for one machine: nothing to install, nothing to configure, gone afterwards."""
+"""An embedded Valkey server for one machine, without installation or configuration."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from persqa.errors import BrokerUnavailable
 
 
 class EmbeddedBroker:
-    """A Valkey server on a Unix socket in a private folder; lives as long as the `with` block."""
+    """A Valkey server on a Unix socket in a private folder; it runs as long as the `with` block."""
 
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="persqa-")
         self._socket = Path(self._folder.name) / "valkey.sock"
         self.url = f"redis+socket://{self._socket}"
-        # Persistence is off: the ledger is in SQL, and what was queued here is enqueued again from there.
+        # Without persistence: messages that are lost are enqueued again from the ledger in SQL.
         self._server = ValkeyServer(
             port=0,
             data_dir=Path(self._folder.name),
@@ -34,28 +34,30 @@ class EmbeddedBroker:
             BrokerUnavailable: it did not start.
         """
         try:
-            self._server.start()
-        except ValkeyServerError as error:
+            self._start()
+        except BrokerUnavailable:
             self._folder.cleanup()
-            raise BrokerUnavailable(f"the embedded Valkey server did not start: {error}") from error
+            raise
         return self
 
     def revive(self) -> None:
-        """Start the server again if it has ended; what was queued is enqueued again from the ledger.
+        """Start the server again if it has ended; lost messages are enqueued again from the ledger.
 
         Raises:
             BrokerUnavailable: it did not start.
         """
-        if self._listens():
-            return
-        self._server.terminate()
+        if not self._listens():
+            self._server.terminate()
+            self._start()
+
+    def _start(self) -> None:
         try:
             self._server.start()
         except ValkeyServerError as error:
-            raise BrokerUnavailable(f"the embedded Valkey server did not start again: {error}") from error
+            raise BrokerUnavailable(f"the embedded Valkey server did not start: {error}") from error
 
     def _listens(self) -> bool:
-        """Whether the process is there; one that is only slow is."""
+        """Whether the process exists, even if it is slow."""
         with socket.socket(socket.AF_UNIX) as client:
             client.settimeout(1.0)
             try:
@@ -68,7 +70,7 @@ class EmbeddedBroker:
 
     def __exit__(self, *_: object) -> None:
         """Stop the server and remove its folder."""
-        # Also when it has ended by itself: the process is still to be waited for.
+        # A server that has ended by itself must still be waited for.
         if self._server.is_running():
             self._server.stop()
         else:

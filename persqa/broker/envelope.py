@@ -1,4 +1,4 @@
-"""Messages in Celery's own wire format: Celery and kombu build one, and all others are made after it."""
+"""Messages in Celery's wire format: Celery and kombu build one, which is the pattern of all others."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ from kombu.serialization import dumps as serialize
 
 from persqa.messages import ENQUEUED_AT, TASK_NAME
 
-#: Stand for what differs from message to message; nothing else in a message looks like them.
+#: Placeholders of what differs from message to message; nothing else in a message looks like them.
 _ID, _TAG, _BODY, _AT = "PERSQAxTASKxID", "PERSQAxDELIVERYxTAG", "PERSQAxBODY", "PERSQAxENQUEUEDxAT"
-#: What Celery sends beside the arguments: nothing by name, and no callbacks.
+#: What Celery sends beside the arguments: no callbacks.
 _EMBEDDED = json.dumps({"callbacks": None, "errbacks": None, "chain": None, "chord": None})
 
 
 class EnvelopeBuilder:
-    """Builds what a stock `send_task` would push, without a connection and without pushing it."""
+    """Builds what Celery's `send_task` would push, without a connection."""
 
     def __init__(self) -> None:
         self._amqp = Celery("persqa", set_as_current=False, fixups=[]).amqp
-        # Every virtual transport of kombu shares this code; that of the memory transport needs no server.
+        # All virtual transports of kombu share this code; the memory transport needs no server.
         self._channel: Any = kombu.Connection("memory://").channel()
-        # Celery sends a UUID; this is as unique, and drawing one for every message takes longer than the rest.
+        # Celery sends a UUID per message. One UUID and a counter are as unique and save most of the time.
         series = str(uuid.uuid4())
         self._tags = (f"{series}-{number}" for number in count())
         self._pattern = lru_cache(maxsize=64)(self._new_pattern)
-        # Many messages have the same moment: those that are published together.
+        # Messages that are published together share a time.
         self._dated = lru_cache(maxsize=8)(self._new_dated)
 
     def build(self, task_id: str, message: str, *, queue: str, enqueued_at: float) -> str:
         """The text of one queue entry.
 
         Args:
-            task_id: the Celery id of the task; revoke and inspect know it by this. Letters, digits and hyphens.
+            task_id: the task's id for revoke and inspect; letters, digits and hyphens.
             message: the task's only argument, as JSON.
             queue: the list it will be pushed to.
-            enqueued_at: the moment, in seconds since the epoch.
+            enqueued_at: the time, in seconds since the epoch.
         """
         body = f"[[{message}], {{}}, {_EMBEDDED}]"
         text = self._dated(queue, enqueued_at).replace(_ID, task_id).replace(_TAG, next(self._tags))
@@ -52,7 +52,7 @@ class EnvelopeBuilder:
         return self._pattern(queue).replace(f'"{_AT}"', f"{enqueued_at:.3f}")
 
     def _new_pattern(self, queue: str) -> str:
-        # The arguments' repr, which Celery would send along for display, costs more than all the rest.
+        # Celery would add the arguments' repr for display, which costs more than everything else.
         task = self._amqp.as_task_v2(
             _ID, TASK_NAME, args=(), kwargs={}, argsrepr=f"(<item {_ID}>,)", kwargsrepr="{}", ignore_result=True
         )

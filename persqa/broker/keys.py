@@ -4,36 +4,36 @@ from __future__ import annotations
 
 from persqa.runs import Priority
 
-#: A list: messages waiting for any worker, whatever model it serves. The right end is taken first.
+#: A list: messages for a worker with any model. The right end is taken first.
 QUEUE = "persqa"
-#: A hash: messages in workers' hands, by delivery tag; the two lines before each are the worker and the queue.
+#: A hash: the messages that workers hold, by delivery tag; two lines before each name the worker and the queue.
 HELD = "persqa:held"
-#: A sorted set: the delivery tags of those, by the moment on the server's clock when their lease ends.
+#: A sorted set: their delivery tags, by the end of the lease on the server's clock.
 LEASES = "persqa:leases"
 #: A hash: how often each message was taken, by delivery tag.
 COUNTS = "persqa:counts"
-#: A hash: whose hands messages were in that came back by themselves, by delivery tag; worker and moment, a line each.
+#: A hash: the holders whose lease on a message ran out, by delivery tag; a line each with worker and time.
 HISTORIES = "persqa:histories"
-#: Keys that start so are there for a while after somebody has held the ledger, or a run of it, against the queue.
+#: A prefix of keys that expire: somebody has compared the ledger, or one run of it, with the queue.
 RECONCILED = "persqa:reconciled"
 
 
 def queue_for(model: str | None, priority: Priority = Priority.NORMAL) -> str:
-    """The list that runs of one model and priority wait in, so that no other model answers them."""
+    """The queue of one model and priority, so that no other model answers its items."""
     queue = QUEUE if priority is Priority.NORMAL else f"{QUEUE}:{priority}"
     return queue if model is None else f"{queue}:model:{model}"
 
 
 def queues_for(*models: str | None) -> tuple[str, ...]:
-    """All lists that messages of these models may wait in; for each model first what is taken first.
+    """All queues that messages of these models may wait in; for each model by priority.
 
-    A run has one priority and may yet have messages in each: what a worker gives back returns to where it came from.
+    A run has one priority, but may have messages in every queue: a worker returns a message to where it came from.
     """
     return tuple(queue_for(model, priority) for model in dict.fromkeys(models) for priority in Priority)
 
 
 def priority_of(queue: str) -> Priority:
-    """How soon a list is taken from; one that is not ours is like any other."""
+    """The priority of a queue; normal for a queue that is not PersQA's."""
     for priority in (Priority.HIGH, Priority.LOW):
         own = queue_for(None, priority)
         if queue == own or queue.startswith(f"{own}:"):
@@ -41,8 +41,8 @@ def priority_of(queue: str) -> Priority:
     return Priority.NORMAL
 
 
-#: For every connection of kombu. Its own bookkeeping of messages in hand is not used for ours; the keys keep it away
-#: from that of other Celery programs on the same server, which it would otherwise tidy up, too.
+#: For every connection of kombu. PersQA's messages do not use kombu's own bookkeeping of held messages. The keys
+#: separate it from that of other Celery programs on the same server, which kombu would otherwise tidy up.
 TRANSPORT_OPTIONS: dict[str, object] = {
     "unacked_key": "persqa:unacked",
     "unacked_index_key": "persqa:unacked:index",

@@ -1,7 +1,6 @@
-"""Leases: messages in workers' hands, kept in Redis, each for as long as its worker gives a sign of life.
+"""Leases: which worker holds which message, kept in Redis for as long as the worker renews them.
 
-Every step is one Lua script, so it happens as a whole or not at all, and every clock is that of the
-Redis server.
+Every step is one Lua script, so it happens as a whole or not at all. All times are those of the Redis server's clock.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from persqa.broker.connection import connect, script, translated
+from persqa.broker.connection import BrokerClient, script, translated
 from persqa.broker.keys import COUNTS, HELD, HISTORIES, LEASES
 
 if TYPE_CHECKING:
@@ -24,10 +23,10 @@ Element = TypeVar("Element")
 
 #: Tags in one call: Lua unpacks some thousands at most, and the server answers nobody else meanwhile.
 _AT_ONCE = 1000
-#: Of what is known of a message's former holders, in characters.
+#: Longest history of a message's former holders, in characters.
 _HISTORY = 1000
 
-#: From this delivery on a message is under suspicion: whoever had it before did not live to say how it ended.
+#: From this delivery on a message is under suspicion: the workers that held it before died.
 SUSPECT_DELIVERIES = 3
 
 
@@ -39,9 +38,9 @@ class Claimed:
         tag: its delivery tag; a message that is published again gets another one.
         queue: where it was taken from.
         text: the message as it was in the queue.
-        count: which delivery this is, of those that count. One that was put back in order does not; and a message
-            under suspicion counts only if it was tried, so waiting for its turn blames nobody.
-        history: of a message under suspicion, who let its lease run out, and when that was noticed.
+        count: the number of this delivery. A delivery that was put back in order does not count; one of a message
+            under suspicion counts only if the message was tried, so waiting for its turn blames nobody.
+        history: for a message under suspicion, whose leases ran out, and when that was noticed.
     """
 
     tag: str
@@ -51,36 +50,32 @@ class Claimed:
     history: tuple[str, ...] = ()
 
 
-class Leases:
-    """What a worker tells Redis of the messages in its hands; for one thread.
-
-    Every method raises `BrokerUnavailable` when Redis does not answer, and may then be called again.
-    """
+class Leases(BrokerClient):
+    """What a worker tells Redis of the messages it holds; for one thread."""
 
     def __init__(self, url: str, *, worker: str, seconds: float, timeout_seconds: float = 5.0) -> None:
         """Prepare, without connecting.
 
         Args:
             url: the broker.
-            worker: who holds what is claimed here; no two that live have the same name.
-            seconds: how long a lease lasts that is not renewed.
-            timeout_seconds: how long Redis may take for an answer.
+            worker: the holder's name; no two live workers share one.
+            seconds: how long a lease lasts without renewal.
+            timeout_seconds: longest wait for an answer.
         """
-        self._url = url
+        # No retry underneath: a claim whose answer was lost has taken messages, and they return when it expires.
+        super().__init__(url, timeout_seconds=timeout_seconds, retry=Retry(NoBackoff(), 0))
         self._worker = worker
         self._seconds = seconds
         self.timeout_seconds = timeout_seconds
-        # Not repeated underneath: a claim whose answer was lost has taken messages; they come back by themselves.
-        self._redis = connect(url, timeout_seconds=timeout_seconds, retry=Retry(NoBackoff(), 0))
         self._claim, self._renew, self._count, self._settle, self._put_back, self._expire = (
             script(self._redis, name) for name in ("claim", "renew", "count", "settle", "put_back", "expire")
         )
 
     def claim(self, queues: Sequence[str], limit: int) -> list[Claimed]:
-        """Take up to `limit` messages, of the first queue first, each under a lease from now on."""
+        """Take up to `limit` messages under new leases, the first queue first."""
         keys = [HELD, LEASES, COUNTS, HISTORIES, *queues]
         arguments = [self._worker, limit, self._seconds, SUSPECT_DELIVERIES]
-        with translated(self._url):
+        with translated(self.url):
             flat = cast("list[bytes | int]", self._claim(keys, arguments))
         rows = zip(*(flat[column::5] for column in range(5)), strict=True)
         return [
@@ -89,41 +84,37 @@ class Leases:
         ]
 
     def renew(self, tags: Sequence[str]) -> int:
-        """Begin the leases anew; returns how many there were. One that has run out is not brought back."""
-        with translated(self._url):
+        """Renew the leases; returns how many still existed. An expired one is not brought back."""
+        with translated(self.url):
             return sum(cast("int", self._renew([LEASES], [self._seconds, *some])) for some in _chunks(tags))
 
     def count(self, tag: str, deliveries: int) -> None:
-        """Note which delivery this is of a message under suspicion: it is tried now."""
-        with translated(self._url):
+        """Note the delivery number of a message under suspicion that is tried now."""
+        with translated(self.url):
             self._count([COUNTS], [tag, deliveries])
 
     def settle(self, tags: Sequence[str]) -> None:
-        """Take messages out for good; nothing happens to tags that are not there."""
-        with translated(self._url):
+        """Remove messages for good; unknown tags are ignored."""
+        with translated(self.url):
             for some in _chunks(tags):
                 self._settle([HELD, LEASES, COUNTS, HISTORIES], some)
 
     def put_back(self, tags: Sequence[str], *, count: bool) -> int:
-        """Put messages back to where they are taken first; returns how many of them this worker held.
+        """Put messages back to the front of their queues; returns how many of them this worker held.
 
         Args:
-            tags: theirs.
-            count: whether this delivery counts as one that failed, as it was counted when they were claimed.
+            tags: their delivery tags.
+            count: whether this delivery counts as failed; it was counted when they were claimed.
         """
-        with translated(self._url):
+        with translated(self.url):
             keys, start = [HELD, LEASES, COUNTS], [self._worker, "0" if count else "1"]
             return sum(cast("int", self._put_back(keys, [*start, *some])) for some in _chunks(tags))
 
     def expire(self) -> list[str]:
-        """Put back what stands under a lease that has run out, whoever held it; returns the tags."""
-        with translated(self._url):
+        """Put back all messages whose lease has run out, whoever held them; returns their tags."""
+        with translated(self.url):
             tags = self._expire([HELD, LEASES, COUNTS, HISTORIES], [_AT_ONCE, _HISTORY])
             return [_text(tag) for tag in cast("list[bytes]", tags)]
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._redis.close()
 
 
 def _chunks(elements: Sequence[Element]) -> Iterator[Sequence[Element]]:
@@ -137,5 +128,5 @@ def _holders(history: str) -> tuple[str, ...]:
 
 
 def _text(value: bytes | int) -> str:
-    """What is not UTF-8 is shown as such and not lost."""
+    """The text; bytes that are not UTF-8 are shown as escapes."""
     return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from persqa.broker.connection import connect, translated
+from persqa.broker.connection import BrokerClient, translated
 from persqa.broker.envelope import EnvelopeBuilder
 from persqa.messages import item_messages
 
@@ -16,28 +16,17 @@ if TYPE_CHECKING:
     from persqa.runs import Run
 
 
-class Publisher:
-    """Puts items into queues, many per round trip; `persqa.enqueueing` says when and where to."""
+class Publisher(BrokerClient):
+    """Puts items into queues, many per round trip; `persqa.enqueueing` decides when and into which queue."""
 
     def __init__(self, url: str, *, queue_bound: int) -> None:
-        """Prepare, without connecting.
-
-        Args:
-            url: the broker.
-            queue_bound: how many messages may wait in one queue.
-        """
-        self._url = url
-        self._redis = connect(url)
+        super().__init__(url)
         self._bound = queue_bound
         self._envelopes = EnvelopeBuilder()
 
     def has_room(self, queue: str, number: int) -> bool:
-        """Whether so many more messages may wait in the queue; an empty queue takes any number.
-
-        Raises:
-            BrokerUnavailable: Redis does not answer.
-        """
-        with translated(self._url):
+        """Whether so many more messages may wait in the queue; an empty queue takes any number."""
+        with translated(self.url):
             return self._redis.llen(queue) + number <= max(self._bound, number)
 
     def entries(self, batch: Sequence[Item], run: Run, queue: str) -> list[str]:
@@ -49,14 +38,6 @@ class Publisher:
         ]
 
     def push(self, queue: str, entries: Sequence[str]) -> None:
-        """Send the messages, all or none of them.
-
-        Raises:
-            BrokerUnavailable: none of them was sent, as far as is known.
-        """
-        with translated(self._url):
+        """Send the messages, all or none; after an error none was sent, as far as is known."""
+        with translated(self.url):
             self._redis.lpush(queue, *entries)
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._redis.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from persqa.broker.connection import connect, script, translated
+from persqa.broker.connection import BrokerClient, script, translated
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -13,48 +13,36 @@ if TYPE_CHECKING:
 
 #: Messages that one call looks at. Redis answers nobody else meanwhile, for some 10 to 30 ms in a queue of 100,000.
 _AT_ONCE = 100
-#: Passes over a queue, at most. Somebody who does not know of the withdrawal may put in more for as long as they like.
+#: Passes over a queue, at most: a producer that does not know of the withdrawal may go on adding messages.
 _PASSES = 5
 
 
-class Withdrawal:
-    """Takes nothing that is in a worker's hand, and pops nothing: every step is one script that looks at a part.
+class Withdrawal(BrokerClient):
+    """Takes messages out of queues only, never out of a worker's hands; each step is one script over a part of a queue.
 
-    It goes from the oldest message to the newest, so that workers, who take the oldest, find little of the run. What
-    they take meanwhile moves nothing that is still to be looked at, and what is put in moves it to where one has
-    looked already; so it goes over the queue again until it finds nothing.
+    It goes from the oldest message to the newest, so that workers, who take the oldest, find few of the run's. Messages
+    that they take meanwhile do not shift those still to be looked at. New messages shift some to where the pass has
+    already been, so it repeats until a pass finds nothing.
     """
 
     def __init__(self, url: str) -> None:
-        self._url = url
-        self._redis = connect(url)
+        super().__init__(url)
         self._script = script(self._redis, "withdraw")
 
     def withdraw(self, run_id: RunId, queues: Iterable[str]) -> int:
-        """Take a run's messages out of these queues; returns how many. Safe to repeat.
-
-        Raises:
-            BrokerUnavailable: Redis does not answer; some may be out.
-        """
+        """Take a run's messages out of these queues; returns how many. Safe to repeat, also after a failure."""
         return sum(self._clear(run_id, queue, to=None) for queue in queues)
 
     def move(self, run_id: RunId, queues: Iterable[str], *, to: str) -> int:
-        """Move a run's messages behind those of another queue, in their order; returns how many. Safe to repeat.
+        """Move a run's messages to the end of another queue, in order; returns how many. Safe to repeat.
 
-        Each is in one of the queues at every moment, so that nobody thinks that it was lost.
-
-        Raises:
-            BrokerUnavailable: Redis does not answer; some may have been moved.
+        Each message is in one of the queues at every moment, so nobody counts it as lost.
         """
         return sum(self._clear(run_id, queue, to=to) for queue in queues if queue != to)
 
-    def close(self) -> None:
-        """Close the connection."""
-        self._redis.close()
-
     def _clear(self, run_id: RunId, queue: str, *, to: str | None) -> int:
         found = 0
-        with translated(self._url):
+        with translated(self.url):
             for _ in range(_PASSES):
                 passed = self._pass(run_id, [queue] if to is None else [queue, to])
                 found += passed

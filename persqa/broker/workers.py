@@ -1,4 +1,4 @@
-"""Which workers there are, asked over Celery's remote control."""
+"""Which workers are alive, asked over Celery's remote control."""
 
 from __future__ import annotations
 
@@ -16,13 +16,7 @@ from persqa.urls import without_password
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GpuInfo:
-    """One GPU of a worker.
-
-    Attributes:
-        number: what nvidia-smi on that machine numbers it; of a part of a GPU, such as 0:1, both numbers.
-        name: of the product.
-        uuid: of this piece of it.
-    """
+    """One GPU of a worker; `number` is that of nvidia-smi, with that of the MIG part behind it, such as 0:1."""
 
     number: str
     name: str
@@ -35,10 +29,9 @@ class WorkerInfo:
 
     Attributes:
         name: Celery's node name.
-        model: the model it serves.
         in_flight: items it has taken and not committed yet.
-        window: how many it takes at once, at most.
-        gpus: what its engine runs on; none without a GPU, or before it is known.
+        window: most items in flight.
+        gpus: the GPUs of its engine; empty without one, or before it is known.
     """
 
     name: str
@@ -49,7 +42,7 @@ class WorkerInfo:
 
 
 def live_workers(url: str, *, timeout_seconds: float = 1.0) -> list[WorkerInfo]:
-    """Ask all workers; those that do not answer in time are not listed.
+    """Ask all workers; one that does not answer in time is not listed.
 
     Raises:
         BrokerUnavailable: Redis does not answer.
@@ -77,6 +70,6 @@ def _info(name: str, pool: dict[str, object]) -> WorkerInfo:
 
 
 def _order(worker: WorkerInfo) -> tuple[str, list[int], str]:
-    """Machine by machine, and there as the GPUs are numbered."""
+    """Sort key: by machine, then by GPU number."""
     numbers = [int(part) for gpu in worker.gpus for part in gpu.number.split(":")]
     return worker.name.partition("@")[2], numbers, worker.name

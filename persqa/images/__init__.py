@@ -1,14 +1,13 @@
-"""Images that somebody else names and somebody else made; neither the reference nor the bytes are trusted.
+"""Images of unknown origin: neither their references nor their bytes are trusted.
 
-`references` knows every kind of reference and is the only door; each kind has a module of its own; `decoding` makes
-pictures of bytes, wherever they came from.
+`references` handles every kind of reference, with a module for each kind; `decoding` decodes the bytes.
 """
 
 from __future__ import annotations
 
 from persqa.images.limits import ImageLimits, Resolution
 from persqa.images.naming import shown_reference
-from persqa.images.references import Content, check_web, decode_image, is_remote, load_image, read_image
+from persqa.images.references import Content, check_web, decode_image, is_remote, read_image
 
 __all__ = [
     "Content",
@@ -17,7 +16,6 @@ __all__ = [
     "check_web",
     "decode_image",
     "is_remote",
-    "load_image",
     "read_image",
     "shown_reference",
 ]

@@ -1,19 +1,19 @@
-"""Which network addresses an image may be fetched from.
+"""The network addresses that images may be fetched from.
 
-A URL's host is somebody else's choice, and so is what its name resolves to: this machine, its neighbours, or the
-service that hands out a cloud machine's credentials. So names are resolved here, and the addresses are checked.
+The author of a URL chooses its host and what the name resolves to: perhaps this machine, its neighbours, or a cloud's
+service for credentials. So names are resolved here, and the addresses are checked.
 """
 
 from __future__ import annotations
 
 import socket
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address
 
 from persqa.errors import Infrastructure, Rejected
 from persqa.images.patience import Trouble
 from persqa.reasons import Reason
 
-#: What IANA has set aside, and a cloud's service for its machines at an address like any other.
+#: The special ranges of IANA, and the address of a cloud's service for its own machines.
 _SPECIAL_4 = tuple(
     IPv4Network(network)
     for network in (
@@ -35,47 +35,41 @@ _SPECIAL_4 = tuple(
         "240.0.0.0/4",
     )
 )
-#: The only IPv6 addresses that are public, and what of them is not: special protocols, examples, and IPv4 addresses
-#: in disguise (Teredo, 6to4). Other disguises (mapped, NAT64) lie outside.
+#: The public IPv6 range, and its parts that are not public: special protocols, examples, and embedded IPv4 addresses
+#: (Teredo, 6to4). Other embedded ones (mapped, NAT64) lie outside of the range.
 _GLOBAL_6 = IPv6Network("2000::/3")
 _SPECIAL_6 = tuple(IPv6Network(n) for n in ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20"))
 
-#: What may be allowed for servers of one's own: this machine and private networks.
+#: What `allow_private` allows: this machine and private networks.
 _PRIVATE = tuple(
     IPv4Network(n) for n in ("10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
 ) + tuple(IPv6Network(n) for n in ("::1/128", "fc00::/7"))
-#: What never may be: services that hand out credentials.
+#: Services that hand out credentials; they are never allowed.
 _METADATA = frozenset({"169.254.169.254", "100.100.100.200", "fd00:ec2::254", "fd20:ce::254"})
 
 _NOT_FOUND = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME), socket.EAI_FAIL})
 
 
 def is_allowed(address: str, *, allow_private: bool = False) -> bool:
-    """Whether an image may be fetched from this address.
-
-    Args:
-        address: IPv4 or IPv6, as numbers.
-        allow_private: whether this machine and private networks count as allowed; metadata services never do.
-    """
+    """Whether an image may be fetched from this IPv4 or IPv6 address; never from a metadata service."""
     try:
         found = ip_address(address)
     except ValueError:
         return False
     if allow_private and address not in _METADATA and any(found in network for network in _PRIVATE):
         return True
-    return _is_public(found)
+    if isinstance(found, IPv4Address):
+        return not any(found in network for network in _SPECIAL_4)
+    return found in _GLOBAL_6 and not any(found in network for network in _SPECIAL_6)
 
 
 def allowed_addresses(host: str, port: int, *, allow_private: bool) -> list[str]:
-    """Resolve a host; the only time that this is done for a connection.
-
-    Returns:
-        Its allowed addresses, one at least, in the order in which they should be tried.
+    """The allowed addresses of a host, at least one, in the order to try; resolved only once per connection.
 
     Raises:
         Rejected: there is no such host, or none of its addresses is allowed.
         Trouble: it cannot be resolved now.
-        Infrastructure: this machine is short of something.
+        Infrastructure: this machine lacks a resource.
     """
     try:
         answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -88,14 +82,8 @@ def allowed_addresses(host: str, port: int, *, allow_private: bool) -> list[str]
     found = dict.fromkeys(str(answer[4][0]) for answer in answers)
     if allowed := [address for address in found if is_allowed(address, allow_private=allow_private)]:
         return allowed
-    # Which address it is says something about this network, so the sentence does not.
+    # The sentence does not name the address, which would tell something about this network.
     raise Rejected(Reason.ADDRESS_NOT_ALLOWED, f"{host} leads to a private, local or otherwise special address")
-
-
-def _is_public(address: IPv4Address | IPv6Address) -> bool:
-    if isinstance(address, IPv4Address):
-        return not any(address in network for network in _SPECIAL_4)
-    return address in _GLOBAL_6 and not any(address in network for network in _SPECIAL_6)
 
 
 def _unresolved(host: str, error: socket.gaierror) -> Exception:

@@ -1,7 +1,8 @@
-"""Decoding images that somebody else made: sizes are checked before anything large is allocated."""
+"""Decoding images of unknown origin: sizes are checked before anything large is allocated."""
 
 from __future__ import annotations
 
+import hashlib
 import re
 import struct
 from io import BytesIO
@@ -15,13 +16,14 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
+from persqa.bad_images import BadContent, BadImage
 from persqa.errors import Rejected
 from persqa.images.limits import Resolution
 from persqa.images.naming import printable
 from persqa.reasons import Reason
 
-# Recognised by the first bytes. The readers are called directly because `Image.open` measures every picture
-# against a limit that is global to the process, and warns or raises by that limit and not by ours.
+# By the first bytes. The readers are called directly, because `Image.open` applies a limit of pixels that is global to
+# the process.
 _FORMATS: tuple[tuple[str, re.Pattern[bytes], type[ImageFile]], ...] = (
     ("JPEG", re.compile(rb"\xff\xd8\xff"), JpegImageFile),
     ("PNG", re.compile(rb"\x89PNG\r\n\x1a\n"), PngImageFile),
@@ -44,10 +46,6 @@ _TURNS = {
 _16_TO_8_BITS = [round(value / 257) for value in range(65_536)]
 
 
-class Undecodable(Rejected):
-    """The bytes are no picture, wherever and whenever they are read."""
-
-
 class _TooManyPixels(Exception):
     """The header announces more pixels than allowed."""
 
@@ -57,32 +55,32 @@ def decode(data: bytes, *, max_pixels: int, resolution: Resolution | None = None
 
     Args:
         data: the content of an image file.
-        max_pixels: width times height, at most.
-        resolution: how much of it is needed; a JPEG is decoded at a half, a quarter or an eighth of its size where
-            that is still enough, which takes a fraction of the time.
+        max_pixels: greatest width times height.
+        resolution: the size that is needed. A JPEG is decoded at a half, a quarter or an eighth of its size if that
+            suffices, which takes a fraction of the time.
 
     Returns:
-        The picture, or its first frame or page: RGB, fully decoded, upright, over white where it was transparent,
-        and without metadata, so that no later step turns it a second time.
+        The image, or its first frame or page: RGB, fully decoded, upright, transparent parts white, without metadata,
+        so that no later step turns it again.
 
     Raises:
-        Undecodable: the data is no image, or broken.
-        Rejected: the picture has more pixels than allowed here, or than this machine has memory for.
+        BadContent: the data is no image, or broken.
+        Rejected: the image has more pixels than allowed, or than this machine has memory for.
     """
     name, reader = _recognise(data)
     try:
-        return _picture(reader(BytesIO(data)), max_pixels, resolution)
+        return _decoded(reader(BytesIO(data)), max_pixels, resolution)
     except (_TooManyPixels, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         sentence = f"more pixels than the allowed {max_pixels} ({printable(str(error))})"
         raise Rejected(Reason.TOO_MANY_PIXELS, sentence) from error
     except MemoryError as error:
-        # Hostile data asks for memory without end, too; but of this machine nobody else should be told.
+        # Hostile data may ask for any amount of memory, but it may also be this machine that has too little.
         raise Rejected(Reason.BROKEN_IMAGE, f"the {name} data takes more memory than there is") from error
     except Exception as error:
-        # On hostile data the decoders raise nearly anything: SyntaxError, struct.error, KeyError, even
-        # AssertionError. Nothing but the bytes decides what happens in here, so the bytes are at fault.
+        # On hostile data the decoders raise nearly anything: SyntaxError, struct.error, KeyError, even AssertionError.
+        # Only the bytes decide what happens here, so the bytes are at fault.
         sentence = f"the {name} data is truncated or corrupt ({printable(str(error))})"
-        raise Undecodable(Reason.BROKEN_IMAGE, sentence) from error
+        raise _bad(data, Reason.BROKEN_IMAGE, sentence) from error
 
 
 def _recognise(data: bytes) -> tuple[str, type[ImageFile]]:
@@ -90,30 +88,34 @@ def _recognise(data: bytes) -> tuple[str, type[ImageFile]]:
         if magic.match(data):
             return name, reader
     names = ", ".join(name for name, _, _ in _FORMATS)
-    raise Undecodable(Reason.NOT_AN_IMAGE, f"none of the formats {names}")
+    raise _bad(data, Reason.NOT_AN_IMAGE, f"none of the formats {names}")
 
 
-def _picture(image: ImageFile, max_pixels: int, resolution: Resolution | None) -> Image.Image:
-    """Decode an image of which so far only the header was read."""
+def _bad(data: bytes, reason: Reason, sentence: str) -> BadContent:
+    return BadContent(BadImage(digest=hashlib.sha256(data).hexdigest(), reason=reason, detail=sentence))
+
+
+def _decoded(image: ImageFile, max_pixels: int, resolution: Resolution | None) -> Image.Image:
+    """Decode an image whose header has been read."""
     if image.width * image.height > max_pixels:
         raise _TooManyPixels(f"{image.width} x {image.height}")
     if resolution is not None:
         image.draft(None, resolution.of(image.width, image.height))
     image.load()
-    turn = _turn(image)  # asked after loading: a PNG may hold it behind the pixels, and TIFF has applied it
-    picture = _rgb(image)
+    turn = _turn(image)  # after loading: a PNG may have it behind the pixels, and TIFF has applied it
+    result = _rgb(image)
     if turn is not None:
-        picture = picture.transpose(turn)
-    picture.info = {}
-    return picture
+        result = result.transpose(turn)
+    result.info = {}
+    return result
 
 
 def _turn(image: Image.Image) -> Image.Transpose | None:
-    """How the picture must be turned to stand upright."""
+    """The turn that makes the image upright."""
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation)
     except (SyntaxError, ValueError, OSError, struct.error):
-        return None  # damaged notes about a picture are no reason to refuse the picture
+        return None  # damaged metadata is no reason to refuse the image
     return _TURNS.get(orientation) if isinstance(orientation, int) else None
 
 
@@ -126,7 +128,7 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 
 def _own_range(image: Image.Image) -> Image.Image:
-    """Wide integers and floats have no agreed white: the lightest value of the picture becomes it."""
+    """The image as grey of 8 bits. Wide integers and floats have no agreed white: the lightest value becomes white."""
     grey = image.convert("F")
     low, high = (float(value) for value in grey.getextrema() if isinstance(value, int | float))
     scale = 255 / (high - low) if high > low else 1.0
@@ -135,6 +137,6 @@ def _own_range(image: Image.Image) -> Image.Image:
 
 def _over_white(image: Image.Image) -> Image.Image:
     layer = image.convert("RGBA")
-    picture = Image.new("RGB", image.size, "white")
-    picture.paste(layer, mask=layer.getchannel("A"))
-    return picture
+    result = Image.new("RGB", image.size, "white")
+    result.paste(layer, mask=layer.getchannel("A"))
+    return result

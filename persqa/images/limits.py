@@ -1,4 +1,4 @@
-"""ImageLimits and Resolution: what an image may be, where it may come from, and how much of it is needed."""
+"""ImageLimits and Resolution: which images are allowed, and how much of one is needed."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageLimits:
-    """What an image may be, and where it may come from.
+    """Which images are allowed, and from where.
 
     Attributes:
-        roots: folders a file may lie under; none means the base folder of the call.
-        max_pixels: width times height, at most.
-        max_bytes: size of the file, at most.
-        hosts: of URLs, in lower case; `*.example.com` is all below example.com, `*` any; none means no URL at all.
-        stores: beginnings that the URL of an object may have, such as s3://bucket/prefix; none means no object.
-        allow_private: whether a host may be in this network or on this machine.
-        seconds: how long reading one image may take, where it comes from a server.
+        roots: folders that files may be in; if empty, the base folder of the call.
+        max_pixels: greatest width times height.
+        max_bytes: greatest size of the file.
+        hosts: allowed hosts of URLs, in lower case; `*.example.com` for all below example.com, `*` for any.
+        stores: allowed prefixes of objects' URLs, such as s3://bucket/prefix.
+        allow_private: whether a host may be in a private network or on this machine.
+        seconds: longest time for reading one image from a server.
     """
 
     roots: tuple[Path, ...]
@@ -32,18 +32,18 @@ class ImageLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resolution:
-    """How much of a picture a model looks at; what is larger it scales down, and the shape stays.
+    """The size to which a model scales larger images down, keeping their shape.
 
     Attributes:
-        edge: pixels on the longer edge, at most; None where any number goes.
-        pixels: width times height, at most; None where any number goes.
+        edge: longest edge, in pixels; None for no limit.
+        pixels: greatest width times height; None for no limit.
     """
 
     edge: int | None = None
     pixels: int | None = None
 
     def of(self, width: int, height: int) -> tuple[int, int]:
-        """The width and height in pixels at which the model looks at a picture of this size."""
+        """The width and height, in pixels, to which an image of this size is scaled down."""
         scale = 1.0
         if self.edge is not None:
             scale = min(scale, self.edge / max(width, height))

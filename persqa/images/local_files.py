@@ -1,4 +1,4 @@
-"""Local files that somebody else names: a path leads to a regular file under an allowed root, or to nothing."""
+"""Local files with paths of unknown origin: only regular files under an allowed root are read."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from persqa.errors import SHORTAGES, Infrastructure, Rejected
 from persqa.images.limits import ImageLimits
 from persqa.reasons import Reason
 
-# No system opens a longer path, and resolving one takes time that grows with the square of its length.
+# In bytes; no system opens a longer path, and the time to resolve one grows with the square of its length.
 _LONGEST_PATH = 4096
 
-# NONBLOCK: opening a FIFO returns at once instead of waiting for a writer. NOFOLLOW: the path is resolved
-# already, so a link in its last place was put there since.
+# NONBLOCK: opening a FIFO does not wait for a writer. NOFOLLOW: the path is resolved already, so a link as its last
+# part is newer than that.
 _OPEN_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NOCTTY
 
 _OS_ERRORS = {
@@ -33,12 +33,7 @@ _OS_ERRORS = {
 
 
 def read_file(path: str, *, base: Path, limits: ImageLimits) -> bytes:
-    """The content of a file.
-
-    Args:
-        path: as the data names it; a relative one starts at `base`.
-        base: the folder of the data file.
-        limits: where the file may lie and how large it may be.
+    """The content of a file; a relative path starts at `base`, the folder of the data file.
 
     Raises:
         Rejected: there is no such file, or it may not be read.
@@ -52,7 +47,7 @@ def read_file(path: str, *, base: Path, limits: ImageLimits) -> bytes:
 
 
 def path_of_url(url: str) -> str:
-    """The path of a `file:` URL; it obeys the same rules as any other.
+    """The path of a `file:` URL; the rules for paths apply to it.
 
     Raises:
         Rejected: it names a file of another machine, or is malformed.
@@ -70,9 +65,9 @@ def path_of_url(url: str) -> str:
 
 
 def _resolved(path: str, base: Path, roots: tuple[Path, ...]) -> Path:
-    """Where the path leads, all symbolic links followed, if that is under a root."""
+    """The path with all symbolic links resolved; it must be under a root."""
     _check_path(path)
-    # Not strict: whether a file outside the roots exists must not show in the answer.
+    # Not strict: the answer must not tell whether a file outside the roots exists.
     found = Path(os.path.realpath(base / path))
     if not any(found.is_relative_to(os.path.realpath(root)) for root in roots):
         raise Rejected(Reason.OUTSIDE_ROOTS, "not inside an allowed image folder")
@@ -93,7 +88,7 @@ def _check_path(path: str) -> None:
 
 
 def _read(path: Path, max_bytes: int) -> bytes:
-    """The content of a regular file; the size and kind are those of what was opened, not of what the path names."""
+    """The content of a regular file; its size and kind are checked after opening, since the path may change."""
     descriptor = os.open(path, _OPEN_FLAGS)
     try:
         status = os.fstat(descriptor)

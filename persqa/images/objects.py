@@ -1,4 +1,4 @@
-"""Objects of stores that fsspec knows (s3://, gs://, ...): only under allowed prefixes, only so much and so long."""
+"""Objects of stores that fsspec knows (s3://, gs://, ...), within allowed prefixes and limits of size and time."""
 
 from __future__ import annotations
 
@@ -21,22 +21,17 @@ if TYPE_CHECKING:
     from persqa.images.limits import ImageLimits
 
 _LONGEST_URL = 8192
-#: `::` chains file systems, so that what is behind it would be read with no regard to the prefix.
+#: `::` chains file systems, so that the part behind it would evade the allowed prefixes.
 _UNUSABLE = re.compile(r"[\x00-\x1f\x7f\\\ud800-\udfff]|::")
 _UPWARDS = re.compile(r"/\.{1,2}(?:/|$)")
 
 
 def read_object(url: str, *, limits: ImageLimits, stop: Event) -> bytes:
-    """The content of an object.
-
-    Args:
-        url: such as s3://bucket/name.
-        limits: which stores, how much, and how long.
-        stop: set when the worker is to stop.
+    """The content of an object, with a URL such as s3://bucket/name; `stop` ends the waiting.
 
     Raises:
         Rejected: it may not be read, or cannot be.
-        Infrastructure: this machine is short of something, or the worker is stopping.
+        Infrastructure: this machine lacks a resource, or the worker is stopping.
         SettingsError: the library for this store is missing.
     """
     if len(url) > _LONGEST_URL:
@@ -51,7 +46,7 @@ def read_object(url: str, *, limits: ImageLimits, stop: Event) -> bytes:
 
 
 def is_under(url: str, prefixes: Iterable[str]) -> bool:
-    """Whether one of the prefixes begins the URL, and ends where a part of its path does."""
+    """Whether the URL starts with one of the prefixes, followed by the end of a path segment."""
     return any(url.startswith(prefix if prefix.endswith("/") else f"{prefix}/") for prefix in prefixes)
 
 
@@ -86,9 +81,9 @@ def _failure(files: FileSystem, path: str, error: Exception, deadline: Deadline)
 
 
 def _is_empty(files: FileSystem, path: str, deadline: Deadline) -> bool:
-    """Whether there is nothing to read: S3 refuses to give a part of nothing."""
+    """Whether the object is empty: S3 refuses to read a range of an empty object."""
     limit = {"timeout": deadline.left()} if files.async_impl else {}
     try:
         return files.info(path, **limit).get("size") == 0
-    except Exception:  # noqa: BLE001 - it was only a second opinion
+    except Exception:  # noqa: BLE001 - the first error counts
         return False

@@ -1,4 +1,4 @@
-"""Patience with servers: what may be gone in a moment is tried again, within the time an image may take."""
+"""Retries for servers of images: a failure that may pass is tried again, within the time limit of an image."""
 
 from __future__ import annotations
 
@@ -14,17 +14,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from threading import Event
 
-#: How often a server is asked for one image, at most.
+#: Most requests to a server for one image.
 _TRIES = 4
 _FIRST_PAUSE_SECONDS = 0.25
 
 
 class Trouble(Exception):
-    """A failure that may be gone in a moment.
-
-    Attributes:
-        pause_seconds: how long the server wants to be left alone.
-    """
+    """A failure that may pass; the server wants no request for `pause_seconds`."""
 
     def __init__(self, message: str, *, pause_seconds: float = 0.0) -> None:
         super().__init__(message)
@@ -33,44 +29,34 @@ class Trouble(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deadline:
-    """When reading an image ends, finished or not.
-
-    Attributes:
-        seconds: that it was given.
-        end: the moment, as `time.monotonic` counts.
-    """
+    """The end of reading an image: the time limit, in seconds, and the end by `time.monotonic`."""
 
     seconds: float
     end: float
 
     def left(self) -> float:
-        """Seconds that are left.
-
-        Raises:
-            Rejected: none are.
-        """
+        """The seconds that are left; raises Rejected where none are."""
         left = self.end - time.monotonic()
         if left <= 0:
             raise self.missed()
         return left
 
     def missed(self) -> Rejected:
-        """What becomes of an image that is not here by then."""
-        sentence = f"not all of it came within {self.seconds:g} s (PERSQA_IMAGE_SECONDS)"
-        return Rejected(Reason.TOO_SLOW, sentence)
+        """The error of an image that took too long."""
+        return Rejected(Reason.TOO_SLOW, f"not all of it came within {self.seconds:g} s (PERSQA_IMAGE_SECONDS)")
 
 
 def patiently(read: Callable[[Deadline], bytes], *, seconds: float, stop: Event) -> bytes:
-    """Read one image, again after a pause where the server has trouble.
+    """Read one image, with retries.
 
     Args:
-        read: asks the server once; raises `Trouble` where asking again may help.
-        seconds: for all of it.
+        read: asks the server once; raises `Trouble` where a retry may help.
+        seconds: time limit for all tries together.
         stop: set when the worker is to stop.
 
     Raises:
-        Rejected: it cannot be had, or not in time.
-        Infrastructure: the worker is stopping; nothing is known of the image.
+        Rejected: the image cannot be read, or not in time.
+        Infrastructure: the worker is stopping.
     """
     deadline = Deadline(seconds=seconds, end=time.monotonic() + seconds)
     pause = _FIRST_PAUSE_SECONDS
@@ -78,7 +64,7 @@ def patiently(read: Callable[[Deadline], bytes], *, seconds: float, stop: Event)
         try:
             return read(deadline)
         except Trouble as trouble:
-            # Workers that trouble the same server should not all come back at the same moment.
+            # The random factor keeps workers from retrying all at the same moment.
             wanted = max(trouble.pause_seconds, pause * random.uniform(0.5, 1.0))
             if number == _TRIES or wanted >= deadline.left():
                 sentence = f"{trouble}; asked {number} times, `persqa requeue RUN --status invalid` asks again"

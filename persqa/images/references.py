@@ -1,4 +1,4 @@
-"""From a reference to the bytes it names, and to the picture: the one place that knows every kind of reference."""
+"""From a reference of any kind to its bytes, and from these to an image."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from importlib import import_module
 from threading import Event
 from typing import TYPE_CHECKING
 
-from persqa.bad_images import BadContent, BadImage
 from persqa.blobs import parse_blob_reference
 from persqa.data_uris import decode_data_uri
 from persqa.errors import Rejected, SettingsError
-from persqa.images.decoding import Undecodable, decode
+from persqa.images.decoding import decode
 from persqa.images.local_files import path_of_url, read_file
 from persqa.images.naming import shown_reference
 from persqa.images.objects import read_object
@@ -36,44 +35,39 @@ _SCHEME = re.compile(r"(data|blob|file(?=:/)|[a-z][a-z0-9+.-]*(?=://)):", re.IGN
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
-    """What a reference led to.
-
-    Attributes:
-        data: all of the bytes.
-        digest: their SHA-256, as hexadecimal digits.
-    """
+    """The bytes that a reference names, and their SHA-256 as hexadecimal digits."""
 
     data: bytes
     digest: str
 
 
 def scheme_of(reference: str) -> str:
-    """The kind of the reference, in lower case; empty for a path."""
+    """The scheme of the reference, in lower case; empty for a path."""
     found = _SCHEME.match(reference)
     return found[1].lower() if found else ""
 
 
 def is_remote(reference: str) -> bool:
-    """Whether reading it means waiting for a server."""
+    """Whether a server has to be asked for it."""
     return scheme_of(reference) not in {"", "file", "data"}
 
 
 def read_image(
     reference: str, *, base: Path, limits: ImageLimits, blobs: BlobStore | None = None, stop: Event | None = None
 ) -> Content:
-    """Read what a reference names; nothing is decoded.
+    """Read what a reference names, without decoding it.
 
     Args:
-        reference: as the data names it, or as the producer replaced it.
+        reference: that of the data, or the `blob:` reference that the producer put in its place.
         base: the folder of the data file, where relative paths start.
-        limits: where it may come from, how large it may be, and how long that may take.
-        blobs: where `blob:` references lead.
+        limits: what is allowed.
+        blobs: the store of `blob:` references.
         stop: set when waiting for servers is to end.
 
     Raises:
         Rejected: the reference names nothing that may be used; the sentence begins with the reference.
         BlobsUnavailable: the blob store does not answer.
-        Infrastructure: this process or machine is short of something.
+        Infrastructure: this process or machine lacks a resource.
         SettingsError: a library that a store needs is missing.
     """
     stop = stop or Event()
@@ -97,38 +91,13 @@ def read_image(
 def decode_image(
     content: Content, reference: str, *, limits: ImageLimits, resolution: Resolution | None = None
 ) -> Image:
-    """Decode what a reference led to; see `decode`.
-
-    Raises:
-        BadContent: the bytes are no picture.
-        Rejected: they may not be used here; the sentence of both begins with the reference.
-    """
-    try:
-        with _named(reference):
-            return decode(content.data, max_pixels=limits.max_pixels, resolution=resolution)
-    except Undecodable as error:
-        found = BadImage(digest=content.digest, reason=error.reason, detail=str(error))
-        raise BadContent(f"{shown_reference(reference)}: {error}", image=found) from error
-
-
-def load_image(reference: str, *, base: Path, limits: ImageLimits, resolution: Resolution | None = None) -> Image:
-    """Read and decode one image.
-
-    Raises:
-        BadContent: what it names is no picture.
-        Rejected: it names no image that may be used; the sentence of both begins with the reference.
-        Infrastructure: this process or machine is short of something.
-    """
-    content = read_image(reference, base=base, limits=limits)
-    return decode_image(content, reference, limits=limits, resolution=resolution)
+    """Decode the content of a reference; see `decode`. The sentence of an error begins with the reference."""
+    with _named(reference):
+        return decode(content.data, max_pixels=limits.max_pixels, resolution=resolution)
 
 
 def check_web() -> None:
-    """Make sure that images can be fetched from the web, where hosts are allowed.
-
-    Raises:
-        SettingsError: the library is missing.
-    """
+    """Raise SettingsError if the library is missing that fetches images from the web."""
     try:
         import_module("persqa.images.web")
     except ImportError as error:
@@ -139,7 +108,7 @@ def check_web() -> None:
 def _fetch(url: str, limits: ImageLimits, stop: Event) -> bytes:
     address = parse_url(url)
     check_listed(address, limits.hosts)
-    # Its library need not be there where no host is allowed.
+    # Its library is needed only where a host is allowed.
     from persqa.images.web import fetch
 
     return fetch(address, limits=limits, stop=stop)
@@ -158,12 +127,10 @@ def _blob(reference: str, limits: ImageLimits, blobs: BlobStore | None) -> Conte
 
 @contextmanager
 def _named(reference: str) -> Generator[None]:
-    """Let every sentence begin with the reference it is about."""
+    """Put the reference in front of the sentence of an error."""
     try:
         yield
-    except Undecodable:
-        raise
     except Rejected as rejected:
-        if not reference:
-            raise
-        raise Rejected(rejected.reason, f"{shown_reference(reference)}: {rejected}") from rejected
+        if reference:
+            rejected.args = (f"{shown_reference(reference)}: {rejected}",)
+        raise

@@ -1,4 +1,4 @@
-"""WebAddress: a URL of the web, taken apart once; what is checked is what is connected to and asked for."""
+"""WebAddress: a parsed http URL. It is parsed once, so the checked parts are those that are requested."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 _LONGEST_URL = 8192
-#: Parsers disagree about these, and some skip them without a word.
+#: Parsers disagree about these characters, and some skip them silently.
 _UNUSABLE = re.compile(r"[\x00-\x20\x7f\\\ud800-\udfff]")
 _PORTS = {"http": 80, "https": 443}
-#: What may stand in a path or query as it is; a `%` does, since it is part of what was quoted before.
+#: Characters of a path or query that stay unquoted; `%` among them, since it is part of earlier quoting.
 _AS_IT_IS = "%/:=&?~+!$,;'@()*[]|"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebAddress:
-    """Where one request goes.
+    """The target of one request.
 
     Attributes:
         host: in lower case and ASCII; an IPv6 address without brackets.
@@ -44,10 +44,10 @@ class WebAddress:
         return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
 
     def redirected(self, location: str) -> WebAddress:
-        """Where a redirect leads.
+        """The address of a redirect.
 
         Raises:
-            Rejected: to nothing on the web, or from https to http.
+            Rejected: it is no http URL, or leads from https to http.
         """
         try:
             target = parse_url(urljoin(f"{self.scheme}://{self.authority}{self.target}", location.strip()))
@@ -61,7 +61,7 @@ class WebAddress:
 
 
 def parse_url(url: str) -> WebAddress:
-    """Take a URL apart.
+    """Parse an http or https URL.
 
     Raises:
         Rejected: it is malformed, carries a user name, or its host is a number in disguise.
@@ -90,11 +90,7 @@ def parse_url(url: str) -> WebAddress:
 
 
 def check_listed(address: WebAddress, patterns: Collection[str]) -> None:
-    """Refuse a host that the allow-list does not name.
-
-    Raises:
-        Rejected: it does not.
-    """
+    """Raise Rejected if the allow-list does not name the host."""
     if not is_listed(address.host, patterns):
         listed = "PERSQA_IMAGE_HOSTS names the hosts that are" if patterns else "PERSQA_IMAGE_HOSTS names none"
         raise Rejected(Reason.HOST_NOT_ALLOWED, f"the host {address.host} is not allowed; {listed}")

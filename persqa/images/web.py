@@ -1,4 +1,4 @@
-"""Fetching images from the web: only from listed hosts, only from checked addresses, only so much and so long."""
+"""Fetching images from the web: from listed hosts and checked addresses, within limits of size and time."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import socket
 import ssl
 import threading
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import cache, partial
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
 _Connection: TypeAlias = HTTPConnection | HTTPSConnection
 
-#: One redirect after the other, at most.
+#: Longest chain of redirects.
 MOST_REDIRECTS = 5
-#: Of a host's addresses, tried one after the other.
+#: Most addresses of a host that are tried.
 _MOST_ADDRESSES = 3
 _CONNECT_SECONDS = 10.0
 _CHUNK_BYTES = 2**16
@@ -46,16 +46,11 @@ _BUSY = frozenset({408, 425, 429})
 
 
 def fetch(address: WebAddress, *, limits: ImageLimits, stop: Event) -> bytes:
-    """The content that an address leads to.
-
-    Args:
-        address: where to begin.
-        limits: which hosts, how much, and how long.
-        stop: set when the worker is to stop.
+    """The content of an address, redirects followed; `stop` ends the waiting.
 
     Raises:
         Rejected: it may not be fetched, or cannot be.
-        Infrastructure: this machine is short of something, or the worker is stopping.
+        Infrastructure: this machine lacks a resource, or the worker is stopping.
     """
     return patiently(partial(_follow, address, limits), seconds=limits.seconds, stop=stop)
 
@@ -70,7 +65,7 @@ def _follow(address: WebAddress, limits: ImageLimits, deadline: Deadline) -> byt
 
 
 def _ask(address: WebAddress, limits: ImageLimits, deadline: Deadline) -> bytes | str:
-    """Ask one server; returns the content, or where it says that the content is."""
+    """Ask one server; returns the content, or the location of a redirect."""
     check_listed(address, limits.hosts)
     candidates = allowed_addresses(address.host, address.port, allow_private=limits.allow_private)
     headers = {"Host": address.authority, **_HEADERS}
@@ -80,13 +75,13 @@ def _ask(address: WebAddress, limits: ImageLimits, deadline: Deadline) -> bytes 
         _cut_off(connection, deadline),
     ):
         connection.request("GET", address.target, headers=headers, preload_content=False, decode_content=False)
-        # It has a hold of its own on the socket.
+        # The response keeps the socket open by itself.
         with closing(connection.getresponse()) as response:
             return _read(response, limits.max_bytes, deadline)
 
 
 def _connect(address: WebAddress, candidates: list[str], deadline: Deadline) -> _Connection:
-    """Connect to the first of the checked addresses that answers; no name is resolved here, and no proxy asked."""
+    """Connect to the first checked address that answers, without resolving names and without a proxy."""
     *others, last = candidates[:_MOST_ADDRESSES]
     for candidate in others:
         try:
@@ -100,7 +95,7 @@ def _connect_to(address: WebAddress, candidate: str, deadline: Deadline) -> _Con
     seconds = min(_CONNECT_SECONDS, deadline.left())
     connection: _Connection
     if address.scheme == "https":
-        # The certificate must be that of the host, though what is connected to is a number.
+        # The connection goes to an address; the certificate must be that of the host.
         connection = HTTPSConnection(
             candidate, address.port, timeout=seconds, server_hostname=address.host, ssl_context=trust()
         )
@@ -116,13 +111,13 @@ def _connect_to(address: WebAddress, candidate: str, deadline: Deadline) -> _Con
 
 @cache
 def trust() -> ssl.SSLContext:
-    """The certificates that this machine trusts; reading them takes too long to do it for each image."""
+    """The certificates that this machine trusts; read once, since that is slow."""
     return ssl.create_default_context()
 
 
 @contextmanager
 def _cut_off(connection: _Connection, deadline: Deadline) -> Generator[None]:
-    """Cut the connection at the deadline: a byte now and then, in a header or the body, never times out by itself."""
+    """Cut the connection at the deadline: a server that sends single bytes never times out by itself."""
     plain = connection.sock
     assert plain is not None
     plain.settimeout(deadline.left())
@@ -137,11 +132,9 @@ def _cut_off(connection: _Connection, deadline: Deadline) -> Generator[None]:
 
 
 def _shut(plain: socket.socket) -> None:
-    try:
-        # Not the method of a TLS socket, which would go on with what is encrypted as if it were not.
+    with suppress(OSError):  # it may be closed already
+        # Not the method of the TLS socket, which would continue as if its data were not encrypted.
         socket.socket.shutdown(plain, socket.SHUT_RDWR)
-    except OSError:
-        return  # it is closed already
 
 
 def _read(response: HTTPResponse, max_bytes: int, deadline: Deadline) -> bytes | str:
@@ -155,7 +148,7 @@ def _read(response: HTTPResponse, max_bytes: int, deadline: Deadline) -> bytes |
         if len(content) > max_bytes:
             raise Rejected(Reason.TOO_MANY_BYTES, f"more bytes than the allowed {max_bytes}")
         deadline.left()
-    # Where no length was announced, what was cut off looks like the end.
+    # Without an announced length, a cut connection looks like the end of the content.
     deadline.left()
     if not content:
         raise Rejected(Reason.EMPTY_FILE, "the server sent nothing")
@@ -181,8 +174,8 @@ def _check_headers(response: HTTPResponse, max_bytes: int) -> None:
         raise Rejected(Reason.TOO_MANY_BYTES, f"more bytes than the allowed {max_bytes}")
     coding = response.headers.get("Content-Encoding", "identity").strip().lower()
     if coding not in {"", "identity"}:
-        # A kilobyte may unpack to a gigabyte, and no picture gets smaller by it.
-        raise Rejected(Reason.FETCH_FAILED, f"the server packed it ({printable(coding, 20)}), though asked not to")
+        # A kilobyte may unpack to a gigabyte, and compression does not make images smaller.
+        raise Rejected(Reason.FETCH_FAILED, f"the server compressed it ({printable(coding, 20)}), though asked not to")
 
 
 def _pause_seconds(response: HTTPResponse) -> float:
@@ -192,7 +185,7 @@ def _pause_seconds(response: HTTPResponse) -> float:
 
 @contextmanager
 def _translated(host: str, deadline: Deadline) -> Generator[None]:
-    """Turn failures of the connection into ours."""
+    """Translate failures of the connection."""
     try:
         yield
     except (HTTPError, http.client.HTTPException, OSError, ValueError) as error:
@@ -213,7 +206,7 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _cause(causes: list[BaseException]) -> str:
-    """The innermost cause says most and names no address."""
+    """The innermost cause: it says most and names no address."""
     deepest = causes[-1]
     said = os.strerror(deepest.errno) if isinstance(deepest, OSError) and deepest.errno else str(deepest)
     return printable(said or type(deepest).__name__)

@@ -1,4 +1,4 @@
-"""The SQL side: `Store` is the door to the runs, the ledger of their items, the results, and what people ask."""
+"""The SQL side: `Store` gives the runs, the ledger of their items, the results, and the queries about them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ __all__ = ["Store"]
 
 
 class Store:
-    """One open database, at the schema this version of PersQA knows."""
+    """One open database with the schema that this version of PersQA knows.
+
+    Every method of it and of its parts raises `StoreUnavailable` where the database does not answer.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -32,7 +35,7 @@ class Store:
 
         Args:
             url: the database.
-            connections: how many to open at once, at most; None for SQLAlchemy's own limit.
+            connections: most connections open at once; None for SQLAlchemy's own limit.
 
         Raises:
             SettingsError: the URL is wrong; the schema is newer than this PersQA; or it is older, and this role may
@@ -48,11 +51,7 @@ class Store:
         return cls(database)
 
     def ping(self) -> None:
-        """Make sure that it answers.
-
-        Raises:
-            StoreUnavailable: it does not.
-        """
+        """Make sure that the database answers."""
         self._database.ping()
 
     def close(self) -> None:

@@ -20,17 +20,13 @@ _LOOKUP_CHUNK = 5000
 
 
 class BadImages:
-    """The table of them; written with the results they belong to."""
+    """The table of bad images; rows are written with the results they belong to."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def known(self, digests: Iterable[str]) -> dict[str, BadImage]:
-        """Those of the contents that are known to be bad, by digest.
-
-        Raises:
-            StoreUnavailable: the database does not answer.
-        """
+        """The known bad images among these digests, by digest."""
         found: dict[str, BadImage] = {}
         remaining = iter(sorted(set(digests)))
         with self._database.reading() as connection:
@@ -42,18 +38,14 @@ class BadImages:
         return found
 
     def forget(self, digests: Iterable[str]) -> None:
-        """Forget these; whoever finds them bad again remembers them anew.
-
-        Raises:
-            StoreUnavailable: the database does not answer.
-        """
+        """Forget these; they are remembered anew when they are found bad again."""
         with self._database.writing() as connection:
             connection.execute(sa.delete(bad_images).where(bad_images.c.digest.in_(sorted(set(digests)))))
 
 
 def remember(database: Database, connection: sa.Connection, found: Iterable[BadImage]) -> None:
-    """Write down bad images inside a transaction; what is known already stays as it is."""
-    # In key order, so that two transactions never wait for each other in a circle.
+    """Store bad images inside a transaction; known ones stay as they are."""
+    # In key order, against deadlocks.
     unique = {image.digest: image for image in found}
     if rows := [row_of(unique[digest]) for digest in sorted(unique)]:
         connection.execute(database.insert(bad_images).on_conflict_do_nothing(), rows)

@@ -1,4 +1,4 @@
-"""The sums in `run_counters`: changed in the same transaction as the rows they count."""
+"""The counters in `run_counters`: changed in the same transaction as the rows they count."""
 
 from __future__ import annotations
 
@@ -12,24 +12,18 @@ from persqa.store.schema import run_counters
 if TYPE_CHECKING:
     from persqa.store.database import Database
 
-#: The counter of all items of a run, beside one for each status.
+#: The counter of all items of a run; there is another one for each status.
 SUBMITTED = "submitted"
 
-#: How many items have no result; for queries that group the counters by run.
+#: The number of items without a result; for queries that group the counters by run.
 PENDING_ITEMS = sa.func.sum(
     sa.case((run_counters.c.status == SUBMITTED, run_counters.c["items"]), else_=-run_counters.c["items"])
 )
 
 
 def count(database: Database, connection: sa.Connection, changes: Counter[tuple[int, str]]) -> None:
-    """Add to the counters; call it last in a transaction, since it makes others wait for the commit.
-
-    Args:
-        database: where the connection leads.
-        connection: the transaction that changed the rows.
-        changes: how many rows came (or went, below zero), by run and status.
-    """
-    # In key order, so that two transactions never wait for each other in a circle.
+    """Add to the counters, by run and status; call it last in a transaction, since others wait for the commit."""
+    # In key order, against deadlocks.
     rows = [
         {"run_id": run_id, "status": status, "items": number}
         for (run_id, status), number in sorted(changes.items())

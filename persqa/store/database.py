@@ -1,4 +1,4 @@
-"""Connections: SQLite and PostgreSQL set up so that a commit that returned is on disk."""
+"""Connections to SQLite and PostgreSQL, set up so that a commit that returned is on disk."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from sqlite3 import Connection as SqliteConnection
 
-#: Seconds a statement waits for SQLite's lock, or for PostgreSQL to accept a connection.
+#: Longest waits for SQLite's lock, and for a connection to PostgreSQL.
 _SQLITE_LOCK_SECONDS = 30
 _CONNECT_SECONDS = 5
 _SQLITE_POLL_SECONDS = 0.05
-#: For libpq: a host that is gone without a word is noticed within seconds and not within hours.
+#: For libpq: a host that has vanished is noticed within seconds and not within hours.
 _NOTICE_LOST_HOST = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 20_000}
-#: PostgreSQL's classes of errors that are about rows: bad data, broken constraints, what a trigger raises, sizes.
+#: PostgreSQL's error classes about rows: bad data, broken constraints, errors raised by triggers, sizes.
 _STATES_OF_DATA = ("22", "23", "44", "54", "P0001")
 _READ_ONLY = "25006"
 _END_IF_IDLE = "SET LOCAL idle_in_transaction_session_timeout = '30s'"
@@ -38,8 +38,8 @@ class Database:
 
         Args:
             url: the database.
-            connections: how many to open at once, at most. One more is waited for up to 30 s, and then the database
-                counts as away. None for SQLAlchemy's own limit, which is 15.
+            connections: most connections open at once; None for SQLAlchemy's own limit, which is 15. Who has waited
+                30 s for a free one gets StoreUnavailable.
 
         Raises:
             SettingsError: the URL names no database PersQA can use.
@@ -60,7 +60,7 @@ class Database:
 
     @contextmanager
     def reading(self) -> Generator[sa.Connection]:
-        """A connection whose transaction only reads, and sees the database as of one moment.
+        """A connection for reading only; it sees the database as of one moment.
 
         Raises:
             StoreUnavailable: the database does not answer.
@@ -78,21 +78,17 @@ class Database:
         """
         with _translated(self.url), self._engine.begin() as connection:
             if not self.is_sqlite:
-                # Should this host vanish half-way, its locks would keep all others from committing for hours.
+                # If this host vanished in a transaction, its locks would block all others for hours.
                 connection.exec_driver_sql(_END_IF_IDLE)
             yield connection
 
     def ping(self) -> None:
-        """Make sure that it answers.
-
-        Raises:
-            StoreUnavailable: it does not.
-        """
+        """Make sure that the database answers."""
         with self.reading() as connection:
             connection.exec_driver_sql("SELECT 1")
 
     def insert(self, table: sa.Table) -> postgresql.Insert | sqlite.Insert:
-        """An INSERT that knows ON CONFLICT, in the database's own dialect."""
+        """An INSERT of this dialect, which knows ON CONFLICT."""
         return sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)
 
     def close(self) -> None:
@@ -120,16 +116,16 @@ def _engine(url: str, pool: dict[str, int]) -> sa.Engine:
 
 
 def _set_pragmas(connection: SqliteConnection, _record: object) -> None:
-    # Transactions are begun below, by name: left to itself the driver begins them too late to be safe.
+    # `_begin` begins transactions explicitly: the driver itself begins them too late to be safe.
     connection.isolation_level = None
     _set_wal(connection)
-    # NORMAL may lose what was committed, and so acknowledged, when the power fails.
+    # With NORMAL, a power failure may lose commits whose messages were acknowledged.
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA foreign_keys=ON")
 
 
 def _set_wal(connection: SqliteConnection) -> None:
-    """Of several that open a new database at once, SQLite lets one switch and refuses the others without waiting."""
+    """When several processes open a new database at once, SQLite refuses all but one without waiting."""
     until = time.monotonic() + _SQLITE_LOCK_SECONDS
     while True:
         try:
@@ -143,7 +139,7 @@ def _set_wal(connection: SqliteConnection) -> None:
 
 
 def _begin(connection: sa.Connection) -> None:
-    # A writer that starts as a reader fails at once when another one wrote in between; this one waits instead.
+    # A writer that begins as a reader fails at once if another one wrote in between; IMMEDIATE waits instead.
     reading = connection.get_execution_options().get("persqa_reading", False)
     connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
 
@@ -152,19 +148,17 @@ def _begin(connection: sa.Connection) -> None:
 def _translated(url: str) -> Generator[None]:
     try:
         yield
-    except exc.DBAPIError as error:
-        if _speaks_of_data(error):
+    except (exc.DBAPIError, exc.TimeoutError) as error:
+        if isinstance(error, exc.DBAPIError) and _speaks_of_data(error):
             raise RowRefused(f"the database refused the data: {_first_line(error)}") from error
-        # Also what no row can be blamed for and only people can mend, such as missing privileges: it is waited for.
-        raise StoreUnavailable(f"the database {without_password(url)} failed: {_first_line(error)}") from error
-    except exc.TimeoutError as error:
+        # Failures that only people can mend, such as missing privileges, are waited out as well.
         raise StoreUnavailable(f"the database {without_password(url)} failed: {_first_line(error)}") from error
     except (exc.StatementError, UnicodeError, OverflowError) as error:
         raise RowRefused(f"the data cannot be stored: {_first_line(error)}") from error
 
 
 def _speaks_of_data(error: exc.DBAPIError) -> bool:
-    """Whether the rows of this statement are at fault, and would be again."""
+    """Whether the rows of this statement are at fault, so that a repetition would fail, too."""
     state: object = getattr(error.orig, "sqlstate", None)
     if isinstance(state, str):
         return not error.connection_invalidated and state.startswith(_STATES_OF_DATA)
@@ -172,7 +166,7 @@ def _speaks_of_data(error: exc.DBAPIError) -> bool:
 
 
 def _leave_standby(context: sa.ExceptionContext) -> None:
-    """A primary that has become a standby keeps its connections and refuses to write: connect anew, and elsewhere."""
+    """Reconnect when a primary has become a standby: it keeps its connections and refuses to write."""
     if getattr(context.original_exception, "sqlstate", None) == _READ_ONLY:
         context.is_disconnect = True
 

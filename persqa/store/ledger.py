@@ -1,4 +1,4 @@
-"""The ledger: the items of all runs; complete before anything is published, so nothing is lost with Redis."""
+"""The ledger: the items of all runs; it is complete before anything is enqueued, so Redis can lose nothing."""
 
 from __future__ import annotations
 
@@ -23,17 +23,13 @@ if TYPE_CHECKING:
 
 
 class Ledger:
-    """Which items each run has."""
+    """The items of each run."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def add(self, batch: Sequence[Item], invalid: Sequence[Result]) -> int:
-        """Write items that are not there yet, and with them the results of those that can never be asked.
-
-        Returns:
-            How many items were new.
-        """
+        """Add new items, with the results of the invalid ones; returns how many items were new."""
         if not batch:
             return 0
         insert = self._database.insert(items).on_conflict_do_nothing().returning(items.c.id, items.c.run_id)
@@ -46,7 +42,7 @@ class Ledger:
         return len(new)
 
     def pending(self, run_id: RunId, *, chunk: int = 1000) -> Iterator[list[Item]]:
-        """The items that have no result yet, in the input's order, in chunks; without records, which can be large."""
+        """The pending items in the input's order, in chunks; without their records, which can be large."""
         query = _pending(run_id, *_SENT).limit(chunk)
         after = self._tidy(run_id)
         while True:
@@ -58,7 +54,7 @@ class Ledger:
             after = found[-1].id
 
     def pending_ids(self, run_id: RunId, *, chunk: int = 10_000) -> Iterator[ItemId]:
-        """The ids of the items that have no result yet, in order; only reads, so whoever may read may ask."""
+        """The ids of the pending items, in order; needs no right to write, unlike `pending`."""
         query = _pending(run_id, items.c.id).limit(chunk)
         with self._database.reading() as connection:
             known = connection.execute(sa.select(runs.c.ended_to).where(runs.c.id == run_id)).scalar_one()
@@ -72,9 +68,9 @@ class Ledger:
             after = found[-1]
 
     def _tidy(self, run_id: RunId) -> ItemId:
-        """Note how far the run has ended; returns the last item before which, and with which, all have results."""
+        """Note how far the run has ended; returns the last item up to which all have results."""
         with self._database.writing() as connection:
-            # The row is taken first, as `reopen` does: whoever comes second sees what the first has done.
+            # Locks the run's row first, as `reopen` does: the second transaction sees what the first has done.
             touch = sa.update(runs).where(runs.c.id == run_id).values(ended_to=runs.c.ended_to)
             known = connection.execute(touch.returning(runs.c.ended_to)).scalar_one()
             after = max(known, run_id * MAX_ITEMS - 1)
@@ -85,28 +81,24 @@ class Ledger:
             return ItemId(first - 1)
 
     def recovered(self, item_ids: Sequence[ItemId], *, times: int) -> set[ItemId]:
-        """Those of the items that were lost and enqueued again so often."""
+        """The items that were lost and enqueued again at least so many times."""
         query = sa.select(items.c.id).where(items.c.id.in_(item_ids), items.c.recoveries >= times)
         with self._database.reading() as connection:
             return {ItemId(item_id) for item_id in connection.execute(query).scalars()}
 
     def count_recoveries(self, item_ids: Sequence[ItemId]) -> None:
-        """Note that these items were lost and are enqueued again."""
+        """Note that these items were lost and enqueued again."""
         update = sa.update(items).where(items.c.id.in_(item_ids)).values(recoveries=items.c.recoveries + 1)
         run_ids = {item_id // MAX_ITEMS for item_id in item_ids}
         with self._database.writing() as connection:
-            # The run's row is taken first, as `reopen` does: else each could have items that the other waits for.
+            # Locks the run's row first, as `reopen` does, against deadlocks.
             connection.execute(sa.update(runs).where(runs.c.id.in_(run_ids)).values(ended_to=runs.c.ended_to))
             connection.execute(update)
 
     def reopen(self, run_id: RunId, status: Status) -> int:
-        """Take back the results of one status, so that their items are pending again; violations stay.
-
-        Returns:
-            How many items were reopened.
-        """
+        """Delete the results of one status, so that their items are pending again; returns how many."""
         chosen = sa.select(results.c.item_id).where(results.c.run_id == run_id, results.c.status == status)
-        # An item without an image never was a record: asking again cannot end otherwise.
+        # An item without a question comes from an invalid record: asking again cannot end differently.
         askable = chosen.join(items, items.c.id == results.c.item_id).where(items.c.question != "")
         with self._database.writing() as connection:
             connection.execute(sa.update(runs).where(runs.c.id == run_id).values(ended_to=0))
@@ -117,12 +109,12 @@ class Ledger:
         return taken
 
 
-#: All that a message is made of.
+#: The columns that a message is made of.
 _SENT = tuple(column for column in items.c if column.name != "record")
 
 
 def _pending(run_id: RunId, *columns: sa.FromClause | sa.ColumnElement[Any]) -> sa.Select[Any]:
-    """What a run has pending behind the item `after`, in order."""
+    """Selects the run's pending items behind the item `after`, in order."""
     return (
         sa.select(*columns)
         .select_from(items_and_results)

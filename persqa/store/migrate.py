@@ -1,4 +1,4 @@
-"""Bringing the schema up to date, once, whoever comes first."""
+"""Bringing the schema up to date, once, however many processes try."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from persqa.urls import without_password
 
 logger = logging.getLogger(__name__)
 
-#: Any number, as long as it is always the same: it names PostgreSQL's lock on the migration.
+#: The name of PostgreSQL's lock on the migration; any number will do that never changes.
 _ADVISORY_LOCK = 7_377_227_251
-#: PostgreSQL's words for a role that may not change tables, or nothing at all.
+#: PostgreSQL's error codes for a role without the right to change tables, or to write at all.
 _STATES_OF_ROLES = ("42501", "25006")
-#: PostgreSQL's word for a lock that was not to be had in time; how long that is, and how often it is tried.
+#: PostgreSQL's error code for a lock timeout; the timeout, the pause between tries, and their number.
 _LOCKED = "55P03"
 _LOCK_SECONDS = 3.0
 _PAUSE_SECONDS = 3.0
@@ -32,12 +32,12 @@ _TRIES = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schema:
-    """The schema of a database, beside the one this PersQA knows.
+    """The schema of a database, compared with the one that this PersQA knows.
 
     Attributes:
-        found: its revision; None where there is none yet.
+        found: the database's revision; None if it has none yet.
         head: the newest revision that this PersQA knows.
-        missing: what it lacks, a line for each revision, in the order in which they are applied.
+        missing: a line for each revision that the database lacks, in order.
     """
 
     found: str | None
@@ -46,7 +46,7 @@ class Schema:
 
 
 def inspect(database: Database) -> Schema:
-    """Look, and change nothing.
+    """Compare the schemas, without changing anything.
 
     Raises:
         SettingsError: the schema is newer than this PersQA.
@@ -57,13 +57,10 @@ def inspect(database: Database) -> Schema:
 
 
 def migrate(database: Database) -> Schema:
-    """Create or upgrade the tables and views; costs one query when there is nothing to do.
-
-    Returns:
-        The schema as it was found.
+    """Create or upgrade the tables and views; returns the schema as it was found.
 
     Raises:
-        SettingsError: the schema is newer than this PersQA; or it is older, and this role may not change it.
+        SettingsError: the schema is newer than this PersQA, or it is older and this role may not change it.
         StoreUnavailable: the database does not answer.
     """
     schema = inspect(database)
@@ -72,7 +69,7 @@ def migrate(database: Database) -> Schema:
     try:
         return _upgrade(database)
     except StoreUnavailable as error:
-        if _may_not(error):
+        if _state(error) in _STATES_OF_ROLES:
             is_now = "no schema of PersQA" if schema.found is None else f"schema {schema.found}"
             message = f"the database has {is_now}, this PersQA needs {schema.head}, and this role may not change it"
             raise SettingsError(f"{message}: run `persqa migrate` as the owner") from error
@@ -80,14 +77,14 @@ def migrate(database: Database) -> Schema:
 
 
 def _upgrade(database: Database) -> Schema:
-    """Everybody who comes after a migration waits for it, and a migration waits for whoever reads: so not for long."""
+    """Upgrade, waiting briefly for locks: a migration waits for readers, and later readers wait for the migration."""
     for _ in range(_TRIES):
         try:
             return _upgrade_once(database)
         except StoreUnavailable as error:
             if _state(error) != _LOCKED:
                 raise
-            logger.warning("somebody uses the tables, and others must not wait behind us: trying again soon")
+            logger.warning("the tables are in use: trying again soon, so that others do not wait for this migration")
             time.sleep(_PAUSE_SECONDS)
     raise StoreUnavailable(
         f"{without_password(database.url)}: the tables are in use, as by a backup; migrate afterwards"
@@ -96,7 +93,7 @@ def _upgrade(database: Database) -> Schema:
 
 def _upgrade_once(database: Database) -> Schema:
     config = _config()
-    # SQLite's write transaction is lock enough; on PostgreSQL whoever waited here finds nothing left to do.
+    # SQLite's write transaction is a sufficient lock. On PostgreSQL, later processes find nothing left to do.
     with database.writing() as connection:
         if not database.is_sqlite:
             connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_LOCK_SECONDS:g}s'")
@@ -109,7 +106,7 @@ def _upgrade_once(database: Database) -> Schema:
 
 
 def _config() -> Config:
-    # Alembic tells on every connection which dialect it found.
+    # Alembic logs the dialect of every connection.
     logging.getLogger("alembic.runtime.migration").setLevel(logging.WARNING)
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
@@ -125,10 +122,6 @@ def _inspect(connection: sa.Connection, script: ScriptDirectory) -> Schema:
         raise SettingsError(f"the database has schema {found}, newer than this PersQA: upgrade PersQA first")
     missing = [revision for revision in sorted(known) if found is None or revision > found]
     return Schema(found=found, head=head, missing=tuple(f"{revision}: {known[revision]}" for revision in missing))
-
-
-def _may_not(error: StoreUnavailable) -> bool:
-    return _state(error) in _STATES_OF_ROLES
 
 
 def _state(error: StoreUnavailable) -> object:

@@ -1,4 +1,4 @@
-"""What people and programs ask of the database: progress, rows, violations, and the audit's sums."""
+"""Queries: progress, rates, rows, violations, and the audit's sums."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Queries:
         self._database = database
 
     def progress(self, run_id: RunId) -> Progress:
-        """Read the run's counters; the cost does not depend on the run's size."""
+        """Read the run's counters; the cost does not grow with the run."""
         counted = sa.select(runs.c.state, run_counters.c.status, run_counters.c["items"])
         query = counted.select_from(runs.outerjoin(run_counters)).where(runs.c.id == run_id)
         with self._database.reading() as connection:
@@ -46,11 +46,11 @@ class Queries:
         return _progress({row.status: row[2] for row in rows}, RunState(rows[0].state))
 
     def overview(self, *, unfinished: int, newest: int) -> list[RunProgress]:
-        """How far the runs are that somebody may look at, read from their counters.
+        """The progress of the newest runs, read from their counters.
 
         Args:
-            unfinished: so many runs that have pending items and are not cancelled, the newest first.
-            newest: and so many runs whatever they have.
+            unfinished: most runs that have pending items and are not cancelled.
+            newest: most runs of any kind, beside those.
         """
         number = run_counters.c["items"]
         expected = runs.c.state != RunState.CANCELLED
@@ -82,7 +82,7 @@ class Queries:
             return list(connection.execute(query).scalars())
 
     def rate(self, run_id: RunId, *, seconds: float = 60) -> float:
-        """Results a second over the last while."""
+        """Results a second over the last `seconds`."""
         query = sa.select(sa.func.count(), sa.func.min(results.c.finished_at)).where(
             results.c.run_id == run_id, results.c.finished_at > now() - timedelta(seconds=seconds)
         )
@@ -91,7 +91,7 @@ class Queries:
         return number / max((now() - first).total_seconds(), 1.0) if number else 0.0
 
     def throughput(self, run_id: RunId, *, since: datetime) -> float:
-        """Answered items a second between the first and the last of them after a moment; 0 where that is no time."""
+        """Answered items a second, from the first to the last since a time; 0 if there are fewer than two."""
         query = sa.select(
             sa.func.count(), sa.func.min(results.c.finished_at), sa.func.max(results.c.finished_at)
         ).where(results.c.run_id == run_id, results.c.finished_at >= since, results.c.generations > 0)
@@ -101,7 +101,7 @@ class Queries:
         return (number - 1) / seconds if seconds else 0.0
 
     def kinds(self, run_id: RunId) -> dict[str, int]:
-        """How many violations of each kind, the most frequent first."""
+        """The number of violations of each kind, the most frequent first."""
         number = sa.func.count().label("number")
         query = (
             sa.select(violations.c.kind, number)
@@ -120,7 +120,7 @@ class Queries:
         Args:
             run: the run.
             status: only this `Status`, or `pending`.
-            question: only this topic, or questions that contain these words.
+            question: only this topic, or questions that contain this text.
             chunk: rows read at a time.
         """
         query = (
@@ -139,7 +139,7 @@ class Queries:
     def violations(
         self, run: Run, *, kind: str | None = None, question: str | None = None, chunk: int = 1000
     ) -> Iterator[ViolationRow]:
-        """The run's broken generations, the oldest first, read in chunks."""
+        """The run's violations, the oldest first, read in chunks."""
         query = (
             sa.select(*_VIOLATION_COLUMNS)
             .join(items, items.c.id == violations.c.item_id)
@@ -154,7 +154,7 @@ class Queries:
             yield _violation_row(row, run)
 
     def broken(self, item_ids: Sequence[int]) -> dict[int, list[Broken]]:
-        """The broken generations of some items, the oldest first; items without any are left out."""
+        """The violations of some items, the oldest first; items without violations are left out."""
         query = (
             sa.select(violations.c.item_id, violations.c.rung, violations.c.kind)
             .where(violations.c.item_id.in_(item_ids))
@@ -167,11 +167,11 @@ class Queries:
         return found
 
     def census(self, run_id: RunId, *, strays: int = 20) -> Census:
-        """Count the rows themselves, for the audit: exact, from one moment, and as slow as the run is large.
+        """Count the rows themselves, for the audit: exactly, as of one moment; the time grows with the run.
 
         Args:
             run_id: the run.
-            strays: how many stray results to name, at most.
+            strays: most stray results to name.
         """
         low, high = run_id * MAX_ITEMS, (run_id + 1) * MAX_ITEMS
         in_ledger = sa.and_(items.c.id >= low, items.c.id < high)
@@ -195,7 +195,7 @@ class Queries:
             )
 
     def _chunks(self, query: _AnySelect, *, after: int, chunk: int, key: str) -> Iterator[dict[str, Any]]:
-        # A page at a time by key: no transaction stays open while a caller takes its time over the rows.
+        # One page by key per transaction: none stays open while the caller works on the rows.
         while True:
             with self._database.reading() as connection:
                 rows = connection.execute(query.limit(chunk), {"after": after}).mappings().all()

@@ -1,4 +1,4 @@
-"""Storing outcomes: one transaction for many, and exactly one result row for each item, whoever comes first."""
+"""Storing outcomes: many in one transaction, and exactly one result for each item, the first one."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ from persqa.store.text import row_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from persqa.results import Outcome, Result
+    from persqa.results import Outcome
 
 _LOOKUP_CHUNK = 5000
 
 
 class Results:
-    """The terminal rows."""
+    """The results of items."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def ended(self, item_ids: Iterable[ItemId]) -> set[ItemId]:
-        """Those of the items that have a result."""
+        """The items among these that have a result."""
         ended: set[ItemId] = set()
         remaining = iter(item_ids)
         with self._database.reading() as connection:
-            # A statement takes some ten thousand parameters at most.
+            # A statement takes at most some ten thousand parameters.
             while chunk := list(islice(remaining, _LOOKUP_CHUNK)):
                 query = sa.select(results.c.item_id).where(results.c.item_id.in_(chunk))
                 ended.update(ItemId(item_id) for item_id in connection.execute(query).scalars())
         return ended
 
     def unwanted(self, asked: Iterable[tuple[RunId, ItemId]]) -> set[ItemId]:
-        """Those of the items that nobody is to begin: they have a result, or their run is paused or cancelled."""
+        """The items that need no work: they have a result, or their run is paused or cancelled."""
         remaining = iter(asked)
         unwanted: set[ItemId] = set()
         with self._database.reading() as connection:
@@ -52,21 +52,18 @@ class Results:
         return unwanted
 
     def commit(self, outcomes: Sequence[Outcome]) -> set[ItemId]:
-        """Store outcomes with their violations; an item that has a result already keeps it.
-
-        Returns:
-            The items whose outcome was stored now.
+        """Store outcomes, except those of items that have a result; returns the items whose outcome was stored.
 
         Raises:
-            StoreUnavailable: nothing was stored, as far as is known; doing it again is safe.
-            RowRefused: nothing was stored, at least one of the outcomes cannot be.
+            StoreUnavailable: nothing was stored, as far as is known; a repetition is safe.
+            RowRefused: nothing was stored, since at least one of the outcomes cannot be.
         """
         with self._database.writing() as connection:
             return insert_outcomes(self._database, connection, outcomes)
 
 
 def _unwanted(connection: sa.Connection, asked: Sequence[tuple[RunId, ItemId]]) -> tuple[set[int], set[int]]:
-    """The runs that are not active, and the items that have ended; one statement, since every item waits for it."""
+    """The runs that are not active, and the items that have ended; in one statement, since every item waits for it."""
     of_run = sa.select(sa.true().label("is_run"), runs.c.id.label("id"))
     of_item = sa.select(sa.false(), results.c.item_id)
     both = sa.union_all(
@@ -79,13 +76,16 @@ def _unwanted(connection: sa.Connection, asked: Sequence[tuple[RunId, ItemId]]) 
 
 def insert_outcomes(database: Database, connection: sa.Connection, outcomes: Sequence[Outcome]) -> set[ItemId]:
     """The part of `Results.commit` inside its transaction."""
-    # In key order, so that two transactions never wait for each other in a circle; of a pair the first wins.
+    # In key order, against deadlocks; the first of two outcomes for one item wins.
     unique = {outcome.result.item_id: outcome for outcome in reversed(outcomes)}
     ordered = [unique[item_id] for item_id in sorted(unique)]
     if not ordered:
         return set()
     insert = database.insert(results).on_conflict_do_nothing().returning(results.c.item_id)
-    rows = [_result_row(outcome.result) for outcome in ordered]
+    rows = [
+        {**row_of(result), "forced": result.rung is not None and result.rung.forced}
+        for result in (outcome.result for outcome in ordered)
+    ]
     stored = {ItemId(item_id) for item_id in connection.execute(insert, rows).scalars()}
     written = [outcome for outcome in ordered if outcome.result.item_id in stored]
     broken = [row_of(violation) for outcome in written for violation in outcome.violations]
@@ -94,7 +94,3 @@ def insert_outcomes(database: Database, connection: sa.Connection, outcomes: Seq
     remember(database, connection, (image for outcome in written for image in outcome.bad_images))
     count(database, connection, Counter((o.result.run_id, o.result.status.value) for o in written))
     return stored
-
-
-def _result_row(result: Result) -> dict[str, object]:
-    return {**row_of(result), "forced": result.rung is not None and result.rung.forced}

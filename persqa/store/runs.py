@@ -1,4 +1,4 @@
-"""Runs: what was submitted with which options, what people have decided about it, and how far it is published."""
+"""Runs: their options, state and priority, and how far their items are enqueued."""
 
 from __future__ import annotations
 
@@ -17,22 +17,15 @@ from persqa.store.schema import items, run_counters, runs
 
 
 class Runs:
-    """Which runs there are."""
+    """The table of runs."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def create(
-        self,
-        name: str,
-        *,
-        options: RunOptions,
-        pool_digest: str,
-        fingerprint: str,
-        base: str,
-        item_count: int,
+        self, name: str, *, options: RunOptions, pool_digest: str, fingerprint: str, base: str, item_count: int
     ) -> Run:
-        """Create the run, or find the one of this name if it has the same data and options.
+        """Create the run, or find the one of this name with the same data and options.
 
         Raises:
             RunConflict: the name is taken by other data or other options.
@@ -53,7 +46,7 @@ class Runs:
         _refuse_conflict(run, options=options, pool_digest=pool_digest, fingerprint=fingerprint)
         if run.base == base:
             return run
-        # The same data in another folder: what is still to be enqueued is looked for there.
+        # The data has moved to another folder: items that are enqueued from now on name that one.
         self._update(run, base=base)
         return replace(run, base=base)
 
@@ -61,7 +54,7 @@ class Runs:
         """The run of this name.
 
         Raises:
-            RunNotFound: there is none; the message lists some that there are.
+            RunNotFound: there is none; the message lists some existing runs.
         """
         with self._database.reading() as connection:
             row = connection.execute(sa.select(runs).where(runs.c.name == name)).one_or_none()
@@ -88,14 +81,14 @@ class Runs:
             return _run(connection.execute(sa.select(runs).where(runs.c.id == run.id)).one())
 
     def set_recheck(self, run: Run, recheck: bool) -> Run:
-        """Let what is enqueued of this run from now on try images again that are known to be broken, or not."""
+        """Decide whether items enqueued from now on try known bad images again."""
         if run.recheck == recheck:
             return run
         self._update(run, recheck=recheck)
         return replace(run, recheck=recheck)
 
     def set_priority(self, run: Run, priority: Priority) -> Run:
-        """Let what is enqueued of this run from now on go before others, or after them."""
+        """Set the priority of items that are enqueued from now on."""
         self._update(run, priority=priority)
         return replace(run, priority=priority)
 
@@ -106,18 +99,17 @@ class Runs:
     def set_state(self, run: Run, state: RunState) -> Run:
         """Pause, cancel or resume a run; safe to repeat.
 
-        A run that stops or starts has none of its items enqueued, so its mark goes back to before the first; and stays
-        there until it is active, as nobody enqueues anything before.
+        A run that stops or starts has no items in a queue, so its mark goes back to before the first item. It stays
+        there until the run is active, as nobody enqueues items before.
 
         Raises:
             RunStopped: a cancelled run is to be paused.
         """
-        nothing = {"published_to": _nothing(run.id)}
         update = sa.update(runs).where(runs.c.id == run.id, runs.c.state != state)
         if state is RunState.PAUSED:
             update = update.where(runs.c.state != RunState.CANCELLED)
         with self._database.writing() as connection:
-            connection.execute(update.values(state=state, **nothing))
+            connection.execute(update.values(state=state, published_to=_nothing(run.id)))
             changed = _run(connection.execute(sa.select(runs).where(runs.c.id == run.id)).one())
         if changed.state is not state:
             raise RunStopped(
@@ -126,30 +118,27 @@ class Runs:
         return changed
 
     def mark_published(self, run_id: RunId, last: ItemId) -> None:
-        """Note that items up to this one are being enqueued; call before they are.
+        """Note that items up to this one are being enqueued; call it before they are.
 
-        From then on one of them that is pending and in no queue counts as lost. Not so in a run that has been paused or
-        cancelled by now: its messages are dropped, wherever they turn up.
+        From then on, a pending item up to there that is in no queue counts as lost. A run that is paused or cancelled
+        by now keeps its mark, as workers drop its messages.
         """
         further = sa.update(runs).where(runs.c.id == run_id, runs.c.published_to < last)
         with self._database.writing() as connection:
             connection.execute(further.where(runs.c.state == RunState.ACTIVE).values(published_to=last))
 
     def begin_publishing(self, run_id: RunId) -> None:
-        """Note that somebody publishes what a run has pending, so that nobody need `adopt` it."""
+        """Note that somebody enqueues the run's pending items, so that nobody needs to `adopt` it."""
         self._mark_resumed(run_id, ItemId(run_id * MAX_ITEMS))
 
     def awaits_publishing(self, run_id: RunId) -> bool:
-        """Whether the run was resumed and nobody has begun to publish it."""
+        """Whether the run was resumed and nobody has begun to enqueue its items."""
         return self.published_to(run_id) == _nothing(run_id)
 
     def adopt(self, run_id: RunId) -> bool:
-        """Let all of a run count as published that was resumed and that nobody publishes.
+        """Count all items of a resumed run as enqueued if nobody enqueues them; returns whether that was so.
 
-        So what is in no queue is lost, and looked for.
-
-        Returns:
-            Whether nobody was faster.
+        Those that are in no queue then count as lost, and the reconciler enqueues them.
         """
         with self._database.reading() as connection:
             last = connection.execute(sa.select(sa.func.max(items.c.id)).where(items.c.id < (run_id + 1) * MAX_ITEMS))
@@ -163,14 +152,14 @@ class Runs:
         return marked.rowcount > 0
 
     def published_to(self, run_id: RunId) -> ItemId:
-        """The last item that was enqueued at least once; 0 where none was."""
+        """The last item that was enqueued at least once; 0 if none was."""
         with self._database.reading() as connection:
             found = connection.execute(sa.select(runs.c.published_to).where(runs.c.id == run_id)).scalar_one()
         return ItemId(found)
 
 
 def _nothing(run_id: RunId) -> int:
-    """The mark of a run of which nothing is published since it was paused or cancelled; that of a new one is 0."""
+    """The mark of a run without enqueued items since it was paused or cancelled; a new run has 0."""
     return run_id * MAX_ITEMS - 1
 
 

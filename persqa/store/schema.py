@@ -24,7 +24,7 @@ from sqlalchemy.types import TypeDecorator
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """A point in time; SQLite keeps no zone, so what it gives back is marked as the UTC it is."""
+    """A point in time in UTC; SQLite stores no zone, so one is added when reading."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -34,7 +34,7 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
 
 
-# SQLite stores a table under its key, and counts it up by itself, only where the type is INTEGER (64 bits there).
+# SQLite generates keys only for columns of the type INTEGER, which has 64 bits there.
 _KEY = BigInteger().with_variant(Integer, "sqlite")
 
 metadata = MetaData(
@@ -58,13 +58,13 @@ runs = Table(
     Column("items", BigInteger, nullable=False),
     Column("model", Text),
     Column("created_at", UtcDateTime, nullable=False),
-    # Items up to this one were enqueued at least once, so one of them that is in no queue was lost.
+    # Items up to this one were enqueued at least once, so a pending one that is in no queue was lost.
     Column("published_to", BigInteger, nullable=False, server_default="0"),
-    # Items up to this one have results, so nobody needs to look there for pending ones.
+    # Items up to this one have results, so the search for pending items begins behind it.
     Column("ended_to", BigInteger, nullable=False, server_default="0"),
-    # Whether images that are known to be broken are tried again.
+    # Whether known bad images are tried again.
     Column("recheck", Boolean, nullable=False, server_default=false()),
-    # Whose items go first, and whether they are begun at all; people change both while the run is under way.
+    # People change these two while the run is under way.
     Column("priority", String(16), nullable=False, server_default="normal"),
     Column("state", String(16), nullable=False, server_default="active"),
 )
@@ -83,7 +83,7 @@ items = Table(
     Column("topic", Text, nullable=False),
     Column("question", Text, nullable=False),
     Column("requeues", Integer, nullable=False),
-    # How often it was lost by the queue and enqueued again.
+    # How often the queue lost the item and it was enqueued again.
     Column("recoveries", Integer, nullable=False, server_default="0"),
 )
 
@@ -144,7 +144,7 @@ dead_letters = Table(
     Column("created_at", UtcDateTime, nullable=False),
 )
 
-# Contents that no decoder takes, whatever names them; remembered by all runs.
+# Contents that no decoder accepts; shared by all runs.
 bad_images = Table(
     "bad_images",
     metadata,
@@ -155,8 +155,8 @@ bad_images = Table(
     Column("first_seen", UtcDateTime, nullable=False),
 )
 
-# Progress is read from here, so it costs the same however large a run grows. Every transaction that adds or
-# takes away rows changes these sums with them; `submitted` counts the rows of `items`.
+# Progress is read from here, so its cost does not grow with the run. Every transaction that adds or removes rows
+# changes these sums; `submitted` counts the rows of `items`.
 run_counters = Table(
     "run_counters",
     metadata,
@@ -165,6 +165,6 @@ run_counters = Table(
     Column("items", BigInteger, nullable=False),
 )
 
-#: Every item, beside its result where it has one; and what tells those that have none.
+#: Every item with its result, if any; and the condition for items without one.
 items_and_results = items.outerjoin(results, results.c.item_id == items.c.id)
 has_no_result = results.c.item_id.is_(None)

@@ -1,4 +1,4 @@
-"""Text as every database can hold it."""
+"""Text that every database can hold."""
 
 from __future__ import annotations
 
@@ -19,6 +19,6 @@ def storable(text: str) -> str:
 
 
 def row_of(thing: DataclassInstance) -> dict[str, object]:
-    """The fields of a dataclass as a row of the table that has a column for each; all text is storable."""
+    """The fields of a dataclass as a row, by column; all text is storable."""
     values = {field.name: getattr(thing, field.name) for field in fields(thing)}
     return {name: storable(value) if isinstance(value, str) else value for name, value in values.items()}

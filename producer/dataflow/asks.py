@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from persqa.errors import RecordError
-from persqa.prompts import human_turn
+from persqa.prompts import HUMAN, human_turn
 from persqa.reasons import Reason
 from persqa.records import RawRecord, parse_record, record_key
 from persqa.tags import Tag, parse_tag
@@ -27,7 +27,6 @@ logger = logging.getLogger(__name__)
 
 #: Records without an answer that the log names.
 _SHOWN = 5
-_HUMAN = ("human", "user")
 #: Marks the place of an image for original servings; ours know the images and put them before the text.
 _PLACEHOLDERS = re.compile(r"<image>\n?")
 #: Of a prompt that is asked as it stands.
@@ -134,7 +133,7 @@ def prompt_of(conversation: Sequence[Mapping[str, JsonValue]]) -> str:
     human: list[str] = []
     for turn in conversation:
         speaker, words = turn.get("from", turn.get("role")), _words(turn.get("value", turn.get("content")))
-        if speaker in _HUMAN:
+        if speaker in HUMAN:
             human.append(words)
         elif speaker != "system" and words.strip():
             raise ValueError(f"the conversation goes on from an answer ({words[:40]!r}): one question can be asked")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from persqa.errors import UserError
+from persqa.libraries import library
 from producer.dataflow.cells import Rows, plain, plain_rows
 from producer.exporters import FORMATS as EXPORTERS
 from producer.exporters.columns import file_type, text_array
@@ -171,13 +171,10 @@ def _unpickled(source: str, *, allow_pickle: bool) -> pd.DataFrame:
 
 def _from_hub(source: str) -> pd.DataFrame:
     """`hf:name[:config]:split`."""
-    try:
-        from datasets import load_dataset
-    except ImportError:
-        raise UserError("data sets of the hub need the library: pip install 'persqa[data]'") from None
+    datasets = library("datasets", "a Hugging Face data set")
     name, *parts = source.removeprefix(_HUB).split(":")
     config, split = ([None, "train"] if not parts else [None, *parts])[-2:]
-    return cast("Any", load_dataset(name, config, split=split)).to_pandas()
+    return cast("pd.DataFrame", datasets.load_dataset(name, config, split=split).to_pandas())
 
 
 def _read_parquet(path: Path) -> Rows:

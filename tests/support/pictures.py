@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from persqa.errors import Rejected
-from persqa.images import ImageLimits, load_image
+from persqa.images import ImageLimits, decode_image, read_image
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 FORMATS = ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"]
@@ -26,7 +26,7 @@ def load(
     max_bytes: int = 1_000_000,
 ) -> Image.Image:
     limits = ImageLimits(roots=roots, max_pixels=max_pixels, max_bytes=max_bytes)
-    return load_image(reference, base=base, limits=limits)
+    return decode_image(read_image(reference, base=base, limits=limits), reference, limits=limits)
 
 
 def rejected(reference: str, base: Path, *roots: Path, **limits: int) -> Rejected:

@@ -113,6 +113,6 @@ def test_a_content_that_is_at_fault_is_remembered_with_the_result() -> None:
     (content,) = item_messages([an_item(RunId(1), 0)], a_run())
     message = ItemMessage.model_validate_json(content)
     bad = BadImage(digest="0" * 64, reason=Reason.BROKEN_IMAGE, detail="it is broken")
-    refused = answerer.refuse(message, BadContent("a.png: it is broken", image=bad))
+    refused = answerer.refuse(message, BadContent(bad))
     assert (refused.bad_images, refused.result.reason) == ((bad,), Reason.BROKEN_IMAGE)
     assert answerer.refuse(message, Rejected(Reason.NOT_FOUND, "a.png: no such file")).bad_images == ()

@@ -39,7 +39,7 @@ def test_every_question_of_the_human_pool_has_an_answer_that_keeps_the_tag_rule(
     tag = parse_tag("mam")
     for question in load_pool("human").questions:
         text = answers[question.template].replace("{tag}", tag)
-        assert judge(generation(text), tag=tag, question=question.ask(tag)).compliant
+        assert judge(generation(text), tag=tag, question=question.ask(tag)) is None
 
 
 @pytest.mark.parametrize("attribute", sorted(ATTRIBUTES.keys() - _SEEN_IN_NO_ANSWER))

@@ -14,7 +14,7 @@ from persqa.reasons import Reason
 from persqa.records import RawRecord, Record, parse_record
 from persqa.runs import parse_options
 from persqa.tags import Tag
-from persqa.verdicts import COMPLIANT, judge
+from persqa.verdicts import judge
 from tests.support.builders import generation
 
 
@@ -52,7 +52,7 @@ def test_a_prompt_of_somebody_else_is_the_whole_turn_and_no_answer_to_it_is_judg
     assert parse({"prompt": prompt, "image": "a"}, verbatim=True).prompt == prompt
     assert human_turn(Tag(""), prompt) == prompt
     finish = FinishReason.LENGTH if cut else FinishReason.STOP
-    assert judge(generation(answer, finish), tag=Tag(""), question=prompt) == COMPLIANT
+    assert judge(generation(answer, finish), tag=Tag(""), question=prompt) is None
 
 
 def test_a_verbatim_run_asks_each_record_once() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from persqa.generations import FinishReason
 from persqa.prompts import human_turn
 from persqa.tags import Tag
-from persqa.verdicts import COMPLIANT, ViolationKind, judge
+from persqa.verdicts import ViolationKind, judge
 from tests.support.builders import MAM, generation
 
 QUESTION = "How would you describe <mam>'s attire?"
@@ -22,7 +22,7 @@ plain_text = st.text(st.characters(codec="utf-8", exclude_characters="<>&＜＞�
 
 
 def kind_of(text: str, tag: Tag = MAM, finish_reason: FinishReason = FinishReason.STOP) -> ViolationKind | None:
-    return judge(generation(text, finish_reason), tag=tag, question=QUESTION).kind
+    return judge(generation(text, finish_reason), tag=tag, question=QUESTION)
 
 
 @pytest.mark.parametrize(
@@ -83,13 +83,13 @@ def test_a_broken_form_says_more_than_the_cut() -> None:
 
 @given(tag=tags, space=st.text(" \n\t", max_size=3), word=words)
 def test_the_tag_first_and_a_word_after_it_is_compliant_for_every_tag(tag: Tag, space: str, word: str) -> None:
-    assert judge(generation(f"{space}{tag} {word}"), tag=tag, question="Q?") == COMPLIANT
+    assert judge(generation(f"{space}{tag} {word}"), tag=tag, question="Q?") is None
 
 
 @given(tag=tags, text=st.text(max_size=80))
 def test_whatever_is_compliant_starts_with_the_tag_and_says_something(tag: Tag, text: str) -> None:
     for candidate in (text, tag + text):
-        if judge(generation(candidate), tag=tag, question="Q?").compliant:
+        if judge(generation(candidate), tag=tag, question="Q?") is None:
             assert candidate.lstrip().startswith(tag)
             assert candidate.replace(tag, "").strip()
 
@@ -97,12 +97,12 @@ def test_whatever_is_compliant_starts_with_the_tag_and_says_something(tag: Tag, 
 @given(tag=tags, text=plain_text)
 def test_without_any_bracket_it_is_empty_or_missing(tag: Tag, text: str) -> None:
     expected = ViolationKind.MISSING_TAG if text.strip() else ViolationKind.EMPTY
-    assert judge(generation(text), tag=tag, question="Q?").kind is expected
+    assert judge(generation(text), tag=tag, question="Q?") is expected
 
 
 @given(tag=tags, other=tags)
 def test_another_name_first_is_a_wrong_or_malformed_tag_never_compliant(tag: Tag, other: Tag) -> None:
-    kind = judge(generation(f"{other} wears a coat"), tag=tag, question="Q?").kind
+    kind = judge(generation(f"{other} wears a coat"), tag=tag, question="Q?")
     if other == tag:
         assert kind is None
     elif other.lower() == tag.lower():
@@ -113,7 +113,7 @@ def test_another_name_first_is_a_wrong_or_malformed_tag_never_compliant(tag: Tag
 
 @given(tag=tags, question=st.text(max_size=40))
 def test_the_whole_prompt_is_always_recognised_as_an_echo(tag: Tag, question: str) -> None:
-    assert judge(generation(human_turn(tag, question)), tag=tag, question=question).kind is ViolationKind.PROMPT_ECHO
+    assert judge(generation(human_turn(tag, question)), tag=tag, question=question) is ViolationKind.PROMPT_ECHO
 
 
 @given(text=st.text(max_size=200), tag=tags)

@@ -1,8 +1,8 @@
--- Take messages out of the queues and put them under a lease, in one step: nothing is ever only in a worker's memory.
+-- Move messages from the queues under a lease, in one step, so that none is ever only in a worker's memory.
 --
 -- KEYS: held (hash), leases (sorted set), counts (hash), histories (hash), then the queues, the first one first
--- ARGV: the worker, how many at most, lease in seconds, from which delivery on a message is under suspicion
--- Returns tag, queue, message, delivery count, history; again and again in one flat list.
+-- ARGV: the worker, most messages, lease in seconds, first delivery under suspicion
+-- Returns tag, queue, message, delivery count and history of each message, in one flat list.
 
 local now = redis.call('TIME')
 local ends = now[1] + now[2] / 1000000 + tonumber(ARGV[3])
@@ -19,12 +19,12 @@ for place = 5, #KEYS do
         local tag = readable and type(content) == 'table' and type(content.properties) == 'table'
             and content.properties.delivery_tag
         if type(tag) ~= 'string' then
-            -- Not a message of Celery: the worker will say so where people look, and until then it is held as any other.
+            -- Not a message of Celery: it is held like any other, and the worker makes a dead letter of it.
             tag = table.concat({'unreadable', now[1], now[2], left}, '-')
         end
         redis.call('HSET', KEYS[1], tag, table.concat({ARGV[1], queue, message}, '\n'))
         redis.call('ZADD', KEYS[2], ends, tag)
-        -- What is under suspicion is counted when it is tried: it may wait long for its turn, and die of others then.
+        -- A message under suspicion is counted when it is tried: its worker may die of others while it waits.
         local count = tonumber(redis.call('HGET', KEYS[3], tag) or '0') + 1
         local history = ''
         if count < suspect then

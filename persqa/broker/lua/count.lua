@@ -1,8 +1,8 @@
--- Note which delivery it is of a message under suspicion. Told twice, it is counted once.
+-- Set the delivery count of a message under suspicion. Safe to repeat.
 --
 -- KEYS: counts (hash)
 -- ARGV: the tag, the count
 
--- Taken out first: with its memory full, a server refuses to add anything before a script has taken something.
+-- Removed first: a server whose memory is full lets a script add something only after it has removed something.
 redis.call('HDEL', KEYS[1], ARGV[1])
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])

@@ -1,7 +1,7 @@
--- Put messages back whose lease has run out: their worker is gone, or stands still.
+-- Put messages back whose lease has run out: their worker is gone, or hangs.
 --
 -- KEYS: held (hash), leases (sorted set), counts (hash), histories (hash)
--- ARGV: how many at most, characters of a history at most
+-- ARGV: most messages, longest history in characters
 -- Returns their tags.
 
 local now = redis.call('TIME')
@@ -10,7 +10,7 @@ local counts = {}
 for _, tag in ipairs(tags) do
     counts[tag] = tonumber(redis.call('HGET', KEYS[3], tag) or '0')
 end
--- What is put back last is taken first: that is to be the least suspect, and not what workers have just died of.
+-- The last one put back is taken first; so the least suspect is last, and not one that workers have just died of.
 table.sort(tags, function(one, other) return counts[one] > counts[other] end)
 for _, tag in ipairs(tags) do
     local entry = redis.call('HGET', KEYS[1], tag)

@@ -1,7 +1,7 @@
--- Put held messages back to where they are taken first; one that another worker has by now stays with it.
+-- Put held messages back to the front of their queues; one that another worker holds by now stays there.
 --
 -- KEYS: held (hash), leases (sorted set), counts (hash)
--- ARGV: the worker, '1' when this delivery is not to be counted, then the tags
+-- ARGV: the worker, '1' if this delivery does not count, then the tags
 -- Returns how many were put back.
 
 local back = 0

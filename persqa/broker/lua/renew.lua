@@ -1,4 +1,4 @@
--- Keep leases for another while; one that somebody else has taken over, or that is settled, is not brought back.
+-- Renew leases; one that is settled or has run out is not brought back.
 --
 -- KEYS: leases (sorted set)
 -- ARGV: lease in seconds, then the tags
@@ -8,7 +8,7 @@ local now = redis.call('TIME')
 local ends = now[1] + now[2] / 1000000 + tonumber(ARGV[1])
 local renewed = 0
 for place = 2, #ARGV do
-    -- Taken out first: with its memory full, a server refuses to add anything before a script has taken something.
+    -- Removed first: a server whose memory is full lets a script add something only after it has removed something.
     if redis.call('ZREM', KEYS[1], ARGV[place]) == 1 then
         redis.call('ZADD', KEYS[1], ends, ARGV[place])
         renewed = renewed + 1

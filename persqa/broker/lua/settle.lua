@@ -1,4 +1,4 @@
--- Take messages out for good. Not a transaction: a Redis 6 whose memory is full refuses those, whatever they do.
+-- Remove messages for good. Not a transaction: a Redis 6 whose memory is full refuses all of these.
 --
 -- KEYS: held (hash), leases (sorted set), counts (hash), histories (hash)
 -- ARGV: the tags

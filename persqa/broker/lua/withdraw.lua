@@ -1,25 +1,25 @@
--- Take one run's messages out of a part of a queue, or move them to the left end of another queue in their order.
--- All or nothing, like every script. Nothing is popped: whoever may only put messages in is able to do this, too.
+-- Remove one run's messages from a part of a queue, or move them in order to the left end of another queue.
+-- Nothing is popped, so a producer's account, which may not pop, can do this.
 --
--- KEYS: the queue, and if they are to be moved, where to
--- ARGV: the run, the first place to look at, counted from the left from 0, how many places
--- Returns how many messages of the run there were.
+-- KEYS: the queue, and the queue to move them to, if any
+-- ARGV: the run, the first place, counted from the left from 0, the number of places
+-- Returns how many messages of the run it found.
 
 local first = tonumber(ARGV[2])
 local messages = redis.call('LRANGE', KEYS[1], first, first + tonumber(ARGV[3]) - 1)
 -- An item's id is the run's and ten digits. Reading every message as JSON would take most of the time.
 local own = '"id": "' .. ARGV[1] .. string.rep('%d', 10) .. '"'
--- Not a message; nobody ever sees it.
+-- A placeholder that exists only inside this script.
 local gone = 'persqa:withdrawn'
 
--- With its memory full, a server refuses to add or replace anything before a script has taken something. This takes
--- nothing, and counts as if it did.
+-- A server whose memory is full lets a script add or replace something only after it has removed something. This
+-- removes nothing, but counts.
 redis.call('LTRIM', KEYS[1], 0, -1)
 local length = redis.call('LLEN', KEYS[1])
--- Counted from the nearer end: an older Redis walks from the end that is named, however far that is.
+-- Counted from the nearer end, since an older Redis walks from the end that is given.
 local right = 2 * first > length
 local removed = 0
--- From the right: what was enqueued first goes first.
+-- From the right, where the oldest message is.
 for place = #messages, 1, -1 do
     local message = messages[place]
     if string.find(message, own) then

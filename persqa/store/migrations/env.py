@@ -1,4 +1,4 @@
-"""Run by Alembic: migrates over the connection `persqa.store.migrate` hands it, or a `-x url=...` of a developer."""
+"""Run by Alembic: migrates over the connection of `persqa.store.migrate`, or to a developer's `-x url=...`."""
 
 from __future__ import annotations
 

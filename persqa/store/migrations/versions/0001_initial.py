@@ -16,7 +16,7 @@ depends_on = None
 _KEY = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 _INSTANT = sa.DateTime(timezone=True)
 
-# The references, joined by commas, as people read them.
+# The references, joined by commas, for people.
 _IMAGE = {
     "sqlite": "SELECT group_concat(value, ', ') FROM json_each(items.images)",
     "postgresql": (
@@ -51,8 +51,8 @@ FROM (
 ) AS sums
 """
 
-# One row a kind, `compliant` among them, and `forced` where the tag was written for the model: that says nothing of
-# the model. `share` is that of all generations for the same question.
+# One row a kind, among them `compliant`, and `forced` where the tag was prefilled, which says nothing about the model.
+# `share` is the part of all generations for the same topic.
 _COMPLIANCE = """
 CREATE VIEW compliance AS
 SELECT run, model, topic AS question, kind, generations,
@@ -73,7 +73,7 @@ FROM (
 
 
 def upgrade() -> None:
-    """Create everything."""
+    """Create everything; keys and indexes get their names from the naming convention of `persqa.store.schema`."""
     _create_work()
     _create_results()
     _create_violations()
@@ -91,11 +91,10 @@ def downgrade() -> None:
 
 
 def _create_work() -> None:
-    """What is to be answered."""
     op.create_table(
         "runs",
-        sa.Column("id", _KEY, nullable=False),
-        sa.Column("name", sa.String(100), nullable=False),
+        sa.Column("id", _KEY, primary_key=True),
+        sa.Column("name", sa.String(100), nullable=False, unique=True),
         sa.Column("options", sa.Text, nullable=False),
         sa.Column("pool_digest", sa.String(32), nullable=False),
         sa.Column("fingerprint", sa.String(64), nullable=False),
@@ -108,13 +107,11 @@ def _create_work() -> None:
         sa.Column("recheck", sa.Boolean, nullable=False, server_default=sa.false()),
         sa.Column("priority", sa.String(16), nullable=False, server_default="normal"),
         sa.Column("state", sa.String(16), nullable=False, server_default="active"),
-        sa.PrimaryKeyConstraint("id", name="pk_runs"),
-        sa.UniqueConstraint("name", name="uq_runs_name"),
     )
     op.create_table(
         "items",
-        sa.Column("id", _KEY, autoincrement=False, nullable=False),
-        sa.Column("run_id", _KEY, nullable=False),
+        sa.Column("id", _KEY, autoincrement=False, primary_key=True),
+        sa.Column("run_id", _KEY, sa.ForeignKey("runs.id"), nullable=False),
         sa.Column("position", sa.BigInteger, nullable=False),
         sa.Column("slot", sa.Integer, nullable=False),
         sa.Column("record", sa.Text, nullable=False),
@@ -124,16 +121,14 @@ def _create_work() -> None:
         sa.Column("question", sa.Text, nullable=False),
         sa.Column("requeues", sa.Integer, nullable=False),
         sa.Column("recoveries", sa.Integer, nullable=False, server_default="0"),
-        sa.PrimaryKeyConstraint("id", name="pk_items"),
-        sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name="fk_items_run_id"),
     )
 
 
 def _create_results() -> None:
     op.create_table(
         "results",
-        sa.Column("item_id", _KEY, autoincrement=False, nullable=False),
-        sa.Column("run_id", _KEY, nullable=False),
+        sa.Column("item_id", _KEY, sa.ForeignKey("items.id"), autoincrement=False, primary_key=True),
+        sa.Column("run_id", _KEY, sa.ForeignKey("runs.id"), nullable=False),
         sa.Column("status", sa.String(16), nullable=False),
         sa.Column("reason", sa.String(32)),
         sa.Column("detail", sa.Text),
@@ -149,20 +144,17 @@ def _create_results() -> None:
         sa.Column("worker", sa.Text),
         sa.Column("model", sa.Text),
         sa.Column("finished_at", _INSTANT, nullable=False),
-        sa.PrimaryKeyConstraint("item_id", name="pk_results"),
-        sa.ForeignKeyConstraint(["item_id"], ["items.id"], name="fk_results_item_id"),
-        sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name="fk_results_run_id"),
+        sa.Index(None, "run_id", "status"),
+        sa.Index(None, "run_id", "finished_at"),
     )
-    op.create_index("ix_results_run_id_status", "results", ["run_id", "status"])
-    op.create_index("ix_results_run_id_finished_at", "results", ["run_id", "finished_at"])
 
 
 def _create_violations() -> None:
     op.create_table(
         "violations",
-        sa.Column("id", _KEY, nullable=False),
-        sa.Column("item_id", _KEY, nullable=False),
-        sa.Column("run_id", _KEY, nullable=False),
+        sa.Column("id", _KEY, primary_key=True),
+        sa.Column("item_id", _KEY, sa.ForeignKey("items.id"), nullable=False, index=True),
+        sa.Column("run_id", _KEY, sa.ForeignKey("runs.id"), nullable=False),
         sa.Column("rung", sa.String(16), nullable=False),
         sa.Column("kind", sa.String(32), nullable=False),
         sa.Column("text", sa.Text, nullable=False),
@@ -173,27 +165,20 @@ def _create_violations() -> None:
         sa.Column("worker", sa.Text, nullable=False),
         sa.Column("model", sa.Text, nullable=False),
         sa.Column("created_at", _INSTANT, nullable=False),
-        sa.PrimaryKeyConstraint("id", name="pk_violations"),
-        sa.ForeignKeyConstraint(["item_id"], ["items.id"], name="fk_violations_item_id"),
-        sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name="fk_violations_run_id"),
+        sa.Index(None, "run_id", "kind"),
     )
-    op.create_index("ix_violations_item_id", "violations", ["item_id"])
-    op.create_index("ix_violations_run_id_kind", "violations", ["run_id", "kind"])
 
 
 def _create_notes() -> None:
-    """What is known beside: sums, messages that nobody answers, and images that no decoder takes."""
     op.create_table(
         "run_counters",
-        sa.Column("run_id", _KEY, autoincrement=False, nullable=False),
-        sa.Column("status", sa.String(16), nullable=False),
+        sa.Column("run_id", _KEY, sa.ForeignKey("runs.id"), autoincrement=False, primary_key=True),
+        sa.Column("status", sa.String(16), primary_key=True),
         sa.Column("items", sa.BigInteger, nullable=False),
-        sa.PrimaryKeyConstraint("run_id", "status", name="pk_run_counters"),
-        sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name="fk_run_counters_run_id"),
     )
     op.create_table(
         "dead_letters",
-        sa.Column("id", _KEY, nullable=False),
+        sa.Column("id", _KEY, primary_key=True),
         sa.Column("reason", sa.String(32), nullable=False),
         sa.Column("detail", sa.Text, nullable=False),
         sa.Column("queue", sa.Text),
@@ -202,13 +187,11 @@ def _create_notes() -> None:
         sa.Column("text", sa.Text, nullable=False),
         sa.Column("worker", sa.Text, nullable=False),
         sa.Column("created_at", _INSTANT, nullable=False),
-        sa.PrimaryKeyConstraint("id", name="pk_dead_letters"),
     )
     op.create_table(
         "bad_images",
-        sa.Column("digest", sa.String(64), nullable=False),
+        sa.Column("digest", sa.String(64), primary_key=True),
         sa.Column("reason", sa.String(32), nullable=False),
         sa.Column("detail", sa.Text, nullable=False),
         sa.Column("first_seen", _INSTANT, nullable=False),
-        sa.PrimaryKeyConstraint("digest", name="pk_bad_images"),
     )
