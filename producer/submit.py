@@ -96,6 +96,7 @@ def submit(
         input_format=options.input_format,
         split=options.split,
         columns=asked.columns,
+        limit=asked.limit,
     )
     reader = part_of(whole, limit=asked.limit, sample=asked.sample, seed=asked.seed)
     name = check_run_name(options.run or reader.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,7 @@ def open_input(
     input_format: str | None = None,
     split: str | None = None,
     columns: Columns = SEED_COLUMNS,
+    limit: int | None = None,
 ) -> Reader:
     """Choose the reader for an input.
 
@@ -37,6 +39,7 @@ def open_input(
         input_format: one of `FORMATS`; by default the suffix says.
         split: the part of a Hugging Face data set.
         columns: which fields of the records mean what.
+        limit: how many records in memory to read; the others are never asked for. `part_of` takes part of any input.
 
     Raises:
         InputError: there is no such input, or it is of a format nobody here can read.
@@ -45,7 +48,7 @@ def open_input(
     if not isinstance(data, str | Path):
         if input_format is not None or split is not None:
             raise InputError("records in memory have no format and no split: leave both out")
-        return MemoryReader(data, asked)
+        return MemoryReader(islice(data, limit), asked)
     text = str(data)
     if text == "-":
         return open_standard_input(input_format, asked)
