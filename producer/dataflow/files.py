@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from persqa.errors import UserError
+from persqa.libraries import library
 from producer.dataflow.cells import Rows, plain, plain_rows
 from producer.exporters import FORMATS as EXPORTERS
 from producer.exporters.columns import file_type, text_array
@@ -96,7 +96,7 @@ def write_rows(rows: Rows, target: Path) -> None:
             case "parquet":
                 _write_parquet(rows, draft)
             case _:
-                EXPORTERS[kind](draft).write(plain_rows(rows))
+                EXPORTERS[kind](plain_rows(rows), draft, None)
 
 
 def write_frame(frame: pd.DataFrame, target: Path) -> None:
@@ -171,13 +171,10 @@ def _unpickled(source: str, *, allow_pickle: bool) -> pd.DataFrame:
 
 def _from_hub(source: str) -> pd.DataFrame:
     """`hf:name[:config]:split`."""
-    try:
-        from datasets import load_dataset
-    except ImportError:
-        raise UserError("data sets of the hub need the library: pip install 'persqa[data]'") from None
+    datasets = library("datasets", "a data set of the hub")
     name, *parts = source.removeprefix(_HUB).split(":")
     config, split = ([None, "train"] if not parts else [None, *parts])[-2:]
-    return cast("Any", load_dataset(name, config, split=split)).to_pandas()
+    return datasets.load_dataset(name, config, split=split).to_pandas()
 
 
 def _read_parquet(path: Path) -> Rows:
@@ -186,7 +183,7 @@ def _read_parquet(path: Path) -> Rows:
 
 
 def _write_parquet(rows: Rows, path: Path) -> None:
-    """Write the records; a column whose values have no common type holds JSON text.
+    """A column whose values have no common type holds JSON text.
 
     Raises:
         ValueError: such a column holds bytes, which have no place in JSON.
