@@ -1,4 +1,4 @@
-"""Readers turn an input into raw records, streaming; one file per format, chosen by suffix or by name."""
+"""Readers turn an input into a stream of raw records; each format has its own, chosen by suffix or by name."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def open_input(
 
     Args:
         data: a file, a folder, a pattern, `hf://org/name`, `-` for standard input, or records in memory.
-        blobs: takes the bytes of images that come inside the data.
+        blobs: stores the bytes of images inside the data.
         input_format: one of `FORMATS`; by default the suffix says.
         split: the part of a Hugging Face data set.
-        columns: which fields of the records mean what.
+        columns: the names of the fields that PersQA reads.
         limit: how many records in memory to read; the others are never asked for. `part_of` takes part of any input.
 
     Raises:
-        InputError: there is no such input, or it is of a format nobody here can read.
+        InputError: there is no such input, or no reader for its format.
     """
     asked = Reading(columns=columns, cells=Cells(blobs), split=split)
     if not isinstance(data, str | Path):
