@@ -1,7 +1,7 @@
 """Submitting: input -> records -> items -> ledger -> queue, one chunk at a time.
 
-The ledger is complete before the first message goes out, and messages are made from the ledger. So whatever stops a
-submit half-way, the same submit again goes on where it stopped.
+The ledger is complete before the first message goes out, and messages are made from the ledger. So a submit that was
+stopped half-way goes on when it is repeated.
 """
 
 from __future__ import annotations
@@ -36,26 +36,25 @@ if TYPE_CHECKING:
     from producer.options import GivenSubmitOptions
     from producer.readers.base import Reader
 
-#: Written in one transaction.
+#: Items in one transaction, and bytes of their records.
 _WRITTEN = 5000
 _WRITTEN_BYTES = 32 * 2**20
 #: How many wrong records a message shows.
 _SHOWN = 5
 
-
-#: An item, and its result where it can never be asked.
+#: An item, with its result if its record is wrong.
 _Draft: TypeAlias = tuple[Item, Result | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Survey:
-    """What a first reading of the input found; nothing is written before it is known.
+    """The findings of the first reading, before anything is written.
 
     Attributes:
         fingerprint: digest of all records in order.
-        records: how many there are, wrong ones included.
-        errors: the first few of the wrong ones.
-        invalid: how many are wrong.
+        records: number of records, wrong ones included.
+        errors: errors of the first few wrong records.
+        invalid: number of wrong records.
     """
 
     fingerprint: str
@@ -69,9 +68,9 @@ class Submission:
     """What a submit did.
 
     Attributes:
-        enqueued: items that went into the queue.
-        invalid: wrong records in the input; they are stored as `invalid` and not enqueued.
-        first_errors: a sentence each for the first few of them.
+        enqueued: number of items put into the queue.
+        invalid: number of wrong records; they are stored as `invalid` and not enqueued.
+        first_errors: a sentence for each of the first few.
     """
 
     enqueued: int
@@ -86,7 +85,7 @@ def submit(
     on_full: Callable[[], None],
     **given: Unpack[GivenSubmitOptions],
 ) -> tuple[Run, Submission]:
-    """Submit a data set, as `Client.submit` says; returns the run and what was done."""
+    """Submit a data set, as `Client.submit` describes."""
     settings, store = connections.settings, connections.store
     options = parse_submit_options(settings.model, **given)
     asked = options.asked
@@ -101,7 +100,7 @@ def submit(
     reader = part_of(whole, limit=asked.limit, sample=asked.sample, seed=asked.seed)
     name = check_run_name(options.run or reader.name)
     pool = load_pool(asked.pool)
-    pool.draw(asked.questions_per_image, seed=0, key="")  # Refused here if it is too small.
+    pool.draw(asked.questions_per_image, seed=0, key="")  # Refuses a pool that is too small.
     found = survey(reader, asked, settings=settings)
     if options.strict:
         refuse_wrong_records(found)
@@ -130,7 +129,7 @@ def survey(reader: Reader, options: RunOptions, *, settings: Settings) -> Survey
     """Read the input once, from end to end.
 
     Raises:
-        InputError: it cannot be read, or is empty.
+        InputError: the input cannot be read, or is empty.
     """
     digest = hashlib.blake2b(digest_size=16)
     errors: list[RecordError] = []
@@ -152,7 +151,7 @@ def refuse_wrong_records(found: Survey) -> None:
     """Apply `--strict`.
 
     Raises:
-        InputError: at least one record is wrong; the first few are named.
+        InputError: a record is wrong; the first few are named.
     """
     if found.invalid:
         shown = "\n  ".join(str(error) for error in found.errors)
@@ -161,7 +160,7 @@ def refuse_wrong_records(found: Survey) -> None:
 
 
 def write_ledger(store: Store, reader: Reader, run: Run, pool: QuestionPool, *, settings: Settings) -> None:
-    """Write the items of all records, and the results of the wrong ones; what is there already stays.
+    """Write the items of all records, and the results of wrong ones; existing rows stay.
 
     Raises:
         SettingsError: the blob store cannot be used.
@@ -172,12 +171,12 @@ def write_ledger(store: Store, reader: Reader, run: Run, pool: QuestionPool, *, 
 
 
 def item_count(found: Survey, options: RunOptions) -> int:
-    """How many items a run has: one per question of a usable record, one per wrong record."""
+    """The number of items: one per question of a usable record, one per wrong record."""
     return (found.records - found.invalid) * options.questions_per_image + found.invalid
 
 
 def _chunks(drafts: Iterator[_Draft]) -> Iterator[list[_Draft]]:
-    """What is written in one transaction: so many, and where records hold images, only so large."""
+    """The items of one transaction each, limited in number and in bytes."""
     chunk: list[_Draft] = []
     size = 0
     for draft in drafts:
@@ -191,7 +190,7 @@ def _chunks(drafts: Iterator[_Draft]) -> Iterator[list[_Draft]]:
 
 
 def _with_blobs(record: Record, blobs: BlobStore, settings: Settings) -> Record:
-    """The record with its image bytes in the blob store, and only their digests in its references."""
+    """The record with its image bytes in the blob store, and their digests as references."""
     if not any(map(is_data_uri, record.images)):
         return record
     most = settings.max_image_bytes
