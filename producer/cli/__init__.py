@@ -16,7 +16,6 @@ from producer.cli import (
     export,
     exporter,
     migrate,
-    requeue,
     results,
     run,
     status,
@@ -54,7 +53,7 @@ for name, command in {
     "status": status.command,
     "results": results.command,
     "export": export.command,
-    "requeue": requeue.command,
+    "requeue": controls.requeue,
     "pause": controls.pause,
     "resume": controls.resume,
     "cancel": controls.cancel,
@@ -69,8 +68,8 @@ for name, command in {
 
 
 def main() -> None:
-    """Run one command; errors that a person can act on are one message, without a traceback."""
-    # What `with` blocks hold, such as a worker process, is to be let go of then too.
+    """Run one command; an error that the user can act on is a message without a traceback."""
+    # Then `with` blocks end too, and with them a worker process.
     signal.signal(signal.SIGTERM, _terminated)
     try:
         app()
@@ -84,7 +83,7 @@ def main() -> None:
         _complain(error)
         sys.exit(EXIT_INFRASTRUCTURE)
     except BrokenPipeError:
-        # Whoever read our output, such as `head`, has seen enough.
+        # The reader of our output, such as `head`, has closed it.
         sys.stderr.close()
         sys.exit(0)
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""`persqa audit`: the sum that must hold."""
+"""`persqa audit`: proves that no item is lost or doubled."""
 
 from __future__ import annotations
 

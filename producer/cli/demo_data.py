@@ -23,7 +23,7 @@ def command(
 
     Example: persqa demo-data 300 people && persqa run people/portraits.jsonl
     """
-    # Loaded here and not at import: no other command draws.
+    # Imported here: no other command draws.
     from producer.demo.data import RECORDS_FILE, TRUTH_FILE, write_demo_data
 
     drawn = write_demo_data(count, folder, seed=seed)

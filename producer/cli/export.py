@@ -15,7 +15,7 @@ from producer.cli.printing import console, print_json
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
-    """What is written, and how, by the names of `RunHandle.export`."""
+    """The options of `RunHandle.export`, by name."""
 
     output_key: Annotated[str, typer.Option("--output-key", metavar="NAME", help="The field that gets the answer.")] = (
         "output"

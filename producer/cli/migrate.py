@@ -1,4 +1,4 @@
-"""`persqa migrate`: the tables of the database."""
+"""`persqa migrate`: brings the tables of the database up to date."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def command(
 
 
 def _say_what_demo_knows(pool: QuestionPool) -> None:
-    """The demo model answers whatever it is asked, so nobody should take its guesses for more."""
+    """Warn that the demo model answers questions that it was not trained on, too."""
     known = f"drawn portraits (persqa demo-data) and the questions of the pool {DEMO_POOL}"
     notes.print(
         f"model: {DEMO_MODEL}, the small one that ships with PersQA; it knows {known}; another: --model NAME",
@@ -113,7 +113,7 @@ def _summarize(handle: RunHandle, started: datetime, *, as_json: bool) -> bool:
 
 
 def _print_pairs(handle: RunHandle) -> None:
-    """The first few pairs; enough to see what came out."""
+    """Print the first few pairs."""
     shown = table(["image", "question", "status", "answer"])
     rows = handle.results()
     for row in islice(rows, _SHOWN_PAIRS):

@@ -43,7 +43,7 @@ def command(
 
 
 def full_queue_note(settings: Settings, command: str) -> Callable[[], None]:
-    """Says once that the queue is full, and what that means for the command that fills it."""
+    """Returns what prints once that the queue is full, for the command that fills it."""
     told = False
 
     def on_full() -> None:
@@ -57,7 +57,7 @@ def full_queue_note(settings: Settings, command: str) -> Callable[[], None]:
 
 
 def report_submission(handle: RunHandle) -> None:
-    """Say what a submit did, on standard error."""
+    """Print on standard error what a submit did."""
     submission = handle.submission
     assert submission is not None
     progress = handle.progress()
