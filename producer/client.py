@@ -8,7 +8,6 @@ from persqa.broker.depth import Backlog
 from persqa.broker.keys import queues_for
 from persqa.errors import SettingsError
 from persqa.settings import Settings, load_settings
-from persqa.store import Store
 from producer.connections import Connections
 from producer.run_handle import RunHandle
 from producer.submit import submit
@@ -53,6 +52,10 @@ class Client:
         chosen = settings or load_settings(**single)
         local = chosen.broker_url is None if local_worker is None else local_worker
         self._connections = Connections(chosen, local_worker=local)
+        #: All settings, as given to the client.
+        self.settings = chosen
+        #: The database.
+        self.store = self._connections.store
 
     def __enter__(self) -> Self:
         return self
@@ -63,16 +66,6 @@ class Client:
     def close(self) -> None:
         """Stop what this client started, and close the database."""
         self._connections.close()
-
-    @property
-    def settings(self) -> Settings:
-        """All settings, as given to the client."""
-        return self._connections.settings
-
-    @property
-    def store(self) -> Store:
-        """The database."""
-        return self._connections.store
 
     @property
     def fleet(self) -> LocalFleet | None:

@@ -45,17 +45,10 @@ class RunHandle:
         self._store = connections.store
         self._queries = connections.store.queries
         self.run = run
+        self.name = run.name
         self.submission = submission
-
-    @property
-    def name(self) -> str:
-        """The run's name."""
-        return self.run.name
-
-    @property
-    def database_url(self) -> str:
-        """The database with its rows."""
-        return self._connections.settings.database_url
+        #: The database with the run's rows.
+        self.database_url = connections.settings.database_url
 
     def progress(self) -> Progress:
         """How many items have which status; cheap at any size."""

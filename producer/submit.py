@@ -47,7 +47,7 @@ _Draft: TypeAlias = tuple[Item, Result | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Survey:
+class _Survey:
     """The findings of the first reading, before anything is written.
 
     Attributes:
@@ -101,21 +101,21 @@ def submit(
     name = check_run_name(options.run or reader.name)
     pool = load_pool(asked.pool)
     pool.draw(asked.questions_per_image, seed=0, key="")  # Refuses a pool that is too small.
-    found = survey(reader, asked, settings=settings)
+    found = _survey(reader, asked, settings=settings)
     if options.strict:
-        refuse_wrong_records(found)
+        _refuse_wrong_records(found)
     run = store.runs.create(
         name,
         options=asked,
         pool_digest=pool.digest,
         fingerprint=found.fingerprint,
         base=str(reader.base),
-        item_count=item_count(found, asked),
+        item_count=(found.records - found.invalid) * asked.questions_per_image + found.invalid,
     )
     if run.state is RunState.CANCELLED:
         refuse_stopped(run)
     if store.queries.progress(run.id).submitted < run.items:
-        write_ledger(store, reader, run, pool, settings=settings)
+        _write_ledger(store, reader, run, pool, settings=settings)
     if options.recheck:
         run = store.runs.set_recheck(run, True)
     if options.priority is not None and options.priority is not run.priority:
@@ -125,12 +125,8 @@ def submit(
     return run, Submission(enqueued=enqueued, invalid=found.invalid, first_errors=errors)
 
 
-def survey(reader: Reader, options: RunOptions, *, settings: Settings) -> Survey:
-    """Read the input once, from end to end.
-
-    Raises:
-        InputError: the input cannot be read, or is empty.
-    """
+def _survey(reader: Reader, options: RunOptions, *, settings: Settings) -> _Survey:
+    """Read the whole input once; an empty one is an error."""
     digest = hashlib.blake2b(digest_size=16)
     errors: list[RecordError] = []
     records = invalid = 0
@@ -144,35 +140,21 @@ def survey(reader: Reader, options: RunOptions, *, settings: Settings) -> Survey
             errors = [*errors, error][:_SHOWN]
     if not records:
         raise InputError("the input has no record")
-    return Survey(fingerprint=digest.hexdigest(), records=records, errors=tuple(errors), invalid=invalid)
+    return _Survey(fingerprint=digest.hexdigest(), records=records, errors=tuple(errors), invalid=invalid)
 
 
-def refuse_wrong_records(found: Survey) -> None:
-    """Apply `--strict`.
-
-    Raises:
-        InputError: a record is wrong; the first few are named.
-    """
+def _refuse_wrong_records(found: _Survey) -> None:
+    """Apply `--strict`."""
     if found.invalid:
         shown = "\n  ".join(str(error) for error in found.errors)
         more = f"\n  and {found.invalid - len(found.errors)} more" if found.invalid > len(found.errors) else ""
         raise InputError(f"{found.invalid} of {found.records} records are wrong:\n  {shown}{more}")
 
 
-def write_ledger(store: Store, reader: Reader, run: Run, pool: QuestionPool, *, settings: Settings) -> None:
-    """Write the items of all records, and the results of wrong ones; existing rows stay.
-
-    Raises:
-        SettingsError: the blob store cannot be used.
-        BlobsUnavailable: image bytes could not be stored; submit again.
-    """
+def _write_ledger(store: Store, reader: Reader, run: Run, pool: QuestionPool, *, settings: Settings) -> None:
+    """Write the items of all records, and the results of wrong ones; existing rows stay."""
     for chunk in _chunks(_drafts(reader, run, pool, settings)):
         store.ledger.add([item for item, _ in chunk], [result for _, result in chunk if result is not None])
-
-
-def item_count(found: Survey, options: RunOptions) -> int:
-    """The number of items: one per question of a usable record, one per wrong record."""
-    return (found.records - found.invalid) * options.questions_per_image + found.invalid
 
 
 def _chunks(drafts: Iterator[_Draft]) -> Iterator[list[_Draft]]:
@@ -215,48 +197,45 @@ def _parse(raw: RawRecord, options: RunOptions, settings: Settings) -> Record:
 def _drafts(reader: Reader, run: Run, pool: QuestionPool, settings: Settings) -> Iterator[_Draft]:
     blobs = BlobStore(settings.blob_store)
     for position, raw in enumerate(reader):
+        first = Item(
+            id=item_id(run.id, position * run.options.questions_per_image),
+            run_id=run.id,
+            position=position,
+            slot=0,
+            record=raw.json,
+            images=(),
+            tag=Tag(""),
+            topic="",
+            question="",
+        )
         try:
             record = _with_blobs(_parse(raw, run.options, settings), blobs, settings)
         except RecordError as error:
-            yield _wrong(raw, run, position, error)
+            reason, detail = error.reason, str(error)
+            yield (
+                first,
+                Result(item_id=first.id, run_id=run.id, status=Status.INVALID, reason=reason, detail=detail),
+            )
         else:
-            for item in _items(raw, record, run, pool, position):
+            for item in _items(first, record, run, pool):
                 yield item, None
 
 
-def _items(raw: RawRecord, record: Record, run: Run, pool: QuestionPool, position: int) -> Iterator[Item]:
-    text = raw.json
-    count = run.options.questions_per_image
-    if run.options.verbatim:
+def _items(first: Item, record: Record, run: Run, pool: QuestionPool) -> Iterator[Item]:
+    """One item for each question of the record, made from the first one without its question."""
+    asked = run.options
+    if asked.verbatim:
         tag, questions = Tag(""), (Question(topic="", template=record.prompt),)
     else:
-        tag = record.tag or parse_tag(run.options.tag)
-        questions = pool.draw(count, seed=run.options.seed, key=record_key(text))
+        tag = record.tag or parse_tag(asked.tag)
+        questions = pool.draw(asked.questions_per_image, seed=asked.seed, key=record_key(first.record))
     for slot, question in enumerate(questions):
-        yield Item(
-            id=item_id(run.id, position * count + slot),
-            run_id=run.id,
-            position=position,
+        yield replace(
+            first,
+            id=item_id(run.id, first.position * asked.questions_per_image + slot),
             slot=slot,
-            record=text,
             images=record.images,
             tag=tag,
             topic=question.topic,
             question=question.ask(tag) if tag else question.template,
         )
-
-
-def _wrong(raw: RawRecord, run: Run, position: int, error: RecordError) -> tuple[Item, Result]:
-    item = Item(
-        id=item_id(run.id, position * run.options.questions_per_image),
-        run_id=run.id,
-        position=position,
-        slot=0,
-        record=raw.json,
-        images=(),
-        tag=Tag(""),
-        topic="",
-        question="",
-    )
-    result = Result(item_id=item.id, run_id=run.id, status=Status.INVALID, reason=error.reason, detail=str(error))
-    return item, result

@@ -22,7 +22,7 @@ from producer.cli import (
     submit,
     worker,
 )
-from producer.cli.printing import notes, plain
+from producer.cli.printing import notes, plain, say
 
 #: Exit codes of every command; also in the help.
 EXIT_USER_ERROR = 2
@@ -95,4 +95,4 @@ def _terminated(_signal: int, _frame: object) -> None:
 
 
 def _complain(error: Exception) -> None:
-    notes.print(f"[bold red]persqa:[/] {plain(error)}", highlight=False, soft_wrap=True)
+    say(f"[bold red]persqa:[/] {plain(error)}", to=notes)

@@ -9,7 +9,7 @@ import typer
 from persqa.audit import Audit
 from producer.cli import options
 from producer.cli.expanding import expanded
-from producer.cli.printing import console, plain, print_json, progress_dict, table
+from producer.cli.printing import console, plain, print_json, progress_dict, say, table
 
 
 @expanded
@@ -67,6 +67,6 @@ def _print(audits: list[Audit]) -> None:
     console.print(sums if audits else "no run yet")
     for audit in audits:
         for problem in audit.problems:
-            console.print(f"[red]{plain(audit.run.name)}:[/] {plain(problem)}", soft_wrap=True, highlight=False)
+            say(f"[red]{plain(audit.run.name)}:[/] {plain(problem)}")
     if any(audit.census.pending and not audit.queue_checked for audit in audits):
         console.print("[dim]no broker is named, so pending items were not looked for in a queue[/]")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.progress import track
 
-from producer.cli.printing import console, notes, plain
+from producer.cli.printing import notes, plain, say
 
 
 def command(
@@ -29,8 +29,6 @@ def command(
     drawn = write_demo_data(count, folder, seed=seed)
     for _ in track(drawn, "drawing", total=count, console=notes, transient=True):
         pass
-    console.print(
+    say(
         f"{count} portraits: {plain(str(folder / RECORDS_FILE))}, and the truth about them: {plain(TRUTH_FILE)}",
-        highlight=False,
-        soft_wrap=True,
     )

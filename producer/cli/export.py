@@ -10,7 +10,7 @@ import typer
 
 from producer.cli import options
 from producer.cli.expanding import expanded
-from producer.cli.printing import console, print_json
+from producer.cli.printing import console, print_json, say
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +66,6 @@ def command(
         if as_json:
             print_json({"run": handle.name, "file": str(file), "rows": number})
             return
-        console.print(f"{number} rows written to {file}", highlight=False, soft_wrap=True)
+        say(f"{number} rows written to {file}")
         if pending := handle.progress().pending:
             console.print(f"[yellow]{pending} of them have no answer yet[/]")

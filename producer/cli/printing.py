@@ -29,6 +29,11 @@ _DIGEST = re.compile("blob:([0-9a-f]{8})[0-9a-f]{56}")
 STYLES = {"ok": "green", "noncompliant": "yellow", "invalid": "magenta", "dead": "red", "pending": "dim"}
 
 
+def say(text: str, *, to: Console = console) -> None:
+    """Print one line of text, in one colour and without line breaks of its own."""
+    to.print(text, highlight=False, soft_wrap=True)
+
+
 def print_json(value: object) -> None:
     """Print one JSON value on one line."""
     sys.stdout.write(json.dumps(value, ensure_ascii=False, default=str) + "\n")

@@ -11,7 +11,7 @@ from persqa.settings import Settings, require_broker
 from producer import Client, RunHandle
 from producer.cli import options
 from producer.cli.expanding import expanded
-from producer.cli.printing import notes, plain, print_json
+from producer.cli.printing import notes, plain, print_json, say
 
 
 @expanded
@@ -68,7 +68,7 @@ def report_submission(handle: RunHandle) -> None:
         highlight=False,
     )
     for error in submission.first_errors:
-        notes.print(f"  [magenta]invalid[/] {plain(error)}", highlight=False, soft_wrap=True)
+        say(f"  [magenta]invalid[/] {plain(error)}", to=notes)
     if submission.invalid > len(submission.first_errors):
         more = submission.invalid - len(submission.first_errors)
         notes.print(f"  [magenta]invalid[/] and {more} more: persqa results {handle.name} --status invalid")

@@ -104,6 +104,10 @@ class Canvas:
         return mask
 
 
+def nothing(*_: object) -> None:
+    """Draw nothing."""
+
+
 def mix(first: str, second: str, share: float) -> str:
     """A colour between two: the share is that of the second."""
     pairs = zip(ImageColor.getrgb(first), ImageColor.getrgb(second), strict=True)
