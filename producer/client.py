@@ -30,11 +30,7 @@ class Client:
     """
 
     def __init__(
-        self,
-        settings: Settings | None = None,
-        *,
-        local_worker: bool | None = None,
-        **single: Unpack[GivenSettings],
+        self, settings: Settings | None = None, *, local_worker: bool | None = None, **single: Unpack[GivenSettings]
     ) -> None:
         """Open the database.
 

@@ -212,10 +212,8 @@ def _drafts(reader: Reader, run: Run, pool: QuestionPool, settings: Settings) ->
             record = _with_blobs(_parse(raw, run.options, settings), blobs, settings)
         except RecordError as error:
             reason, detail = error.reason, str(error)
-            yield (
-                first,
-                Result(item_id=first.id, run_id=run.id, status=Status.INVALID, reason=reason, detail=detail),
-            )
+            wrong = Result(item_id=first.id, run_id=run.id, status=Status.INVALID, reason=reason, detail=detail)
+            yield first, wrong
         else:
             for item in _items(first, record, run, pool):
                 yield item, None

@@ -40,11 +40,7 @@ Exit codes: 0 done, 1 a check did not hold, 2 something to change in what was ty
 """
 
 app = typer.Typer(
-    help=_HELP,
-    no_args_is_help=True,
-    rich_markup_mode="rich",
-    add_completion=False,
-    pretty_exceptions_enable=False,
+    help=_HELP, no_args_is_help=True, rich_markup_mode="rich", add_completion=False, pretty_exceptions_enable=False
 )
 for name, command in {
     "run": run.command,

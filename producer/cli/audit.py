@@ -58,11 +58,7 @@ def _print(audits: list[Audit]) -> None:
         counts = progress_dict(audit.census.rows)
         verdict = "[green]yes[/]" if audit.holds else "[red]no[/]"
         sums.add_row(
-            plain(audit.run.name),
-            str(counts["submitted"]),
-            "=",
-            *(str(counts[name]) for name in names[3:-1]),
-            verdict,
+            plain(audit.run.name), str(counts["submitted"]), "=", *(str(counts[name]) for name in names[3:-1]), verdict
         )
     console.print(sums if audits else "no run yet")
     for audit in audits:

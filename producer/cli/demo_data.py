@@ -29,6 +29,4 @@ def command(
     drawn = write_demo_data(count, folder, seed=seed)
     for _ in track(drawn, "drawing", total=count, console=notes, transient=True):
         pass
-    say(
-        f"{count} portraits: {plain(str(folder / RECORDS_FILE))}, and the truth about them: {plain(TRUTH_FILE)}",
-    )
+    say(f"{count} portraits: {plain(str(folder / RECORDS_FILE))}, and the truth about them: {plain(TRUTH_FILE)}")

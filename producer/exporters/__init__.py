@@ -1,4 +1,4 @@
-"""Exporters write the pairs of a run to a file or folder; one file per format, chosen by suffix or by name."""
+"""Exporters write the pairs of a run to a file or folder; each format is chosen by suffix or by name."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ _TEXT = ("json", "jsonl", "csv")
 
 
 def choose_format(path: Path, given: str | None) -> str:
-    """The format by its name, or else by the file's suffix.
+    """The name of the format: the given one, else that of the file's suffix.
 
     Raises:
-        InputError: neither says it, or the two do not go together.
+        InputError: there is no such format, or it cannot be compressed as the suffix says.
     """
     *_, last = ["", *path.suffixes]
     compressed = last.lower() in COMPRESSIONS

@@ -2,7 +2,7 @@
 # pyright: reportUnknownParameterType=false, reportMissingTypeArgument=false, reportArgumentType=false
 # pyright: reportCallIssue=false
 # The stubs of pyarrow type arrays by element, which is known here only at run time.
-"""Columns: records as Arrow tables, typed as the data is; a column whose values have no common type holds JSON text."""
+"""Columns: records as typed Arrow tables; a column whose values have no common type holds JSON text."""
 
 from __future__ import annotations
 

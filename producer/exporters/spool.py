@@ -1,4 +1,4 @@
-"""Spool: records put aside on disk, for formats that must know all columns before the first row."""
+"""Spool: records in a temporary file, for formats that need all columns before the first row."""
 
 from __future__ import annotations
 

@@ -79,16 +79,13 @@ class Cells:
         return {cast("str", name): self.json(inner) for name, inner in value.items()}
 
     def _plain(self, value: object) -> JsonValue:
-        match value:
-            case datetime() | date() | time():
-                # pandas' missing time is not equal to itself.
-                return value.isoformat() if value == value else None
-            case timedelta():
-                return value.total_seconds()
-            case Decimal() | UUID():
-                return str(value)
-            case _:
-                pass
+        if isinstance(value, datetime | date | time):
+            # pandas' missing time is not equal to itself.
+            return value.isoformat() if value == value else None
+        if isinstance(value, timedelta):
+            return value.total_seconds()
+        if isinstance(value, Decimal | UUID):
+            return str(value)
         plain = _without_numpy(value)
         if plain is value or type(plain) is type(value):
             raise ValueError(f"a value of the type {type(value).__name__}, which JSON has no form for")
