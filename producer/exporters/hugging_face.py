@@ -31,8 +31,10 @@ def write_data_set(records: Iterable[dict[str, JsonValue]], path: Path, blobs: B
         InputError: there is no record, or the library is missing.
     """
     datasets = library("datasets", "a Hugging Face data set")
-    scratch = tempfile.TemporaryDirectory(prefix=".persqa-", dir=path.parent)
-    with Spool(records, path.parent) as spool, scratch as folder:
+    with (
+        Spool(records, path.parent) as spool,
+        tempfile.TemporaryDirectory(prefix=".persqa-", dir=path.parent) as folder,
+    ):
         if not spool.records:
             raise InputError("there is no record to write, and a data set needs at least one")
         columns = Columns(spool, blobs=blobs)
