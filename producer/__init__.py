@@ -1,4 +1,4 @@
-"""The first program: puts work in and gets results out. `Client` is the door for Python, `persqa` for the shell."""
+"""The producer puts work in and gets results out: `Client` in Python, `persqa` in the shell."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Client: the door for Python programs, and what the command line is made of."""
+"""Client: the interface for Python programs; the command line uses it too."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from persqa.broker.depth import Backlog
 from persqa.broker.keys import queues_for
 from persqa.errors import SettingsError
 from persqa.settings import Settings, load_settings
-from persqa.store import Store
 from producer.connections import Connections
 from producer.run_handle import RunHandle
 from producer.submit import submit
@@ -26,26 +25,22 @@ if TYPE_CHECKING:
 class Client:
     """One database and one broker.
 
-    Without a broker URL it brings its own broker and worker on this machine, started by the first submit that has
-    something to enqueue and stopped by `close`.
+    Without a broker URL it has its own broker and worker on this machine. The first submit that has something to
+    enqueue starts them, and `close` stops them.
     """
 
     def __init__(
-        self,
-        settings: Settings | None = None,
-        *,
-        local_worker: bool | None = None,
-        **single: Unpack[GivenSettings],
+        self, settings: Settings | None = None, *, local_worker: bool | None = None, **single: Unpack[GivenSettings]
     ) -> None:
         """Open the database.
 
         Args:
-            settings: all settings; read from the environment where not given.
-            local_worker: whether to bring a worker; by default only where no broker is named.
+            settings: all settings; by default read from the environment.
+            local_worker: whether to start a worker on this machine; by default only without a broker URL.
             single: settings by name, such as `broker_url`; the others are read from the environment.
 
         Raises:
-            SettingsError: a setting is wrong, or there is none of that name.
+            SettingsError: a setting is wrong, or has an unknown name.
             StoreUnavailable: the database does not answer.
         """
         if settings is not None and single:
@@ -53,13 +48,15 @@ class Client:
         chosen = settings or load_settings(**single)
         local = chosen.broker_url is None if local_worker is None else local_worker
         self._connections = Connections(chosen, local_worker=local)
+        #: All settings, as given to the client.
+        self.settings = chosen
+        #: The database.
+        self.store = self._connections.store
 
     def __enter__(self) -> Self:
-        """Nothing more to do; `close` is called at the end."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close."""
         self.close()
 
     def close(self) -> None:
@@ -67,22 +64,12 @@ class Client:
         self._connections.close()
 
     @property
-    def settings(self) -> Settings:
-        """All settings, as they were when it was made."""
-        return self._connections.settings
-
-    @property
-    def store(self) -> Store:
-        """The database."""
-        return self._connections.store
-
-    @property
     def fleet(self) -> LocalFleet | None:
-        """The broker and worker this client brought, if it did."""
+        """The broker and worker that this client started, if any."""
         return self._connections.fleet
 
     def wait_ready(self) -> None:
-        """Start the worker that this client brings, if it does, and wait until its engine is loaded.
+        """Start the worker on this machine, if there is to be one, and wait until its engine is loaded.
 
         Raises:
             SettingsError: the engine cannot be started; the message is its own sentence.
@@ -100,20 +87,20 @@ class Client:
         on_full: Callable[[], None] = lambda: None,
         **given: Unpack[GivenSubmitOptions],
     ) -> RunHandle:
-        """Submit a data set; safe to repeat, since only what has no result is enqueued.
+        """Submit a data set; safe to repeat, since only items without a result are enqueued.
 
         Args:
             data: a file of records or a pattern for several, a folder, `hf://org/name`, `-` for standard input, or the
                 records themselves; docs/data.md lists what can be read.
-            on_full: called again and again while the queue is full.
-            given: the options by name: see `GivenSubmitOptions` and, for those of the run, `RunOptions`.
+            on_full: called repeatedly while the queue is full.
+            given: the options by name; see `GivenSubmitOptions`, and `RunOptions` for those of the run.
 
         Raises:
             InputError: the input cannot be read; nothing was written.
-            SettingsError: an option is wrong, or there is none of that name; nothing was written.
+            SettingsError: an option is wrong, or has an unknown name; nothing was written.
             RunConflict: the run exists with other data or options; nothing was written.
-            RunStopped: the run is cancelled, and nothing was enqueued; or it is paused, or was stopped meanwhile: the
-                ledger is written, and `resume` enqueues what is not.
+            RunStopped: the run is cancelled, and nothing was enqueued. Or it is paused, or was stopped meanwhile; the
+                ledger is written, and `resume` enqueues the rest.
             BlobsUnavailable: image bytes could not be stored; nothing was enqueued, submit again.
             BrokerUnavailable: the ledger is written, not all is enqueued; submit again.
         """
@@ -121,10 +108,10 @@ class Client:
         return RunHandle(self._connections, run, submission)
 
     def run(self, name: str) -> RunHandle:
-        """A run that was submitted before.
+        """The run of this name.
 
         Raises:
-            RunNotFound: there is none of this name.
+            RunNotFound: there is no such run.
         """
         return RunHandle(self._connections, self.store.runs.find(name))
 
@@ -133,7 +120,7 @@ class Client:
         return [RunHandle(self._connections, run) for run in self.store.runs.all()]
 
     def backlog(self, runs: Iterable[Run]) -> Backlog | None:
-        """What waits in the queues of these runs, and of those without a model; None without a broker.
+        """The messages in the queues of these runs, and in those for any model; None without a broker.
 
         Raises:
             BrokerUnavailable: Redis does not answer.

@@ -1,4 +1,4 @@
-"""Files that are compressed as a whole, where the end of their name says so."""
+"""Files that are compressed as a whole, by their last suffix."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import BinaryIO, cast
 
 import pyarrow as pa
 
-#: What compresses a file, by the last part of its name. pyarrow knows all of them, and notices where one is cut off.
+#: Compression by last suffix. pyarrow supports all of them, and notices a file that is cut off.
 COMPRESSIONS = {".gz": "gzip", ".tgz": "gzip", ".zst": "zstd"}
 
 
 def open_bytes(path: Path) -> BinaryIO:
-    """Open a file; one whose name says that it is compressed is unpacked as it is read.
+    """Open a file for reading; a compressed one is unpacked while it is read.
 
     Raises:
-        OSError: now or while reading: it cannot be read, or its compression is broken or cut off.
+        OSError: the file cannot be read, or its compression is broken or cut off; also raised while reading.
     """
     kind = COMPRESSIONS.get(path.suffix.lower())
     if kind is None:
@@ -26,10 +26,10 @@ def open_bytes(path: Path) -> BinaryIO:
 
 
 def create_bytes(path: Path) -> BinaryIO:
-    """Create a file; one whose name says so is compressed as it is written, the same bytes always to the same file.
+    """Create a file, compressed if its suffix says so; the same bytes always give the same file.
 
     Raises:
-        OSError: now or while writing: it cannot be written.
+        OSError: the file cannot be written; also raised while writing.
     """
     kind = COMPRESSIONS.get(path.suffix.lower())
     if kind is None:

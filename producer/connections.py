@@ -1,4 +1,4 @@
-"""Connections: the database and the broker that a client and its runs share, and the fleet it brought with it."""
+"""Connections: the database, the broker and the local fleet that a client and its runs share."""
 
 from __future__ import annotations
 
@@ -19,21 +19,17 @@ if TYPE_CHECKING:
 
 
 class Connections:
-    """One database and one broker; without a broker, a fleet on this machine is started once one is needed."""
+    """One database and one broker; a fleet on this machine starts when it is needed."""
 
     def __init__(self, settings: Settings, *, local_worker: bool) -> None:
-        """Open the database.
-
-        Args:
-            settings: the database and, where there is one, the broker.
-            local_worker: whether to start a worker on this machine, and a broker if none is named.
+        """Open the database; with `local_worker`, prepare a worker on this machine, and a broker if none is named.
 
         Raises:
             StoreUnavailable: the database does not answer.
         """
         self.settings = settings
         self.store = Store.open(settings.database_url)
-        #: The broker and worker that were started here, if they were.
+        #: The broker and worker started here, if any.
         self.fleet: LocalFleet | None = None
         self._local = local_worker
         self._stack = ExitStack()
@@ -47,14 +43,14 @@ class Connections:
 
     @property
     def broker_url(self) -> str | None:
-        """The broker's URL, if there is a broker by now."""
+        """The broker's URL, once there is a broker."""
         return self.fleet.settings.broker_url if self.fleet else self.settings.broker_url
 
     def need_broker(self) -> str:
-        """The broker's URL; the fleet on this machine is started first where there is to be one.
+        """The broker's URL, after the fleet on this machine is started if there is to be one.
 
         Raises:
-            SettingsError: no broker is named, and there is to be no fleet.
+            SettingsError: no broker is named, and no fleet wanted.
         """
         if self._local and self.fleet is None:
             self.fleet = self._stack.enter_context(LocalFleet(self.settings))
@@ -62,18 +58,13 @@ class Connections:
         return require_broker(self.fleet.settings if self.fleet else self.settings)
 
     def check(self) -> None:
-        """Make sure that the fleet that was started here lives.
-
-        Raises:
-            SettingsError: its engine cannot be started; the message is the engine's own sentence.
-            WorkerDied: it does not.
-        """
+        """Check that the fleet started here is alive; raises as `LocalFleet.check`."""
         if self.fleet is not None:
             self.fleet.check()
 
     @contextmanager
     def inspector(self) -> Generator[Inspector | None]:
-        """Looks into the broker's queues; None where there is no broker."""
+        """An inspector of the broker's queues; None without a broker."""
         if (url := self.broker_url) is None:
             yield None
             return
@@ -81,17 +72,15 @@ class Connections:
             yield inspector
 
     def enqueue(self, run: Run, *, on_full: Callable[[], None]) -> int:
-        """Enqueue what is pending in the ledger and not in the queue; returns how many items.
+        """Enqueue the pending items that are not in the queue; returns their number.
 
-        Args:
-            run: the run.
-            on_full: called again and again while the queue is full.
+        While the queue is full, `on_full` is called repeatedly.
 
         Raises:
             RunStopped: the run is paused or cancelled, or was meanwhile.
-            SettingsError: no broker is named, or the engine of the worker that was started here cannot be started.
+            SettingsError: no broker is named, or the worker started here cannot start its engine.
             BrokerUnavailable: not all is enqueued; call again.
-            WorkerDied: the queue is full, and the worker that was started here has ended.
+            WorkerDied: the queue is full, and the worker started here has ended.
         """
 
         def wait_for_room() -> None:
@@ -101,7 +90,7 @@ class Connections:
         if self.store.queries.progress(run.id).pending == 0:
             return 0
         refuse_stopped(self.store.runs.reread(run))
-        # Celery is loaded here and not at import: looking at results must not take seconds.
+        # Celery is imported here: reading results must not take seconds.
         from persqa.broker.publisher import Publisher
         from persqa.enqueueing import enqueue_pending
 
@@ -113,7 +102,7 @@ class Connections:
             return enqueue_pending(self.store, publisher, inspector, run, on_full=wait_for_room)
 
     def reconcile(self) -> int:
-        """Enqueue again what the queue has lost; looks seldom, however often it is called, and where there is a broker.
+        """Enqueue again what the queue has lost, at most once in `reconcile_seconds`; without a broker, do nothing.
 
         Raises:
             StoreUnavailable: the database does not answer.

@@ -1,4 +1,4 @@
-"""FleetMetrics: what no single worker knows, for Prometheus, looked up when it looks."""
+"""FleetMetrics: queue depths and progress of runs for Prometheus, read at each scrape."""
 
 from __future__ import annotations
 
@@ -29,31 +29,27 @@ Answer = TypeVar("Answer")
 
 logger = logging.getLogger(__name__)
 
-#: How long Redis and the database may take, and how long what they said is good for.
+#: Timeout of Redis and of the database, and how long an answer stays fresh.
 _LIMIT_SECONDS = 3.0
 _FRESH_SECONDS = 1.0
-#: Runs that are shown: each is a handful of time series.
+#: How many runs are shown: each is a handful of time series.
 _UNFINISHED = 100
 _NEWEST = 20
 
 
 class FleetMetrics(Collector):
-    """Reads only: the queues from Redis, the runs from the database; either may be away."""
+    """Reads the queues from Redis and the runs from the database; either may be away."""
 
     def __init__(self, settings: Settings, *, broker_url: str) -> None:
         """Prepare, without connecting.
 
-        Args:
-            settings: where the database is.
-            broker_url: where Redis is.
-
         Raises:
             SettingsError: one of the URLs cannot be used.
         """
-        # Not by `Store.open`, which would bring the schema up to date: whoever looks changes nothing.
+        # Not `Store.open`, which would migrate the schema: a reader changes nothing.
         self._queries = Queries(Database(settings.database_url))
         self._inspector = Inspector(broker_url, timeout_seconds=_LIMIT_SECONDS, retry=Retry(NoBackoff(), 0))
-        #: Those the database named last; their queues are there when it is not.
+        #: The models the database named last; their queues are read even while it is away.
         self._models: list[str] = []
         self._away: set[str] = set()
         self._broker = Probe(
@@ -67,11 +63,11 @@ class FleetMetrics(Collector):
         )
 
     def describe(self) -> Iterable[GaugeMetricFamily]:
-        """All that is there at times; asking Redis for it would take too long."""
+        """All metrics there can be, without asking Redis."""
         return [_up(), *_of_runs(()), *_of_queues(None)]
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
-        """Look, for some seconds at most."""
+        """Read both services; takes a few seconds at most."""
         runs = self._answer("database", self._database)
         backlog = self._answer("broker", self._broker)
         up = _up()
@@ -83,7 +79,7 @@ class FleetMetrics(Collector):
         try:
             answer = probe.answer()
         except (Infrastructure, RowRefused, TimeoutError) as error:
-            # Once, and not at every look.
+            # Logged once, and not at every scrape.
             if service not in self._away:
                 logger.warning("the %s is away: %s", service, error)
             self._away.add(service)

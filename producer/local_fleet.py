@@ -1,4 +1,4 @@
-"""LocalFleet: one worker on this machine, and a broker if none is named; the same programs a fleet is made of."""
+"""LocalFleet: one worker on this machine, and a broker if none is named; the same programs as of any fleet."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ from persqa.readiness import READY, READY_FD, WORD_BYTES, decode_failure
 from persqa.settings import Settings
 
 _LOG_LINES = 12
-# Beyond its own drain limit, the time a worker may take to free the engine.
+#: How long a worker may take to free its engine, after its drain limit.
 _STOP_SECONDS = 30
-#: Between two looks at the broker while the engine is loading.
+#: Interval between two checks of the broker while the engine loads.
 _LOOK_SECONDS = 1.0
 
 
 class LocalFleet:
-    """Lives as long as the `with` block; nothing of it is left behind."""
+    """Lives as long as its `with` block, and leaves nothing running."""
 
     def __init__(self, settings: Settings) -> None:
         self._given = settings
         self._stack = ExitStack()
         self._worker: subprocess.Popen[bytes] | None = None
         self._broker: EmbeddedBroker | None = None
-        #: Into its other end the worker says that it is ready, or why it never will be; None once it is.
+        #: Here the worker reports that it is ready, or why it never will be; None once it is ready.
         self._pipe: int | None = None
         self.log = _log_path(settings.database_url)
-        #: What is given, with the model and the broker that are really used.
+        #: The given settings, with the model and the broker in use.
         self.settings = settings.model_copy(update={"model": settings.model or default_model()})
 
     def __enter__(self) -> Self:
-        """Start a broker if none is named; afterwards `settings` names one.
+        """Start a broker if none is named; then `settings` names it.
 
         Raises:
-            BrokerUnavailable: it did not start.
+            BrokerUnavailable: the broker did not start.
         """
         if self._given.broker_url is None:
             self._broker = self._stack.enter_context(EmbeddedBroker())
@@ -50,7 +50,7 @@ class LocalFleet:
         return self
 
     def start_worker(self) -> None:
-        """Start the worker, unless it runs; returns at once, it loads its engine meanwhile."""
+        """Start the worker, unless it runs, without waiting for its engine."""
         if self._worker is not None:
             return
         flags = ["--with-parent"] if self._given.broker_url else ["--with-parent", "--with-broker"]
@@ -58,9 +58,9 @@ class LocalFleet:
         self._stack.callback(os.close, self._pipe)
         try:
             with self.log.open("ab") as log:
-                # A session of its own: Ctrl-C at the terminal reaches us, and we decide how the worker ends.
-                # Its standard input tells it when we are gone, however we went; then it also stops a broker of ours.
-                # No module of the working directory takes the place of one of ours (-P).
+                # A session of its own: Ctrl-C at the terminal reaches only us, and we end the worker.
+                # Its standard input closes however we end; the worker then ends, and stops our broker too.
+                # -P: no module in the working directory replaces one of ours.
                 self._worker = subprocess.Popen(
                     [sys.executable, "-P", "-m", "worker", *flags],
                     env={**os.environ, **self.settings.environment(), READY_FD: str(theirs)},
@@ -74,7 +74,7 @@ class LocalFleet:
             os.close(theirs)
 
     def wait_ready(self) -> None:
-        """Wait until the worker that was started has loaded its engine.
+        """Wait until the worker has loaded its engine.
 
         Raises:
             SettingsError: the engine cannot be started; the message is its own sentence.
@@ -85,14 +85,14 @@ class LocalFleet:
             self.check(wait_seconds=_LOOK_SECONDS)
 
     def check(self, *, wait_seconds: float = 0) -> None:
-        """Make sure that the worker lives, if it was started, and start the broker again if it does not.
+        """Check that the worker is alive, if it was started; start the broker again if it is not alive.
 
         Args:
-            wait_seconds: for the worker to say something about its start.
+            wait_seconds: how long to wait for a report of the worker's start.
 
         Raises:
             SettingsError: the engine cannot be started; the message is its own sentence.
-            WorkerDied: the worker does not live; the message says why, or has the end of its log.
+            WorkerDied: the worker has ended; the message says why, or has the end of its log.
             BrokerUnavailable: the broker did not start again.
         """
         if self._broker is not None:
@@ -109,7 +109,7 @@ class LocalFleet:
     def _listen(self, worker: subprocess.Popen[bytes], pipe: int) -> None:
         match os.read(pipe, WORD_BYTES):
             case b"":
-                # It is ending without a word.
+                # The worker is ending without a report.
                 with suppress(subprocess.TimeoutExpired):
                     worker.wait(_LOOK_SECONDS)
             case said if said == READY:
@@ -132,7 +132,7 @@ class LocalFleet:
         except subprocess.TimeoutExpired:
             worker.kill()
         finally:
-            # Whatever is left of its session: the engine's processes, had the worker no time to end them.
+            # The engine's processes, where the worker had no time to end them.
             _kill_session(worker.pid)
             worker.wait()
             if worker.stdin is not None:
@@ -140,13 +140,11 @@ class LocalFleet:
 
 
 def _kill_session(leader: int) -> None:
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(leader, signal.SIGKILL)
-    except ProcessLookupError:
-        return
 
 
 def _log_path(database_url: str) -> Path:
-    """Beside the database where that is a file, else in the working directory."""
+    """Beside the database if that is a file, else in the working directory."""
     folder = Path(database_url.removeprefix("sqlite:///")).parent if database_url.startswith("sqlite") else Path()
     return folder / "persqa-worker.log"

@@ -1,6 +1,6 @@
-"""What a client may be asked for, by name: settings, and the options of a submit.
+"""The keywords of a client: settings, and the options of a submit.
 
-The names are written down once more here, so that editors complete them and type checkers know them.
+The names are repeated here for editors and type checkers.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class GivenSettings(TypedDict, total=False):
-    """Single settings by the names they have in `Settings`; one that is None counts as not given."""
+    """Settings by their names in `Settings`; None counts as not given."""
 
     broker_url: str | None
     broker_password: str | SecretStr | None
@@ -60,7 +60,7 @@ class GivenSettings(TypedDict, total=False):
 
 
 class GivenRunOptions(TypedDict, total=False):
-    """What a run asks for, by the names in `RunOptions`; one that is None counts as not given."""
+    """Options of a run by their names in `RunOptions`; None counts as not given."""
 
     tag: str | None
     tag_policy: str | None
@@ -79,15 +79,14 @@ class GivenRunOptions(TypedDict, total=False):
 
 
 class GivenSubmitOptions(GivenRunOptions, total=False):
-    """All options of a submit, those of its run included; one that is None counts as not given.
+    """All options of a submit, with those of its run; None counts as not given.
 
     Attributes:
-        run: the run's name; by default the file's name without its suffix.
+        run: the run's name; by default the file's name without suffix.
         strict: refuse the whole input if one record is wrong.
-        recheck: try images again that are known to be broken.
-        priority: `high`, `normal` or `low`: whether its items go before those of other runs; by default as they do,
-            and for a new run `normal`.
-        input_format: what the input is, where its suffix does not say it.
+        recheck: try known broken images again.
+        priority: `high`, `normal` or `low`; by default the run keeps its priority, and a new run has `normal`.
+        input_format: the input's format, where its suffix does not say it.
         split: the part of a Hugging Face data set.
     """
 
@@ -101,7 +100,7 @@ class GivenSubmitOptions(GivenRunOptions, total=False):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubmitOptions:
-    """The options of a submit, checked; `asked` are those that belong to the run."""
+    """The checked options of a submit; `asked` are those of the run."""
 
     asked: RunOptions
     run: str | None
@@ -113,14 +112,10 @@ class SubmitOptions:
 
 
 def parse_submit_options(default_model: str | None, **given: Unpack[GivenSubmitOptions]) -> SubmitOptions:
-    """Check the options of a submit.
-
-    Args:
-        default_model: for a run that names none.
-        given: the options.
+    """Check the options of a submit; a run that names no model gets the default.
 
     Raises:
-        SettingsError: there is no such option, or the value of one is wrong; the message names what there is.
+        SettingsError: there is no such option, or a value is wrong; the message names the choices.
     """
     for name in given:
         parse_choice(name, GivenSubmitOptions.__annotations__, name="option of a submit")

@@ -1,10 +1,10 @@
-"""Waiting for a run, with a bar that cannot be mistaken for a hang."""
+"""Waiting for a run, with a progress bar that always moves."""
 
 from __future__ import annotations
 
 import logging
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, TypeAlias
 
 from rich.console import Console
@@ -32,8 +32,7 @@ logger = logging.getLogger(__name__)
 _FIRST_POLL_SECONDS = 0.05
 _LONGEST_POLL_SECONDS = 1.0
 
-
-#: Shows a waiting person how far the run is.
+#: Shows the progress to a person.
 WaitDisplay: TypeAlias = "Callable[[Progress], None]"
 
 
@@ -45,20 +44,20 @@ def wait_for(
     timeout_seconds: float | None,
     display: WaitDisplay | None,
 ) -> Progress:
-    """Poll until nothing is pending; a database that is away is waited for, too.
+    """Poll until nothing is pending; also wait while the database is away.
 
     Args:
-        progress: reads how far the run is.
+        progress: reads the progress of the run.
         name: of the run.
-        check: called between polls; raises when waiting has no point any more.
-        timeout_seconds: give up after this long.
-        display: shows the progress; a bar on standard error where not given.
+        check: called between polls; raises when the wait would be in vain.
+        timeout_seconds: longest wait.
+        display: shows the progress; by default a bar on standard error.
 
     Raises:
         TimeoutError: it took longer.
         RunStopped: the run was cancelled.
     """
-    with progress_bar(name) if display is None else _as_is(display) as show:
+    with progress_bar(name) if display is None else nullcontext(display) as show:
         started = time.monotonic()
         pause = _FIRST_POLL_SECONDS
         pending = "an unknown number of"
@@ -88,7 +87,7 @@ def _read(progress: Callable[[], Progress]) -> Progress | None:
 
 @contextmanager
 def progress_bar(name: str) -> Generator[WaitDisplay]:
-    """A bar on standard error; where that is no terminal, a line now and then."""
+    """A bar on standard error; without a terminal, a line at every tenth of the run."""
     console = Console(stderr=True)
     columns = (
         SpinnerColumn(),
@@ -129,7 +128,7 @@ def progress_bar(name: str) -> Generator[WaitDisplay]:
 
 
 def counts_text(progress: Progress) -> str:
-    """The counts that are not zero, in words."""
+    """The counts above zero, in words."""
     return ", ".join(f"{progress.ended[status]} {status}" for status in Status if progress.ended[status])
 
 
@@ -137,8 +136,3 @@ def _doing(progress: Progress, name: str) -> str:
     if progress.state is not RunState.ACTIVE:
         return f"{progress.state}; to go on: persqa resume {name}"
     return counts_text(progress) or "waiting for the first answer, the model may be loading"
-
-
-@contextmanager
-def _as_is(display: WaitDisplay) -> Generator[WaitDisplay]:
-    yield display

@@ -1,4 +1,4 @@
-"""RunHandle: one run, and all that a program can ask of it."""
+"""RunHandle: one run, and everything a program can do with it."""
 
 from __future__ import annotations
 
@@ -31,43 +31,35 @@ if TYPE_CHECKING:
     from producer.connections import Connections
     from producer.submit import Submission
 
-#: Items whose violations are looked up at a time.
+#: How many items' violations are looked up at once.
 _LOOKED_UP = 500
-#: Good results are not taken back.
+#: Statuses that can be asked again: good results are never taken back.
 _ASKED_AGAIN = (Status.NONCOMPLIANT, Status.INVALID, Status.DEAD)
 
 
 class RunHandle:
-    """One run, and everything one can ask of it."""
+    """One run; `submission` says what the submit that returned it has done."""
 
     def __init__(self, connections: Connections, run: Run, submission: Submission | None = None) -> None:
-        """Keep the run; `submission` says what a submit has just done."""
         self._connections = connections
         self._store = connections.store
         self._queries = connections.store.queries
         self.run = run
+        self.name = run.name
         self.submission = submission
-
-    @property
-    def name(self) -> str:
-        """The run's name."""
-        return self.run.name
-
-    @property
-    def database_url(self) -> str:
-        """Where its rows are."""
-        return self._connections.settings.database_url
+        #: The database with the run's rows.
+        self.database_url = connections.settings.database_url
 
     def progress(self) -> Progress:
-        """How far it is; cheap at any size."""
+        """How many items have which status; cheap at any size."""
         return self._queries.progress(self.run.id)
 
     def rate(self) -> float:
-        """Results a second over the last minute."""
+        """Results of the last minute, in items per second."""
         return self._queries.rate(self.run.id)
 
     def throughput(self, *, since: datetime) -> float:
-        """Answered items a second between the first and the last of them after a moment; 0 where that is no time."""
+        """Items per second between the first and the last answer since a moment; 0 if there is no time between."""
         return self._queries.throughput(self.run.id, since=since)
 
     def wait(self, *, timeout_seconds: float | None = None, display: WaitDisplay | None = None) -> Progress:
@@ -75,20 +67,16 @@ class RunHandle:
 
         Raises:
             TimeoutError: it took longer.
-            RunStopped: the run was cancelled; one that is paused is waited for.
-            SettingsError: the engine of the worker this client started cannot be started.
-            WorkerDied: the worker this client started ended too early.
+            RunStopped: the run was cancelled; a paused run is waited for.
+            SettingsError: the worker that this client started cannot start its engine.
+            WorkerDied: the worker that this client started has ended.
         """
         return wait_for(
-            self.progress,
-            name=self.name,
-            check=self._keep_going,
-            timeout_seconds=timeout_seconds,
-            display=display,
+            self.progress, name=self.name, check=self._tend, timeout_seconds=timeout_seconds, display=display
         )
 
-    def _keep_going(self) -> None:
-        """What is done between two looks at the progress."""
+    def _tend(self) -> None:
+        """Check the worker, and enqueue again what the queue has lost."""
         self._connections.check()
         with suppress(Infrastructure):
             self._connections.reconcile()
@@ -107,7 +95,7 @@ class RunHandle:
         return self._queries.pairs(self.run, status=wanted, question=question)
 
     def violations(self, *, kind: str | None = None, question: str | None = None) -> Iterator[ViolationRow]:
-        """Every generation that broke the tag rule, the oldest first.
+        """Every generation that broke the tag rule, oldest first.
 
         Args:
             kind: only this `ViolationKind`.
@@ -120,7 +108,7 @@ class RunHandle:
         return self._queries.violations(self.run, kind=wanted, question=question)
 
     def violation_kinds(self) -> dict[str, int]:
-        """How many of each kind, the most frequent first."""
+        """The number of violations of each kind, most frequent first."""
         return self._queries.kinds(self.run.id)
 
     def export(
@@ -133,20 +121,20 @@ class RunHandle:
         with_meta: bool = False,
         chat: bool = False,
     ) -> int:
-        """Write the records to a file or folder, in the input's order; returns how many rows.
+        """Write the records to a file or folder, in the input's order; returns the number of rows.
 
         Args:
-            path: `.json`, `.jsonl` or `.csv`, each also with `.gz` or `.zst`, `.parquet`, or a folder; what is there
-                is replaced once all is written.
-            output_key: the field that gets the answer; null where there is none.
-            only: leave out items of any other status; of dialogues, by default all that are not `ok`.
+            path: `.json`, `.jsonl` or `.csv`, each also with `.gz` or `.zst`, `.parquet`, or a folder. It is replaced
+                when everything is written.
+            output_key: the field for the answer; null where there is none.
+            only: the status of the items to write; by default any, or `ok` for dialogues.
             file_format: `json`, `jsonl`, `csv`, `parquet` or `hf`, a Hugging Face data set; by default the suffix says.
-            with_meta: add a field `persqa`: question, verdict, rung, model, tokens and more.
-            chat: one dialogue for each record, ready to train with, instead of the records.
+            with_meta: add a field `persqa` with question, verdict, rung, model, tokens and more.
+            chat: write one dialogue for each record, ready for training, instead of the records.
 
         Raises:
             SettingsError: there is no such status.
-            InputError: the format is unknown, the file cannot be written, or a record has such a field itself.
+            InputError: the format is unknown, the file cannot be written, or a record already has such a field.
             BlobsUnavailable: the blob store does not answer.
         """
         target = Path(path)
@@ -170,15 +158,15 @@ class RunHandle:
                 yield Pair(row=row, broken=broken.get(row.item_id, ()))
 
     def requeue(self, status: str, *, recheck: bool = False) -> int:
-        """Take back all results of one status and enqueue their items again; returns how many.
+        """Take back all results of one status and enqueue their items again; returns their number.
 
         Args:
             status: `noncompliant`, `invalid` or `dead`.
-            recheck: try images again that are known to be broken.
+            recheck: try known broken images again.
 
         Raises:
             SettingsError: there is no such status, or it is `ok`.
-            RunStopped: the run is cancelled. The items of one that is paused are enqueued when it is resumed.
+            RunStopped: the run is cancelled. Items of a paused run are enqueued when it is resumed.
         """
         wanted = parse_choice(status, _ASKED_AGAIN, name="status of items that are asked again")
         self.run = self._store.runs.reread(self.run)
@@ -192,24 +180,24 @@ class RunHandle:
         return reopened
 
     def pause(self) -> int:
-        """Begin none of its items from now on; what has been begun is finished. Safe to repeat.
+        """Let workers begin no more of its items, and finish those they have begun. Safe to repeat.
 
         Returns:
-            How many messages were taken out of the queue. Where no broker is known they stay, and workers drop them.
+            The number of messages taken out of the queue. Without a broker they stay there, and workers drop them.
 
         Raises:
             RunStopped: the run is cancelled.
-            BrokerUnavailable: it is paused, and some messages are still in the queue.
+            BrokerUnavailable: the run is paused, and some messages are still in the queue.
         """
         return self._stop(RunState.PAUSED)
 
     def cancel(self) -> int:
-        """The same for good: whoever waits for the run is told, and nobody expects it to go on. Safe to repeat.
+        """Give the run up: as `pause`, and every wait for the run ends with `RunStopped`. Safe to repeat.
 
-        What has a result keeps it, and `resume` takes the run up again all the same.
+        Results stay, and `resume` can still take the run up again.
 
         Raises:
-            BrokerUnavailable: it is cancelled, and some messages are still in the queue.
+            BrokerUnavailable: the run is cancelled, and some messages are still in the queue.
         """
         return self._stop(RunState.CANCELLED)
 
@@ -218,18 +206,18 @@ class RunHandle:
         return withdrawn
 
     def resume(self, *, on_full: Callable[[], None] = lambda: None) -> int:
-        """Go on after `pause` or `cancel`. Safe to repeat, and to be repeated where it was interrupted.
+        """Go on after `pause` or `cancel`. Safe to repeat, also after an interruption.
 
         Args:
-            on_full: called again and again while the queue is full.
+            on_full: called repeatedly while the queue is full.
 
         Returns:
-            How many items were enqueued. Where no broker is known it is none: workers, and whoever waits for the run,
-            find them within `PERSQA_RECONCILE_SECONDS`; otherwise the next `persqa run` of the same input.
+            The number of enqueued items. Without a broker it is 0: workers, and programs that wait for the run, enqueue
+            them within `PERSQA_RECONCILE_SECONDS`; otherwise the next `persqa run` of the same input does.
 
         Raises:
-            RunStopped: it was paused or cancelled again meanwhile.
-            BrokerUnavailable: it goes on, and not all is enqueued; call again.
+            RunStopped: the run was paused or cancelled again meanwhile.
+            BrokerUnavailable: the run goes on, and not all is enqueued; call again.
         """
         self.run = self._store.runs.set_state(self.run, RunState.ACTIVE)
         if self._connections.broker_url is None:
@@ -237,30 +225,29 @@ class RunHandle:
         return self._connections.enqueue(self.run, on_full=on_full)
 
     def set_priority(self, priority: str) -> int:
-        """Let its items go before those of other runs, or after them. Safe to repeat.
+        """Let its items go before or after those of other runs. Safe to repeat.
 
         Args:
             priority: `high`, `normal` or `low`.
 
         Returns:
-            How many messages were moved to another queue. Those in workers' hands and, where no broker is known, all
-            others keep the old priority.
+            The number of messages moved to another queue. Messages that workers hold keep the old priority; without a
+            broker, all do.
 
         Raises:
             SettingsError: there is no such priority.
             BrokerUnavailable: the priority is set, and some messages are still in the old queue.
         """
-        wanted, url = parse_priority(priority), self._connections.broker_url
-        self.run, moved = set_priority(self._store, self.run, wanted, url)
+        self.run, moved = set_priority(self._store, self.run, parse_priority(priority), self._connections.broker_url)
         return moved
 
     def depth(self) -> Depth | None:
-        """The queue this run's items wait in; None without a broker."""
+        """The queue of this run's items; None without a broker."""
         queue = queue_for(self.run.options.model, self.run.priority)
         with self._connections.inspector() as inspector:
             return inspector.depth(queue) if inspector else None
 
     def audit(self) -> Audit:
-        """Count everything row by row, and look for pending items in the queue where a broker is known."""
+        """Count everything row by row; with a broker, also look for the pending items in the queue."""
         with self._connections.inspector() as inspector:
             return audit(self._store, self.run, inspector)

@@ -1,7 +1,7 @@
 """Submitting: input -> records -> items -> ledger -> queue, one chunk at a time.
 
-The ledger is complete before the first message goes out, and messages are made from the ledger. So whatever stops a
-submit half-way, the same submit again goes on where it stopped.
+The ledger is complete before the first message goes out, and messages are made from the ledger. So a submit that was
+stopped half-way goes on when it is repeated.
 """
 
 from __future__ import annotations
@@ -36,26 +36,25 @@ if TYPE_CHECKING:
     from producer.options import GivenSubmitOptions
     from producer.readers.base import Reader
 
-#: Written in one transaction.
+#: Items in one transaction, and bytes of their records.
 _WRITTEN = 5000
 _WRITTEN_BYTES = 32 * 2**20
 #: How many wrong records a message shows.
 _SHOWN = 5
 
-
-#: An item, and its result where it can never be asked.
+#: An item, with its result if its record is wrong.
 _Draft: TypeAlias = tuple[Item, Result | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Survey:
-    """What a first reading of the input found; nothing is written before it is known.
+class _Survey:
+    """The findings of the first reading, before anything is written.
 
     Attributes:
         fingerprint: digest of all records in order.
-        records: how many there are, wrong ones included.
-        errors: the first few of the wrong ones.
-        invalid: how many are wrong.
+        records: number of records, wrong ones included.
+        errors: errors of the first few wrong records.
+        invalid: number of wrong records.
     """
 
     fingerprint: str
@@ -69,9 +68,9 @@ class Submission:
     """What a submit did.
 
     Attributes:
-        enqueued: items that went into the queue.
-        invalid: wrong records in the input; they are stored as `invalid` and not enqueued.
-        first_errors: a sentence each for the first few of them.
+        enqueued: number of items put into the queue.
+        invalid: number of wrong records; they are stored as `invalid` and not enqueued.
+        first_errors: a sentence for each of the first few.
     """
 
     enqueued: int
@@ -86,7 +85,7 @@ def submit(
     on_full: Callable[[], None],
     **given: Unpack[GivenSubmitOptions],
 ) -> tuple[Run, Submission]:
-    """Submit a data set, as `Client.submit` says; returns the run and what was done."""
+    """Submit a data set, as `Client.submit` describes."""
     settings, store = connections.settings, connections.store
     options = parse_submit_options(settings.model, **given)
     asked = options.asked
@@ -96,26 +95,27 @@ def submit(
         input_format=options.input_format,
         split=options.split,
         columns=asked.columns,
+        limit=asked.limit,
     )
     reader = part_of(whole, limit=asked.limit, sample=asked.sample, seed=asked.seed)
     name = check_run_name(options.run or reader.name)
     pool = load_pool(asked.pool)
-    pool.draw(asked.questions_per_image, seed=0, key="")  # Refused here if it is too small.
-    found = survey(reader, asked, settings=settings)
+    pool.draw(asked.questions_per_image, seed=0, key="")  # Refuses a pool that is too small.
+    found = _survey(reader, asked, settings=settings)
     if options.strict:
-        refuse_wrong_records(found)
+        _refuse_wrong_records(found)
     run = store.runs.create(
         name,
         options=asked,
         pool_digest=pool.digest,
         fingerprint=found.fingerprint,
         base=str(reader.base),
-        item_count=item_count(found, asked),
+        item_count=(found.records - found.invalid) * asked.questions_per_image + found.invalid,
     )
     if run.state is RunState.CANCELLED:
         refuse_stopped(run)
     if store.queries.progress(run.id).submitted < run.items:
-        write_ledger(store, reader, run, pool, settings=settings)
+        _write_ledger(store, reader, run, pool, settings=settings)
     if options.recheck:
         run = store.runs.set_recheck(run, True)
     if options.priority is not None and options.priority is not run.priority:
@@ -125,12 +125,8 @@ def submit(
     return run, Submission(enqueued=enqueued, invalid=found.invalid, first_errors=errors)
 
 
-def survey(reader: Reader, options: RunOptions, *, settings: Settings) -> Survey:
-    """Read the input once, from end to end.
-
-    Raises:
-        InputError: it cannot be read, or is empty.
-    """
+def _survey(reader: Reader, options: RunOptions, *, settings: Settings) -> _Survey:
+    """Read the whole input once; an empty one is an error."""
     digest = hashlib.blake2b(digest_size=16)
     errors: list[RecordError] = []
     records = invalid = 0
@@ -144,39 +140,25 @@ def survey(reader: Reader, options: RunOptions, *, settings: Settings) -> Survey
             errors = [*errors, error][:_SHOWN]
     if not records:
         raise InputError("the input has no record")
-    return Survey(fingerprint=digest.hexdigest(), records=records, errors=tuple(errors), invalid=invalid)
+    return _Survey(fingerprint=digest.hexdigest(), records=records, errors=tuple(errors), invalid=invalid)
 
 
-def refuse_wrong_records(found: Survey) -> None:
-    """Apply `--strict`.
-
-    Raises:
-        InputError: at least one record is wrong; the first few are named.
-    """
+def _refuse_wrong_records(found: _Survey) -> None:
+    """Apply `--strict`."""
     if found.invalid:
         shown = "\n  ".join(str(error) for error in found.errors)
         more = f"\n  and {found.invalid - len(found.errors)} more" if found.invalid > len(found.errors) else ""
         raise InputError(f"{found.invalid} of {found.records} records are wrong:\n  {shown}{more}")
 
 
-def write_ledger(store: Store, reader: Reader, run: Run, pool: QuestionPool, *, settings: Settings) -> None:
-    """Write the items of all records, and the results of the wrong ones; what is there already stays.
-
-    Raises:
-        SettingsError: the blob store cannot be used.
-        BlobsUnavailable: image bytes could not be stored; submit again.
-    """
+def _write_ledger(store: Store, reader: Reader, run: Run, pool: QuestionPool, *, settings: Settings) -> None:
+    """Write the items of all records, and the results of wrong ones; existing rows stay."""
     for chunk in _chunks(_drafts(reader, run, pool, settings)):
         store.ledger.add([item for item, _ in chunk], [result for _, result in chunk if result is not None])
 
 
-def item_count(found: Survey, options: RunOptions) -> int:
-    """How many items a run has: one per question of a usable record, one per wrong record."""
-    return (found.records - found.invalid) * options.questions_per_image + found.invalid
-
-
 def _chunks(drafts: Iterator[_Draft]) -> Iterator[list[_Draft]]:
-    """What is written in one transaction: so many, and where records hold images, only so large."""
+    """The items of one transaction each, limited in number and in bytes."""
     chunk: list[_Draft] = []
     size = 0
     for draft in drafts:
@@ -190,7 +172,7 @@ def _chunks(drafts: Iterator[_Draft]) -> Iterator[list[_Draft]]:
 
 
 def _with_blobs(record: Record, blobs: BlobStore, settings: Settings) -> Record:
-    """The record with its image bytes in the blob store, and only their digests in its references."""
+    """The record with its image bytes in the blob store, and their digests as references."""
     if not any(map(is_data_uri, record.images)):
         return record
     most = settings.max_image_bytes
@@ -215,48 +197,43 @@ def _parse(raw: RawRecord, options: RunOptions, settings: Settings) -> Record:
 def _drafts(reader: Reader, run: Run, pool: QuestionPool, settings: Settings) -> Iterator[_Draft]:
     blobs = BlobStore(settings.blob_store)
     for position, raw in enumerate(reader):
+        first = Item(
+            id=item_id(run.id, position * run.options.questions_per_image),
+            run_id=run.id,
+            position=position,
+            slot=0,
+            record=raw.json,
+            images=(),
+            tag=Tag(""),
+            topic="",
+            question="",
+        )
         try:
             record = _with_blobs(_parse(raw, run.options, settings), blobs, settings)
         except RecordError as error:
-            yield _wrong(raw, run, position, error)
+            reason, detail = error.reason, str(error)
+            wrong = Result(item_id=first.id, run_id=run.id, status=Status.INVALID, reason=reason, detail=detail)
+            yield first, wrong
         else:
-            for item in _items(raw, record, run, pool, position):
+            for item in _items(first, record, run, pool):
                 yield item, None
 
 
-def _items(raw: RawRecord, record: Record, run: Run, pool: QuestionPool, position: int) -> Iterator[Item]:
-    text = raw.json
-    count = run.options.questions_per_image
-    if run.options.verbatim:
+def _items(first: Item, record: Record, run: Run, pool: QuestionPool) -> Iterator[Item]:
+    """One item for each question of the record, made from the first one without its question."""
+    asked = run.options
+    if asked.verbatim:
         tag, questions = Tag(""), (Question(topic="", template=record.prompt),)
     else:
-        tag = record.tag or parse_tag(run.options.tag)
-        questions = pool.draw(count, seed=run.options.seed, key=record_key(text))
+        tag = record.tag or parse_tag(asked.tag)
+        questions = pool.draw(asked.questions_per_image, seed=asked.seed, key=record_key(first.record))
     for slot, question in enumerate(questions):
-        yield Item(
-            id=item_id(run.id, position * count + slot),
-            run_id=run.id,
-            position=position,
+        yield replace(
+            first,
+            id=item_id(run.id, first.position * asked.questions_per_image + slot),
             slot=slot,
-            record=text,
             images=record.images,
             tag=tag,
             topic=question.topic,
             question=question.ask(tag) if tag else question.template,
         )
-
-
-def _wrong(raw: RawRecord, run: Run, position: int, error: RecordError) -> tuple[Item, Result]:
-    item = Item(
-        id=item_id(run.id, position * run.options.questions_per_image),
-        run_id=run.id,
-        position=position,
-        slot=0,
-        record=raw.json,
-        images=(),
-        tag=Tag(""),
-        topic="",
-        question="",
-    )
-    result = Result(item_id=item.id, run_id=run.id, status=Status.INVALID, reason=error.reason, detail=str(error))
-    return item, result

@@ -16,14 +16,13 @@ from producer.cli import (
     export,
     exporter,
     migrate,
-    requeue,
     results,
     run,
     status,
     submit,
     worker,
 )
-from producer.cli.printing import notes, plain
+from producer.cli.printing import notes, plain, say
 
 #: Exit codes of every command; also in the help.
 EXIT_USER_ERROR = 2
@@ -41,11 +40,7 @@ Exit codes: 0 done, 1 a check did not hold, 2 something to change in what was ty
 """
 
 app = typer.Typer(
-    help=_HELP,
-    no_args_is_help=True,
-    rich_markup_mode="rich",
-    add_completion=False,
-    pretty_exceptions_enable=False,
+    help=_HELP, no_args_is_help=True, rich_markup_mode="rich", add_completion=False, pretty_exceptions_enable=False
 )
 for name, command in {
     "run": run.command,
@@ -54,7 +49,7 @@ for name, command in {
     "status": status.command,
     "results": results.command,
     "export": export.command,
-    "requeue": requeue.command,
+    "requeue": controls.requeue,
     "pause": controls.pause,
     "resume": controls.resume,
     "cancel": controls.cancel,
@@ -69,8 +64,8 @@ for name, command in {
 
 
 def main() -> None:
-    """Run one command; errors that a person can act on are one message, without a traceback."""
-    # What `with` blocks hold, such as a worker process, is to be let go of then too.
+    """Run one command; an error that the user can act on is a message without a traceback."""
+    # Then `with` blocks end too, and with them a worker process.
     signal.signal(signal.SIGTERM, _terminated)
     try:
         app()
@@ -84,7 +79,7 @@ def main() -> None:
         _complain(error)
         sys.exit(EXIT_INFRASTRUCTURE)
     except BrokenPipeError:
-        # Whoever read our output, such as `head`, has seen enough.
+        # The reader of our output, such as `head`, has closed it.
         sys.stderr.close()
         sys.exit(0)
     except KeyboardInterrupt:
@@ -96,4 +91,4 @@ def _terminated(_signal: int, _frame: object) -> None:
 
 
 def _complain(error: Exception) -> None:
-    notes.print(f"[bold red]persqa:[/] {plain(error)}", highlight=False, soft_wrap=True)
+    say(f"[bold red]persqa:[/] {plain(error)}", to=notes)

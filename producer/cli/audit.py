@@ -1,4 +1,4 @@
-"""`persqa audit`: the sum that must hold."""
+"""`persqa audit`: proves that no item is lost or doubled."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 from persqa.audit import Audit
 from producer.cli import options
 from producer.cli.expanding import expanded
-from producer.cli.printing import console, plain, print_json, progress_dict, table
+from producer.cli.printing import console, plain, print_json, progress_dict, say, table
 
 
 @expanded
@@ -58,15 +58,11 @@ def _print(audits: list[Audit]) -> None:
         counts = progress_dict(audit.census.rows)
         verdict = "[green]yes[/]" if audit.holds else "[red]no[/]"
         sums.add_row(
-            plain(audit.run.name),
-            str(counts["submitted"]),
-            "=",
-            *(str(counts[name]) for name in names[3:-1]),
-            verdict,
+            plain(audit.run.name), str(counts["submitted"]), "=", *(str(counts[name]) for name in names[3:-1]), verdict
         )
     console.print(sums if audits else "no run yet")
     for audit in audits:
         for problem in audit.problems:
-            console.print(f"[red]{plain(audit.run.name)}:[/] {plain(problem)}", soft_wrap=True, highlight=False)
+            say(f"[red]{plain(audit.run.name)}:[/] {plain(problem)}")
     if any(audit.census.pending and not audit.queue_checked for audit in audits):
         console.print("[dim]no broker is named, so pending items were not looked for in a queue[/]")

@@ -1,16 +1,20 @@
-"""`persqa pause`, `resume`, `cancel` and `priority`: what people do to a run that is under way."""
+"""`persqa pause`, `resume`, `cancel`, `priority` and `requeue`: what people do to a run after its submit."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from persqa.runs import RunState
+from producer import RunHandle
 from producer.cli import options
 from producer.cli.expanding import expanded
 from producer.cli.printing import console, plain, print_json
 from producer.cli.submit import full_queue_note
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @expanded
@@ -22,7 +26,7 @@ def pause(run: options.Run, *, where: options.Where, as_json: options.AsJson = F
 
     Example: persqa pause portraits
     """
-    _stop(run, RunState.PAUSED, "to go on", where=where, as_json=as_json)
+    _stop(run, "to go on", RunHandle.pause, where=where, as_json=as_json)
 
 
 @expanded
@@ -34,19 +38,19 @@ def cancel(run: options.Run, *, where: options.Where, as_json: options.AsJson = 
 
     Example: persqa cancel portraits
     """
-    _stop(run, RunState.CANCELLED, "to take it up again all the same", where=where, as_json=as_json)
+    _stop(run, "to take it up again all the same", RunHandle.cancel, where=where, as_json=as_json)
 
 
-def _stop(run: str, state: RunState, then: str, *, where: options.Where, as_json: bool) -> None:
+def _stop(run: str, then: str, stop: Callable[[RunHandle], int], *, where: options.Where, as_json: bool) -> None:
     with where.client() as client:
         handle = client.run(run)
-        withdrawn = handle.pause() if state is RunState.PAUSED else handle.cancel()
+        withdrawn = stop(handle)
         pending = handle.progress().pending
     if as_json:
         print_json({"run": handle.name, "state": handle.run.state, "withdrawn": withdrawn, "pending": pending})
         return
     name = plain(handle.name)
-    console.print(f"{name} is {state} with {pending} items pending, {withdrawn} taken out of the queue")
+    console.print(f"{name} is {handle.run.state} with {pending} items pending, {withdrawn} taken out of the queue")
     console.print(f"{then}: persqa resume {name}")
 
 
@@ -96,3 +100,34 @@ def priority(
         print_json({"run": handle.name, "priority": handle.run.priority, "moved": moved})
     else:
         console.print(f"{plain(handle.name)} has {handle.run.priority} priority, {moved} items in the queue were moved")
+
+
+@expanded
+def requeue(
+    run: options.Run,
+    status: Annotated[str, typer.Option("--status", metavar="noncompliant|invalid|dead", help="Which items.")],
+    *,
+    recheck: options.Recheck = False,
+    where: options.Where,
+    as_json: options.AsJson = False,
+) -> None:
+    """Take back the results of one status and enqueue their items again, with new seeds.
+
+    Their violations stay. Records that were wrong in themselves stay invalid. Without a broker the items become
+    pending, and the next `persqa run` of the same input asks them.
+
+    Example: persqa requeue portraits --status noncompliant
+    """
+    with where.client() as client:
+        handle = client.run(run)
+        number = handle.requeue(status, recheck=recheck)
+        state = handle.run.state
+        if as_json:
+            print_json({"run": handle.name, "status": status, "requeued": number, "state": state})
+        elif state is not RunState.ACTIVE:
+            then = f"the run is {state}, to go on: persqa resume {handle.name}"
+            console.print(f"{number} items are pending again; {then}")
+        elif client.settings.broker_url is None:
+            console.print(f"{number} items are pending again; `persqa run` with the same input asks them")
+        else:
+            console.print(f"{number} items are enqueued again")

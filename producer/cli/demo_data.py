@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.progress import track
 
-from producer.cli.printing import console, notes, plain
+from producer.cli.printing import notes, plain, say
 
 
 def command(
@@ -23,14 +23,10 @@ def command(
 
     Example: persqa demo-data 300 people && persqa run people/portraits.jsonl
     """
-    # Loaded here and not at import: no other command draws.
+    # Imported here: no other command draws.
     from producer.demo.data import RECORDS_FILE, TRUTH_FILE, write_demo_data
 
     drawn = write_demo_data(count, folder, seed=seed)
     for _ in track(drawn, "drawing", total=count, console=notes, transient=True):
         pass
-    console.print(
-        f"{count} portraits: {plain(str(folder / RECORDS_FILE))}, and the truth about them: {plain(TRUTH_FILE)}",
-        highlight=False,
-        soft_wrap=True,
-    )
+    say(f"{count} portraits: {plain(str(folder / RECORDS_FILE))}, and the truth about them: {plain(TRUTH_FILE)}")

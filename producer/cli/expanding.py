@@ -1,4 +1,4 @@
-"""Groups of options that are written once, as a dataclass, and that a command takes as one parameter."""
+"""Groups of options: a dataclass that a command takes as one parameter."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _Returned = TypeVar("_Returned")
 
 
 def expanded(command: Callable[..., _Returned]) -> Callable[..., _Returned]:
-    """Let Typer see the fields of each parameter that is a dataclass, in its place, as options of the command."""
+    """Show Typer the fields of each dataclass parameter as options of the command."""
     hints = get_type_hints(command, include_extras=True)
     groups: dict[str, type[Any]] = {
         name: hint for name, hint in hints.items() if isinstance(hint, type) and is_dataclass(hint)
@@ -32,7 +32,7 @@ def expanded(command: Callable[..., _Returned]) -> Callable[..., _Returned]:
             named[name] = group(**own)
         return command(*given, **named)
 
-    # Typer asks for both.
+    # Typer reads both.
     collected.__dict__["__signature__"] = signature.replace(parameters=parameters)
     collected.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return collected

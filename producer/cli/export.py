@@ -10,12 +10,12 @@ import typer
 
 from producer.cli import options
 from producer.cli.expanding import expanded
-from producer.cli.printing import console, print_json
+from producer.cli.printing import console, print_json, say
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
-    """What is written, and how, by the names of `RunHandle.export`."""
+    """The options of `RunHandle.export`, by name."""
 
     output_key: Annotated[str, typer.Option("--output-key", metavar="NAME", help="The field that gets the answer.")] = (
         "output"
@@ -66,6 +66,6 @@ def command(
         if as_json:
             print_json({"run": handle.name, "file": str(file), "rows": number})
             return
-        console.print(f"{number} rows written to {file}", highlight=False, soft_wrap=True)
+        say(f"{number} rows written to {file}")
         if pending := handle.progress().pending:
             console.print(f"[yellow]{pending} of them have no answer yet[/]")

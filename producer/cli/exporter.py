@@ -1,4 +1,4 @@
-"""`persqa exporter`: what no single worker knows, for Prometheus."""
+"""`persqa exporter`: queue depths and progress of runs, for Prometheus."""
 
 from __future__ import annotations
 
@@ -50,5 +50,5 @@ def command(
 
 
 def _alive() -> Page:
-    """It answers, whatever is away."""
+    """Answers while any service is away."""
     return facts_page({"exporter": "ok"}, well=True)

@@ -1,4 +1,4 @@
-"""`persqa migrate`: the tables of the database."""
+"""`persqa migrate`: brings the tables of the database up to date."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from persqa.store.database import Database
 from persqa.store.migrate import Schema, inspect, migrate
 from persqa.urls import without_password
 from producer.cli import options
-from producer.cli.printing import console, plain, print_json
+from producer.cli.printing import plain, print_json, say
 
 
 def command(
@@ -42,9 +42,9 @@ def command(
 
 def _print(schema: Schema, url: str, *, check: bool) -> None:
     if not schema.missing:
-        console.print(f"{plain(url)} is up to date: schema {schema.found}", soft_wrap=True, highlight=False)
+        say(f"{plain(url)} is up to date: schema {schema.found}")
         return
     done = "lacks" if check else "had schema " + (schema.found or "none") + ", applied"
-    console.print(f"{plain(url)} {done}:", soft_wrap=True, highlight=False)
+    say(f"{plain(url)} {done}:")
     for revision in schema.missing:
-        console.print(f"  {plain(revision)}", soft_wrap=True, highlight=False)
+        say(f"  {plain(revision)}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
@@ -19,9 +20,11 @@ if TYPE_CHECKING:
     from persqa.settings import Settings
     from producer.options import GivenSettings, GivenSubmitOptions
 
-_INPUT = "Input"
-_ASKED = "Questions and answers"
-_ENQUEUED = "Submitting"
+#: An option of each panel of the help.
+_input = partial(typer.Option, rich_help_panel="Input")
+_asked = partial(typer.Option, rich_help_panel="Questions and answers")
+_enqueued = partial(typer.Option, rich_help_panel="Submitting")
+
 _RECHECK = "Try images again whose content no earlier run could decode."
 _MODEL = "Hugging Face name or folder; only workers that serve it answer this run."
 
@@ -42,14 +45,11 @@ EngineArgs = Annotated[
 ImageRoots = Annotated[
     str | None,
     typer.Option(
-        "--image-roots",
-        metavar="DIR[:DIR]",
-        help="Folders images may be read from (default: the input's folder).",
+        "--image-roots", metavar="DIR[:DIR]", help="Folders images may be read from (default: the input's folder)."
     ),
 ]
 LogFormat = Annotated[
-    str | None,
-    typer.Option("--log-format", metavar="text|json", help="How it writes its log (default: text)."),
+    str | None, typer.Option("--log-format", metavar="text|json", help="How it writes its log (default: text).")
 ]
 DatabaseUrl = Annotated[
     str | None,
@@ -61,7 +61,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Where:
-    """The broker and the database; for what is not named, the environment says it."""
+    """The broker and the database; what is not named is read from the environment."""
 
     broker_url: Annotated[
         str | None,
@@ -70,15 +70,15 @@ class Where:
     database_url: DatabaseUrl = None
 
     def settings(self, **more: Unpack[GivenSettings]) -> Settings:
-        """All settings, with these.
+        """All settings, with these and more.
 
         Raises:
-            SettingsError: one is wrong.
+            SettingsError: a setting is wrong.
         """
         return load_settings(**{**more, **asdict(self)})
 
     def client(self) -> Client:
-        """A client of them.
+        """A client with these settings.
 
         Raises:
             SettingsError: a setting is wrong.
@@ -89,132 +89,79 @@ class Where:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubmitFlags:
-    """All that `run` and `submit` may be told of the input and the run, by the names of `GivenSubmitOptions`."""
+    """The options that `run` and `submit` share, by their names in `GivenSubmitOptions`."""
 
     input_format: Annotated[
         str | None,
-        typer.Option(
+        _input(
             "--format",
             metavar="NAME",
             help="What INPUT is, where its suffix does not say it: json, jsonl (default for -), csv, tsv, parquet, "
             "tar, images or hf.",
-            rich_help_panel=_INPUT,
         ),
     ] = None
     split: Annotated[
         str | None,
-        typer.Option(
-            "--split",
-            metavar="NAME",
-            help="The split of a Hugging Face data set, where it has several.",
-            rich_help_panel=_INPUT,
-        ),
+        _input("--split", metavar="NAME", help="The split of a Hugging Face data set, where it has several."),
     ] = None
     image_column: Annotated[
-        str | None,
-        typer.Option(
-            "--image-column",
-            metavar="NAME",
-            help="The field that holds the images (default: image).",
-            rich_help_panel=_INPUT,
-        ),
+        str | None, _input("--image-column", metavar="NAME", help="The field that holds the images (default: image).")
     ] = None
     id_column: Annotated[
-        str | None,
-        typer.Option(
-            "--id-column",
-            metavar="NAME",
-            help="The field that names a record in messages and results.",
-            rich_help_panel=_INPUT,
-        ),
+        str | None, _input("--id-column", metavar="NAME", help="The field that names a record in messages and results.")
     ] = None
-    limit: Annotated[
-        int | None,
-        typer.Option("--limit", metavar="N", help="Only the first N records of INPUT.", rich_help_panel=_INPUT),
-    ] = None
+    limit: Annotated[int | None, _input("--limit", metavar="N", help="Only the first N records of INPUT.")] = None
     sample: Annotated[
         int | None,
-        typer.Option(
-            "--sample",
-            metavar="N",
-            help="Only N records of INPUT, drawn at random by --seed, in the input's order.",
-            rich_help_panel=_INPUT,
+        _input(
+            "--sample", metavar="N", help="Only N records of INPUT, drawn at random by --seed, in the input's order."
         ),
     ] = None
     tag: Annotated[
-        str | None,
-        typer.Option(
-            "--tag", help="The main character's name in question and answer (default: <mam>).", rich_help_panel=_ASKED
-        ),
+        str | None, _asked("--tag", help="The main character's name in question and answer (default: <mam>).")
     ] = None
     tag_policy: Annotated[
         str | None,
-        typer.Option(
+        _asked(
             "--tag-policy",
             metavar="check|repair|prefill",
             help="What to do about an answer that does not begin with the tag: store it (check), ask again and at last "
             "write the tag for the model (repair, the default), or write it from the start (prefill).",
-            rich_help_panel=_ASKED,
         ),
     ] = None
     pool: Annotated[
         str | None,
-        typer.Option(
-            "--pool",
-            help="Question pool: human (default), object, or a file: a question a line, {tag} for the tag.",
-            rich_help_panel=_ASKED,
+        _asked(
+            "--pool", help="Question pool: human (default), object, or a file: a question a line, {tag} for the tag."
         ),
     ] = None
     questions_per_image: Annotated[
-        int | None,
-        typer.Option(
-            "--questions-per-image",
-            metavar="K",
-            help="Different questions per record (default: 1).",
-            rich_help_panel=_ASKED,
-        ),
+        int | None, _asked("--questions-per-image", metavar="K", help="Different questions per record (default: 1).")
     ] = None
     seed: Annotated[
         int | None,
-        typer.Option(
-            "--seed",
-            help="Decides the questions and the --sample drawn, and the answers' sampling (default: 0).",
-            rich_help_panel=_ASKED,
-        ),
+        _asked("--seed", help="Decides the questions and the --sample drawn, and the answers' sampling (default: 0)."),
     ] = None
-    model: Annotated[str | None, typer.Option("--model", help=_MODEL, rich_help_panel=_ASKED)] = None
+    model: Annotated[str | None, _asked("--model", help=_MODEL)] = None
     sampling: Annotated[
-        str | None,
-        typer.Option(
-            "--sampling", metavar="JSON", help='Sampling, for instance {"temperature": 0.2}.', rich_help_panel=_ASKED
-        ),
+        str | None, _asked("--sampling", metavar="JSON", help='Sampling, for instance {"temperature": 0.2}.')
     ] = None
     run: Annotated[
-        str | None,
-        typer.Option(
-            "--run",
-            metavar="NAME",
-            help="The run's name (default: the input's, without suffix).",
-            rich_help_panel=_ENQUEUED,
-        ),
+        str | None, _enqueued("--run", metavar="NAME", help="The run's name (default: the input's, without suffix).")
     ] = None
-    strict: Annotated[
-        bool,
-        typer.Option("--strict", help="Refuse the whole input if one record is wrong.", rich_help_panel=_ENQUEUED),
-    ] = False
-    recheck: Annotated[bool, typer.Option("--recheck", help=_RECHECK, rich_help_panel=_ENQUEUED)] = False
+    strict: Annotated[bool, _enqueued("--strict", help="Refuse the whole input if one record is wrong.")] = False
+    recheck: Annotated[bool, _enqueued("--recheck", help=_RECHECK)] = False
     priority: Annotated[
         str | None,
-        typer.Option(
+        _enqueued(
             "--priority",
             metavar="high|normal|low",
             help="Whether its items go before those of other runs; given again, it is changed (default: normal).",
-            rich_help_panel=_ENQUEUED,
         ),
     ] = None
 
     def given(self) -> GivenSubmitOptions:
-        """The same for the client.
+        """The options as the client takes them.
 
         Raises:
             SettingsError: `--sampling` is no JSON object.
@@ -227,7 +174,7 @@ def json_object(text: str | None, option: str) -> dict[str, JsonValue] | None:
     """Read an option that takes a JSON object.
 
     Raises:
-        SettingsError: it is none.
+        SettingsError: the text is none.
     """
     if text is None:
         return None

@@ -18,15 +18,20 @@ if TYPE_CHECKING:
 
     from persqa.progress import Progress
 
-#: Standard output. Without a terminal there is no width to fit into, so nothing is cut.
+#: Standard output; without a terminal nothing is cut to its width.
 console = Console(width=None if sys.stdout.isatty() else 200)
-#: Standard error: what is said beside the output.
+#: Standard error, for notes beside the output.
 notes = Console(stderr=True)
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _DIGEST = re.compile("blob:([0-9a-f]{8})[0-9a-f]{56}")
 
 STYLES = {"ok": "green", "noncompliant": "yellow", "invalid": "magenta", "dead": "red", "pending": "dim"}
+
+
+def say(text: str, *, to: Console = console) -> None:
+    """Print one line of text, in one colour and without line breaks of its own."""
+    to.print(text, highlight=False, soft_wrap=True)
 
 
 def print_json(value: object) -> None:
@@ -49,12 +54,12 @@ def styled_status(status: str) -> str:
 
 
 def plain(value: object) -> str:
-    """A value as it may be shown: nothing in it is taken for markup, or by the terminal for a command."""
+    """A value as text that is safe to print: without markup and control characters."""
     return "" if value is None else escape(_CONTROL.sub("\ufffd", str(value)))
 
 
 def image(references: str) -> str:
-    """References of images as they may be shown: of a digest its beginning."""
+    """Image references as text that is safe to print, with digests shortened."""
     return plain(_DIGEST.sub("blob:\\1…", references))
 
 

@@ -1,4 +1,4 @@
-"""`persqa results`: the rows of a run."""
+"""`persqa results`: the results or violations of a run."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from producer.cli import options
 from producer.cli.expanding import expanded
 from producer.cli.printing import console, image, plain, print_json, styled_status, table
 
+_TABLE_LIMIT = 50
+
 
 @expanded
 def command(  # noqa: PLR0913 - one parameter an option
@@ -29,8 +31,7 @@ def command(  # noqa: PLR0913 - one parameter an option
         str | None, typer.Option("--question", help="Only this topic, or questions with these words.")
     ] = None,
     violations: Annotated[
-        bool,
-        typer.Option("--violations", help="Every generation that broke the tag rule, with its raw text."),
+        bool, typer.Option("--violations", help="Every generation that broke the tag rule, with its raw text.")
     ] = False,
     limit: Annotated[
         int | None,
@@ -59,11 +60,8 @@ def command(  # noqa: PLR0913 - one parameter an option
             _print_results(handle, status, question, shown)
 
 
-_TABLE_LIMIT = 50
-
-
 def _fields(row: PairRow | ViolationRow) -> dict[str, object]:
-    """The row for a script, with the record as JSON and not as text of it."""
+    """The row for a script, with the record as JSON instead of text."""
     fields = asdict(row)
     return {**fields, "record": json.loads(row.record)} if isinstance(row, PairRow) else fields
 

@@ -13,7 +13,7 @@ from persqa.urls import without_password
 from producer import Client, RunHandle
 from producer.cli import options
 from producer.cli.expanding import expanded
-from producer.cli.printing import console, image, notes, plain, print_json, progress_dict, styled_status, table
+from producer.cli.printing import console, image, notes, plain, print_json, progress_dict, say, styled_status, table
 from producer.cli.submit import full_queue_note, report_submission
 
 _SHOWN_PAIRS = 12
@@ -61,20 +61,15 @@ def command(
 
 
 def _say_what_demo_knows(pool: QuestionPool) -> None:
-    """The demo model answers whatever it is asked, so nobody should take its guesses for more."""
+    """Warn that the demo model answers questions that it was not trained on, too."""
     known = f"drawn portraits (persqa demo-data) and the questions of the pool {DEMO_POOL}"
-    notes.print(
-        f"model: {DEMO_MODEL}, the small one that ships with PersQA; it knows {known}; another: --model NAME",
-        highlight=False,
-        soft_wrap=True,
-    )
+    say(f"model: {DEMO_MODEL}, the small one that ships with PersQA; it knows {known}; another: --model NAME", to=notes)
     if unknown := questions_unknown_to_demo(pool):
         share = f"{len(unknown)} of the {len(pool.questions)} questions of the pool {plain(pool.name)}"
-        notes.print(
+        say(
             f"[yellow]warning:[/] it was not trained on {share}, and what it answers to them means nothing, "
             f"for instance to: {plain(unknown[0])}",
-            highlight=False,
-            soft_wrap=True,
+            to=notes,
         )
 
 
@@ -104,7 +99,7 @@ def _summarize(handle: RunHandle, started: datetime, *, as_json: bool) -> bool:
             broken.add_row(kind, str(number))
         console.print(broken, "")
     speed = f"{throughput:.1f} items/s, " if throughput else ""
-    console.print(f"{speed}database {without_password(handle.database_url)}", highlight=False, soft_wrap=True)
+    say(f"{speed}database {without_password(handle.database_url)}")
     for problem in audit.problems:
         console.print(f"[red]audit:[/] {plain(problem)}", soft_wrap=True)
     if audit.holds:
@@ -113,7 +108,7 @@ def _summarize(handle: RunHandle, started: datetime, *, as_json: bool) -> bool:
 
 
 def _print_pairs(handle: RunHandle) -> None:
-    """The first few pairs; enough to see what came out."""
+    """Print the first few pairs."""
     shown = table(["image", "question", "status", "answer"])
     rows = handle.results()
     for row in islice(rows, _SHOWN_PAIRS):

@@ -59,7 +59,7 @@ def _queue_facts(client: Client, handles: list[RunHandle]) -> dict[str, object]:
 
 def _run_facts(handle: RunHandle) -> dict[str, object]:
     progress = handle.progress()
-    # Others may wait in the same queue; of a run that is done nothing does.
+    # Other runs may share the queue; a run that is done has nothing in it.
     depth = handle.depth() if progress.pending else None
     rate = handle.rate() if progress.pending else 0.0
     return {
@@ -83,25 +83,13 @@ def _worker_facts(client: Client) -> list[dict[str, object]]:
 
 
 def _drawn(facts: dict[str, Any]) -> RenderableType:
-    names = [
-        "run",
-        "submitted",
-        "ok",
-        "noncompliant",
-        "invalid",
-        "dead",
-        "pending",
-        "queued",
-        "items/s",
-        "left",
-        "priority",
-        "state",
-    ]
-    runs = table(names, title="runs", numbers=names[1:-2])
+    counts = ["submitted", "ok", "noncompliant", "invalid", "dead", "pending", "queued"]
+    numbers = [*counts, "items/s", "left"]
+    runs = table(["run", *numbers, "priority", "state"], title="runs", numbers=numbers)
     for fact in facts["runs"]:
-        left = _duration(fact["seconds_left"])
-        rate, rest = plain(fact["items_per_second"] or None), (plain(fact[name]) for name in names[-2:])
-        runs.add_row(*(plain(fact[name]) for name in names[:8]), rate, left, *rest)
+        rate, left = fact["items_per_second"] or None, _duration(fact["seconds_left"])
+        cells = (fact["run"], *(fact[name] for name in counts), rate, left, fact["priority"], fact["state"])
+        runs.add_row(*map(plain, cells))
     if not facts["runs"]:
         return "no run yet; start with: persqa run INPUT"
     queues = table(["queue", "waiting", "oldest"], title="queues", numbers=["waiting", "oldest"])
@@ -123,7 +111,7 @@ def _drawn_workers(facts: list[dict[str, Any]]) -> Table:
 
 
 def _gpus(gpus: list[dict[str, str]]) -> str:
-    """As in `0+1 NVIDIA L4`; neighbours are of one kind."""
+    """As in `0+1 NVIDIA L4`; the GPUs of one worker are of one kind."""
     return f"{'+'.join(gpu['number'] for gpu in gpus)} {gpus[0]['name']}" if gpus else ""
 
 

@@ -11,7 +11,7 @@ from persqa.settings import Settings, require_broker
 from producer import Client, RunHandle
 from producer.cli import options
 from producer.cli.expanding import expanded
-from producer.cli.printing import notes, plain, print_json
+from producer.cli.printing import notes, plain, print_json, say
 
 
 @expanded
@@ -43,7 +43,7 @@ def command(
 
 
 def full_queue_note(settings: Settings, command: str) -> Callable[[], None]:
-    """Says once that the queue is full, and what that means for the command that fills it."""
+    """Returns what prints once that the queue is full, for the command that fills it."""
     told = False
 
     def on_full() -> None:
@@ -57,7 +57,7 @@ def full_queue_note(settings: Settings, command: str) -> Callable[[], None]:
 
 
 def report_submission(handle: RunHandle) -> None:
-    """Say what a submit did, on standard error."""
+    """Print on standard error what a submit did."""
     submission = handle.submission
     assert submission is not None
     progress = handle.progress()
@@ -68,7 +68,7 @@ def report_submission(handle: RunHandle) -> None:
         highlight=False,
     )
     for error in submission.first_errors:
-        notes.print(f"  [magenta]invalid[/] {plain(error)}", highlight=False, soft_wrap=True)
+        say(f"  [magenta]invalid[/] {plain(error)}", to=notes)
     if submission.invalid > len(submission.first_errors):
         more = submission.invalid - len(submission.first_errors)
         notes.print(f"  [magenta]invalid[/] and {more} more: persqa results {handle.name} --status invalid")

@@ -62,17 +62,17 @@ def command(  # noqa: PLR0913 - one parameter an option
     if gpus is not None:
         program = ["-m", "worker.crew", "--gpus", gpus]
         if "image_threads" not in settings.model_fields_set:
-            # Decided by how many workers share the CPUs.
+            # The crew divides the CPUs among its workers.
             environment.pop("PERSQA_IMAGE_THREADS", None)
-    # The worker takes this process over, so signals and exit code are its own.
+    # The worker replaces this process, so signals and exit code are its own.
     os.execve(sys.executable, [sys.executable, *program], {**os.environ, **environment})
 
 
 def _sharing(settings: Settings, gpus: int) -> Settings:
-    """The settings, with so many GPUs for one engine.
+    """The settings with a number of GPUs for one engine.
 
     Raises:
-        SettingsError: the engine's arguments say another number.
+        SettingsError: the engine's arguments have another number.
     """
     given = settings.engine_args.get("tensor_parallel_size", gpus)
     if given != gpus:

@@ -1,6 +1,6 @@
 """The operator of DataFlow pipelines, with the names, parameters and defaults of the original.
 
-A client of the fleet like any other; nothing of PersQA imports it.
+It is a client of the fleet like any other; no other part of PersQA imports it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Ask and Answer: what an operator wants of a serving of ours, record by record, and what it gets."""
+"""Ask and Answer: the question an operator has about each record, and what the serving answers."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: Records without an answer that the log names.
+#: How many records without an answer the log names.
 _SHOWN = 5
-#: Marks the place of an image for original servings; ours know the images and put them before the text.
+#: Marks an image in prompts for original servings; ours are given the images, and put them before the text.
 _PLACEHOLDERS = re.compile(r"<image>\n?")
-#: Of a prompt that is asked as it stands.
+#: The tag of a prompt that is asked as it is.
 NO_TAG = Tag("")
 
 
@@ -41,7 +41,7 @@ class Ask:
         position: its place among all, from 0.
         record: the record as JSON; with the seed of the run it decides which question is drawn.
         images: the image references as given.
-        tag: the tag asked for; empty where the question is a prompt to be asked as it stands.
+        tag: the tag to ask for; empty where the question is a prompt that is asked as it is.
         question: as asked, tag in place; empty where the record cannot be used.
         error: why it cannot be used, if so.
     """
@@ -55,17 +55,17 @@ class Ask:
 
     @property
     def prompt(self) -> str:
-        """The human turn."""
+        """The text of the human turn."""
         return human_turn(self.tag, self.question)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What became of an ask.
+    """The outcome of an ask.
 
     Attributes:
-        text: the model's words; None where there are none.
-        reason: why there are none, or how they break the tag rule: a code, and a sentence where there is one.
+        text: the model's answer; None where there is none.
+        reason: why there is none, or how it breaks the tag rule: a code, and perhaps a sentence.
     """
 
     text: str | None
@@ -92,7 +92,7 @@ def draw_asks(
 
 
 def verbatim_asks(prompts: Sequence[str], images: Sequence[Sequence[str]]) -> list[Ask]:
-    """Prompts that are asked as they stand."""
+    """One ask for each prompt, which is asked as it is."""
     return [
         Ask(
             position=position,
@@ -106,7 +106,7 @@ def verbatim_asks(prompts: Sequence[str], images: Sequence[Sequence[str]]) -> li
 
 
 def answer_all(asks: Sequence[Ask], answer: Callable[[Sequence[Ask]], Iterable[Answer]]) -> list[Answer]:
-    """One answer for each: those that can be asked are answered together; the log says why some have none."""
+    """One answer for each ask; all that can be asked are answered in one call, and the log names the others."""
     askable = [ask for ask in asks if ask.error is None]
     coming = iter(answer(askable) if askable else ())
     answers = [
@@ -121,14 +121,14 @@ def answer_all(asks: Sequence[Ask], answer: Callable[[Sequence[Ask]], Iterable[A
 
 
 def prompt_of(conversation: Sequence[Mapping[str, JsonValue]]) -> str:
-    """The words of its one human turn.
+    """The text of the one human turn.
 
     Args:
-        conversation: turns with `from` and `value`, or with `role` and `content`; an empty answer behind the human
-            turn is the one to be written, and a system turn is left to the `system_prompt` of the call.
+        conversation: turns with `from` and `value`, or with `role` and `content`. An empty answer after the human
+            turn is allowed; a system turn is ignored, since the call has a `system_prompt`.
 
     Raises:
-        ValueError: there is not exactly one human turn, or something was said before.
+        ValueError: there is not exactly one human turn, or the conversation has an answer.
     """
     human: list[str] = []
     for turn in conversation:
@@ -143,13 +143,13 @@ def prompt_of(conversation: Sequence[Mapping[str, JsonValue]]) -> str:
 
 
 def labelled_prompt(prompt: str, labels: Sequence[str]) -> str:
-    """The prompt, and below it what each of the images before it is called."""
+    """The prompt, and below it the label of each image."""
     lines = [f"Image {number}: {label}" for number, label in enumerate(labels, 1) if label]
     return "\n".join([prompt, *lines] if prompt else lines)
 
 
 def _words(content: JsonValue) -> str:
-    """Text, or the text parts of a list of parts; images are given beside the conversation."""
+    """The text of a turn, or the text parts of a list of parts."""
     if isinstance(content, str):
         return content
     parts = content if isinstance(content, list) else []

@@ -1,4 +1,4 @@
-"""Cells of a table as JSON: what pandas, numpy and pyarrow put there, as plain values; images as references."""
+"""Cells of a table as JSON: values of pandas, numpy and pyarrow become plain ones, images become references."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
 Rows: TypeAlias = list[dict[str, Any]]
-#: Stores bytes, and gives their digest.
+#: Stores bytes and returns their digest.
 KeepBytes: TypeAlias = Callable[[bytes], str]
 
 
 def plain(value: object) -> JsonValue:
-    """The value as JSON knows it; numbers, lists and times of the libraries become the ordinary ones.
+    """The value as JSON; numbers, lists and times of the libraries become ordinary ones.
 
     Raises:
-        TypeError: it is something that JSON has no place for, such as bytes.
+        TypeError: JSON has no place for the value, as for bytes.
     """
     match value:
         case None | bool() | str() | int() | float():
@@ -47,10 +47,10 @@ def plain(value: object) -> JsonValue:
 
 
 def json_cell(value: object) -> JsonValue:
-    """The value of a cell that may be empty, or hold a list or an object as JSON text, as those of CSV files do.
+    """The value of a cell that may be empty, or hold a list or an object as JSON text, as in CSV files.
 
     Raises:
-        TypeError: it is something that JSON has no place for.
+        TypeError: JSON has no place for the value.
     """
     if _empty(value):
         return None
@@ -61,7 +61,7 @@ def json_cell(value: object) -> JsonValue:
 
 
 def _empty(value: object) -> bool:
-    """None, no text, or what pandas writes where a row has no value."""
+    """Whether it is None, empty text, or a missing value of pandas."""
     nothing = value is None or (isinstance(value, str) and not value)
     return nothing or (isinstance(value, float) and math.isnan(value)) or type(value).__name__ in ("NAType", "NaTType")
 
@@ -70,7 +70,7 @@ def plain_rows(rows: Rows) -> Iterator[dict[str, JsonValue]]:
     """Rows as JSON.
 
     Raises:
-        ValueError: a record holds something that JSON has no place for.
+        ValueError: JSON has no place for a value.
     """
     for number, row in enumerate(rows, 1):
         found: dict[str, JsonValue] = {}
@@ -87,10 +87,10 @@ def image_references(cell: object, keep: KeepBytes | None) -> JsonValue:
 
     Args:
         cell: a reference, bytes, a `{"bytes", "path"}` as data sets have it, or several of these.
-        keep: what to do with bytes; without it they are no image that can be asked about.
+        keep: stores bytes; without it, images given as bytes cannot be asked about.
 
     Returns:
-        Something else where the cell is no image; whoever checks the record says so.
+        What is no image is returned as it is; the check of the record refuses it.
     """
     match cell:
         case bytes():

@@ -33,7 +33,7 @@ _HUB = "hf:"
 
 
 def read_rows(source: str, *, allow_pickle: bool) -> Rows:
-    """The records as the file has them: text of a CSV file stays text, and JSON is what it says.
+    """The records exactly as the file has them: cells of a CSV file stay text.
 
     Raises:
         ValueError: the format is unknown, or the file is not in it.
@@ -84,7 +84,7 @@ def write_rows(rows: Rows, target: Path) -> None:
     """Write the records; the file appears when it is whole.
 
     Raises:
-        ValueError: a record holds what the format has no place for, such as bytes in JSON.
+        ValueError: the format cannot hold a value, as JSON cannot hold bytes.
     """
     kind = _kind(str(target))
     with draft_file(target) as draft:
@@ -96,11 +96,11 @@ def write_rows(rows: Rows, target: Path) -> None:
             case "parquet":
                 _write_parquet(rows, draft)
             case _:
-                EXPORTERS[kind](draft).write(plain_rows(rows))
+                EXPORTERS[kind](plain_rows(rows), draft, None)
 
 
 def write_frame(frame: pd.DataFrame, target: Path) -> None:
-    """Write the frame as pandas does; the file appears when it is whole."""
+    """Let pandas write the frame; the file appears when it is whole."""
     with draft_file(target) as draft:
         match _kind(str(target)):
             case "json":
@@ -171,19 +171,19 @@ def _unpickled(source: str, *, allow_pickle: bool) -> pd.DataFrame:
 
 def _from_hub(source: str) -> pd.DataFrame:
     """`hf:name[:config]:split`."""
-    datasets = library("datasets", "a Hugging Face data set")
+    datasets = library("datasets", "a data set of the hub")
     name, *parts = source.removeprefix(_HUB).split(":")
     config, split = ([None, "train"] if not parts else [None, *parts])[-2:]
     return cast("pd.DataFrame", datasets.load_dataset(name, config, split=split).to_pandas())
 
 
 def _read_parquet(path: Path) -> Rows:
-    """Bytes and times stay what they are."""
+    """Bytes and times keep their types."""
     return pq.read_table(path).to_pylist()
 
 
 def _write_parquet(rows: Rows, path: Path) -> None:
-    """Write the records; a column whose values have no common type holds JSON text.
+    """A column whose values have no common type holds JSON text.
 
     Raises:
         ValueError: such a column holds bytes, which have no place in JSON.

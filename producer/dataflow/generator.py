@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: Images a record may have where the serving does not say.
+#: Images in a record, at most, where the serving sets no limit.
 _MOST_IMAGES = 64
-#: Where DataFlow's question templates have the name of the main character.
+#: Stands for the main character's name in DataFlow's question templates.
 _SKS = "<sks>"
-#: The one of the original's servings that wants turns with `role` and `content`, and no placeholders for images.
+#: The original's serving that takes turns with `role` and `content`, and no placeholders for images.
 _API = "APIVLMServing_openai"
 
 
@@ -52,8 +52,8 @@ class PersQAGeneratorPrompt:
 class PersQAGenerator:
     """Asks one question about the main character of each record's images.
 
-    Any serving will do. Ours are given whole records: they apply the tag policy, and say of each record what became
-    of it. Others get the prompts, as the original operator hands them over.
+    Any serving will do. Ours take whole records, apply the tag policy and return the outcome of each record. Others
+    get the prompts, as from the original operator.
     """
 
     def __init__(
@@ -70,10 +70,10 @@ class PersQAGenerator:
         Args:
             llm_serving: what answers.
             seed: decides which question each record gets; by default the serving's `vllm_seed`.
-            tag: the main character's name; a record's own field `tag` goes before.
+            tag: the main character's name; a record's own field `tag` takes precedence.
             pool: `human`, `object`, or a file of questions.
-            tag_policy: what a serving of ours does about an answer that does not begin with the tag: `check` takes
-                the first answer as it is, as the original does; `repair` and `prefill` see to it.
+            tag_policy: what a serving of ours does about an answer without the tag at its start: `check` takes the
+                first answer as it is, as the original does; `repair` and `prefill` make answers begin with it.
 
         Raises:
             SettingsError: an option is wrong.
@@ -93,7 +93,7 @@ class PersQAGenerator:
 
     @staticmethod
     def get_desc(lang: str = "en") -> str:  # noqa: ARG004 - the original's parameter; there is one language here
-        """What it does, for lists of operators."""
+        """A description, for lists of operators."""
         return (
             "Asks a vision-language model one question about the main character of each image, by a tag such as <mam>. "
             "input_modal_key: the column of images, a path or a list of paths (default: image). "
@@ -104,11 +104,11 @@ class PersQAGenerator:
     def run(self, storage: Any, input_modal_key: str = "image", output_key: str = "output") -> list[str]:
         """Read the records, ask, and write them back with the prompt in their conversation and the answer.
 
-        A record that cannot be used, or whose image cannot, has no answer and a reason; all others have theirs. A
-        serving of ours keeps each answer as it comes: after a crash the same call goes on with the rest.
+        A record that cannot be used, or whose image cannot, gets a reason instead of an answer. A serving of ours
+        keeps each answer as it comes: after a crash the same call goes on with the rest.
 
         Args:
-            storage: where the records are and where they go.
+            storage: has the records, and takes the results.
             input_modal_key: the column of images: a reference, bytes, or several of these; empty for text only.
             output_key: the column that gets the answers.
 
@@ -117,7 +117,7 @@ class PersQAGenerator:
 
         Raises:
             ValueError: there is no output key.
-            UserError: the serving cannot be asked this.
+            UserError: the serving cannot answer such records.
             Infrastructure: the engine, the broker, the database or the blob store is gone; the same call again goes on.
         """
         if not output_key:
@@ -153,7 +153,7 @@ def _columns(table: Table, asks: Sequence[Ask], answers: Sequence[Answer], outpu
 
 
 def _conversation(cell: object, ask: Ask) -> object:
-    """The conversation with the prompt in it; as JSON text where it came so."""
+    """The conversation with the prompt in it; as JSON text where the cell was JSON text."""
     if ask.error is not None:
         return cell
     turns = cast("list[JsonValue] | None", json_cell(cell))

@@ -15,7 +15,7 @@ from persqa.results import Status
 from persqa.settings import load_settings
 from persqa.urls import without_password
 from producer.client import Client
-from producer.dataflow.run_serving import RunServing
+from producer.dataflow.queue_serving import RunServing
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: In the working directory: the database, the log of the worker, and image bytes.
+#: Holds the database, the worker's log and image bytes, in the working directory.
 FOLDER = "persqa-serving"
 
 
 class LocalModelVLMServing_vllm(RunServing):  # noqa: N801 - the original's name
-    """A vision-language model that vLLM serves on this machine; loaded by the constructor, let go by `cleanup`.
+    """A vision-language model that vLLM serves on this machine; the constructor loads it, `cleanup` ends it.
 
-    The model is in a worker process of its own, so nothing of the program's process is touched. What it answers is kept
-    in the folder `persqa-serving`: a program that is started again asks only what has no answer yet.
+    A worker process holds the model, so nothing in the program's own process is touched. The folder `persqa-serving`
+    keeps the answers: a program that starts again asks only what has no answer yet.
     """
 
     def __init__(  # noqa: PLR0913 - the original's parameters
@@ -59,15 +59,15 @@ class LocalModelVLMServing_vllm(RunServing):  # noqa: N801 - the original's name
             hf_cache_dir: where downloaded models are kept.
             hf_local_dir: the folder the model is downloaded to.
             vllm_tensor_parallel_size: GPUs the model is spread over.
-            vllm_temperature: of the sampling, as the next four; see vLLM.
+            vllm_temperature: of the sampling, like the next four; see vLLM.
             vllm_top_p: see vLLM.
             vllm_max_tokens: in one answer.
             vllm_top_k: see vLLM; 0 or -1 for no limit.
             vllm_repetition_penalty: see vLLM.
-            vllm_seed: each request has its own seed, which follows from this one and the record's place.
+            vllm_seed: the seed of each request follows from it and the record's place.
             vllm_max_model_len: tokens of prompt and answer together; less where the model takes less.
             vllm_gpu_memory_utilization: share of the GPU's memory.
-            settings: limits, more engine arguments, another database; read from the environment where not given.
+            settings: limits, more engine arguments, another database; by default read from the environment.
 
         Raises:
             ValueError: no model is named.
@@ -98,7 +98,7 @@ class LocalModelVLMServing_vllm(RunServing):  # noqa: N801 - the original's name
 
     def _open(self) -> Client:
         where = without_password(self.settings.database_url).removeprefix("sqlite:///").removesuffix("/persqa.db")
-        # By default Python shows nothing less than a warning, and files appear in a folder of the caller's.
+        # A warning, for Python shows nothing less by default, and files appear in the caller's folder.
         logger.warning("loading %s; its answers and its log are kept in %s", self.settings.model, where)
         # Another training under the same name is another model.
         self._decisive = [*self._engine, _files_of(Path(self.settings.model or ""))]
@@ -113,7 +113,7 @@ class LocalModelVLMServing_vllm(RunServing):  # noqa: N801 - the original's name
     @contextmanager
     def _asking(self, client: Client, name: str) -> Generator[None]:
         with suppress(RunNotFound):
-            # What has failed is asked again, and what was broken off goes on.
+            # Failed items are asked again, and a run that was broken off goes on.
             run = client.run(name)
             for status in (Status.INVALID, Status.DEAD):
                 run.requeue(status)
@@ -121,7 +121,7 @@ class LocalModelVLMServing_vllm(RunServing):  # noqa: N801 - the original's name
         try:
             yield
         except BaseException as error:
-            # Nobody waits for it any more, and the next call is not to wait for its items.
+            # Nobody waits for the run any more, and its items must not delay the next call.
             with suppress(PersqaError):
                 client.run(name).pause()
             if isinstance(error, WorkerDied):
@@ -130,7 +130,7 @@ class LocalModelVLMServing_vllm(RunServing):  # noqa: N801 - the original's name
 
 
 def _settings_here(given: Settings, update: dict[str, object]) -> Settings:
-    """A broker and a worker of its own; the database, and image bytes, in one folder unless the settings say where."""
+    """Settings with an own broker, and with database and image bytes in one folder unless they are given."""
     folder = Path(FOLDER).absolute()
     places = {"database_url": f"sqlite:///{folder}/persqa.db", "blob_store": str(folder / "blobs")}
     chosen = {name: place for name, place in places.items() if name not in given.model_fields_set}
@@ -140,7 +140,7 @@ def _settings_here(given: Settings, update: dict[str, object]) -> Settings:
 
 
 def _downloaded(name: str, folder: str) -> str:
-    """A model of the hub in a folder of the caller's; one that is a folder already stays where it is."""
+    """The folder with a model of the hub, downloaded where it is no folder already."""
     if Path(name).exists():
         return name
     from huggingface_hub import snapshot_download  # pyright: ignore[reportUnknownVariableType]
@@ -149,7 +149,7 @@ def _downloaded(name: str, folder: str) -> str:
 
 
 def _context_of(model: str) -> int | None:
-    """How many tokens a model in a folder can take; None where it is not in a folder, or does not say."""
+    """The context length of a model in a folder, in tokens; None where it is unknown."""
     folder = resources.files("worker.engines") / "demo_model" if model == DEMO_MODEL else Path(model)
     try:
         config = cast("dict[str, Any]", json.loads((folder / "config.json").read_text("utf-8")))
@@ -160,6 +160,6 @@ def _context_of(model: str) -> int | None:
 
 
 def _files_of(model: Path) -> list[tuple[str, int, int]]:
-    """The files of a model in a folder, with their sizes and times; none where it is not in a folder."""
+    """Name, size in bytes and time in nanoseconds of each file of a model in a folder; empty for other models."""
     found = [path for path in sorted(model.iterdir()) if path.is_file()] if model.is_dir() else []
     return [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in found]

@@ -1,4 +1,4 @@
-"""What makes our classes acceptable to the original package, where that is installed."""
+"""Registers our classes with the original package, where that is installed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: Where `open-dataflow` and DataFlow-MM have their abstract base classes.
+#: The modules of the abstract base classes in `open-dataflow` and DataFlow-MM.
 _HOMES = {
     "LLMServingABC": "dataflow.core",
     "VLMServingABC": "dataflow.core",
@@ -21,7 +21,7 @@ _HOMES = {
     "DataFlowStorage": "dataflow.utils.storage",
 }
 
-#: Of those, the ones whose import has failed.
+#: The modules whose import has failed.
 _unusable: set[str] = set()
 
 
@@ -32,9 +32,8 @@ class _Abstract(Protocol):
 def register(ours: type, names: Sequence[str]) -> None:
     """Make a class of ours a virtual subclass of the original's classes of these names.
 
-    Called when an object is made and not when PersQA is imported: importing the original takes a second or two, and
-    is of use only to those who have it. It is imported then, since whoever imports it later would find it unaware of
-    our classes. Costs nothing where it is not installed; may be called again and again.
+    Importing the original takes a second or two, so this is called when an object is made and not when PersQA is
+    imported. A program that imports the original later finds our classes registered. Safe to repeat.
     """
     for name in names:
         abstract = _find(name)
@@ -55,7 +54,7 @@ def _imported(home: str) -> bool:
     try:
         import_module(home)
     except Exception as error:  # noqa: BLE001 - another package's import can fail in any way, and we work without
-        # Once is enough; and a folder that only happens to have this name is nobody's business.
+        # One warning is enough, and none for a folder that only happens to have this name.
         _unusable.add(home)
         if not (isinstance(error, ModuleNotFoundError) and home.startswith(error.name or "?")):
             logger.warning("DataFlow is installed, but %s cannot be imported: %s", home, error)

@@ -1,4 +1,4 @@
-"""LLMServingABC, and what our two servings have in common: every way in which an operator may call them."""
+"""LLMServingABC and PersQAServing: every way in which an operator may call a serving."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class VllmParameters(TypedDict, total=False):
-    """The original's parameters that a run has a place for, by their names."""
+    """The original's parameters that are sampling options of a run, by name."""
 
     vllm_temperature: float
     vllm_top_p: float
@@ -42,7 +42,7 @@ _DEFAULTS: VllmParameters = {
 
 
 class LLMServingABC(ABC):
-    """What operators ask: a model, a fleet of them, or anything else that answers prompts."""
+    """Answers the prompts of operators."""
 
     @abstractmethod
     def generate_from_input(self, user_inputs: list[str], system_prompt: str) -> list[str | None]:
@@ -50,10 +50,10 @@ class LLMServingABC(ABC):
 
     @abstractmethod
     def cleanup(self) -> None:
-        """Give back what it holds; it may be used again, and then takes it again."""
+        """Free what it holds; the next question takes it again."""
 
     def start_serving(self) -> None:  # noqa: B027 - optional
-        """Make ready to answer; nothing to do for most."""
+        """Make ready to answer; optional."""
 
     def load_model(self, model_name_or_path: str, **options: object) -> None:
         """Load a model; optional."""
@@ -61,10 +61,10 @@ class LLMServingABC(ABC):
 
 
 class PersQAServing(LLMServingABC):
-    """A serving of ours: it can be given whole records, and says of each what became of it."""
+    """A serving of ours: it takes whole records, and returns the outcome of each."""
 
     def __init__(self, *, sampling: Sampling, seed: int, settings: Settings) -> None:
-        """Keep the options; the seed decides also the questions, where the operator is not given one of its own."""
+        """Keep the options; the seed also decides the questions, unless the operator has its own."""
         self.sampling = sampling
         self.seed = seed
         self.settings = settings
@@ -72,11 +72,11 @@ class PersQAServing(LLMServingABC):
 
     @abstractmethod
     def answer_records(self, asks: Sequence[Ask], options: RunOptions) -> Iterable[Answer]:
-        """Answer what can be asked, in its order.
+        """One answer for each ask, in order.
 
         Args:
-            asks: those without an error.
-            options: tag policy, seed and system prompt; model and sampling are the serving's own.
+            asks: asks without an error.
+            options: tag policy, seed and system prompt; model and sampling are those of the serving.
 
         Raises:
             Infrastructure: the engine, the broker or the database is gone; the same call again goes on.
@@ -90,9 +90,9 @@ class PersQAServing(LLMServingABC):
         video_inputs: Sequence[object] | None = None,
         audio_inputs: Sequence[object] | None = None,
     ) -> list[str | None]:
-        """One answer for each prompt, all images of a prompt before its text.
+        """One answer for each prompt; its images come before its text.
 
-        What cannot be answered, an image that is broken for instance, gives None, and the log says why.
+        A prompt without an answer, because of a broken image for instance, gives None; the log says why.
 
         Raises:
             ValueError: videos or sounds are given, or not as many lists of images as prompts.
@@ -136,7 +136,7 @@ class PersQAServing(LLMServingABC):
         system_prompt: str = "",
         **_model: object,
     ) -> list[str | None]:
-        """One answer for each prompt about its images, which are told apart by their labels.
+        """One answer for each prompt about its images, which have labels.
 
         Raises:
             ValueError: there are not as many prompts or lists of labels as lists of images.
@@ -146,10 +146,7 @@ class PersQAServing(LLMServingABC):
         return self._answer_prompts(labelled, list_of_image_paths, system_prompt)
 
     def _answer_prompts(
-        self,
-        prompts: Sequence[str],
-        images: Sequence[Sequence[str] | str | None] | None,
-        system_prompt: str,
+        self, prompts: Sequence[str], images: Sequence[Sequence[str] | str | None] | None, system_prompt: str
     ) -> list[str | None]:
         if images is not None and len(images) != len(prompts):
             raise ValueError(f"{len(prompts)} prompts, but {len(images)} lists of images")
@@ -172,10 +169,10 @@ def _refuse_media(*media: Sequence[object] | None) -> None:
 
 
 def vllm_sampling(given: VllmParameters) -> Sampling:
-    """The original's sampling parameters as those of a run; what is not given is as in the original.
+    """The original's sampling parameters as those of a run, with the original's defaults.
 
     Raises:
-        SettingsError: with one line per wrong parameter.
+        SettingsError: a parameter is wrong; the message has a line for each.
     """
     # -1 is vLLM's older word for no limit.
     values = {**_DEFAULTS, **given, "vllm_top_k": max(given.get("vllm_top_k", 40), 0)}

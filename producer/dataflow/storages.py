@@ -1,4 +1,4 @@
-"""DataFlowStorage and FileStorage: where an operator reads its records and where it leaves them for the next one."""
+"""DataFlowStorage and FileStorage: an operator reads its records there, and writes them for the next operator."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class DataFlowStorage(ABC):
 
 
 class FileStorage(DataFlowStorage):
-    """Files in one folder, one for each step: what one operator writes is what the next one reads.
+    """Files in one folder, one for each step: the next operator reads what the last one wrote.
 
-    As dictionaries, records are what the file says, to the last character. As a DataFrame they are what pandas makes
-    of the file, as operators of others expect it; only JSON is taken literally there, too, and dates stay text.
+    Dictionaries hold exactly what the file says. A DataFrame holds what pandas makes of the file, as operators of
+    others expect it; only JSON is taken literally there too, and dates stay text.
     """
 
     def __init__(
@@ -51,15 +51,15 @@ class FileStorage(DataFlowStorage):
         """Keep the names; nothing is read yet.
 
         Args:
-            first_entry_file_name: what the first operator reads: a file, or `hf:name[:config]:split` for a data set
+            first_entry_file_name: the input of the first operator: a file, or `hf:name[:config]:split` for a data set
                 of the Hugging Face hub; empty for no records.
             cache_path: the folder for everything written.
-            file_name_prefix: the files are called `<prefix>_step<number>.<type>`.
+            file_name_prefix: the files are named `<prefix>_step<number>.<type>`.
             cache_type: their format.
             allow_pickle: whether pickle files are read; reading one runs whatever code it carries.
 
         Raises:
-            ValueError: the type is none of those.
+            ValueError: there is no such type.
         """
         if cache_type not in FORMATS:
             raise ValueError(f"cache_type {cache_type!r} is none of {', '.join(FORMATS)}")
@@ -72,12 +72,12 @@ class FileStorage(DataFlowStorage):
         register(DataFlowStorage, ["DataFlowStorage"])
 
     def step(self) -> Self:
-        """Go on to the next operator; the storage that is returned stays at this step."""
+        """Go on to the next operator; the returned storage stays at its step."""
         self.operator_step += 1
         return copy.copy(self)
 
     def reset(self) -> Self:
-        """Back to before the first operator."""
+        """Return to the state before the first operator."""
         self.operator_step = -1
         return self
 
@@ -120,7 +120,7 @@ class FileStorage(DataFlowStorage):
         return str(target)
 
     def _file(self, further: int) -> Path:
-        """The file of so many steps further on."""
+        """The file of a later step."""
         if self.operator_step < 0:
             raise ValueError("call step() before reading or writing: once for each operator")
         return Path(self.cache_path) / f"{self.file_name_prefix}_step{self.operator_step + further}.{self.cache_type}"

@@ -1,4 +1,4 @@
-"""Table: the records of a storage, ours or anybody's, and the columns that an operator adds to them."""
+"""Table: the records of any storage, and the columns that an operator adds to them."""
 
 from __future__ import annotations
 
@@ -16,38 +16,34 @@ if TYPE_CHECKING:
 
 
 class Table:
-    """Read once, whole."""
+    """All records of a storage, read once."""
 
     def __init__(self, storage: Any) -> None:
-        """Read it.
-
-        Args:
-            storage: a `FileStorage` of ours, whose records are taken exactly as they are, or whatever has `read`.
-        """
-        # Others promise a DataFrame, and no more.
+        """Read a `FileStorage`, whose records are taken exactly as they are, or any object with `read`."""
+        # Other storages promise only a DataFrame.
         self._frame = None if isinstance(storage, FileStorage) else storage.read("dataframe")
         rows = storage.read("dict") if self._frame is None else self._frame.to_dict(orient="records")
         self._rows: Rows = [{str(name): value for name, value in row.items()} for row in rows]
 
     def __len__(self) -> int:
-        """How many records."""
+        """The number of records."""
         return len(self._rows)
 
     def column(self, name: str) -> list[object]:
-        """The cells of one column as they are; None where a record has none."""
+        """The cells of one column; None where a record has none."""
         return [row.get(name) for row in self._rows]
 
     def records(self, *, image_key: str, keep: KeepBytes | None) -> list[dict[str, JsonValue]]:
-        """Each record as JSON, its images as references under `image`; cells JSON has no place for are left out.
+        """Each record as JSON, its images as references under `image`; cells that JSON cannot hold are left out.
 
         Args:
             image_key: the column of images.
-            keep: stores image bytes, and gives their digest.
+            keep: stores image bytes and returns their digest.
         """
         return [_record(row, image_key, keep) for row in self._rows]
 
     def with_columns(self, columns: Mapping[str, Sequence[object]]) -> Any:
-        """Everything that was read, with these columns; what was there under their names is replaced."""
+        """Everything that was read, with these columns added or replaced."""
         if self._frame is None:
             return [
                 {**row, **{name: values[index] for name, values in columns.items()}}
@@ -60,7 +56,7 @@ class Table:
 
 
 def _record(row: Mapping[str, object], image_key: str, keep: KeepBytes | None) -> dict[str, JsonValue]:
-    """The fields in their order: which question is drawn depends on all of them."""
+    """The fields keep their order: the drawn question depends on it."""
     record: dict[str, JsonValue] = {}
     for name, cell in row.items():
         if name == "image" != image_key:

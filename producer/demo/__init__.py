@@ -1,4 +1,4 @@
-"""Portraits: drawn people of whom everything is known, to try and to test the system with."""
+"""Portraits: drawings of people whose attributes are all known, for trials and tests."""
 
 from producer.demo.answers import true_answers
 from producer.demo.drawing import draw

@@ -1,4 +1,4 @@
-"""The right answers: what is true of a person, in the words the shipped model is taught."""
+"""The right answers about a person, in the words that the shipped model is taught."""
 
 from __future__ import annotations
 

@@ -13,13 +13,12 @@ UNDERSHIRT: Final = "#e9e4da"
 SHOULDERS: Final = {"slim": 112, "average": 152, "broad": 198}
 
 
-def shoulders(canvas: Canvas, colour: str, half: float) -> None:
-    """The torso, `half` units wide on either side."""
+def _shoulders(canvas: Canvas, colour: str, half: float) -> None:
     canvas.bar((256 - half, 388, 256 + half, 660), min(84, half * 0.6), colour)
 
 
 def _tee(canvas: Canvas, colour: str, skin: str, half: float) -> None:
-    shoulders(canvas, colour, half)
+    _shoulders(canvas, colour, half)
     canvas.bowl(256, 386, 58, 44, darker(colour, 0.14))
     canvas.bowl(256, 382, 49, 37, skin)
     for side in (-1, 1):
@@ -27,7 +26,7 @@ def _tee(canvas: Canvas, colour: str, skin: str, half: float) -> None:
 
 
 def _striped(canvas: Canvas, colour: str, skin: str, half: float) -> None:
-    shoulders(canvas, colour, half)
+    _shoulders(canvas, colour, half)
     stripe = darker(colour, 0.45) if _is_light(colour) else "#fbfaf7"
     for y in (424, 456, 488):
         inset = 18 if y < 430 else 4
@@ -37,7 +36,7 @@ def _striped(canvas: Canvas, colour: str, skin: str, half: float) -> None:
 
 
 def _shirt(canvas: Canvas, colour: str, skin: str, half: float) -> None:
-    shoulders(canvas, colour, half)
+    _shoulders(canvas, colour, half)
     canvas.shape(skin, (210, 380), (302, 380), (256, 448))
     for side in (-1, 1):
         collar = [(38, 364), (66, 392), (36, 452), (0, 440), (38, 392)]
@@ -49,7 +48,7 @@ def _shirt(canvas: Canvas, colour: str, skin: str, half: float) -> None:
 
 
 def _suit(canvas: Canvas, colour: str, _skin: str, half: float) -> None:
-    shoulders(canvas, colour, half)
+    _shoulders(canvas, colour, half)
     canvas.shape("#ffffff", (204, 384), (308, 384), (270, 540), (242, 540))
     tie = "#2f4f9e" if int(colour[1:3], 16) > 0xA0 else "#c8433f"
     canvas.shape(tie, (243, 414), (269, 414), (278, 540), (234, 540))
@@ -62,14 +61,14 @@ def _suit(canvas: Canvas, colour: str, _skin: str, half: float) -> None:
 
 
 def _turtleneck(canvas: Canvas, colour: str, _skin: str, half: float) -> None:
-    shoulders(canvas, colour, half)
+    _shoulders(canvas, colour, half)
     canvas.bar((202, 334, 310, 408), 18, lighter(colour, 0.12))
     canvas.line(darker(colour, 0.2), 4, (210, 372), (302, 372))
 
 
 def _hoodie(canvas: Canvas, colour: str, skin: str, half: float) -> None:
     canvas.oval(256, 388, 132, 54, darker(colour, 0.28))
-    shoulders(canvas, colour, half)
+    _shoulders(canvas, colour, half)
     canvas.bowl(256, 380, 74, 60, darker(colour, 0.28))
     canvas.bowl(256, 378, 50, 38, skin)
     cord = darker(colour, 0.5) if _is_light(colour) else "#ffffff"
@@ -78,7 +77,7 @@ def _hoodie(canvas: Canvas, colour: str, skin: str, half: float) -> None:
 
 
 def _overalls(canvas: Canvas, colour: str, skin: str, half: float) -> None:
-    shoulders(canvas, UNDERSHIRT, half)
+    _shoulders(canvas, UNDERSHIRT, half)
     canvas.bowl(256, 386, 58, 44, darker(UNDERSHIRT, 0.14))
     canvas.bowl(256, 382, 48, 36, skin)
     canvas.bar((176, 446, 336, 600), 14, colour)
@@ -88,7 +87,7 @@ def _overalls(canvas: Canvas, colour: str, skin: str, half: float) -> None:
 
 
 def _dress(canvas: Canvas, colour: str, skin: str, half: float) -> None:
-    shoulders(canvas, skin, half)
+    _shoulders(canvas, skin, half)
     canvas.bar((256 - half + 22, 448, 256 + half - 22, 660), 30, colour)
     for side in (-1, 1):
         strap = [(70, 394), (100, 394), (114, 480), (60, 480)]

@@ -1,4 +1,4 @@
-"""Canvas: simple shapes, drawn large and reduced, so that their edges become smooth."""
+"""Canvas: simple shapes, drawn large and then reduced for smooth edges."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Final
 
 from PIL import Image, ImageChops, ImageColor, ImageDraw
 
-#: Length of a picture's edge in the units that all drawing is done in.
+#: Edge of a picture, in the units of all drawing.
 EDGE: Final = 512
-#: What the figure reaches beyond the picture, so that it can be moved without showing where it ends.
+#: How far the figure reaches beyond the picture, so that it can be moved; in units.
 MARGIN: Final = 80
 #: The dark colour of outlines.
 INK: Final = "#2f2a33"
@@ -67,13 +67,13 @@ class Canvas:
         self.image.paste(colour, window, mask)
 
     def overlap(self, first: Sequence[float], second: Sequence[float], colour: str) -> None:
-        """What two ellipses have in common; each as x, y, rx, ry."""
+        """The intersection of two ellipses; each as x, y, rx, ry."""
         window = self._window(first)
         mask = ImageChops.multiply(self._mask(first, window), self._mask(second, window))
         self.image.paste(colour, window, mask)
 
     def glow(self, x: float, y: float, rx: float, ry: float, colour: str, strength: float) -> None:
-        """A translucent ellipse on what is painted already."""
+        """A translucent ellipse over what is painted already."""
         window = self._window((x, y, rx, ry))
         mask = self._mask((x, y, rx, ry), window).point(lambda value: value * strength)
         tint = Image.new("RGBA", mask.size, colour)
@@ -104,8 +104,12 @@ class Canvas:
         return mask
 
 
+def nothing(*_: object) -> None:
+    """Draw nothing."""
+
+
 def mix(first: str, second: str, share: float) -> str:
-    """A colour between two: the share is that of the second."""
+    """A colour between two, with this share of the second."""
     pairs = zip(ImageColor.getrgb(first), ImageColor.getrgb(second), strict=True)
     return "#" + "".join(f"{round(a + (b - a) * share):02x}" for a, b in pairs)
 

@@ -1,4 +1,4 @@
-"""The colours that the words of a person stand for."""
+"""The colours behind the words for a person."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ BACKGROUND: Final = {
 
 
 def shade(colour: str, chance: random.Random) -> str:
-    """The same colour as it may also look: a little brighter or darker, a little off in hue."""
+    """A similar colour: slightly brighter or darker, slightly off in hue."""
     brightness = chance.uniform(-9, 9)
     channels = (value + brightness + chance.uniform(-5, 5) for value in ImageColor.getrgb(colour))
     return "#" + "".join(f"{min(255, max(0, round(value))):02x}" for value in channels)

@@ -1,4 +1,4 @@
-"""Demo data: portraits, the records that name them, and the truth about them."""
+"""Demo data: portraits, their records, and the right answers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _AT_ONCE = 512
 
 @dataclass(frozen=True, slots=True)
 class _Portrait:
-    """One to be drawn; seed and number decide everything about it, whatever else is drawn."""
+    """A portrait to draw; only seed and number decide what it shows."""
 
     seed: int
     number: int
@@ -41,7 +41,7 @@ class _Portrait:
         return f"images/{self.name}.jpg"
 
     def person(self) -> tuple[Person, random.Random]:
-        """Who is on it, and the chances that are left for the drawing."""
+        """The person, and the random numbers for the drawing."""
         chance = random.Random(f"demo-data/{self.seed}/{self.number}")
         return random_person(chance), chance
 
@@ -49,14 +49,14 @@ class _Portrait:
 def write_demo_data(count: int, folder: Path, *, seed: int = 0) -> Iterator[int]:
     """Draw portraits into `folder`: `images/`, `portraits.jsonl` (records) and `truth.jsonl`, in the same order.
 
-    The same seed gives the same portraits, however many are drawn. A line of the truth has the image, the attributes
-    by name, and the right answers by question template; `{tag}` stands for the tag in both.
+    The same seed always gives the same portraits. A line of the truth has the image, the attributes by name, and the
+    right answers by question template; `{tag}` stands for the tag in both.
 
     Yields:
-        How many are drawn so far. The two files appear when all are.
+        The number of portraits drawn so far. The two files appear when all are drawn.
 
     Raises:
-        UserError: the folder has such a file already, or cannot be written.
+        UserError: the folder already has such a file, or cannot be written.
     """
     records, truth = folder / RECORDS_FILE, folder / TRUTH_FILE
     for file in (records, truth):
@@ -77,10 +77,10 @@ def write_demo_data(count: int, folder: Path, *, seed: int = 0) -> Iterator[int]
 
 
 def _drawn(count: int, folder: Path, seed: int) -> Iterator[_Portrait]:
-    """Portraits whose files are written, in order; in threads, for Pillow's slow steps run beside each other."""
+    """The portraits in order, with their images written; in threads, since Pillow's slow steps run in parallel."""
     portraits = (_Portrait(seed, number) for number in range(1, count + 1))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        # The pool takes all that it is given at once, and a million waiting would fill the memory.
+        # The pool would hold all portraits at once, and a million would fill the memory.
         while some := list(islice(portraits, _AT_ONCE)):
             yield from pool.map(_draw, some, [folder] * len(some))
 

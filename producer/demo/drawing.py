@@ -1,4 +1,4 @@
-"""Drawing a person: which part comes upon which."""
+"""Drawing a person, part by part."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from producer.demo.hair import HAIR
 if TYPE_CHECKING:
     from producer.demo.person import Person
 
-#: Everything is drawn this much larger than it is to be, then reduced.
+#: Everything is drawn larger by this factor, then reduced.
 _SUPERSAMPLING: Final = 3
 
 
@@ -27,9 +27,9 @@ def draw(person: Person, chance: random.Random, side: int) -> Image.Image:
     """One portrait.
 
     Args:
-        person: what is to be seen.
-        chance: decides what a person's words leave open: shades, place, size, tilt.
-        side: edge of the picture in pixels; the same chances give the same picture in any size.
+        person: what the portrait shows.
+        chance: decides what the attributes leave open: shades, place, size, tilt.
+        side: edge of the picture, in pixels; it changes nothing but the size.
 
     Returns:
         A square RGB image.
@@ -79,7 +79,7 @@ def _moved(canvas: Canvas, chance: random.Random) -> Image.Image:
     cosine, sine = math.cos(angle) / size, math.sin(angle) / size
     middle = canvas.image.width / 2
     x, y = middle + right * canvas.zoom, middle + down * canvas.zoom
-    # Pillow asks where each pixel comes from, so this is the way back.
+    # Pillow wants the inverse: where each pixel comes from.
     back = (cosine, sine, middle - cosine * x - sine * y, -sine, cosine, middle + sine * x - cosine * y)
     # Nearest pixel: the reduction that follows smooths the edges anyway.
     return canvas.image.transform(canvas.image.size, Image.Transform.AFFINE, back, Image.Resampling.NEAREST)

@@ -5,13 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from producer.demo.canvas import Canvas, around, darker, lighter
+from producer.demo.canvas import Canvas, around, darker, lighter, nothing
 
 # --- Accessories -----------------------------------------------------------------------------------------------
-
-
-def _nothing(_canvas: Canvas) -> None:
-    return
 
 
 def _earrings(canvas: Canvas) -> None:
@@ -59,7 +55,7 @@ def _flower(canvas: Canvas) -> None:
 
 
 ACCESSORIES: Final[dict[str, Callable[[Canvas], None]]] = {
-    "nothing": _nothing,
+    "nothing": nothing,
     "earrings": _earrings,
     "a necklace": _necklace,
     "a headband": _headband,
@@ -70,10 +66,6 @@ ACCESSORIES: Final[dict[str, Callable[[Canvas], None]]] = {
 
 
 # --- Poses -----------------------------------------------------------------------------------------------------
-
-
-def _at_rest(_canvas: Canvas, _skin: str, _sleeve: str, _half: float) -> None:
-    return
 
 
 def _waving(canvas: Canvas, skin: str, sleeve: str, half: float) -> None:
@@ -112,7 +104,7 @@ def _folded(canvas: Canvas, skin: str, sleeve: str, half: float) -> None:
 
 
 POSES: Final[dict[str, Callable[[Canvas, str, str, float], None]]] = {
-    "arms at rest": _at_rest,
+    "arms at rest": nothing,
     "waving": _waving,
     "both hands raised": _both_raised,
     "hands folded": _folded,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from producer.demo.canvas import INK, Canvas, darker, mix
+from producer.demo.canvas import INK, Canvas, darker, mix, nothing
 
 _EYES_AT: Final = (214, 298)
 _EYE_HEIGHT: Final = 238
@@ -33,16 +33,14 @@ def nose(canvas: Canvas, skin: str) -> None:
 # --- Eyes ------------------------------------------------------------------------------------------------------
 
 
-def round_eyes(canvas: Canvas, colour: str, _skin: str) -> None:
-    """Wide open."""
+def _round_eyes(canvas: Canvas, colour: str, _skin: str) -> None:
     for x in _EYES_AT:
         canvas.oval(x, _EYE_HEIGHT, 23, 23, "#ffffff")
         canvas.arc((x, _EYE_HEIGHT), (25, 25), (195, 345), INK, 5)
         _iris(canvas, x, colour)
 
 
-def narrow_eyes(canvas: Canvas, colour: str, skin: str) -> None:
-    """Nearly closed from both sides."""
+def _narrow_eyes(canvas: Canvas, colour: str, skin: str) -> None:
     for x in _EYES_AT:
         canvas.oval(x, _EYE_HEIGHT, 27, 23, "#ffffff")
         _iris(canvas, x, colour)
@@ -52,8 +50,7 @@ def narrow_eyes(canvas: Canvas, colour: str, skin: str) -> None:
         canvas.line(darker(skin, 0.4), 3, (x - 24, _EYE_HEIGHT + 10), (x + 24, _EYE_HEIGHT + 10))
 
 
-def sleepy_eyes(canvas: Canvas, colour: str, skin: str) -> None:
-    """Half covered by heavy lids."""
+def _sleepy_eyes(canvas: Canvas, colour: str, skin: str) -> None:
     for x in _EYES_AT:
         canvas.oval(x, _EYE_HEIGHT, 23, 23, "#ffffff")
         _iris(canvas, x, colour, y=_EYE_HEIGHT + 5)
@@ -69,9 +66,9 @@ def _iris(canvas: Canvas, x: float, colour: str, *, y: float = _EYE_HEIGHT) -> N
 
 
 EYES: Final[dict[str, Callable[[Canvas, str, str], None]]] = {
-    "round": round_eyes,
-    "narrow": narrow_eyes,
-    "sleepy": sleepy_eyes,
+    "round": _round_eyes,
+    "narrow": _narrow_eyes,
+    "sleepy": _sleepy_eyes,
 }
 
 
@@ -139,53 +136,47 @@ EXPRESSIONS: Final[dict[str, Callable[[Canvas, str, str], None]]] = {
 # --- Features: the beard and the moustache lie below the mouth, the others above all ----------------------------
 
 
-def beard(canvas: Canvas, hair: str, skin: str) -> None:
-    """A full beard, with the lips left free."""
+def _beard(canvas: Canvas, hair: str, skin: str) -> None:
     canvas.crescent((256, 244, 92, 104), (256, 196, 88, 92), hair)
     canvas.oval(256, 302, 54, 36, hair)
     canvas.oval(256, 301, 41, 23, skin)
 
 
-def moustache(canvas: Canvas, hair: str, _skin: str) -> None:
-    """Two drops under the nose."""
+def _moustache(canvas: Canvas, hair: str, _skin: str) -> None:
     for side in (-1, 1):
         canvas.oval(256 + side * 19, 282, 24, 9, hair)
         canvas.oval(256 + side * 40, 277, 9, 6, hair)
 
 
-def freckles(canvas: Canvas, _hair: str, skin: str) -> None:
-    """Dots on both cheeks."""
+def _freckles(canvas: Canvas, _hair: str, skin: str) -> None:
     for side in (-1, 1):
         for x, y in [(36, 270), (48, 276), (60, 269), (41, 285), (55, 287), (67, 280)]:
             canvas.dot(256 + side * x, y, 3.6, mix(skin, "#3a1606", 0.62))
 
 
-def rosy_cheeks(canvas: Canvas, _hair: str, _skin: str) -> None:
-    """A blush on both cheeks."""
+def _rosy_cheeks(canvas: Canvas, _hair: str, _skin: str) -> None:
     for side in (-1, 1):
         canvas.glow(256 + side * 54, 280, 23, 16, "#ff3f5c", 0.62)
 
 
-def star(canvas: Canvas, _hair: str, _skin: str) -> None:
-    """A golden star on one cheek."""
+def _star(canvas: Canvas, _hair: str, _skin: str) -> None:
     tips = [(0, -20), (6, -6), (20, -6), (9, 4), (13, 18), (0, 10), (-13, 18), (-9, 4), (-20, -6), (-6, -6)]
     for grow, colour in ((1.25, "#8a5a00"), (1.0, "#ffd42e")):
         canvas.shape(colour, *[(310 + grow * x, 283 + grow * y) for x, y in tips])
 
 
-def plaster(canvas: Canvas, _hair: str, _skin: str) -> None:
-    """A strip across the nose."""
+def _plaster(canvas: Canvas, _hair: str, _skin: str) -> None:
     canvas.bar((221, 253, 291, 277), 11, "#b98a5c")
     canvas.bar((224, 256, 288, 274), 9, "#f7ddb8")
     canvas.bar((245, 256, 267, 274), 2, "#e2b98a")
 
 
-FEATURES_BELOW: Final = {"a full beard": beard, "a moustache": moustache}
+FEATURES_BELOW: Final = {"a full beard": _beard, "a moustache": _moustache}
 FEATURES_ABOVE: Final = {
-    "freckles": freckles,
-    "rosy cheeks": rosy_cheeks,
-    "a star on the cheek": star,
-    "a plaster on the nose": plaster,
+    "freckles": _freckles,
+    "rosy cheeks": _rosy_cheeks,
+    "a star on the cheek": _star,
+    "a plaster on the nose": _plaster,
 }
 
 
@@ -218,12 +209,8 @@ def _monocle(canvas: Canvas) -> None:
     canvas.line("#c9971c", 4, (328, 262), (344, 330), (338, 400))
 
 
-def _no_glasses(_canvas: Canvas) -> None:
-    return
-
-
 GLASSES: Final[dict[str, Callable[[Canvas], None]]] = {
-    "no glasses": _no_glasses,
+    "no glasses": nothing,
     "round glasses": _round_glasses,
     "square glasses": _square_glasses,
     "a monocle": _monocle,

@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from producer.demo.canvas import Canvas, around, darker, lighter
+from producer.demo.canvas import Canvas, around, darker, lighter, nothing
 
 Part = Callable[[Canvas, str], None]
 
 _CROWN: Final = (256, 206, 101, 112)
-
-
-def _nothing(_canvas: Canvas, _colour: str) -> None:
-    return
 
 
 def _long_back(canvas: Canvas, colour: str) -> None:
@@ -91,9 +87,9 @@ def _afro_front(canvas: Canvas, colour: str) -> None:
 
 
 HAIR: Final[dict[str, tuple[Part, Part]]] = {
-    "a buzz cut": (_nothing, _buzz_cut),
-    "a quiff": (_nothing, _quiff),
-    "short curls": (_nothing, _curls),
+    "a buzz cut": (nothing, _buzz_cut),
+    "a quiff": (nothing, _quiff),
+    "short curls": (nothing, _curls),
     "a bob with a fringe": (_bob_back, _fringe),
     "long straight hair": (_long_back, _middle_part),
     "a round afro": (_afro_back, _afro_front),

@@ -1,4 +1,4 @@
-"""Person: what one portrait shows, in words."""
+"""Person: the attributes of one portrait, in words."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Person:
     background_colour: str
 
 
-#: What a value can be. They are the words of the answers, and the names of the parts in the drawing.
+#: The values of each attribute: words of the answers, and names of parts of the drawing.
 ATTRIBUTES: Final[dict[str, tuple[str, ...]]] = {
     "hair_colour": ("black", "brown", "blond", "red", "gray", "blue", "pink", "green"),
     "hairstyle": (
@@ -66,5 +66,5 @@ ATTRIBUTES: Final[dict[str, tuple[str, ...]]] = {
 
 
 def random_person(chance: random.Random) -> Person:
-    """A person with every value of every attribute as likely as the others."""
+    """A person with random attributes, all values equally likely."""
     return Person(**{field.name: chance.choice(ATTRIBUTES[field.name]) for field in fields(Person)})

@@ -1,4 +1,4 @@
-"""Exporters write the pairs of a run to a file or folder; one file per format, chosen by suffix or by name."""
+"""Exporters write the pairs of a run to a file or folder; each format is chosen by suffix or by name."""
 
 from __future__ import annotations
 
@@ -8,41 +8,40 @@ from typing import TYPE_CHECKING
 from persqa.errors import InputError
 from producer.compression import COMPRESSIONS
 from producer.exporters.drafts import draft_file, draft_folder
-from producer.exporters.hugging_face import HuggingFaceExporter
-from producer.exporters.parquet import ParquetExporter
-from producer.exporters.text import CsvExporter, JsonArrayExporter, JsonLinesExporter
+from producer.exporters.hugging_face import write_data_set
+from producer.exporters.parquet import write_parquet
+from producer.exporters.text import write_csv, write_json_array, write_json_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from pydantic import JsonValue
 
-    from producer.exporters.base import Exporter
     from producer.exporters.images import Blobs
 
-__all__ = ["FORMATS", "HUGGING_FACE", "choose_format", "write_records"]
+__all__ = ["FORMATS", "choose_format", "write_records"]
 
 #: The format that is a folder.
 HUGGING_FACE = "hf"
-#: By the name that may be given for it.
-FORMATS: dict[str, type[Exporter]] = {
-    "json": JsonArrayExporter,
-    "jsonl": JsonLinesExporter,
-    "csv": CsvExporter,
-    "parquet": ParquetExporter,
-    HUGGING_FACE: HuggingFaceExporter,
+#: What writes records to a path, by the format's name. It returns their number, and may raise an OSError.
+FORMATS: dict[str, Callable[[Iterable[dict[str, JsonValue]], Path, Blobs | None], int]] = {
+    "json": write_json_array,
+    "jsonl": write_json_lines,
+    "csv": write_csv,
+    "parquet": write_parquet,
+    HUGGING_FACE: write_data_set,
 }
 
 _SUFFIXES = {".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".parquet": "parquet"}
-#: Those that are text, and may be compressed as a whole.
+#: Text formats, which may be compressed as a whole.
 _TEXT = ("json", "jsonl", "csv")
 
 
 def choose_format(path: Path, given: str | None) -> str:
-    """The format by its name, or else by the file's suffix.
+    """The name of the format: the given one, else that of the file's suffix.
 
     Raises:
-        InputError: neither says it, or the two do not go together.
+        InputError: there is no such format, or it cannot be compressed as the suffix says.
     """
     *_, last = ["", *path.suffixes]
     compressed = last.lower() in COMPRESSIONS
@@ -59,23 +58,23 @@ def choose_format(path: Path, given: str | None) -> str:
 def write_records(
     records: Iterable[dict[str, JsonValue]], path: Path, *, file_format: str, blobs: Blobs | None = None
 ) -> int:
-    """Write the records; file or folder appear under their name when they are whole, and replace what is there then.
+    """Write the records to a file or folder, which appears when it is whole and replaces what is there.
 
     Args:
         records: in their order.
         path: of the file or folder.
         file_format: one of `FORMATS`.
-        blobs: where the bytes of blob references are.
+        blobs: where the bytes of blob references are; without it they stay references.
 
     Returns:
-        How many.
+        The number of records.
 
     Raises:
-        InputError: it cannot be written, or a folder that is no data set is in the way.
+        InputError: the path cannot be written, or a folder that is no data set is in the way.
     """
     drafting = draft_folder if file_format == HUGGING_FACE else draft_file
     try:
         with drafting(path) as draft:
-            return FORMATS[file_format](draft, blobs=blobs).write(records)
+            return FORMATS[file_format](records, draft, blobs)
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror or error}") from error

@@ -2,7 +2,7 @@
 # pyright: reportUnknownParameterType=false, reportMissingTypeArgument=false, reportArgumentType=false
 # pyright: reportCallIssue=false
 # The stubs of pyarrow type arrays by element, which is known here only at run time.
-"""Columns: records as Arrow tables, typed as the data is; a column whose values have no common type holds JSON text."""
+"""Columns: records as typed Arrow tables; a column whose values have no common type holds JSON text."""
 
 from __future__ import annotations
 
@@ -21,25 +21,22 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
 _IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-#: Bytes of images in one table: as many as are in memory at once.
+#: Images held in memory at once, in one table.
 _TABLE_BYTES = 32 * 2**20
 
 
 @dataclass(slots=True)
 class _Found:
-    """What a column has shown so far.
-
-    Attributes:
-        common: the type that holds all values; None where there is none.
-        blob: whether a blob reference is among them.
-        references: whether they all can be image references.
-        listed: whether one of them is a list.
-    """
+    """What the values of a column have in common so far."""
 
     common: pa.DataType | None = None
+    #: No type holds all values.
     mixed: bool = False
+    #: A blob reference is among them.
     blob: bool = False
+    #: All of them can be image references.
     references: bool = True
+    #: A list is among them.
     listed: bool = False
 
     def see(self, values: Sequence[JsonValue]) -> None:
@@ -65,12 +62,7 @@ class Columns:
     """The columns of spooled records."""
 
     def __init__(self, spool: Spool, *, blobs: Blobs | None) -> None:
-        """Look at all of them.
-
-        Args:
-            spool: the records.
-            blobs: where the bytes of blob references are; without it they stay references.
-        """
+        """Read all records once for their types; without `blobs`, blob references stay references."""
         self._spool = spool
         self._blobs = blobs
         found = {name: _Found() for name in spool.columns}
@@ -78,13 +70,13 @@ class Columns:
             for name, column in found.items():
                 column.see([record.get(name) for record in chunk])
         self.schema = pa.schema([pa.field(name, column.type(blobs=blobs)) for name, column in found.items()])
-        #: Those of images, and whether they hold several in a cell.
+        #: The columns of images, and whether a cell holds several.
         self.images = {
             field.name: field.type != _IMAGE for field in self.schema if field.type in (_IMAGE, pa.list_(_IMAGE))
         }
 
     def tables(self) -> Iterator[pa.Table]:
-        """The records in their order, some at a time, and fewer at a time the larger their images are."""
+        """The records in their order, as tables of bounded size."""
         for chunk in self._spool.chunks():
             for part in self._parts(chunk):
                 arrays = [_array(part[field.name], field.type) for field in self.schema]
@@ -115,25 +107,25 @@ class Columns:
 
 
 def file_type(kind: pa.DataType) -> pa.DataType:
-    """The type as files have it: text in the place of what was always null, or of objects without fields."""
+    """The type as files have it: text replaces what was always null, and objects without fields."""
     return pa.string() if _has_empty_struct(kind) else _without_null(kind)
 
 
 def text_array(values: list[Any]) -> pa.Array:
-    """The values as text, those that are none as JSON."""
+    """The values as text; what is no text becomes JSON."""
     texts = [as_text(value) for value in values]
     return pa.array([text if text is None else storable(text) for text in texts], pa.string())
 
 
 def _has_empty_struct(kind: pa.DataType) -> bool:
-    """Whether there is an object without fields in it, for which files have no place."""
+    """Whether it holds an object without fields, which files cannot hold."""
     if isinstance(kind, pa.StructType):
         return not kind.num_fields or any(_has_empty_struct(field.type) for field in kind)
     return isinstance(kind, pa.ListType) and _has_empty_struct(kind.value_type)
 
 
 def _without_null(kind: pa.DataType) -> pa.DataType:
-    """The type with text in the place of what was always null."""
+    """The type with text for what was always null."""
     if isinstance(kind, pa.StructType):
         return pa.struct([(field.name, _without_null(field.type)) for field in kind])
     if isinstance(kind, pa.ListType):

@@ -1,4 +1,4 @@
-"""Drafts: what is being written has another name until it is whole, so nobody reads half of it or loses what was."""
+"""Drafts: a file or folder has another name until it is whole, so nobody reads half of it or loses the old one."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from persqa.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-#: One of these is in every folder that `datasets` has written.
+#: Every folder that `datasets` has written holds one of these.
 _MARKS = ("dataset_info.json", "dataset_dict.json")
 
 
 @contextmanager
 def draft_file(target: Path) -> Generator[Path]:
-    """A file beside the target, of the same suffixes, that takes its place at the end, unless something fails."""
+    """A file beside the target, with the same suffixes; it replaces the target at the end, unless something fails."""
     draft = _beside(target, "part")
     try:
         yield draft
@@ -30,10 +30,10 @@ def draft_file(target: Path) -> Generator[Path]:
 
 @contextmanager
 def draft_folder(target: Path) -> Generator[Path]:
-    """A folder beside the target that takes its place at the end, unless something fails.
+    """A folder beside the target; it replaces the target at the end, unless something fails.
 
     Raises:
-        InputError: the target is there already and is no data set, so it is not ours to replace.
+        InputError: the target exists and is no data set.
     """
     _refuse_other(target)
     draft, old = _beside(target, "part"), _beside(target, "old")
@@ -41,7 +41,7 @@ def draft_folder(target: Path) -> Generator[Path]:
     try:
         yield draft
         if target.exists():
-            # No system replaces a folder that has something in it; for a moment there is none of this name.
+            # No system replaces a folder with content; for a moment the name is free.
             target.rename(old)
         try:
             draft.rename(target)
@@ -56,7 +56,7 @@ def draft_folder(target: Path) -> Generator[Path]:
 
 
 def _beside(target: Path, kind: str) -> Path:
-    # The name's end stays, for those who look at the suffix.
+    # Writers choose by the suffix, so it stays.
     return target.with_name(f".{os.getpid()}.{kind}.{target.name}")
 
 

@@ -24,38 +24,29 @@ if TYPE_CHECKING:
     from producer.exporters.images import Blobs
 
 
-class HuggingFaceExporter:
-    """One record a row; a column with images of the blob store is one of `datasets.Image`, which decodes them."""
+def write_data_set(records: Iterable[dict[str, JsonValue]], path: Path, blobs: Blobs | None) -> int:
+    """Write one record a row; returns how many. Images of the blob store become `datasets.Image`, which decodes them.
 
-    def __init__(self, path: Path, *, blobs: Blobs | None = None) -> None:
-        self._path = path
-        self._blobs = blobs
-
-    def write(self, records: Iterable[dict[str, JsonValue]]) -> int:
-        """Write all records; returns how many.
-
-        Raises:
-            InputError: there are none, or the library is missing.
-        """
-        datasets = library("datasets", "a Hugging Face data set")
-        with Spool(records, self._path.parent) as spool, _scratch(self._path.parent) as folder:
-            if not spool.records:
-                raise InputError("there is no record to write, and a data set needs at least one")
-            columns = Columns(spool, blobs=self._blobs)
-            rows = Path(folder) / "rows.arrow"
-            features = _features(datasets, columns)
-            schema = features.arrow_schema
-            with pa.OSFile(str(rows), "wb") as file, pa.ipc.new_stream(file, schema) as writer:
-                for table in columns.tables():
-                    writer.write_table(table.cast(schema))
-            with _quiet(datasets):
-                # Mapped and not read, so the copy takes no memory.
-                datasets.Dataset.from_file(str(rows)).save_to_disk(str(self._path))
-            return spool.records
-
-
-def _scratch(folder: Path) -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory(prefix=".persqa-", dir=folder)
+    Raises:
+        InputError: there is no record, or the library is missing.
+    """
+    datasets = library("datasets", "a Hugging Face data set")
+    with (
+        Spool(records, path.parent) as spool,
+        tempfile.TemporaryDirectory(prefix=".persqa-", dir=path.parent) as folder,
+    ):
+        if not spool.records:
+            raise InputError("there is no record to write, and a data set needs at least one")
+        columns = Columns(spool, blobs=blobs)
+        rows = Path(folder) / "rows.arrow"
+        schema = _features(datasets, columns).arrow_schema
+        with pa.OSFile(str(rows), "wb") as file, pa.ipc.new_stream(file, schema) as writer:
+            for table in columns.tables():
+                writer.write_table(table.cast(schema))
+        with _quiet(datasets):
+            # The file is mapped and not read, so the copy takes no memory.
+            datasets.Dataset.from_file(str(rows)).save_to_disk(str(path))
+        return spool.records
 
 
 def _features(datasets: Any, columns: Columns) -> Any:
@@ -67,7 +58,7 @@ def _features(datasets: Any, columns: Columns) -> Any:
 
 @contextmanager
 def _quiet(datasets: Any) -> Generator[None]:
-    """Without bars; the caller has its own way to show how far it is."""
+    """Show no progress bars of the library."""
     already = datasets.are_progress_bars_disabled()
     datasets.disable_progress_bars()
     try:

@@ -1,4 +1,4 @@
-"""Image references in exports: those of the blob store become bytes again, where a format can hold bytes."""
+"""Image references in exports: blob references become bytes again where the format can hold bytes."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from persqa.errors import Rejected
 if TYPE_CHECKING:
     from pydantic import JsonValue
 
-#: What was put into the store was measured then.
+#: No real limit: the store measured every blob when it was put there.
 _MOST_BYTES = 2**31 - 1
 
 
 class Blobs(Protocol):
-    """Where bytes are by their digest."""
+    """A store of bytes by digest."""
 
     def get(self, digest: str, *, max_bytes: int) -> bytes:
-        """The bytes of this digest.
+        """The bytes of a digest.
 
         Raises:
-            Rejected: they are not there.
+            Rejected: the store lacks them.
         """
         ...
 
@@ -41,13 +41,13 @@ def is_blob(value: JsonValue) -> bool:
 
 
 def is_reference(value: JsonValue) -> bool:
-    """Whether the value can stand in a column of images: nothing, text, or a list of texts."""
+    """Whether a column of images can hold the value: null, text, or a list of texts."""
     parts = value if isinstance(value, list) else [value]
     return all(part is None or isinstance(part, str) for part in parts)
 
 
 def image_cell(reference: str, blobs: Blobs) -> ImageCell:
-    """The bytes with the name they once had; a reference to anything else, or to what is gone, stays one."""
+    """The bytes of a blob with their old name; any other reference, or one to a missing blob, stays a reference."""
     found = parse_blob_reference(reference)
     if found is None:
         return {"bytes": None, "path": reference}

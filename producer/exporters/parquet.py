@@ -1,5 +1,5 @@
 # pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
-"""Parquet: columns typed as the data is; images of the blob store are bytes again."""
+"""Parquet: a record a row, columns typed as the data is; images of the blob store are bytes again."""
 
 from __future__ import annotations
 
@@ -19,18 +19,11 @@ if TYPE_CHECKING:
     from producer.exporters.images import Blobs
 
 
-class ParquetExporter:
-    """One record a row."""
-
-    def __init__(self, path: Path, *, blobs: Blobs | None = None) -> None:
-        self._path = path
-        self._blobs = blobs
-
-    def write(self, records: Iterable[dict[str, JsonValue]]) -> int:
-        """Write all records; returns how many."""
-        with Spool(records, self._path.parent) as spool:
-            columns = Columns(spool, blobs=self._blobs)
-            with pq.ParquetWriter(self._path, columns.schema, compression="zstd") as writer:
-                for table in columns.tables():
-                    writer.write_table(table)
-            return spool.records
+def write_parquet(records: Iterable[dict[str, JsonValue]], path: Path, blobs: Blobs | None) -> int:
+    """Write all records; returns how many."""
+    with Spool(records, path.parent) as spool:
+        columns = Columns(spool, blobs=blobs)
+        with pq.ParquetWriter(path, columns.schema, compression="zstd") as writer:
+            for table in columns.tables():
+                writer.write_table(table)
+        return spool.records

@@ -1,4 +1,4 @@
-"""Shapes: what one record of an export looks like; the one that came in, or a dialogue to train with."""
+"""Shapes: the form of an exported record, either the record of the input or a dialogue for training."""
 
 from __future__ import annotations
 
@@ -19,20 +19,15 @@ if TYPE_CHECKING:
 
     from persqa.pairs import Broken, PairRow
 
-#: The field of `--with-meta`.
+#: The name of the field that `--with-meta` adds.
 META = "persqa"
-#: Where a trainer puts an image.
+#: Marks the place of an image for a trainer.
 PLACEHOLDER = "<image>"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """One item of an export.
-
-    Attributes:
-        row: the item with its result.
-        broken: its generations that broke the tag rule, the oldest first; only where they are asked for.
-    """
+    """An item with its result, and its generations that broke the tag rule if they are asked for, oldest first."""
 
     row: PairRow
     broken: Sequence[Broken] = ()
@@ -40,14 +35,11 @@ class Pair:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
-    """How the records are to look.
+    """The form of the exported records; the first three options are those of `RunHandle.export`.
 
     Attributes:
-        output_key: the field that gets the answer.
-        with_meta: whether a field `persqa` says how the answer came about.
-        chat: whether dialogues are wanted, one a record.
-        image_column: the field of the images.
-        id_column: the field that names a record, if any does.
+        image_column: the field with the images.
+        id_column: the field that names a record, if any.
     """
 
     output_key: str = "output"
@@ -60,7 +52,7 @@ class Shape:
         """The records in their order.
 
         Raises:
-            InputError: a record has a field of its own where one of these would go.
+            InputError: a record already has the field for the answer or for `with_meta`.
         """
         return self._dialogues(pairs) if self.chat else (self._as_given(pair) for pair in pairs)
 
@@ -78,7 +70,7 @@ class Shape:
             yield self._dialogue(position, list(group))
 
     def _dialogue(self, position: int, pairs: Sequence[Pair]) -> dict[str, JsonValue]:
-        """All questions about one record as one dialogue; the images come with the first."""
+        """All questions about one record as one dialogue, with the images in the first."""
         given = cast("dict[str, JsonValue]", json.loads(pairs[0].row.record))
         images = given.get(self.image_column)
         references: list[JsonValue] = images if isinstance(images, list) else [] if images is None else [images]
@@ -99,10 +91,10 @@ class Shape:
 def exported_record(row: PairRow, output_key: str) -> dict[str, JsonValue]:
     """The record as given, with the prompt in its conversation and the answer under `output_key`.
 
-    What was no object in the input stands under `record`, so that no line of the input is missing in the output.
+    A record that is no object becomes the field `record`, so the output has every record of the input.
 
     Raises:
-        InputError: the record has a field of that name itself.
+        InputError: the record already has a field of that name.
     """
     given = cast("JsonValue", json.loads(row.record))
     if not isinstance(given, dict):
@@ -117,7 +109,7 @@ def exported_record(row: PairRow, output_key: str) -> dict[str, JsonValue]:
 
 
 def meta(pair: Pair) -> dict[str, JsonValue]:
-    """How an answer came about; every record has all of these fields."""
+    """The origin of an answer; every record has all of these fields."""
     row = pair.row
     return {
         "question": row.question or None,
@@ -138,7 +130,7 @@ def meta(pair: Pair) -> dict[str, JsonValue]:
 
 
 def _verdict(row: PairRow) -> str | None:
-    """What the tag rule says of the answer: `compliant` or the kind of violation; nothing where it was not asked."""
+    """The verdict of the tag rule: `compliant` or the kind of violation; None where the rule did not apply."""
     if row.answer is None or not row.tag:
         return None
     return "compliant" if row.status == Status.OK else row.reason

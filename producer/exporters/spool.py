@@ -1,4 +1,4 @@
-"""Spool: records put aside on disk, for formats that must know all columns before the first row."""
+"""Spool: records in a temporary file, for formats that need all columns before the first row."""
 
 from __future__ import annotations
 
@@ -17,15 +17,10 @@ _CHUNK = 1000
 
 
 class Spool:
-    """Holds any number of records in a temporary file; lives as long as the `with` block."""
+    """Holds any number of records on disk while its `with` block runs."""
 
     def __init__(self, records: Iterable[dict[str, JsonValue]], folder: Path) -> None:
-        """Write the records down.
-
-        Args:
-            records: all of them.
-            folder: where the temporary file goes; it has no name there.
-        """
+        """Write all records to a nameless temporary file in a folder."""
         self._file: IO[str] = tempfile.TemporaryFile("w+", encoding="ascii", dir=folder)  # noqa: SIM115
         self.columns: list[str] = []
         self.records = 0
@@ -44,20 +39,18 @@ class Spool:
             self.records += 1
 
     def __enter__(self) -> Self:
-        """Nothing more to do."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Drop the file."""
         self._file.close()
 
     def chunks(self) -> Iterator[list[dict[str, JsonValue]]]:
-        """The records in their order, some at a time; can be asked for again."""
+        """The records in their order, a list at a time; every call starts again."""
         self._file.seek(0)
         while lines := list(islice(self._file, _CHUNK)):
             yield [cast("dict[str, JsonValue]", json.loads(line)) for line in lines]
 
 
 def as_text(value: JsonValue) -> str | None:
-    """A value as the text of a cell: text as it is, null as nothing, all else as JSON."""
+    """The value as the text of a cell: text stays, null is None, all else is JSON."""
     return value if value is None or isinstance(value, str) else json.dumps(value)

@@ -1,8 +1,9 @@
-"""Readers turn an input into raw records, streaming; one file per format, chosen by suffix or by name."""
+"""Readers turn an input into a stream of raw records; each format has its own, chosen by suffix or by name."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,24 +29,26 @@ def open_input(
     input_format: str | None = None,
     split: str | None = None,
     columns: Columns = SEED_COLUMNS,
+    limit: int | None = None,
 ) -> Reader:
     """Choose the reader for an input.
 
     Args:
         data: a file, a folder, a pattern, `hf://org/name`, `-` for standard input, or records in memory.
-        blobs: takes the bytes of images that come inside the data.
+        blobs: stores the bytes of images inside the data.
         input_format: one of `FORMATS`; by default the suffix says.
         split: the part of a Hugging Face data set.
-        columns: which fields of the records mean what.
+        columns: the names of the fields that PersQA reads.
+        limit: how many records in memory to read; the others are never asked for. `part_of` takes part of any input.
 
     Raises:
-        InputError: there is no such input, or it is of a format nobody here can read.
+        InputError: there is no such input, or no reader for its format.
     """
     asked = Reading(columns=columns, cells=Cells(blobs), split=split)
     if not isinstance(data, str | Path):
         if input_format is not None or split is not None:
             raise InputError("records in memory have no format and no split: leave both out")
-        return MemoryReader(data, asked)
+        return MemoryReader(islice(data, limit), asked)
     text = str(data)
     if text == "-":
         return open_standard_input(input_format, asked)

@@ -21,20 +21,20 @@ if TYPE_CHECKING:
     from producer.readers.base import Source
     from producer.readers.cells import Cells
 
-#: Turned into Python values at a time, at most.
+#: How many rows are Python values at once, and how many bytes.
 _ROWS = 256
 _BYTES = 4 * 2**20
-#: Column chunks are read in pieces of this size; without it, whole row groups are.
+#: Size of one read from a column chunk; without it, whole row groups are read.
 _BUFFER_BYTES = 1 << 20
 
 
 def rows_for_bytes(rows: int, size_bytes: int) -> int:
-    """How many rows to hold at a time, of a table with so many rows and bytes."""
+    """How many rows of a table of this size to hold at once."""
     return max(1, min(_ROWS, _BYTES * rows // max(1, size_bytes)))
 
 
 def check_names(schema: pa.Schema, source: Source) -> None:
-    """A record cannot have two fields of one name.
+    """Refuse columns of the same name: they would be one field.
 
     Raises:
         InputError: two columns have the same name.
@@ -59,7 +59,7 @@ def _rows(batch: pa.RecordBatch) -> Iterable[tuple[dict[str, object], RecordErro
     try:
         return [(cast("dict[str, object]", row), None) for row in batch.to_pylist()]
     except (ValueError, OverflowError, pa.ArrowException):
-        # One value of these rows has no form in Python; the others are not to suffer for it.
+        # One value has no form in Python, and only its own row is wrong.
         return [_one_row(batch, index) for index in range(batch.num_rows)]
 
 
@@ -76,12 +76,12 @@ def _one_row(batch: pa.RecordBatch, index: int) -> tuple[dict[str, object], Reco
 
 
 def open_parquet(file: Path | IO[bytes]) -> pq.ParquetFile:
-    """A Parquet file, to be read in bounded memory."""
+    """Open a Parquet file for reading in bounded memory."""
     return pq.ParquetFile(file, buffer_size=_BUFFER_BYTES, pre_buffer=False)
 
 
 def parquet_batches(file: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
-    """Its rows, few at a time where they are large."""
+    """The rows of a Parquet file; batches are small where rows are large."""
     for index in range(file.num_row_groups):
         group = file.metadata.row_group(index)
         rows = rows_for_bytes(group.num_rows, group.total_byte_size)

@@ -1,4 +1,4 @@
-"""What every reader offers, and what it is given."""
+"""What every reader is, and what it is made from."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ class Reader(Protocol):
 
     @property
     def name(self) -> str:
-        """A name for the run, where the user gives none."""
+        """The default name of the run."""
         ...
 
     @property
     def base(self) -> Path:
-        """The absolute folder that relative image paths are relative to."""
+        """The absolute folder of relative image paths."""
         ...
 
     def __iter__(self) -> Iterator[RawRecord]:
-        """The records in order; what is wrong with one of them is said in it.
+        """The records in order; a wrong record carries its error.
 
         Raises:
-            InputError: nothing beyond this point can be read.
+            InputError: nothing more can be read, as the file is missing, broken or cut off, or a library is missing.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """Where one input lies.
+    """One file or folder.
 
     Attributes:
         path: of the file or folder.
-        shown: how messages call it.
-        name: a name for the run.
+        shown: its name in messages.
+        name: as in `Reader`.
         base: as in `Reader`.
     """
 
@@ -54,10 +54,10 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """What is asked of a reader, whatever its format.
+    """The options of a reader of any format.
 
     Attributes:
-        columns: which fields mean what.
+        columns: the names of the fields that PersQA reads.
         cells: turns values that JSON does not know into JSON.
         split: the part of a Hugging Face data set; None where there is only one.
     """
@@ -68,7 +68,7 @@ class Reading:
 
 
 class SourceReader:
-    """What readers of one file or folder have in common."""
+    """The base of readers of one file or folder."""
 
     def __init__(self, source: Source, asked: Reading) -> None:
         self._source = source

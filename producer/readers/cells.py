@@ -1,6 +1,6 @@
-"""Cells: values that JSON does not know are turned into JSON, in one way for every format.
+"""Cells: values that JSON lacks become JSON, in the same way for every format.
 
-Bytes go into the blob store and leave a reference; a cell `{"bytes", "path"}` is an image as Hugging Face keeps it.
+Bytes go into the blob store, and a reference stays; a cell `{"bytes", "path"}` is an image as Hugging Face keeps it.
 Dates and times become ISO 8601, spans of time seconds, decimals and UUIDs text; tuples and NumPy arrays become lists.
 NaN and the infinities stay, as in the JSON readers. Anything else makes its record invalid.
 """
@@ -23,24 +23,18 @@ if TYPE_CHECKING:
 
 #: The keys of an image, a sound or a video in a Hugging Face data set.
 _MEDIA = frozenset({"bytes", "path"})
-#: Of a value that cannot be turned into JSON so much is kept, for people.
+#: How much of the text of a value is kept that has no form in JSON, in characters.
 _SHOWN_CHARACTERS = 200
 
 
 class Cells:
-    """Turns values into JSON; bytes go into its blob store."""
+    """Turns values into JSON, with bytes in a blob store."""
 
     def __init__(self, blobs: BlobStore) -> None:
         self._blobs = blobs
 
     def record(self, place: str, fields: Mapping[str, object], error: RecordError | None = None) -> RawRecord:
-        """A record of these fields; it carries an error if one of them has no form in JSON.
-
-        Args:
-            place: where it stands.
-            fields: its values by name.
-            error: what is known to be wrong with it already.
-        """
+        """A record of these fields; it carries the given error, or one about a field that has no form in JSON."""
         value: dict[str, JsonValue] = {}
         for name, given in fields.items():
             try:
@@ -51,7 +45,7 @@ class Cells:
         return RawRecord(place=place, value=value, error=error)
 
     def json(self, value: object) -> JsonValue:
-        """One value.
+        """One value as JSON.
 
         Raises:
             ValueError: it has no form in JSON; the message says what it is.
@@ -69,7 +63,7 @@ class Cells:
                 return self._plain(value)
 
     def blob(self, data: bytes, name: str = "") -> str:
-        """Put bytes into the blob store; gives the reference that takes their place."""
+        """Put bytes into the blob store; returns the reference to them."""
         return blob_reference(self._blobs.put(data), name)
 
     def _object(self, value: Mapping[object, object]) -> JsonValue:
@@ -85,16 +79,13 @@ class Cells:
         return {cast("str", name): self.json(inner) for name, inner in value.items()}
 
     def _plain(self, value: object) -> JsonValue:
-        match value:
-            case datetime() | date() | time():
-                # The one of pandas that stands for no time at all is equal to nothing, itself included.
-                return value.isoformat() if value == value else None
-            case timedelta():
-                return value.total_seconds()
-            case Decimal() | UUID():
-                return str(value)
-            case _:
-                pass
+        if isinstance(value, datetime | date | time):
+            # pandas' missing time is not equal to itself.
+            return value.isoformat() if value == value else None
+        if isinstance(value, timedelta):
+            return value.total_seconds()
+        if isinstance(value, Decimal | UUID):
+            return str(value)
         plain = _without_numpy(value)
         if plain is value or type(plain) is type(value):
             raise ValueError(f"a value of the type {type(value).__name__}, which JSON has no form for")
@@ -102,7 +93,7 @@ class Cells:
 
 
 def _without_numpy(value: Any) -> object:
-    """Arrays and scalars of NumPy as Python values; all else as it is."""
+    """NumPy arrays and scalars as Python values; all else unchanged."""
     if not hasattr(value, "tolist"):
         return value
     kind: object = getattr(getattr(value, "dtype", None), "kind", None)

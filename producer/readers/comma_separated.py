@@ -1,7 +1,7 @@
 """CSV: a header, then one record a row; every cell is text.
 
-Only the columns that PersQA itself reads are understood: a list or an object in JSON there is taken for one, as the CSV
-export writes it, and an empty cell for null. All other cells stay exactly as they are.
+Only the columns that PersQA reads are parsed: JSON lists and objects, as the CSV export writes them, and an empty cell
+as null. All other cells stay exactly as they are.
 """
 
 from __future__ import annotations
@@ -23,25 +23,20 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
 
-#: Characters in one cell, at most: a quote that is never closed must not read the rest of a large file into memory.
+#: Longest cell, in characters: a quote that is never closed must not read a large file into memory.
 _MOST_CHARACTERS = 64 * 2**20
 
 
 class CsvReader(SourceReader):
-    """Reads row by row; a row of the wrong length harms only itself."""
+    """Reads row by row; a row of the wrong length is one wrong record."""
 
     delimiter = ","
 
     def __iter__(self) -> Iterator[RawRecord]:
-        """The records in order.
-
-        Raises:
-            InputError: the file cannot be read, has no usable header, or a quote in it is never closed.
-        """
         csv.field_size_limit(_MOST_CHARACTERS)
         line = 1
         with refusals(self._source), open_text(self._source.path, errors="surrogateescape", newline="") as file:
-            # Strict: otherwise a quote that is never closed would swallow the rest of the file without a word.
+            # Strict: otherwise an unclosed quote would silently swallow the rest of the file.
             rows = csv.reader(file, delimiter=self.delimiter, strict=True)
             try:
                 header = self._header(next(rows, list[str]()))
@@ -74,17 +69,17 @@ class CsvReader(SourceReader):
         fields: dict[str, JsonValue] = dict(zip(header, row, strict=True))
         for name in (self._asked.columns.image, "conversation", "tag"):
             if name in fields:
-                fields[name] = _understood(cast("str", fields[name]))
+                fields[name] = _parsed(cast("str", fields[name]))
         return RawRecord(place=place, value=fields)
 
 
 class TsvReader(CsvReader):
-    """The same with tabs."""
+    """CSV with tabs."""
 
     delimiter = "\t"
 
 
-def _understood(cell: str) -> JsonValue:
+def _parsed(cell: str) -> JsonValue:
     if not cell:
         return None
     if cell[0] in "[{":
@@ -104,5 +99,5 @@ def _is_utf8(cell: str) -> bool:
 
 
 def _legible(row: list[str]) -> list[JsonValue]:
-    """The cells, with bytes that are no UTF-8 written as escapes."""
+    """The cells, with escapes for bytes that are no UTF-8."""
     return [cell.encode(errors="surrogateescape").decode(errors="backslashreplace") for cell in row]

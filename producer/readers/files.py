@@ -1,4 +1,4 @@
-"""Files as text, what can go wrong with one in a sentence for people, and a temporary one of our own."""
+"""Files of text, errors about files as sentences for people, and temporary files."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 
 def open_text(path: Path, *, errors: str = "strict", newline: str | None = None) -> IO[str]:
-    """Open a file of UTF-8 text, with a byte order mark or without; otherwise as `open_bytes`."""
+    """Open a file of UTF-8 text, with or without a byte order mark; otherwise as `open_bytes`."""
     return io.TextIOWrapper(open_bytes(path), encoding="utf-8-sig", errors=errors, newline=newline)
 
 
 @contextmanager
 def refusals(source: Source) -> Generator[None]:
-    """What the operating system or pyarrow says against a file becomes an error about this input.
+    """Errors of the operating system and of pyarrow about a file become errors about this input.
 
     Raises:
         InputError: the file cannot be read.
@@ -44,7 +44,7 @@ def refusals(source: Source) -> Generator[None]:
 
 
 class ScratchFile:
-    """An empty temporary file; it is removed when this object is, at the latest when the program ends."""
+    """An empty temporary file; it is removed with this object, at the latest when the program ends."""
 
     def __init__(self, suffix: str = "") -> None:
         number, name = tempfile.mkstemp(prefix="persqa-", suffix=suffix)

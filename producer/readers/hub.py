@@ -27,10 +27,10 @@ _NAME = re.compile(r"(?:datasets/)?(?P<name>[\w.-]+(?:/[\w.-]+)?)(?:@(?P<revisio
 
 
 class HubReader:
-    """Reads row by row over the network; every reading sees the state of the data set that the first one saw."""
+    """Reads row by row over the network; all readings use the commit of the first."""
 
     def __init__(self, reference: str, asked: Reading) -> None:
-        """Keep the name; nothing is asked of the hub yet.
+        """Keep the name, without a request to the hub.
 
         Raises:
             InputError: it is no name of a data set.
@@ -49,11 +49,6 @@ class HubReader:
         self.base = Path.cwd()
 
     def __iter__(self) -> Iterator[RawRecord]:
-        """The records in order.
-
-        Raises:
-            InputError: the hub cannot be reached, or has no such data set, or the library is missing.
-        """
         with self._refusals():
             builder = self._builder()
             parquet = library("datasets.packaged_modules.parquet.parquet", "a Hugging Face data set").Parquet
@@ -71,7 +66,7 @@ class HubReader:
         return datasets.load_dataset_builder(self._data_set, self._subset, revision=self._commit)
 
     def _batches(self, files: Any) -> Iterator[pa.RecordBatch]:
-        """The rows of Parquet files on the hub; the library would read ahead without a bound, and keep all it read."""
+        """The rows of Parquet files on the hub; the library itself would read ahead and keep all of it in memory."""
         store = library("huggingface_hub", "a Hugging Face data set").HfFileSystem()
         by_split = {str(split): names for split, names in files.items()}
         for name in by_split[choose_split(list(by_split), self._asked.split, self._shown)]:
@@ -81,15 +76,15 @@ class HubReader:
     def _rows(self, builder: Any) -> Any:
         found: Any = builder.as_streaming_dataset()
         rows: Any = found[choose_split(list(found), self._asked.split, self._shown)]
-        # Images stay as they are: bytes or paths, and not decoded.
+        # Images stay bytes or paths.
         return rows if rows.features is None else rows.decode(False)
 
     @contextmanager
     def _refusals(self) -> Generator[None]:
-        """Whatever the libraries say of the network, the hub and the data set."""
+        """Errors of the libraries become errors about this input."""
         errors = library("huggingface_hub.errors", "a Hugging Face data set")
         datasets = library("datasets.exceptions", "a Hugging Face data set")
-        # Which library goes to the network differs by version; what it raises is an error of this kind.
+        # The network library differs by version; its errors have this base.
         network: tuple[type[Exception], ...] = errors.HfHubHTTPError.__bases__
         try:
             yield

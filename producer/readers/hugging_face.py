@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 
     from persqa.records import RawRecord
 
-#: One of these sets of files makes a folder a data set, or several by split.
+#: The files of a data set without splits, and of one with splits.
 _MARKS = (("state.json", "dataset_info.json"), ("dataset_dict.json",))
 _END = b"\xff\xff\xff\xff\0\0\0\0"
 
 
 def is_data_set(folder: Path) -> bool:
-    """Whether `save_to_disk` has written this folder."""
+    """Whether `save_to_disk` wrote this folder."""
     return any(all((folder / name).is_file() for name in names) for names in _MARKS)
 
 
 class DatasetFolderReader(SourceReader):
-    """Reads one Arrow file after the other, and of each one batch after the other."""
+    """Reads one Arrow file after another, batch by batch."""
 
     def __init__(self, source: Source, asked: Reading) -> None:
         super().__init__(source, asked)
@@ -41,26 +41,17 @@ class DatasetFolderReader(SourceReader):
             self.name = f"{source.name}-{asked.split}"
 
     def __iter__(self) -> Iterator[RawRecord]:
-        """The records in order.
-
-        Raises:
-            InputError: the folder is no whole data set or has several splits and none is named, or the library is
-                missing.
-        """
         with refusals(self._source):
             yield from records(self._batches(), self._asked.cells)
 
     def _files(self) -> list[Path]:
-        """The Arrow files, as the folder lists them.
-
-        The library would map all of them into memory to open the folder, which takes the more, the more rows there are.
-        """
+        """The Arrow files that the folder lists; the library itself would map all of them into memory."""
         datasets = library("datasets", "a Hugging Face data set")
         try:
             folder = self._folder(datasets.config)
             datasets.DatasetInfo.from_directory(str(folder))
             state: Any = json.loads((folder / datasets.config.DATASET_STATE_JSON_FILENAME).read_text())
-            # Only a name: a folder does not say where else to read.
+            # Only the name: nothing outside the folder is read.
             return [folder / Path(file["filename"]).name for file in state["_data_files"]]
         except FileNotFoundError as error:
             raise InputError(f"{self._source.shown}: not a whole data set of Hugging Face: {error}") from None
@@ -68,7 +59,7 @@ class DatasetFolderReader(SourceReader):
             raise InputError(f"{self._source.shown}: broken: {error!r}") from None
 
     def _folder(self, names: Any) -> Path:
-        """The folder of the data set itself, which is that of one split where there are several."""
+        """The folder of the data set, or of the wanted split."""
         path = self._source.path
         if (path / names.DATASET_STATE_JSON_FILENAME).is_file() or not (
             path / names.DATASETDICT_JSON_FILENAME
@@ -86,23 +77,23 @@ class DatasetFolderReader(SourceReader):
             with pa.OSFile(str(file), "rb") as stream, pa.ipc.open_stream(stream) as batches:
                 check_names(batches.schema, self._source)
                 for batch in batches:
-                    # Nothing else looks at what the file says of itself, and a wrong offset ends the process.
+                    # Nothing else checks the offsets, and a wrong one would crash the process.
                     batch.validate(full=True)
                     yield batch
 
 
 def _ends_properly(file: Path) -> bool:
-    """Whether the end mark of an Arrow stream is there; a file that is cut off between two batches lacks only that."""
+    """Whether the file has the end mark of an Arrow stream, which one cut off between two batches lacks."""
     with file.open("rb") as stream:
         stream.seek(-len(_END), os.SEEK_END)
         return stream.read() == _END
 
 
 def choose_split(splits: list[str], wanted: str | None, shown: str) -> str:
-    """The split that is wanted, or the only one there is.
+    """The wanted split, or the only one.
 
     Raises:
-        InputError: there are several and none is named, or none of that name.
+        InputError: there is no such split, or there are several and none is named.
     """
     if wanted in splits:
         return str(wanted)

@@ -1,4 +1,4 @@
-"""Images themselves as input: a folder with all below it, or a pattern; each is a record `{"image": path}`."""
+"""Images as input: a folder with all below it, or a pattern; each image is a record `{"image": path}`."""
 
 from __future__ import annotations
 
@@ -17,31 +17,20 @@ from producer.readers.files import ScratchFile, refusals
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: What files of the formats that a worker decodes are called.
+#: Suffixes of the formats that a worker decodes.
 IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
 
 class ImagesReader(SourceReader):
-    """Lists the images once, sorted by their paths; later readings see the same list."""
+    """Lists the images once, sorted by path; later readings use the same list."""
 
     def __init__(self, source: Source, asked: Reading, find: Callable[[Path], Iterable[str]] | None = None) -> None:
-        """Prepare; nothing is looked for yet.
-
-        Args:
-            source: its path is a folder, or one image.
-            asked: names the image column.
-            find: gives the paths of files; without it, all below the folder are found.
-        """
+        """Keep the folder or image; `find` gives the paths of files instead of all below the folder."""
         super().__init__(source, asked)
         self._find = find or _below
         self._list: ScratchFile | None = None
 
     def __iter__(self) -> Iterator[RawRecord]:
-        """The records in order.
-
-        Raises:
-            InputError: the folder cannot be read, or has no image in it.
-        """
         if self._list is None:
             try:
                 with refusals(self._source):
@@ -53,7 +42,7 @@ class ImagesReader(SourceReader):
                 yield RawRecord(place=f"image {number}", value={self._asked.columns.image: os.fsdecode(path)})
 
     def _listed(self) -> ScratchFile:
-        # Sorting any number of names in bounded memory is what a database does.
+        # A database sorts any number of names in bounded memory.
         kept = ScratchFile(".sqlite")
         with closing(sqlite3.connect(kept.path)) as database:
             database.execute("create table images (path blob primary key) without rowid")
@@ -69,7 +58,7 @@ class ImagesReader(SourceReader):
 
     def _images(self) -> Iterator[str]:
         """Paths relative to the base, with slashes."""
-        # Not against the base itself: where a link leads to it, paths would go all the way round.
+        # Not relative to the base, which has its links resolved: paths would lead all the way round.
         folder = self._source.path if self._source.path.is_dir() else self._source.path.parent
         for path in self._find(self._source.path):
             if os.path.splitext(path)[1].lower() in IMAGE_SUFFIXES:  # noqa: PTH122 - a Path a file takes seconds
@@ -77,7 +66,7 @@ class ImagesReader(SourceReader):
 
 
 def _below(path: Path) -> Iterator[str]:
-    """All files below a folder; hidden ones and links to folders are left out. A file is itself."""
+    """All files below a folder, without hidden ones and links to folders; of a file, itself."""
     if not path.is_dir():
         yield str(path)
         return

@@ -1,7 +1,7 @@
 """A JSON array, read element by element in bounded memory.
 
-The standard library's decoder does the parsing: unlike the streaming parsers at hand it takes whatever
-`json.load` takes (large integers, lone surrogates, NaN), so a record means the same in an array and on a line.
+The standard library's decoder parses each element. Unlike streaming parsers it takes whatever `json.load` takes
+(large integers, lone surrogates, NaN), so a record means the same in an array and on a line.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _CHUNK_CHARACTERS = 1 << 20
 _SPACE = re.compile(r"[ \t\n\r]*")
-# A syntax error this close to the end of what has been read may only mean that the rest is still to come.
+# A syntax error this close to the end of the text may only mean that more must be read.
 _MARGIN_CHARACTERS = 64
 
 
@@ -31,11 +31,6 @@ class JsonArrayReader(SourceReader):
     """Reads the elements of one top-level array."""
 
     def __iter__(self) -> Iterator[RawRecord]:
-        """The records in order.
-
-        Raises:
-            InputError: the file cannot be read, or is not one JSON array.
-        """
         try:
             with refusals(self._source), open_text(self._source.path) as file:
                 for number, value in enumerate(_Elements(file), 1):
@@ -45,7 +40,7 @@ class JsonArrayReader(SourceReader):
 
 
 class _Elements:
-    """The elements of the array in a text file; a ValueError says what is wrong with it."""
+    """The elements of the array in a text file; a ValueError says what is wrong with the file."""
 
     def __init__(self, file: IO[str]) -> None:
         self._file = file
@@ -68,7 +63,7 @@ class _Elements:
             raise ValueError(f"text after the array's end, which comes after record {number}")
 
     def _peek(self) -> str:
-        """The next character that is not white space, or nothing at the end of the file."""
+        """The next character that is no white space; empty at the end of the file."""
         while True:
             self._at = _SPACE.match(self._text, self._at).end()  # pyright: ignore[reportOptionalMemberAccess] - matches always
             if self._at < len(self._text) or not self._read():
@@ -89,7 +84,7 @@ class _Elements:
                 if unfinished and self._read():
                     continue
                 raise ValueError(f"record {number} is not valid JSON: {error.msg}") from None
-            # A number near the end of what has been read may go on: `1`, `1.` and `1.5` are all beginnings of `1.5e3`.
+            # A number near the end of the text may go on: `1`, `1.` and `1.5` all begin `1.5e3`.
             may_go_on = end >= len(self._text) - _MARGIN_CHARACTERS and self._text[end : end + 1] not in (",", "]")
             if may_go_on and self._read():
                 continue
@@ -97,8 +92,8 @@ class _Elements:
             return value
 
     def _read(self) -> bool:
-        """Read on, dropping what is behind; where there is no more, nothing changes, and that is the answer."""
-        # As much again: a record longer than a chunk would otherwise be parsed once for every chunk of it.
+        """Read more text and drop what is behind; returns whether there was more."""
+        # As much again as is left: otherwise a long record would be parsed once for each of its chunks.
         more = self._file.read(max(_CHUNK_CHARACTERS, len(self._text) - self._at))
         if more:
             self._text = self._text[self._at :] + more

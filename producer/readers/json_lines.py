@@ -1,4 +1,4 @@
-"""JSON Lines: one record a line, blank lines left out."""
+"""JSON Lines: one record a line; blank lines are skipped."""
 
 from __future__ import annotations
 
@@ -17,14 +17,9 @@ if TYPE_CHECKING:
 
 
 class JsonLinesReader(SourceReader):
-    """Reads line by line; a broken line harms only itself."""
+    """Reads line by line; a broken line is one wrong record."""
 
     def __iter__(self) -> Iterator[RawRecord]:
-        """The records in order.
-
-        Raises:
-            InputError: the file cannot be read.
-        """
         with refusals(self._source), open_bytes(self._source.path) as file:
             for number, line in enumerate(file, 1):
                 # Some editors begin a UTF-8 file with a byte order mark.
@@ -37,6 +32,6 @@ def _parse(line: bytes, place: str) -> RawRecord:
     try:
         return RawRecord(place=place, value=json.loads(line.decode()))
     except (ValueError, RecursionError) as error:
-        # The line itself is kept as text, so that the ledger shows what stood there.
+        # The line is kept as text, so that the ledger shows it.
         text = line.decode(errors="backslashreplace").rstrip("\r\n")
         return RawRecord(place=place, value=text, error=RecordError(Reason.NOT_JSON, f"not valid JSON: {error}"))

@@ -1,4 +1,4 @@
-"""Records that a Python program already has in its hands."""
+"""Records that a Python program has in memory."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ class MemoryReader:
     name = "run"
 
     def __init__(self, records: Iterable[Mapping[str, object]], asked: Reading) -> None:
-        """Keep the records, as JSON: later changes to them have no effect.
+        """Keep the records as JSON: later changes to them have no effect.
 
         Raises:
-            InputError: a record holds something that has no form in JSON.
+            InputError: a value has no form in JSON.
         """
+        self.base = Path.cwd()
         self._texts: list[str] = []
         for number, record in enumerate(records, 1):
             try:
@@ -33,12 +34,6 @@ class MemoryReader:
             except (ValueError, RecursionError) as error:
                 raise InputError(f"record {number} is not JSON: it holds {error}") from None
 
-    @property
-    def base(self) -> Path:
-        """The working directory."""
-        return Path.cwd()
-
     def __iter__(self) -> Iterator[RawRecord]:
-        """The records in order."""
         for number, text in enumerate(self._texts, 1):
             yield RawRecord(place=f"record {number}", value=json.loads(text))

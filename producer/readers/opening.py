@@ -1,9 +1,9 @@
-"""Which reader is the one for a path: by its suffix, by the format that is named, or by what lies in the folder."""
+"""Chooses the reader for a path: by its suffix, by the named format, or by the content of the folder."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
 
@@ -46,20 +46,20 @@ _BY_SUFFIX = {
     ".tgz": "tar",
     **dict.fromkeys(IMAGE_SUFFIXES, "images"),
 }
-#: Formats that go through their file once and forwards, so that it may be packed.
+#: Formats that are read forwards in one go, so that the file may be packed.
 _PACKABLE = ("json", "jsonl", "csv", "tsv", "tar")
 
 
 def open_standard_input(input_format: str | None, asked: Reading) -> Reader:
-    """The reader of what comes on standard input; JSON Lines unless said otherwise, packed as in `csv.gz`.
+    """The reader of standard input: JSON Lines by default, packed where the format says so, as in `csv.gz`.
 
     Raises:
-        InputError: the format is none, or one that is no single file.
+        InputError: there is no such format, or it is no single file.
     """
     given = input_format or "jsonl"
     name, dot, packing = given.partition(".")
     if name not in _FILES or name == "images" or (dot and f".{packing}" not in COMPRESSIONS):
-        raise InputError(f"--format {given}: standard input can be {_or(n for n in _FILES if n != 'images')}")
+        raise InputError(f"--format {given}: standard input can be {', '.join(n for n in _FILES if n != 'images')}")
     _refuse_split(asked, "standard input")
     packed = f"{dot}{packing}" if dot else ""
     _refuse_packed(name, packed, "standard input")
@@ -70,10 +70,10 @@ def open_path(text: str, input_format: str | None, asked: Reading) -> Reader:
     """The reader of a file, a folder or a pattern.
 
     Raises:
-        InputError: there is no such thing, or it is of a format nobody here can read.
+        InputError: there is no such path, or no reader for its format.
     """
     if input_format is not None and input_format not in FORMATS:
-        raise InputError(f"--format {input_format}: use one of {_or(FORMATS)}")
+        raise InputError(f"--format {input_format}: use one of {', '.join(FORMATS)}")
     if is_pattern(text):
         return _open_pattern(text, input_format, asked)
     path = Path(text)
@@ -82,7 +82,8 @@ def open_path(text: str, input_format: str | None, asked: Reading) -> Reader:
     chosen = _format(path, input_format)
     if not path.is_file():
         raise InputError(f"{path}: " + ("not a file" if path.exists() else "no such file"))
-    return _FILES[chosen](_source(path), _without_split(asked, text))
+    _refuse_split(asked, text)
+    return _FILES[chosen](_source(path), asked)
 
 
 def _open_folder(path: Path, input_format: str | None, asked: Reading) -> Reader:
@@ -93,7 +94,8 @@ def _open_folder(path: Path, input_format: str | None, asked: Reading) -> Reader
     if input_format not in (None, "images"):
         hint = f"a pattern such as {path}/*.{input_format} names the files in it"
         raise InputError(f"{path}: --format {input_format} is for files, and this is a folder; {hint}")
-    return ImagesReader(source, _without_split(asked, str(path)))
+    _refuse_split(asked, str(path))
+    return ImagesReader(source, asked)
 
 
 def _open_pattern(text: str, input_format: str | None, asked: Reading) -> Reader:
@@ -106,7 +108,7 @@ def _open_pattern(text: str, input_format: str | None, asked: Reading) -> Reader
     if chosen == "images":
         source = Source(path=folder, shown=text, name=name, base=base)
         return ImagesReader(source, asked, lambda _: (found for one in patterns for found in matches(one)))
-    # Braces keep their order, what a star finds is sorted.
+    # Braces keep their order; matches of a star are sorted.
     files = list(dict.fromkeys(Path(found) for pattern in patterns for found in sorted(matches(pattern))))
     if not files:
         raise InputError(f"{text}: no file matches")
@@ -119,14 +121,14 @@ def _format(path: Path, given: str | None) -> str:
     """The format of one file.
 
     Raises:
-        InputError: its suffix says nothing, or it is packed and must not be.
+        InputError: the suffix names no format, or the format cannot be packed.
     """
     packed = path.suffix.lower() if path.suffix.lower() in COMPRESSIONS else ""
     inner = path.with_suffix("") if packed and packed not in _BY_SUFFIX else path
     chosen = given or _BY_SUFFIX.get(inner.suffix.lower())
     if chosen is None:
         known = [suffix for suffix, name in _BY_SUFFIX.items() if name != "images"]
-        raise InputError(f"{path}: the suffix names no format: use {_or(known)}, or say it with --format")
+        raise InputError(f"{path}: the suffix names no format: use {', '.join(known)}, or say it with --format")
     if chosen == "hf":
         raise InputError(f"{path}: a Hugging Face data set on disk is a folder, as save_to_disk writes it")
     _refuse_packed(chosen, packed, str(path))
@@ -143,20 +145,11 @@ def _source(path: Path) -> Source:
 
 
 def _stem(path: Path) -> str:
-    """A file's name without what says its format."""
+    """A file's name without the suffixes of its format."""
     inner = path.with_suffix("") if path.suffix.lower() in COMPRESSIONS else path
     return inner.stem if inner.suffix.lower() in _BY_SUFFIX else inner.name
-
-
-def _without_split(asked: Reading, shown: str) -> Reading:
-    _refuse_split(asked, shown)
-    return asked
 
 
 def _refuse_split(asked: Reading, shown: str) -> None:
     if asked.split is not None:
         raise InputError(f"{shown}: has no splits, leave --split out; Hugging Face data sets have them")
-
-
-def _or(names: Iterable[str]) -> str:
-    return ", ".join(names)

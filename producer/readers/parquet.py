@@ -1,6 +1,6 @@
 # pyright: reportUnknownMemberType=false
 # The stubs of pyarrow leave some arguments untyped.
-"""Parquet: a row is a record; images stand in it as paths, as bytes, or as Hugging Face keeps them."""
+"""Parquet: a row is a record; its images are paths, bytes, or cells as Hugging Face writes them."""
 
 from __future__ import annotations
 
@@ -17,14 +17,9 @@ if TYPE_CHECKING:
 
 
 class ParquetReader(SourceReader):
-    """Reads batch by batch, few rows at a time where they are large."""
+    """Reads batch by batch; batches are small where rows are large."""
 
     def __iter__(self) -> Iterator[RawRecord]:
-        """The records in order.
-
-        Raises:
-            InputError: the file cannot be read, or is no Parquet.
-        """
         with refusals(self._source), open_parquet(self._source.path) as file:
             check_names(file.schema_arrow, self._source)
             yield from records(parquet_batches(file), self._asked.cells)

@@ -15,12 +15,12 @@ _UNUSABLE = re.compile(r"[^A-Za-z0-9._]+")
 
 
 def is_pattern(text: str) -> bool:
-    """Whether a name stands for others; one that exists itself does not."""
+    """Whether a name is a pattern; the name of an existing file is none."""
     return _MAGIC.search(text) is not None and not Path(text).exists()
 
 
 def in_braces(pattern: str) -> list[str]:
-    """What braces stand for, in their order.
+    """The names that the braces stand for, in their order.
 
     Raises:
         InputError: the library is missing, or the braces do not match.
@@ -35,7 +35,7 @@ def in_braces(pattern: str) -> list[str]:
 
 
 def matches(pattern: str) -> Iterator[str]:
-    """The files of one pattern without braces, in no order; a plain name is itself.
+    """The files of one pattern without braces, in no order; of a plain name, itself.
 
     Raises:
         InputError: a plain name is no file.
@@ -51,12 +51,12 @@ def matches(pattern: str) -> Iterator[str]:
 
 
 def fixed_folder(pattern: str) -> Path:
-    """The folder above everything that a pattern finds."""
+    """The folder above all that a pattern finds."""
     parts = Path(pattern).parts[:-1]
     fixed = next((at for at, part in enumerate(parts) if _MAGIC.search(part)), len(parts))
     return Path(*parts[:fixed])
 
 
 def name_of(pattern: str, stem: str) -> str:
-    """A name for a run made of what is left of a file's name without pattern signs, or of its folder's."""
+    """A run's name from a file's stem without the signs of patterns, else from its folder's name."""
     return _UNUSABLE.sub("-", stem).strip("-._") or fixed_folder(pattern).resolve().name or "run"

@@ -15,26 +15,14 @@ if TYPE_CHECKING:
 
 
 class ShardsReader:
-    """Reads one file after the other; a record's place begins with its file's name."""
+    """Reads one file after another, each given with its name; a record's place begins with that name."""
 
     def __init__(self, name: str, base: Path, shards: Sequence[tuple[str, Reader]]) -> None:
-        """Keep the readers.
-
-        Args:
-            name: for the run.
-            base: the folder that relative image paths of all shards are relative to.
-            shards: each file's name and reader.
-        """
         self.name = name
         self.base = base
         self._shards = shards
 
     def __iter__(self) -> Iterator[RawRecord]:
-        """The records in order.
-
-        Raises:
-            InputError: one of the files cannot be read.
-        """
         for file, reader in self._shards:
             for record in reader:
                 yield replace(record, place=f"{file}, {record.place}")

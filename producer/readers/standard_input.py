@@ -1,4 +1,4 @@
-"""Standard input: put aside in a file, since a run reads its input twice."""
+"""Standard input: copied to a temporary file, since a run reads its input twice."""
 
 from __future__ import annotations
 
@@ -19,28 +19,18 @@ if TYPE_CHECKING:
 
 
 class StandardInputReader:
-    """Reads what the format's own reader makes of it; relative paths are relative to the working directory."""
+    """Copies standard input at the first reading, and reads the copy with the reader of its format."""
 
     name = "stdin"
 
     def __init__(self, open_file: Callable[[Source], Reader], *, suffix: str) -> None:
-        """Prepare; nothing is read yet.
-
-        Args:
-            open_file: gives the reader of the format.
-            suffix: of a file of that format; says how it is packed.
-        """
+        """Keep the format's reader, and the suffix that says how the input is packed; nothing is read yet."""
         self._open_file = open_file
         self._suffix = suffix
         self._file: ScratchFile | None = None
         self.base = Path.cwd()
 
     def __iter__(self) -> Iterator[RawRecord]:
-        """The records in order; the first time, all of the standard input is put aside.
-
-        Raises:
-            InputError: it cannot be read, or not be put aside.
-        """
         source = Source(path=Path("-"), shown="standard input", name=self.name, base=self.base)
         if self._file is None:
             with refusals(source):

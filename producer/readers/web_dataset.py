@@ -1,9 +1,9 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # The library `webdataset` has no types that hold.
-"""WebDataset: a tar file whose members of one name make a sample, `0001.json` and `0001.jpg` for instance.
+"""WebDataset: tar members with the same stem make a sample, `0001.json` and `0001.jpg` for instance.
 
-The library groups the members; nothing is decoded but JSON, text and numbers, and nothing is ever unpickled. The
-archive is opened here, since the library runs commands that a name may hold, and takes a broken archive for its end.
+The library groups the members; only JSON, text and numbers are decoded, and nothing is unpickled. The archive is
+opened here, since the library runs commands in names, and takes a broken archive for a complete one.
 """
 
 from __future__ import annotations
@@ -28,23 +28,18 @@ if TYPE_CHECKING:
 _JSON = frozenset({"json", "jsn"})
 _TEXT = frozenset({"txt", "text", "transcript", "caption"})
 _NUMBER = frozenset({"cls", "cls2", "index", "inx", "id"})
-#: Bytes in one member, at most: it is held in memory.
+#: Largest member, in bytes: it is held in memory.
 _MOST_BYTES = 2**30
 
 
 class WebDatasetReader(SourceReader):
-    """Reads sample by sample; images go under the image column, other members under their suffix."""
+    """Reads sample by sample; images are in the image column, other members under their suffix."""
 
     def __iter__(self) -> Iterator[RawRecord]:
-        """The records in order.
-
-        Raises:
-            InputError: the archive cannot be read, is broken or cut off, has a member twice, or the library is missing.
-        """
         group: Any = library("webdataset.tariterators", "a WebDataset").group_by_keys
         try:
             with refusals(self._source), open_bytes(self._source.path) as file:
-                # The name of each member goes with its bytes, so that a image keeps its name.
+                # Each member has its name with it, so that an image keeps its name.
                 for number, sample in enumerate(group(self._members(file)), 1):
                     yield self._record(f"sample {number}", sample)
         except (tarfile.TarError, ValueError) as error:
@@ -57,7 +52,7 @@ class WebDatasetReader(SourceReader):
                 # The archive would keep all of them; the type stubs do not know where.
                 cast("Any", archive).members.clear()
                 name = member.name.rpartition("/")[2]
-                # What libraries keep for themselves, such as the list of an Apple archive, is called so.
+                # Such names are metadata, of Apple archives for instance.
                 if not member.isreg() or name.startswith(("__", "._")):
                     continue
                 if member.size > _MOST_BYTES:
@@ -83,21 +78,21 @@ class WebDatasetReader(SourceReader):
         return self._asked.cells.record(f"{place} ({key})", own, error)
 
     def _columns(self, members: Mapping[str, tuple[str, bytes]]) -> Iterator[tuple[str, object]]:
-        """What the members besides the JSON add to the record: its images first, then all others."""
+        """The columns from members other than the JSON: images first."""
         images: list[str] = []
         others: list[tuple[str, object]] = []
         for suffix, (name, data) in members.items():
             if f".{suffix.rpartition('.')[2]}" in IMAGE_SUFFIXES:
                 images.append(self._asked.cells.blob(data, name))
             elif suffix not in _JSON:
-                others.append((suffix, _understood(suffix, data, name)))
+                others.append((suffix, _parsed(suffix, data, name)))
         if images:
             yield self._asked.columns.image, images if len(images) > 1 else images[0]
         yield from others
 
 
 class _Tail:
-    """A file read forwards, that can tell the end of an archive from a place where it is broken."""
+    """A file read forwards, which can tell the end of an archive from a break in it."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -105,7 +100,7 @@ class _Tail:
         self._last = b""
 
     def is_end(self) -> bool:
-        """Whether what was read last, and everything from there on, is empty blocks; reads all of it."""
+        """Whether the last block and all that follow are empty; reads to the end."""
         empty = len(self._last) == tarfile.BLOCKSIZE
         while empty and self._last:
             empty = not any(self._last)
@@ -147,8 +142,8 @@ def _taken(column: str) -> RecordError:
     return RecordError(Reason.BAD_VALUE, f"{message} names another column")
 
 
-def _understood(suffix: str, data: bytes, name: str) -> object:
-    """A member's content by its suffix; what is not known to be JSON, text or a number stays bytes."""
+def _parsed(suffix: str, data: bytes, name: str) -> object:
+    """A member's content: JSON, text or a number by its suffix, otherwise bytes."""
     last = suffix.rpartition(".")[2]
     try:
         if last in _JSON:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import closing
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -104,6 +105,13 @@ def test_a_part_of_an_input_is_what_the_run_is(site: Site, tmp_path: Path) -> No
         with pytest.raises(SettingsError, match="limit and sample do not go together"):
             client.submit(data, run="both", limit=1, sample=1)
         assert "both" not in {run.name for run in client.runs()}
+
+
+def test_a_limit_ends_records_of_a_program_that_never_end(site: Site) -> None:
+    with Client(site.settings) as client:
+        endless = ({"image": "a.png", "id": number} for number in count())
+        assert records_of(client.submit(endless, run="endless", limit=3)) == [0, 1, 2]
+        assert next(endless)["id"] == 3
 
 
 def test_a_part_of_what_comes_through_a_pipe(site: Site) -> None:

@@ -24,9 +24,11 @@ def opened(
     input_format: str | None = None,
     split: str | None = None,
     columns: Columns = SEED_COLUMNS,
+    limit: int | None = None,
 ) -> Reader:
     """Open an input, with a blob store in the working directory."""
-    return open_input(data, blobs=BlobStore(blobs), input_format=input_format, split=split, columns=columns)
+    store = BlobStore(blobs)
+    return open_input(data, blobs=store, input_format=input_format, split=split, columns=columns, limit=limit)
 
 
 def values(reader: Iterable[RawRecord]) -> list[JsonValue]:

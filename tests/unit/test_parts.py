@@ -67,6 +67,20 @@ def test_a_sample_is_in_order_has_none_twice_and_is_the_same_at_every_reading(
     assert (part.name, part.base) == ("numbers", Path("/data"))
 
 
+def test_a_limit_reads_no_further_in_records_of_a_program_that_never_end() -> None:
+    read = 0
+
+    def endless() -> Iterator[dict[str, object]]:
+        nonlocal read
+        while True:
+            read += 1
+            yield {"image": f"{read}.jpg"}
+
+    part = part_of(opened(endless(), limit=5), limit=5, sample=None, seed=0)
+    assert values(part) == values(part) == [{"image": f"{number}.jpg"} for number in range(1, 6)]
+    assert read == 5
+
+
 def test_every_sample_is_as_likely_as_any_other() -> None:
     draws = 6000
     found = Counter(tuple(taken(part_of(Numbers(5), limit=None, sample=2, seed=seed))) for seed in range(draws))
