@@ -1,4 +1,4 @@
-"""What a worker counts and measures, for Prometheus; docs/metrics.md explains each."""
+"""Metrics of a worker for Prometheus; docs/metrics.md explains each."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BUILD = Info("persqa_build", "Version of PersQA, and the model that this worker 
 
 
 def name_model(model: str) -> None:
-    """Say which model this worker serves."""
+    """Publish the model that this worker serves."""
     BUILD.info({"version": version("persqa"), "model": model})
 
 
@@ -72,7 +72,7 @@ _DEAD_LETTER_REASONS = (
     Reason.EXPIRED,
 )
 
-# Each label begins at 0, because Prometheus sees no increase in a first value.
+# Each label starts at 0, because Prometheus sees no increase in a first value.
 for _metric, _values in (
     (ITEMS, Status),
     (VIOLATIONS, ViolationKind),
@@ -84,23 +84,23 @@ for _metric, _values in (
 
 
 class _Busy(Collector):
-    """Seconds in which the engine had something to answer, until now; told by one thread."""
+    """Seconds in which the engine had something to answer; written by one thread."""
 
     def __init__(self) -> None:
-        # Earlier seconds, and since when it is busy; one value, so that another thread never sees half of a change.
+        # Earlier seconds, and since when it is busy. One value, so that other threads never see half of a change.
         self._state: tuple[float, float | None] = (0.0, None)
 
     def begin(self) -> None:
-        """Note that there is something to do."""
+        """Start to count."""
         self._state = self.seconds, time.monotonic()
 
     def end(self) -> None:
-        """Note that there is nothing to do."""
+        """Stop to count."""
         self._state = self.seconds, None
 
     @property
     def seconds(self) -> float:
-        """The seconds so far."""
+        """The seconds until now."""
         before, since = self._state
         return before if since is None else before + time.monotonic() - since
 
