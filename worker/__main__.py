@@ -32,7 +32,7 @@ def main(arguments: list[str]) -> int:
         report_failure(error)
         return exit_codes.USER_ERROR
     # Celery takes the signal over later. Without this, an early signal would leave the parent's broker running.
-    signal.signal(signal.SIGTERM, _end)
+    signal.signal(signal.SIGTERM, lambda _signal, _frame: sys.exit())
     orphaned = threading.Event()
     if WITH_PARENT in arguments:
         threading.Thread(target=_watch_parent, args=(orphaned,), name="persqa-parent", daemon=True).start()
@@ -45,10 +45,6 @@ def main(arguments: list[str]) -> int:
     finally:
         if orphaned.is_set() and WITH_BROKER in arguments:
             _stop_broker(app.settings.broker_url)
-
-
-def _end(_signal: int, _frame: object) -> None:
-    sys.exit()
 
 
 def _watch_parent(orphaned: threading.Event) -> None:

@@ -34,11 +34,11 @@ VIOLATIONS = Counter("persqa_violations", "Generations that broke the tag rule, 
 
 WINDOW = Gauge("persqa_window_items", "Items that may be in flight in this worker at once.")
 IN_FLIGHT = Gauge("persqa_in_flight_items", "Items in flight: waiting, running or uncommitted.")
-HELD = Gauge("persqa_held_messages", "Messages in this worker's hands, each under a lease.")
+HELD = Gauge("persqa_held_messages", "Messages that this worker holds, each under a lease.")
 
-ENGINE_UP = Gauge("persqa_engine_up", "1 while there is an engine, 0 while one is being loaded or started anew.")
-ASKED = Gauge("persqa_engine_asked_requests", "Requests the engine has been asked and has not answered.")
-WAITING = Gauge("persqa_engine_waiting_requests", "Of those, the requests that the engine has not begun with.")
+ENGINE_UP = Gauge("persqa_engine_up", "1 while the engine is up, 0 while it is being loaded or replaced.")
+ASKED = Gauge("persqa_engine_asked_requests", "Requests that the engine has got and not answered.")
+WAITING = Gauge("persqa_engine_waiting_requests", "Requests that the engine has got and not begun.")
 RESTARTS = Counter("persqa_engine_restarts", "Engines that died or hung and were replaced in this worker.")
 
 STAGE_SECONDS = Histogram(
@@ -51,12 +51,14 @@ STAGE_SECONDS = Histogram(
 )
 CLAIM, IMAGE, ENGINE, COMMIT = (STAGE_SECONDS.labels(stage) for stage in ("claim", "image", "engine", "commit"))
 
-RENEWALS = Counter("persqa_lease_renewals", "Leases that were begun anew.")
-EXPIRED = Counter("persqa_expired_leases", "Messages of others that this worker put back, as their leases had run out.")
+RENEWALS = Counter("persqa_lease_renewals", "Leases that were renewed.")
+EXPIRED = Counter(
+    "persqa_expired_leases", "Messages of other workers that this worker put back when their leases had run out."
+)
 REDELIVERIES = Counter(
     "persqa_redeliveries",
-    "Messages claimed that a worker had before and let go of without a word; counted again where one of them, under "
-    "suspicion, was given back untried.",
+    "Messages claimed that a worker had before and lost; counted again when one of them, under suspicion, was given "
+    "back untried.",
 )
 RECOVERED = Counter("persqa_recovered_items", "Items that the queue had lost, and this worker enqueued again.")
 DEAD_LETTERS = Counter("persqa_dead_letters", "Messages that nobody can answer, by reason.", ["reason"])

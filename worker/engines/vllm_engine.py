@@ -36,8 +36,6 @@ from persqa.reasons import Reason
 from worker.engines.chat_prompts import ChatPrompts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from vllm import RequestOutput
 
     from persqa.settings import Settings
@@ -116,7 +114,9 @@ class VllmEngine:
             raise EngineDead("the engine is not running")
         sampling = _sampling(request)
         tokens = prompts.tokens(request)
-        _check_length(tokens, engine.model_config.max_model_len)
+        if len(tokens) >= (limit := engine.model_config.max_model_len):
+            # Too long even without its images, which need not be processed then.
+            raise Rejected(Reason.TOO_LONG, f"the prompt has {len(tokens)} tokens, the model's context {limit}")
         try:
             output = await _output(engine, request, tokens, sampling)
         except EngineDeadError as error:
@@ -241,12 +241,6 @@ def _sampling(request: Request) -> SamplingParams:
         raise Rejected(Reason.REFUSED, f"sampling: {'; '.join(wrong)}") from error
     except (VLLMValidationError, ValueError) as error:
         raise Rejected(Reason.REFUSED, f"sampling: {_one_line(error)}") from error
-
-
-def _check_length(tokens: Sequence[int], limit: int) -> None:
-    """Refuse a prompt that is too long even without its images, before those are processed."""
-    if len(tokens) >= limit:
-        raise Rejected(Reason.TOO_LONG, f"the prompt has {len(tokens)} tokens, the model's context {limit}")
 
 
 async def _output(engine: AsyncLLM, request: Request, tokens: list[int], sampling: SamplingParams) -> RequestOutput:

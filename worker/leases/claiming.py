@@ -46,13 +46,7 @@ class SlowStart:
         self._more_since: float | None = None
 
     def free(self, *, room: int, held: int, now: float) -> int:
-        """How many messages to claim now.
-
-        Args:
-            room: how many the worker wants to hold, at most.
-            held: how many it holds.
-            now: the time.
-        """
+        """How many messages to claim now; the worker holds `held` and wants to hold `room` at most."""
         if self._more_since is not None and now - self._more_since >= NOTICE_SECONDS:
             self._most = min(2 * self._most, room)
             self._more_since = now

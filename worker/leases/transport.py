@@ -58,15 +58,15 @@ class QoS(redis.QoS):
 
     def ack(self, delivery_tag: str) -> None:
         """Settle the message, even when the connection that brought it is gone."""
-        self.channel.hands.keeper.settle(delivery_tag)
+        Transport.hands.keeper.settle(delivery_tag)
         virtual.QoS.ack(self, delivery_tag)
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:
         """Give the message back, or settle it."""
         if requeue:
-            self.channel.hands.keeper.give_back(delivery_tag)
+            Transport.hands.keeper.give_back(delivery_tag)
         else:
-            self.channel.hands.keeper.settle(delivery_tag)
+            Transport.hands.keeper.settle(delivery_tag)
         virtual.QoS.ack(self, delivery_tag)
 
     def restore_visible(self, *_arguments: Any, **_options: Any) -> None:
@@ -82,11 +82,6 @@ class Channel(redis.Channel):
     do_restore = False
 
     _claiming = False
-
-    @property
-    def hands(self) -> Hands:
-        """The parts of this process's worker."""
-        return Transport.hands
 
     def basic_consume(self, queue: str, *arguments: Any, **options: Any) -> Any:
         """Claim from this queue as well."""
@@ -104,13 +99,13 @@ class Channel(redis.Channel):
         queues = tuple(self.active_queues)
         if queues:
             self._claiming = True
-            self.hands.keeper.attach(Consumer(queues=queues, room=self._room, deliver=self._deliver_soon))
+            Transport.hands.keeper.attach(Consumer(queues=queues, room=self._room, deliver=self._deliver_soon))
         elif self._claiming:
             self._claiming = False
-            self.hands.keeper.detach()
+            Transport.hands.keeper.detach()
 
     def _room(self) -> int:
-        return self.qos.prefetch_count or self.hands.settings.window
+        return self.qos.prefetch_count or Transport.hands.settings.window
 
     def _deliver_soon(self, claimed: list[Claimed]) -> None:
         """Deliver in Celery's own thread; the keeper's thread calls this."""
@@ -122,14 +117,14 @@ class Channel(redis.Channel):
         if self.connection is None:
             return
         for message in claimed:
-            if not self.hands.keeper.awaits(message.tag):
+            if not Transport.hands.keeper.awaits(message.tag):
                 # The keeper has given it back meanwhile.
                 continue
             if message.queue not in self.connection._callbacks:
-                self.hands.keeper.give_back(message.tag)
+                Transport.hands.keeper.give_back(message.tag)
                 continue
             try:
-                most = self.hands.settings.max_message_bytes
+                most = Transport.hands.settings.max_message_bytes
                 self.connection._deliver(parse_envelope(message, max_characters=most), message.queue)
             except DeadMessage as dead:
                 self._bury(message, dead)
@@ -137,12 +132,12 @@ class Channel(redis.Channel):
                 self._bury(message, DeadMessage(Reason.UNREADABLE_MESSAGE, f"Celery cannot take it: {error!r}"))
 
     def _bury(self, claimed: Claimed, dead: DeadMessage) -> None:
-        self.hands.dead_letters.bury(
+        Transport.hands.dead_letters.bury(
             dead,
             text=claimed.text,
             queue=claimed.queue,
             task_id=parse_task_id(claimed),
-            then=partial(self.hands.keeper.settle, claimed.tag),
+            then=partial(Transport.hands.keeper.settle, claimed.tag),
         )
 
     def _brpop_start(self, timeout: float | None = None) -> None:

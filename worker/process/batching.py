@@ -19,11 +19,7 @@ class Batcher(Generic[In, Out]):
     def __init__(self, flush: Callable[[Sequence[In]], Sequence[Out]], *, name: str, size: int, seconds: float) -> None:
         """Prepare; a batch goes out when it has `size` elements, or when the first one has waited so many `seconds`.
 
-        Args:
-            flush: gets a batch, in a thread of its own; returns one answer for each element.
-            name: of the thread.
-            size: elements of a batch.
-            seconds: longest wait of an element.
+        A thread called `name` hands each batch to `flush`, which returns one answer for each element.
         """
         self._flush = flush
         self._size = size

@@ -33,8 +33,7 @@ class Reconciling:
     def stop(self) -> None:
         """End the thread, and break off what it does."""
         self._ending.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        self._thread.join()
 
     def _run(self) -> None:
         while not self._ending.wait(self._settings.reconcile_seconds):
