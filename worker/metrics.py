@@ -93,11 +93,11 @@ class _Busy(Collector):
         self._state: tuple[float, float | None] = (0.0, None)
 
     def begin(self) -> None:
-        """Start to count."""
+        """Start counting."""
         self._state = self.seconds, time.monotonic()
 
     def end(self) -> None:
-        """Stop to count."""
+        """Stop counting."""
         self._state = self.seconds, None
 
     @property

@@ -111,7 +111,7 @@ class LeaseKeeper:
         self._wake.set()
 
     def detach(self) -> None:
-        """Stop to claim, and give back what the consumer got and the pool has not begun with."""
+        """Stop claiming, and give back what the consumer got and the pool has not begun with."""
         with self._lock:
             self._consumer = None
             for tag in [tag for tag, holding in self._held.items() if not holding.begun]:
