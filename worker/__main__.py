@@ -16,27 +16,27 @@ from persqa.errors import BrokerUnavailable, UserError
 from worker.process import exit_codes
 from worker.process.ready_pipe import report_failure
 
-#: Given by a parent that this worker must not outlive.
+#: A parent passes this to a worker that must not outlive it.
 WITH_PARENT = "--with-parent"
-#: Given by a parent that also started the broker, for nobody else.
+#: A parent passes this if it has started the broker for this worker alone.
 WITH_BROKER = "--with-broker"
 
 
 def main(arguments: list[str]) -> int:
     """Run a worker until it is told to stop; returns the exit code."""
     try:
-        # This reads the settings. Celery would do so later, and show an error in them as a traceback.
+        # This reads the settings now, because Celery would show an error in them as a traceback.
         app = import_module("worker.celery").app
     except UserError as error:
         sys.stderr.write(f"persqa worker: {error}\n")
         report_failure(error)
         return exit_codes.USER_ERROR
-    # Until Celery takes it over: without this, a signal that comes so early would leave the parent's broker running.
-    signal.signal(signal.SIGTERM, _end)
+    # Celery takes the signal over later. Without this, an early signal would leave the parent's broker running.
+    signal.signal(signal.SIGTERM, lambda _signal, _frame: sys.exit())
     orphaned = threading.Event()
     if WITH_PARENT in arguments:
         threading.Thread(target=_watch_parent, args=(orphaned,), name="persqa-parent", daemon=True).start()
-    # Mingle and gossip let workers talk to each other; ours have nothing to say, and start faster without them.
+    # Our workers need not talk to each other, and start faster without mingle and gossip.
     standard = ["--loglevel=INFO", "--without-gossip", "--without-mingle", f"--hostname=worker-{os.getpid()}@%h"]
     others = [argument for argument in arguments if argument not in (WITH_PARENT, WITH_BROKER)]
     sys.argv = ["celery", "-A", "worker", "worker", *standard, *others]
@@ -47,13 +47,9 @@ def main(arguments: list[str]) -> int:
             _stop_broker(app.settings.broker_url)
 
 
-def _end(_signal: int, _frame: object) -> None:
-    sys.exit()
-
-
 def _watch_parent(orphaned: threading.Event) -> None:
     """Stop this worker when its standard input closes, because the parent held the other end."""
-    # Read below Python's buffers: a thread inside a buffer keeps the interpreter from ending.
+    # Not through Python's buffers, because a thread inside one keeps the interpreter from ending.
     while os.read(sys.stdin.fileno(), 1024):
         pass
     orphaned.set()

@@ -1,4 +1,4 @@
-"""Answerer: engine and verdict, rung by rung, until one answer keeps the tag rule or the ladder ends."""
+"""Answerer: asks the engine rung by rung, until an answer keeps the tag rule or the ladder ends."""
 
 from __future__ import annotations
 
@@ -23,15 +23,9 @@ if TYPE_CHECKING:
 
 
 class Answerer:
-    """Gives every item one outcome."""
+    """Makes the outcomes of items; each is stored with the name of this worker and of the model."""
 
     def __init__(self, engine: Generates, *, worker: str) -> None:
-        """Prepare.
-
-        Args:
-            engine: started, or about to be.
-            worker: this worker's name, stored with every result.
-        """
         self._engine = engine
         self._worker = worker
 
@@ -39,7 +33,7 @@ class Answerer:
         """Climb the policy's ladder.
 
         Raises:
-            EngineLost: the engine died under it; the item has no outcome yet.
+            EngineLost: the engine died; the item has no outcome yet.
             EngineDead: the engine is gone for good.
         """
         message = admitted.message
@@ -73,7 +67,7 @@ class Answerer:
     ) -> tuple[Rung, Generation, ViolationKind | None]:
         """Generate rung by rung; returns the first compliant generation, or the last one with its violation.
 
-        Violations go into the list as they come, so that they are kept when a later rung is rejected.
+        Violations are added to the list at once, so that they are kept when a later rung is rejected.
         """
         message = admitted.message
         *earlier, last = message.policy.rungs
@@ -91,7 +85,20 @@ class Answerer:
         generation = await self._engine.generate(_request(admitted, rung, seed))
         kind = judge(generation, tag=Tag(message.tag), question=message.question)
         if kind is not None:
-            violations.append(self._violation(message, generation, rung, kind, seed))
+            violation = Violation(
+                item_id=message.item,
+                run_id=message.run,
+                rung=rung,
+                kind=kind,
+                text=generation.text,
+                finish_reason=generation.finish_reason,
+                seed=seed,
+                prompt_tokens=generation.prompt_tokens,
+                output_tokens=generation.output_tokens,
+                worker=self._worker,
+                model=self._engine.model,
+            )
+            violations.append(violation)
         return generation, kind
 
     def refuse(self, message: ItemMessage, rejected: Rejected) -> Outcome:
@@ -108,26 +115,9 @@ class Answerer:
         return Outcome(result, bad_images=(rejected.image,) if isinstance(rejected, BadContent) else ())
 
     def give_up(self, message: ItemMessage, reason: Reason, detail: str) -> Outcome:
-        """The outcome of an item that is not tried again; its neighbours go on."""
+        """The outcome of an item that is not tried again."""
         about = {"worker": self._worker, "model": self._engine.model}
         return Outcome.dead(message.item, message.run, reason, detail, **about)
-
-    def _violation(
-        self, message: ItemMessage, generation: Generation, rung: Rung, kind: ViolationKind, seed: int
-    ) -> Violation:
-        return Violation(
-            item_id=message.item,
-            run_id=message.run,
-            rung=rung,
-            kind=kind,
-            text=generation.text,
-            finish_reason=generation.finish_reason,
-            seed=seed,
-            prompt_tokens=generation.prompt_tokens,
-            output_tokens=generation.output_tokens,
-            worker=self._worker,
-            model=self._engine.model,
-        )
 
 
 def _request(admitted: Admitted, rung: Rung, seed: int) -> Request:

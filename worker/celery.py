@@ -15,13 +15,13 @@ from persqa.messages import TASK_NAME
 from persqa.settings import LogFormat, Settings, load_settings, require_broker
 from worker.process.identity import worker_name
 
-#: At most this many events go in one message, and an event waits this long for others.
+#: The most events in one message, and the longest time that an event waits for others.
 _EVENTS_TOGETHER = 1000
 _EVENT_SECONDS = 0.25
 
 
 class LeasingCelery(Celery):
-    """Consumes under leases; everything else goes over stock connections."""
+    """Consumes through the transport of leases; everything else uses kombu's own."""
 
     def __init__(self, settings: Settings, *, broker: str) -> None:
         super().__init__("persqa", broker=broker, set_as_current=False)
@@ -30,13 +30,13 @@ class LeasingCelery(Celery):
     def connection_for_read(self, url: str | None = None, **options: Any) -> Any:
         """The connection that the worker consumes on."""
         connection = super().connection_for_read(url, **options)
-        # Set afterwards, as kombu prefers the transport of a URL with a plus, such as those of Unix sockets.
+        # Set afterwards, because kombu takes the transport of a Unix socket from its URL.
         connection.transport_cls = "worker.leases.transport:Transport"
         return connection
 
 
 class EventsTogether(bootsteps.StartStopStep):
-    """Sends the events of many tasks in one message, a few times a second; Celery alone gathers only a few."""
+    """Sends the events of many tasks in one message, a few times a second; Celery itself gathers only a few."""
 
     requires = ("celery.worker.consumer.events:Events",)
 
@@ -54,7 +54,7 @@ class EventsTogether(bootsteps.StartStopStep):
 
 
 def create_app(settings: Settings) -> LeasingCelery:
-    """Set Celery up the way the delivery contract needs it.
+    """Set Celery up so that no message is lost or answered twice.
 
     Raises:
         SettingsError: no broker is named.
@@ -67,17 +67,17 @@ def create_app(settings: Settings) -> LeasingCelery:
         broker_connection_max_retries=None,
         broker_connection_retry_on_startup=True,
         broker_transport_options=TRANSPORT_OPTIONS,
-        # The message is acknowledged when the pool reports success, which it does after the commit.
+        # Celery acknowledges when the pool reports success, and the pool reports it after the commit.
         task_acks_late=True,
         task_create_missing_queues=False,
         task_default_queue=queue_for(None),
         task_ignore_result=True,
         task_queues=queues,
         task_time_limit=settings.item_seconds,
-        # Work goes on without a connection: an item is finished here sooner than it is begun elsewhere.
+        # Work goes on without a connection, because this worker finishes an item sooner than another begins it.
         worker_cancel_long_running_tasks_on_connection_loss=False,
         worker_concurrency=settings.window,
-        # The keeper knows what is in hand, across connections.
+        # The keeper knows what this worker holds, across connections.
         worker_enable_prefetch_count_reduction=False,
         worker_pool="worker.pool:EnginePool",
         worker_prefetch_multiplier=1,
@@ -85,20 +85,20 @@ def create_app(settings: Settings) -> LeasingCelery:
     )
     app.steps["consumer"].add(EventsTogether)
     app.task(name=TASK_NAME)(_only_through_the_pool)
-    # A line for each item says nothing that the database does not say better.
+    # The database says more about an item than a log line would.
     logging.getLogger("celery.worker.strategy").setLevel(logging.WARNING)
     return app
 
 
 @signals.celeryd_init.connect
 def _leave_out_banner(instance: Any, **_signal: object) -> None:
-    """Silence Celery's greeting on the standard output, which is no JSON."""
+    """Leave out Celery's banner where the output has to be JSON."""
     instance.quiet = instance.quiet or app.settings.log_format is LogFormat.JSON
 
 
 @signals.after_setup_logger.connect
 def _format_logs(logger: logging.Logger, **_signal: object) -> None:
-    """Format the log that Celery has just set up, however this worker was started."""
+    """Format the log that Celery has just set up."""
     format_logs(logger.handlers, app.settings.log_format, worker=worker_name())
 
 

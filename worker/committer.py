@@ -1,4 +1,4 @@
-"""Committer: stores the outcomes of many items in one transaction; then their messages may be acknowledged."""
+"""Committer: stores the outcomes of many items in one transaction, before their messages are acknowledged."""
 
 from __future__ import annotations
 
@@ -23,16 +23,9 @@ logger = logging.getLogger(__name__)
 
 
 class Committer:
-    """Gathers outcomes for a moment and commits them together, off the event loop."""
+    """Gathers outcomes and commits them together in a thread of its own, until `stop` is set."""
 
     def __init__(self, results: Results, settings: Settings, *, stop: Event) -> None:
-        """Prepare.
-
-        Args:
-            results: the table to store them in.
-            settings: how many outcomes to gather, and for how long.
-            stop: when set, a database that does not answer is no longer waited for.
-        """
         self._results = results
         self._stop = stop
         self._batcher: Batcher[Outcome, None] = Batcher(
@@ -48,7 +41,7 @@ class Committer:
         await self._batcher.submit(outcome)
 
     def close(self) -> None:
-        """End the thread, after the transaction that is under way."""
+        """End the thread after the current transaction."""
         self._batcher.close()
 
     def _commit(self, outcomes: Sequence[Outcome]) -> list[None]:
@@ -64,7 +57,7 @@ class Committer:
         metrics.count_stored(outcome for outcome in outcomes if outcome.result.item_id in stored)
 
     def _isolate(self, outcomes: Sequence[Outcome], refused: RowRefused) -> None:
-        """Halve the outcomes until the refused one stands alone, since one row spoils the transaction of all."""
+        """Halve the outcomes until the refused one is alone, because one bad row fails the whole transaction."""
         if len(outcomes) > 1:
             middle = len(outcomes) // 2
             self._commit(outcomes[:middle])
@@ -73,17 +66,10 @@ class Committer:
         result = outcomes[0].result
         about = {"run": result.run_id, "item": result.item_id}
         logger.error("item %d: its result cannot be stored, it ends as dead: %s", result.item_id, refused, extra=about)
-        dead = Outcome.dead(
-            result.item_id,
-            result.run_id,
-            Reason.UNSTORABLE,
-            str(refused),
-            worker=result.worker,
-            model=result.model,
-        )
+        by = {"worker": result.worker, "model": result.model}
         try:
-            self._store([dead])
+            self._store([Outcome.dead(result.item_id, result.run_id, Reason.UNSTORABLE, str(refused), **by)])
         except RowRefused as again:
-            # The ledger does not know the item: the message belongs to another database, and nobody waits for it.
+            # The message belongs to another database, and nobody here waits for its item.
             said = "item %d is not in the ledger, its message is dropped: %s"
             logger.error(said, result.item_id, again, extra=about)

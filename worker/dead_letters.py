@@ -1,4 +1,4 @@
-"""DeadLetters: a message that cannot be answered is written down before it is taken out of the queue."""
+"""DeadLetters: stores a message that no worker can answer, before it is taken out of the queue."""
 
 from __future__ import annotations
 
@@ -28,15 +28,9 @@ logger = logging.getLogger(__name__)
 
 
 class DeadLetters:
-    """Writes in a thread of its own, so that it can be called from any other."""
+    """Writes dead letters in a thread of its own; may be called from any thread."""
 
     def __init__(self, store: Store, *, worker: str) -> None:
-        """Prepare.
-
-        Args:
-            store: where to.
-            worker: this worker's name, stored with every letter.
-        """
         self._store = store
         self._worker = worker
         self._stop = Event()
@@ -52,18 +46,15 @@ class DeadLetters:
         item: tuple[RunId, ItemId] | None = None,
         then: Callable[[], None] = lambda: None,
     ) -> Future[None]:
-        """Write a message down, and with it the end of its item.
+        """Store a message, and with it the end of its item; done when on disk, or failed with `StoreUnavailable`.
 
         Args:
-            dead: what is wrong with it.
+            dead: what is wrong with the message.
             text: the message.
             queue: where it was found.
             task_id: Celery's id.
-            item: the item that ends as dead with it; none where its message is to be built anew from the ledger.
-            then: takes the message out of the queue; called in the thread, once the letter is on disk.
-
-        Returns:
-            Done when the letter is on disk, or failed with `StoreUnavailable`.
+            item: the item that ends as `dead` with it; None if the ledger makes a new message of the item.
+            then: called in the thread when the letter is on disk; takes the message out of the queue.
         """
         about = {"run": item[0], "item": item[1]} if item else {}
         logger.error("message %s is a dead letter: %s", task_id or "without an id", dead, extra=about)
@@ -80,15 +71,12 @@ class DeadLetters:
         return self._thread.submit(self._write, letter, item, then)
 
     def bury_revoked(self, arguments: Sequence[JsonValue], *, task_id: str, expired: bool) -> Future[None]:
-        """Celery drops a task that it has revoked or found expired: its item ends with it.
+        """Store a task that Celery drops, and the end of its item, as `bury` does.
 
         Args:
             arguments: of the task.
             task_id: Celery's id.
-            expired: whether it has expired, and is not revoked.
-
-        Returns:
-            The same as `bury`.
+            expired: whether the task has expired; otherwise it was revoked.
         """
         reason, detail = (Reason.EXPIRED, "its message expired") if expired else (Reason.REVOKED, "it was revoked")
         try:
@@ -100,7 +88,7 @@ class DeadLetters:
         return self.bury(DeadMessage(reason, detail), text=json.dumps(arguments), task_id=task_id, item=item)
 
     def close(self) -> None:
-        """End the thread; what is not written stays in the queue."""
+        """End the thread; messages that are not stored stay in the queue."""
         self._stop.set()
         self._thread.shutdown(wait=True, cancel_futures=True)
 

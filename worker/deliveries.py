@@ -1,4 +1,4 @@
-"""Delivery: one message in this worker's hand."""
+"""Delivery: one message that this worker holds."""
 
 from __future__ import annotations
 
@@ -7,15 +7,12 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from worker.parsing import parse_item
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from concurrent.futures import Future
 
     from pydantic import JsonValue
 
-    from persqa.messages import ItemMessage
     from worker.leases.keeper import LeaseKeeper
 
 logger = logging.getLogger(__name__)
@@ -26,15 +23,16 @@ class Delivery:
     """A message as Celery hands it over.
 
     Attributes:
-        tag: its delivery tag, by which the keeper knows it.
-        task_id: Celery's id of it.
+        tag: the delivery tag, by which the keeper knows the message.
+        task_id: Celery's id.
         arguments: of the task.
-        count: which delivery of the message this is, of those that count.
-        history: who had a message under suspicion before, and did not live to say how it ended.
-        seconds: how long images and engine may take; None for as long as they like.
-        keeper: holds its lease.
-        on_success: tells Celery that it is answered.
-        on_timeout: tells Celery that the time limit ended it.
+        count: how many deliveries of the message count, this one included.
+        history: the workers that died while they had the message, a few words each.
+        seconds: time limit for images and engine together; None for no limit.
+        keeper: holds the lease.
+        on_success: tells Celery that the item is answered.
+        on_timeout: tells Celery that the time limit ended the item.
+        accepted: when the pool took it, by `time.monotonic()`.
     """
 
     tag: str
@@ -48,29 +46,21 @@ class Delivery:
     on_timeout: Callable[[bool, float | None], object]
     accepted: float = field(default_factory=time.monotonic)
 
-    def read(self) -> ItemMessage:
-        """The item it carries.
-
-        Raises:
-            DeadMessage: it carries none, or one of a version this worker does not know.
-        """
-        return parse_item(self.arguments)
-
     def count_trial(self) -> Future[None]:
-        """Count this delivery of a message under suspicion, as it is tried now; done once Redis knows."""
+        """Count this delivery as a trial, which begins now; done when Redis has counted it."""
         return self.keeper.count(self.tag)
 
     def suspect(self) -> None:
-        """The engine may be dying of it: if it goes back to the queue, this delivery counts as one that failed."""
+        """Count this delivery as a failed one if the message goes back to the queue: the engine may die of it."""
         self.keeper.suspect(self.tag)
 
     def acknowledge(self, *, timed_out: bool = False) -> None:
         """Take the message out of the queue for good; call once, after the commit, from any thread.
 
         Args:
-            timed_out: whether Celery is to hear that the time limit ended it.
+            timed_out: whether Celery hears that the time limit ended the item.
         """
-        # First of all and not by way of Celery, whose connection may be another one by now, or gone.
+        # First, and not through Celery, whose connection may be another one by now, or gone.
         self.keeper.settle(self.tag)
         try:
             if timed_out:

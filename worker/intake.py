@@ -1,4 +1,4 @@
-"""Intake: from a message to an item that can be asked, or to the reason why it cannot."""
+"""Intake: whether an item is wanted, and its images, or the reason why it cannot be asked."""
 
 from __future__ import annotations
 
@@ -25,17 +25,10 @@ if TYPE_CHECKING:
     from persqa.settings import Settings
     from persqa.store import Store
 
-#: An item waits at most this long for others to be looked up with it.
+#: Longest time that an item waits to be looked up together with others.
 _LOOKUP_SECONDS = 0.01
-#: Decoded images kept for the next items that ask about them.
+#: Size of the decoded images that are kept for the next items.
 _CACHED_BYTES = 128 * 2**20
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """The item cannot be asked."""
-
-    rejected: Rejected
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,13 +49,7 @@ class Intake:
     """Says which items are wanted, and loads their images."""
 
     def __init__(self, store: Store, settings: Settings, *, resolution: Resolution | None, stop: Event) -> None:
-        """Prepare.
-
-        Args:
-            store: knows which items have ended, which runs are stopped, and which images are broken.
-            settings: limits and sizes.
-            resolution: how large the model sees an image.
-            stop: when set, a database that does not answer is no longer waited for.
+        """Prepare; when `stop` is set, nobody waits any longer for a database that does not answer.
 
         Raises:
             SettingsError: a store of images cannot be used.
@@ -76,18 +63,19 @@ class Intake:
         )
 
     async def wants(self, message: ItemMessage) -> bool:
-        """Whether the item is to be begun.
+        """Whether to begin with the item.
 
-        An item with a result is not: the message is a copy, or its worker died between commit and acknowledgement. Nor
-        is an item of a paused or cancelled run: it stays pending in the ledger, and `resume` makes a new message.
+        An item with a result is not wanted: the message is a copy, or its worker died between commit and
+        acknowledgement. Nor is an item of a paused or cancelled run: it stays pending in the ledger, and `resume`
+        enqueues it again.
 
         Raises:
             StoreUnavailable: the database does not answer.
         """
         return await self._lookup.submit((message.run, message.item))
 
-    async def admit(self, message: ItemMessage) -> Refused | Admitted:
-        """Load the images of one item.
+    async def admit(self, message: ItemMessage) -> Admitted | Rejected:
+        """Load the images of one item; returns why it cannot be asked where one of them cannot be used.
 
         Raises:
             BlobsUnavailable: the blob store does not answer.
@@ -100,7 +88,7 @@ class Intake:
                 for reference in message.images
             ]
         except Rejected as rejected:
-            return Refused(rejected)
+            return rejected
         return Admitted(message=message, images=images, image_seconds=time.monotonic() - started)
 
     def close(self) -> None:

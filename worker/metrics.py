@@ -1,4 +1,4 @@
-"""What a worker counts and measures, for Prometheus; docs/metrics.md explains each."""
+"""Metrics of a worker for Prometheus; docs/metrics.md explains each."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BUILD = Info("persqa_build", "Version of PersQA, and the model that this worker 
 
 
 def name_model(model: str) -> None:
-    """Say which model this worker serves."""
+    """Publish the model that this worker serves."""
     BUILD.info({"version": version("persqa"), "model": model})
 
 
@@ -34,11 +34,11 @@ VIOLATIONS = Counter("persqa_violations", "Generations that broke the tag rule, 
 
 WINDOW = Gauge("persqa_window_items", "Items that may be in flight in this worker at once.")
 IN_FLIGHT = Gauge("persqa_in_flight_items", "Items in flight: waiting, running or uncommitted.")
-HELD = Gauge("persqa_held_messages", "Messages in this worker's hands, each under a lease.")
+HELD = Gauge("persqa_held_messages", "Messages that this worker holds, each under a lease.")
 
-ENGINE_UP = Gauge("persqa_engine_up", "1 while there is an engine, 0 while one is being loaded or started anew.")
-ASKED = Gauge("persqa_engine_asked_requests", "Requests the engine has been asked and has not answered.")
-WAITING = Gauge("persqa_engine_waiting_requests", "Of those, the requests that the engine has not begun with.")
+ENGINE_UP = Gauge("persqa_engine_up", "1 while the engine is up, 0 while it is being loaded or replaced.")
+ASKED = Gauge("persqa_engine_asked_requests", "Requests that the engine has got and not answered.")
+WAITING = Gauge("persqa_engine_waiting_requests", "Requests that the engine has got and not begun.")
 RESTARTS = Counter("persqa_engine_restarts", "Engines that died or hung and were replaced in this worker.")
 
 STAGE_SECONDS = Histogram(
@@ -51,12 +51,14 @@ STAGE_SECONDS = Histogram(
 )
 CLAIM, IMAGE, ENGINE, COMMIT = (STAGE_SECONDS.labels(stage) for stage in ("claim", "image", "engine", "commit"))
 
-RENEWALS = Counter("persqa_lease_renewals", "Leases that were begun anew.")
-EXPIRED = Counter("persqa_expired_leases", "Messages of others that this worker put back, as their leases had run out.")
+RENEWALS = Counter("persqa_lease_renewals", "Leases that were renewed.")
+EXPIRED = Counter(
+    "persqa_expired_leases", "Messages of other workers that this worker put back when their leases had run out."
+)
 REDELIVERIES = Counter(
     "persqa_redeliveries",
-    "Messages claimed that a worker had before and let go of without a word; counted again where one of them, under "
-    "suspicion, was given back untried.",
+    "Messages claimed that a worker had before and lost; counted again when one of them, under suspicion, was given "
+    "back untried.",
 )
 RECOVERED = Counter("persqa_recovered_items", "Items that the queue had lost, and this worker enqueued again.")
 DEAD_LETTERS = Counter("persqa_dead_letters", "Messages that nobody can answer, by reason.", ["reason"])
@@ -72,7 +74,7 @@ _DEAD_LETTER_REASONS = (
     Reason.EXPIRED,
 )
 
-# Each label begins at 0, because Prometheus sees no increase in a first value.
+# Each label starts at 0, because Prometheus sees no increase in a first value.
 for _metric, _values in (
     (ITEMS, Status),
     (VIOLATIONS, ViolationKind),
@@ -84,23 +86,23 @@ for _metric, _values in (
 
 
 class _Busy(Collector):
-    """Seconds in which the engine had something to answer, until now; told by one thread."""
+    """Seconds in which the engine had something to answer; written by one thread."""
 
     def __init__(self) -> None:
-        # Earlier seconds, and since when it is busy; one value, so that another thread never sees half of a change.
+        # Earlier seconds, and since when it is busy. One value, so that other threads never see half of a change.
         self._state: tuple[float, float | None] = (0.0, None)
 
     def begin(self) -> None:
-        """Note that there is something to do."""
+        """Start counting."""
         self._state = self.seconds, time.monotonic()
 
     def end(self) -> None:
-        """Note that there is nothing to do."""
+        """Stop counting."""
         self._state = self.seconds, None
 
     @property
     def seconds(self) -> float:
-        """The seconds so far."""
+        """The seconds until now."""
         before, since = self._state
         return before if since is None else before + time.monotonic() - since
 

@@ -1,6 +1,6 @@
 """Parsing: from the text of a message to what Celery takes, and from a task's arguments to an item."""
 
-# What comes out of Redis can be anything.
+# The content of Redis can be anything.
 # pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from __future__ import annotations
@@ -19,17 +19,13 @@ if TYPE_CHECKING:
 
     from persqa.broker.leases import Claimed
 
-#: Headers of a message: how often it was delivered, this time included, and who had it before.
+#: Headers of a message: how often it was delivered, this time included, and which workers had it before.
 DELIVERY_COUNT = "x-delivery-count"
 DELIVERY_HISTORY = "x-delivery-history"
 
 
 class DeadMessage(Exception):
-    """Nobody can be asked to answer this message; it becomes a dead letter.
-
-    Attributes:
-        reason: why, in one word.
-    """
+    """No worker can answer this message; it becomes a dead letter."""
 
     def __init__(self, reason: Reason, message: str) -> None:
         super().__init__(message)
@@ -37,14 +33,10 @@ class DeadMessage(Exception):
 
 
 def parse_envelope(claimed: Claimed, *, max_characters: int) -> dict[str, Any]:
-    """The message as Celery takes it; what Celery cannot take it would drop without a word.
-
-    Args:
-        claimed: the message as it was in the queue.
-        max_characters: a longer one is not parsed.
+    """The message as Celery takes it; Celery would drop silently what it cannot take.
 
     Raises:
-        DeadMessage: it is too long, no task in JSON, or not our task.
+        DeadMessage: it has more than `max_characters`, is no task in JSON, or not our task.
     """
     size = len(claimed.text)
     if size > max_characters:
@@ -66,7 +58,7 @@ def parse_envelope(claimed: Claimed, *, max_characters: int) -> dict[str, Any]:
 
 
 def parse_task_id(claimed: Claimed) -> str | None:
-    """Celery's id of a message that may be no task at all."""
+    """Celery's id of a message; None where it is no task at all."""
     try:
         return str(json.loads(claimed.text)["headers"]["id"])
     except (ValueError, KeyError, TypeError, RecursionError):
@@ -95,7 +87,7 @@ def parse_item(arguments: Sequence[JsonValue]) -> ItemMessage:
 
 
 def _parse_content(envelope: dict[str, Any]) -> list[Any]:
-    """Arguments by place, arguments by name, and what Celery adds; parsed once, for whoever asks later."""
+    """Positional arguments, named arguments, and what Celery adds."""
     kind = envelope["content-type"]
     if kind != "application/json":
         raise ValueError(f"its content is of the type {kind}")

@@ -2,19 +2,18 @@
 
     delivery -> read -> wanted? -> resolve -> commit -> acknowledge
 
-Each step returns a value, and what is wrong with one item is a value too. Only what is wrong with the world raises.
-Nothing is acknowledged then: the message stays in Redis for whoever comes next.
+Each step returns a value, also for an item that cannot be answered. An exception means that the database or the engine
+is gone. The message then stays in Redis, unacknowledged, for another worker.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING
 
 from persqa.logs import ABOUT, About
-from worker.parsing import DeadMessage
-from worker.trials.resolver import Ended, Unwanted
+from worker.parsing import DeadMessage, parse_item
 
 if TYPE_CHECKING:
     from worker.committer import Committer
@@ -24,16 +23,9 @@ if TYPE_CHECKING:
 
 
 class Pipeline:
-    """Takes deliveries, many at a time; each goes its way alone."""
+    """Processes many deliveries side by side."""
 
     def __init__(self, resolver: Resolver, committer: Committer, dead_letters: DeadLetters) -> None:
-        """Prepare.
-
-        Args:
-            resolver: finds out what becomes of an item.
-            committer: stores it.
-            dead_letters: stores messages that carry no item.
-        """
         self._resolver = resolver
         self._committer = committer
         self._dead_letters = dead_letters
@@ -45,22 +37,16 @@ class Pipeline:
             Infrastructure: the engine or the database is gone; the message was not acknowledged.
         """
         try:
-            message = delivery.read()
+            message = parse_item(delivery.arguments)
         except DeadMessage as dead:
             await self._bury(delivery, dead)
             delivery.acknowledge()
             return
         ABOUT.set(About(run=message.run, item=message.item))
-        timed_out = False
-        async with self._resolver.resolve(message, delivery) as resolved:
-            match resolved:
-                case Unwanted():
-                    pass
-                case Ended(outcome, timed_out):
-                    await self._committer.commit(outcome)
-                case never:
-                    assert_never(never)
-        delivery.acknowledge(timed_out=timed_out)
+        async with self._resolver.resolve(message, delivery) as ended:
+            if ended is not None:
+                await self._committer.commit(ended.outcome)
+        delivery.acknowledge(timed_out=ended is not None and ended.timed_out)
 
     async def _bury(self, delivery: Delivery, dead: DeadMessage) -> None:
         text = json.dumps(delivery.arguments)

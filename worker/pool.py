@@ -1,7 +1,7 @@
-"""EnginePool: between Celery's request cycle and the worker.
+"""EnginePool: translates between Celery's request cycle and the worker.
 
-Celery hands every request to its pool and keeps all its own services (inspect, events, revoke) as long as the pool
-calls back. This pool calls back with success when the item's result is committed, and Celery then acknowledges.
+Celery hands every request to its pool. Its own services (inspect, events, revoke) work as long as the pool calls back.
+This pool reports success once the item's result is committed, and Celery then acknowledges.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 
 class EnginePool(BasePool):
-    """Feeds one engine with as many items at once as the worker's concurrency allows."""
+    """Hands requests to the worker, as many at once as Celery's concurrency allows."""
 
     body_can_be_buffer = True
     signal_safe = False
@@ -60,15 +60,13 @@ class EnginePool(BasePool):
         target: Callable[..., Any],
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
-        callback: Callable[..., Any] | None = None,
-        accept_callback: Callable[..., Any] | None = None,
-        timeout_callback: Callable[..., Any] | None = None,
+        *,
+        callback: Callable[..., Any],
+        accept_callback: Callable[..., Any],
+        timeout_callback: Callable[..., Any],
         **_options: Any,
     ) -> Job | None:
         """Take one request from Celery."""
-        assert callback is not None
-        assert accept_callback is not None
-        assert timeout_callback is not None
         task, task_id, request, *_body = args
         if task != TASK_NAME:
             self._worker.run_small_task(partial(apply_target, target, args, kwargs, callback, accept_callback))
@@ -97,20 +95,20 @@ class EnginePool(BasePool):
         self._worker.stop()
 
     def terminate_job(self, pid: int, signal: int | None = None) -> None:
-        """Nothing: Celery names a process to kill here, and that process is the whole worker."""
+        """Do nothing, because the process that Celery wants killed is the whole worker."""
 
     def _time_limit(self, request: dict[str, Any]) -> float | None:
         """The time limit of one request, in seconds.
 
-        Celery 5.7 hands the pool the limit of the time when it connected. The limit of now, after `control time_limit`,
-        is with the task. No item could catch a soft limit and tidy up, so the smaller of the two limits ends it.
+        The limit that Celery 5.7 passes to the pool is as old as the connection. The task has the one that `control
+        time_limit` has set since. Items cannot react to a soft limit, so the smaller of both limits ends them.
         """
         task = self.app.tasks[TASK_NAME]
         hard, soft = request.get("timelimit") or (None, None)
         return min((limit for limit in (hard or task.time_limit, soft or task.soft_time_limit) if limit), default=None)
 
     def _bury_revoked(self, request: Context, *, expired: bool, **_signal: object) -> None:
-        """Celery has revoked a task or found it expired, and drops it: its item ends here."""
+        """End the item of a task that Celery drops, because it was revoked or has expired."""
         arguments = cast("Sequence[JsonValue]", request.args)
         self._worker.dead_letters.bury_revoked(arguments, task_id=str(request.id), expired=expired)
 

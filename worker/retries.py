@@ -1,4 +1,4 @@
-"""Retries while a database or blob store does not answer; nothing is acknowledged meanwhile, so nothing is lost."""
+"""Retries while the database or the blob store does not answer; no message is acknowledged meanwhile."""
 
 from __future__ import annotations
 
@@ -11,54 +11,55 @@ from persqa.errors import BlobsUnavailable, StoreUnavailable
 from worker import metrics
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
     from threading import Event
 
 Answer = TypeVar("Answer")
 
 _FIRST_SECONDS = 0.5
-#: A GPU may have nothing to do for this long once the database is back.
+#: A GPU may be idle for this long after the database is back.
 _LONGEST_SECONDS = 5.0
 
 logger = logging.getLogger(__name__)
 
 
 def retry_database(call: Callable[[], Answer], *, stop: Event) -> Answer:
-    """Call until the database answers, with growing pauses of 0.5 to 5 seconds.
-
-    Args:
-        call: what to do; safe to repeat.
-        stop: when set, the next failure is raised instead.
+    """Call until the database answers, or until `stop` is set; `call` must be safe to repeat.
 
     Raises:
         StoreUnavailable: the database did not answer, and the worker is stopping.
     """
-    pause = _FIRST_SECONDS
+    pauses = _pauses("database")
     while True:
         try:
             return call()
         except StoreUnavailable as error:
             if stop.is_set():
                 raise
-            if pause == _FIRST_SECONDS:
-                metrics.OUTAGES.labels("database").inc()
-            # Workers that lost the same database should not all come back at the same moment.
-            seconds = pause * random.uniform(0.5, 1.0)
+            seconds = next(pauses)
             logger.warning("%s; nothing is lost, trying again in %.1f s", error, seconds)
             stop.wait(seconds)
-            pause = min(pause * 2, _LONGEST_SECONDS)
 
 
 async def retry_blobs(call: Callable[[], Awaitable[Answer]]) -> Answer:
-    """Call until the blob store answers, with the same pauses; whoever wants to stop it cancels the task."""
-    pause = _FIRST_SECONDS
+    """Call until the blob store answers, with the same pauses; cancel the task to stop."""
+    pauses = None
     while True:
         try:
             return await call()
         except BlobsUnavailable as error:
-            if pause == _FIRST_SECONDS:
-                metrics.OUTAGES.labels("blobs").inc()
+            if pauses is None:
+                pauses = _pauses("blobs")
                 # Once for each item in flight is enough.
                 logger.warning("%s; nothing is lost, trying again until it answers", error)
-            await asyncio.sleep(pause * random.uniform(0.5, 1.0))
-            pause = min(pause * 2, _LONGEST_SECONDS)
+            await asyncio.sleep(next(pauses))
+
+
+def _pauses(service: str) -> Iterator[float]:
+    """Pauses of up to 0.5 to 5 seconds, doubled each time; the first one counts an outage."""
+    metrics.OUTAGES.labels(service).inc()
+    pause = _FIRST_SECONDS
+    while True:
+        # Workers that lost the same service should not all come back at the same moment.
+        yield pause * random.uniform(0.5, 1.0)
+        pause = min(pause * 2, _LONGEST_SECONDS)

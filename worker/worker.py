@@ -1,4 +1,4 @@
-"""Worker: all that one worker process consists of is built, started, drained and stopped here, and nowhere else."""
+"""Worker: the one place that builds, starts, drains and stops all parts of a worker process."""
 
 from __future__ import annotations
 
@@ -46,28 +46,22 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: Connections to the database at once: one for each thread that uses it, so that none waits for another. The threads
-#: are those of commits, look-ups of items, look-ups of images, dead letters, the reconciler, and the health check.
+#: Connections to the database, one for each thread that uses it, so that none waits for another: commits, look-ups of
+#: items, look-ups of images, dead letters, the reconciler, and the health check.
 DATABASE_CONNECTIONS: Final = 6
 
 _POLL_SECONDS = 0.2
-#: For an engine whose loading was broken off to notice.
+#: Time for an engine to notice that its loading was broken off, beyond the limit of loading.
 _BEYOND_LOADING_SECONDS = 30.0
 
 
 class Worker:
-    """Owns every part of one worker process."""
+    """Owns every part of one worker process; nothing is started, connected or opened before `start`."""
 
-    keeper: LeaseKeeper
-    #: There once the worker is started, as messages are.
+    #: Set by `start`, before messages are taken.
     dead_letters: DeadLetters
 
     def __init__(self, settings: Settings) -> None:
-        """Prepare; nothing is started, connected or opened.
-
-        Args:
-            settings: everything, with a broker.
-        """
         assert settings.broker_url is not None
         self._settings = settings
         self._name = worker_name()
@@ -81,25 +75,25 @@ class Worker:
             last=self.keeper.close,
         )
         self._health = Health(settings, self._watchdog, engine=self._engine_state, database=self._ping_database)
-        #: Celery's own small tasks, such as backend clean-up, and one call of nvidia-smi.
+        #: For Celery's own small tasks, such as backend clean-up, and for one call of nvidia-smi.
         self._small_tasks = ThreadPoolExecutor(max_workers=2, thread_name_prefix="persqa-others")
         self._gpus: Future[list[Gpu]] = Future()
         self._created = time.monotonic()
-        #: Ends waiting for a database or blob store that does not answer.
+        #: Set when nobody should wait any longer for a database or blob store that does not answer.
         self._stopping = threading.Event()
-        #: Stops what was started, the last one first.
+        #: Stops the parts that were started, the last one first.
         self._started = ExitStack()
         self._store: Store | None = None
         self._engine: Supervisor | None = None
         self._pipeline: Pipeline | None = None
 
     def start(self) -> None:
-        """Open the database and load the engine; messages may be taken when this returns.
+        """Open the database and load the engine; the worker can take messages when this returns.
 
         Raises:
             SettingsError: the port, the database, the model or the engine arguments cannot be used.
             StoreUnavailable: the database does not answer.
-            SystemExit: this worker was told to stop meanwhile.
+            SystemExit: this worker was told to stop during the start.
         """
         try:
             self._start()
@@ -108,13 +102,13 @@ class Worker:
             raise
 
     def begin(self, delivery: Delivery) -> Job:
-        """Send one delivery on its way."""
+        """Begin with one delivery; the job is its handle."""
         assert self._pipeline is not None
         self.keeper.begin(delivery.tag)
         return self._loop.begin(self._pipeline.process(delivery), partial(self._notice_end, delivery))
 
     def run_small_task(self, task: Callable[[], object]) -> None:
-        """Run something short that is no item."""
+        """Run a short task that is no item."""
         self._small_tasks.submit(task)
 
     def drain(self) -> None:
@@ -128,14 +122,14 @@ class Worker:
                 logger.warning("%d items are not finished after the drain limit and go back to the queue", left)
 
     def stop(self) -> None:
-        """Stop all parts; what is in flight goes back to the queue. Safe to call twice."""
+        """Stop all parts; items in flight go back to the queue. Safe to call twice."""
         self._watchdog.stopping()
         self._stopping.set()
         self._loop.cancel()
         self._started.close()
 
     def facts(self) -> dict[str, object]:
-        """What `celery inspect stats` shows of it."""
+        """What `celery inspect stats` shows of this worker."""
         return {
             "model": self._engine.model if self._pipeline is not None and self._engine is not None else None,
             "in-flight": len(self._loop.jobs),
@@ -166,8 +160,7 @@ class Worker:
         resolver = Resolver(intake, Answerer(engine, worker=self._name), engine)
         self._pipeline = Pipeline(resolver, committer, dead_letters)
         Transport.hands = Hands(self.keeper, dead_letters, self._settings)
-        # The last to be started and the first to be stopped: others wait for what it holds, and an engine may take half
-        # a minute to stop.
+        # Stopped first, because other workers wait for what it holds, and an engine may take half a minute to stop.
         started.callback(self.keeper.close)
         logger.info("engine ready after %.1f s: model %s", time.monotonic() - self._created, engine.model)
         report_ready()
@@ -182,10 +175,10 @@ class Worker:
         loading = self._loop.submit(self._start_engine())
         try:
             while not wait([loading], timeout=_POLL_SECONDS).done:
-                # A signal is only noted, and Celery's own loop does not run yet.
+                # Celery's loop, which acts on signals, does not run yet.
                 leave_if_told_to_stop()
         except SystemExit:
-            # Loading cannot be interrupted. Without its processes it fails, and nothing is in flight yet.
+            # Loading cannot be interrupted, but fails without its processes.
             while not wait([loading], timeout=_POLL_SECONDS).done:
                 _kill_children()
             raise
@@ -205,7 +198,7 @@ class Worker:
             self._loop.submit(self._engine.stop()).result()
 
     def _close_in_loop(self, part: Committer | Intake) -> None:
-        """Close what the loop uses in the loop, after all that was cancelled there."""
+        """Close a part in the loop, after the jobs that were cancelled there."""
 
         async def close() -> None:
             part.close()
@@ -214,12 +207,12 @@ class Worker:
 
     def _notice_end(self, delivery: Delivery, error: BaseException | None) -> None:
         if isinstance(error, Infrastructure):
-            # Nothing in flight can be finished here. The worker ends, and what it holds goes back to the queue.
+            # This worker can finish nothing that is in flight.
             if not told_to_stop():
                 logger.critical("%s; this worker ends, its items go back to the queue", error)
                 end_worker(exit_codes.INFRASTRUCTURE)
         elif error is not None:
-            # Going on would keep a place in the window taken for ever. If this item is the reason, its trials show it.
+            # Going on would block a place in the window for ever. If the item is to blame, its trials will show it.
             delivery.suspect()
             logger.critical("a defect of PersQA; this worker ends, its items go back to the queue", exc_info=error)
             end_worker(exit_codes.DEFECT)
@@ -230,14 +223,14 @@ class Worker:
         metrics.HELD.set_function(lambda: self.keeper.held)
 
     def _engine_state(self) -> str:
-        """`ok`, or for how long what has been going on."""
+        """`ok`, or what the engine does instead, and for how long."""
         if self._engine is None or self._pipeline is None:
             return f"loading for {time.monotonic() - self._created:.0f} s, {self._settings.load_seconds:g} s allowed"
         down_since = self._engine.down_since
         return "ok" if down_since is None else f"being started anew for {time.monotonic() - down_since:.0f} s"
 
     def _allowed_silence(self) -> float:
-        """How many seconds the loop may stand still: loading blocks it, and has a limit of its own."""
+        """How many seconds the loop may stand still; loading blocks it, and has a limit of its own."""
         up = self._pipeline is not None and self._engine is not None and self._engine.up
         return self._settings.hang_seconds if up else self._settings.load_seconds + _BEYOND_LOADING_SECONDS
 

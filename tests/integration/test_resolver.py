@@ -24,7 +24,7 @@ from worker.deliveries import Delivery
 from worker.engines.supervisor import Supervisor
 from worker.intake import Intake
 from worker.leases.keeper import Consumer, LeaseKeeper
-from worker.trials.resolver import Ended, Resolver, Unwanted
+from worker.trials.resolver import Ended, Resolver
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -92,14 +92,14 @@ def has_a_defect(_request: object) -> Line:
     raise KeyError("nobody thought of this")
 
 
-def resolve(store: Store, keeper: LeaseKeeper, folder: Path, script: Script, **facts: float) -> Ended | Unwanted:
+def resolve(store: Store, keeper: LeaseKeeper, folder: Path, script: Script, **facts: float) -> Ended | None:
     """Resolve the first item of a run of two; the second one has a result."""
     run, (item, ended) = a_stored_run(store, 2)
     store.results.commit([an_outcome(ended)])
     wanted = ended if facts.pop("ended", 0) else item
     delivery = delivered(keeper, count=int(facts.pop("count", 1)), seconds=facts.pop("seconds", None))
 
-    async def main() -> Ended | Unwanted:
+    async def main() -> Ended | None:
         message = message_of(wanted, run, folder)
         async with (
             resolving(store, folder, script) as resolver,
@@ -111,7 +111,7 @@ def resolve(store: Store, keeper: LeaseKeeper, folder: Path, script: Script, **f
 
 
 def test_an_item_with_a_result_is_unwanted(store: Store, keeper: LeaseKeeper, tmp_path: Path) -> None:
-    assert resolve(store, keeper, tmp_path, has_a_defect, ended=1) == Unwanted()
+    assert resolve(store, keeper, tmp_path, has_a_defect, ended=1) is None
 
 
 @pytest.mark.parametrize(

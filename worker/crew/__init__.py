@@ -1,1 +1,1 @@
-"""The crew: all workers of one machine, one for each GPU or group of GPUs, started and kept alive by one process."""
+"""Crew: one process that starts the workers of a machine, one for each GPU or group, and keeps them alive."""

@@ -1,4 +1,4 @@
-"""`python -m worker.crew --gpus all`: one worker for each GPU, or for each group that one engine takes."""
+"""`python -m worker.crew --gpus all`: one worker for each GPU, or for each group of GPUs that one engine takes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _COMMAND = (sys.executable, "-m", "worker", "--with-parent")
 
 
 def main(arguments: list[str]) -> int:
-    """Run all workers until told to stop; returns the exit code."""
+    """Run all workers until the crew is told to stop; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m worker.crew", description=__doc__)
     parser.add_argument("--gpus", default=ALL, help="all, or numbers or UUIDs, separated by commas")
     try:
@@ -77,5 +77,5 @@ if __name__ == "__main__":
     code = main(sys.argv[1:])
     logging.shutdown()
     sys.stderr.flush()
-    # Without waiting for threads: one that passes on output may stand still, as with a paused terminal.
+    # Without waiting for threads, because one that passes on output may hang on a paused terminal.
     os._exit(code)

@@ -1,4 +1,4 @@
-"""How many CPUs this process may use; a container may use fewer than its machine has."""
+"""CPUs: how many this process may use, which may be fewer than the machine has."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def usable_cpus() -> int:
 
 
 def cgroup_limit(membership: Path, cgroups: Path) -> float | None:
-    """The smallest limit of this process's control groups, in CPUs; None where there is none.
+    """The smallest limit of this process's control groups, in CPUs; None without a limit.
 
-    Inside a container the group may be named as the machine sees it, and be mounted as the root: so all folders from
-    there up are looked at, as limits of outer groups hold, too.
+    Limits of outer groups count, too. In a container the path may be the machine's while the group is mounted as the
+    root. So this reads all folders from the path up.
 
     Args:
-        membership: of version 2 the line `0::/path`, of version 1 lines such as `4:cpu,cpuacct:/path`.
+        membership: a file with the line `0::/path` (version 2), or lines such as `4:cpu,cpuacct:/path` (version 1).
         cgroups: where the groups are mounted.
     """
     try:
@@ -46,7 +46,7 @@ def cgroup_limit(membership: Path, cgroups: Path) -> float | None:
 
 
 def _limits(folder: Path) -> list[float]:
-    # A limit that is "max", -1 or missing is none.
+    # The values "max" and -1, and a missing file, mean no limit.
     with suppress(OSError, ValueError):
         quota, period = (folder / "cpu.max").read_text().split()
         return [int(quota) / int(period)]

@@ -1,4 +1,4 @@
-"""Crew: keeps the workers of one machine alive, and tells them when to stop."""
+"""Crew: keeps the workers of one machine alive, and stops them."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: After the drain limit. A worker's own watchdog ends it within 30 s; the crew kills what is left.
+#: Time after the drain limit until the crew kills workers; their own watchdogs need 30 s.
 GRACE_SECONDS = 40.0
 
-#: Each worker ends this often in a row before the crew says that none stays alive.
+#: How often in a row each worker has to end before the crew says that none stays alive.
 _HOPELESS_FAILURES = 3
 _LOOK_SECONDS = 0.2
 #: Signals that let the workers finish; a closed terminal sends SIGHUP.
@@ -31,12 +31,6 @@ class Crew:
     """Runs in the main thread until it is told to stop, or until no worker can use the settings."""
 
     def __init__(self, members: Sequence[Member], *, drain_seconds: float) -> None:
-        """Prepare; nothing runs yet.
-
-        Args:
-            members: one for each GPU or group.
-            drain_seconds: how long workers may finish what they have begun.
-        """
         self._members = members
         self._drain_seconds = drain_seconds
         self._signals: list[signal.Signals] = []
@@ -45,7 +39,7 @@ class Crew:
         self._said_hopeless = False
 
     def run(self) -> int:
-        """Start all, and keep them alive; returns the exit code once all have ended."""
+        """Start all workers and keep them alive; returns the exit code when all have ended."""
         for number in (*_GENTLE, signal.SIGQUIT):
             # Under nohup SIGHUP is ignored, and stays ignored.
             if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
@@ -60,7 +54,7 @@ class Crew:
         return max([self._code, *(_judged(member.code) for member in self._members)])
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
-        # A signal may come between any two steps of this thread, where nothing else is safe.
+        # Only noted, because a signal may interrupt this thread anywhere.
         self._signals.append(signal.Signals(number))
 
     def _look(self, now: float) -> None:
@@ -77,16 +71,12 @@ class Crew:
 
     def _obey(self, number: signal.Signals, now: float) -> None:
         if number is signal.SIGQUIT or (number is signal.SIGINT and self._stop_at is not None):
-            # Celery ends at once on SIGQUIT, and what is in flight goes back to the queue.
+            # Celery ends at once on SIGQUIT; items in flight go back to the queue.
             self._stop(signal.SIGQUIT, f"{number.name}: the workers give back what they have begun", now)
         elif self._stop_at is None:
             running = sum(member.running for member in self._members)
-            self._stop(
-                signal.SIGTERM,
-                f"{number.name}: {running} workers finish what they have begun, for {self._drain_seconds:g} s at most; "
-                "Ctrl-C or SIGQUIT is quicker",
-                now,
-            )
+            said = f"{running} workers finish what they have begun, for {self._drain_seconds:g} s at most"
+            self._stop(signal.SIGTERM, f"{number.name}: {said}; Ctrl-C or SIGQUIT is quicker", now)
 
     def _stop(self, number: signal.Signals, why: str, now: float) -> None:
         if self._stop_at is None:
@@ -96,7 +86,7 @@ class Crew:
         logger.info("%s", why)
 
     def _judge(self, now: float) -> None:
-        """Give up where no worker can use the settings; where none stays alive for other reasons, say so."""
+        """Give up if no worker can use the settings; log it if none stays alive for another reason."""
         if all(member.refused for member in self._members):
             self._code = exit_codes.USER_ERROR
             self._stop(signal.SIGTERM, "no worker can use these settings; the reason is above", now)
@@ -108,7 +98,7 @@ class Crew:
 
 
 def _judged(code: int | None) -> int:
-    """A worker's exit code as one of the crew; a worker that had not begun yet ends of the signal itself."""
+    """The crew's exit code for one of a worker; a worker that has hardly started ends of the signal itself."""
     if code is None or code in (-signal.SIGTERM, -signal.SIGQUIT):
         return 0
     return code if code >= 0 else exit_codes.INFRASTRUCTURE

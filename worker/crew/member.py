@@ -1,4 +1,4 @@
-"""Member: one place of a crew, and the worker in it, one process after another."""
+"""Member: one worker of a crew, which is one process after another in the same place."""
 
 from __future__ import annotations
 
@@ -23,34 +23,27 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: Pause before a worker is started again; doubled each time it ends without having served for a while.
+#: Pause before a worker is started again, doubled each time it ends without having served.
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 60.0
-#: A worker that lived this long after its engine was loaded has served; its earlier ends count no more.
+#: A worker has served if it lives this long after its engine was loaded; earlier failures then no longer count.
 SERVED_SECONDS = 60.0
-#: Settings are blamed after this many ends in a row with their exit code. A worker also ends so where its GPU's memory
-#: or its port is not free yet, or the model hub is away.
+#: Ends in a row with the exit code of wrong settings, before those are blamed. A worker also ends with it while its
+#: GPU's memory or its port is not free yet, or the model hub is away.
 REFUSALS = 3
 
-#: The last lines of a process get this long to come through before the crew says that it has ended.
+#: Time for the last lines of a process to arrive before the crew logs that it has ended.
 _LAST_WORDS_SECONDS = 0.5
 
 
 class Member:
-    """Starts its worker again whenever that ends, until it is told to stop; `now` is the caller's clock, in seconds."""
+    """Starts its worker again whenever it ends, until told to stop; `now` is the caller's clock, in seconds."""
 
     def __init__(self, place: Place, command: Sequence[str], output: Output) -> None:
-        """Prepare; nothing runs yet.
-
-        Args:
-            place: what is its own.
-            command: of the worker.
-            output: where its lines go.
-        """
         self.label = place.label
-        #: How often in a row it has ended without having served for a while.
+        #: How often in a row it has ended without having served.
         self.failures = 0
-        #: The exit code after it was told to stop; None where nothing ran then.
+        #: The exit code after it was told to stop; None if nothing ran then.
         self.code: int | None = None
         self._place = place
         self._command = command
@@ -67,7 +60,7 @@ class Member:
 
     @property
     def running(self) -> bool:
-        """Whether there was a process at the last look."""
+        """Whether it had a process at the last look."""
         return self._process is not None
 
     @property
@@ -77,13 +70,13 @@ class Member:
 
     @property
     def refused(self) -> bool:
-        """Whether it seems unable to use its settings: it never was ready, and they end it each time."""
+        """Whether it seems unable to use its settings: it was never ready, and always ends with their exit code."""
         return not self._was_ready and self._refusals >= REFUSALS
 
     def look(self, now: float) -> None:
-        """Notice what has happened, and start the worker when it is due; never waits."""
+        """Notice what has happened, and start the worker when it is due, without waiting."""
         if self._process is not None:
-            # In this order, as it may have become ready and ended since the last look.
+            # In this order, because it may have become ready and ended since the last look.
             code = self._process.poll()
             self._notice_ready(now)
             if code is not None:
@@ -92,14 +85,14 @@ class Member:
             self._start(now)
 
     def stop(self, number: signal.Signals) -> None:
-        """Send its process a signal, and start no other."""
+        """Send its process a signal, and start no more."""
         self._due = None
         if self._process is not None:
             self._process.send_signal(number)
 
     def kill(self) -> bool:
-        """Kill its process and all that this has started; returns whether there was one."""
-        # The process id of one that has ended may be another's by now.
+        """Kill its process and all its descendants; returns whether it was running."""
+        # If it has ended, another process may have its process id by now.
         if self._process is None or self._process.poll() is not None:
             return False
         with suppress(psutil.NoSuchProcess):
@@ -116,8 +109,8 @@ class Member:
         os.set_blocking(self._pipe, False)
         self._started, self._ready, self._ended = now, None, None
         try:
-            # In a session of its own, so that Ctrl-C at the terminal reaches the crew alone. Its standard input closes
-            # when the crew is gone, however that ended.
+            # In a session of its own, so that Ctrl-C reaches only the crew. Its standard input closes when the crew is
+            # gone, however it ended.
             self._process = process = subprocess.Popen(
                 self._command,
                 env={**os.environ, **self._place.environment, READY_FD: str(theirs)},

@@ -1,4 +1,4 @@
-"""Output: the lines of all workers of a crew on one standard output, each with the label of its worker."""
+"""Output: writes the lines of all workers of a crew to one standard output, with the label of each worker."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import time
 from contextlib import suppress
 from typing import IO, cast
 
-#: The longest line; a longer one is cut into several.
+#: The longest line; longer ones are split.
 _LINE_BYTES = 2**20
-#: At most this many of the crew's own lines wait while nobody reads; more are lost.
+#: The most lines of the crew itself that wait while nobody reads; others are lost.
 _WAITING_LINES = 1000
-#: The crew's own last lines get this long to be written.
+#: Time for the last lines of the crew itself to be written.
 _LAST_LINES_SECONDS = 1.0
 
 
@@ -26,8 +26,8 @@ class Output:
         """Prepare.
 
         Args:
-            labels: all there are, to align what they say.
-            as_json: every line has to be a JSON object: the label becomes a field, and what is none becomes one.
+            labels: all labels, to align the lines.
+            as_json: whether to write each line as a JSON object with the label as a field.
             file: the descriptor to write to.
         """
         self._width = max(map(len, labels))
@@ -36,17 +36,17 @@ class Output:
         self._lock = threading.Lock()
 
     def relay(self, label: str, source: IO[bytes]) -> threading.Thread:
-        """Pass on all lines of a source, in a daemon thread of their own."""
+        """Pass on all lines of a source in a daemon thread, which is returned."""
         thread = threading.Thread(target=self._run, args=(label, source), name=f"persqa-output-{label}", daemon=True)
         thread.start()
         return thread
 
     def say(self, label: str, line: str) -> None:
-        """Write one line; waits until somebody has read the lines before."""
+        """Write one line; waits until the earlier ones have been read."""
         text = _as_json(label, line) if self._as_json else f"{label:{self._width}} | {line}"
         left = memoryview(text.encode(errors="replace") + b"\n")
-        # Written below Python's buffers, because a thread that is stuck in a buffer keeps the process from ending. A
-        # line that cannot be written is lost: a full disk or a closed terminal must not stop the workers.
+        # Not through Python's buffers, because a thread that hangs in one keeps the process from ending. A full disk or
+        # a closed terminal loses lines, and must not stop the workers.
         with self._lock, suppress(OSError):
             while left:
                 left = left[os.write(self._file, left) :]
@@ -59,15 +59,9 @@ class Output:
 
 
 class OwnLines(logging.Handler):
-    """Logs the crew's own lines to the same output, without ever waiting for a reader."""
+    """Logs the lines of the crew itself to the same output, without ever waiting for a reader."""
 
     def __init__(self, output: Output, label: str) -> None:
-        """Begin.
-
-        Args:
-            output: where the lines go.
-            label: who says them.
-        """
         super().__init__()
         self._output = output
         self._label = label
@@ -76,12 +70,12 @@ class OwnLines(logging.Handler):
         self._thread.start()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Leave a line to the thread that writes them."""
+        """Leave a line to the thread that writes."""
         with suppress(queue.Full):
             self._lines.put_nowait(self.format(record))
 
     def close(self) -> None:
-        """Give the last lines a moment to be written; there may be no reader."""
+        """Wait a moment for the last lines to be written; there may be no reader."""
         end = time.monotonic() + _LAST_LINES_SECONDS
         with suppress(queue.Full):
             self._lines.put(None, timeout=_LAST_LINES_SECONDS)

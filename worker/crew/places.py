@@ -1,4 +1,4 @@
-"""Places: the environment variables that each worker of a crew gets for itself."""
+"""Places: the environment variables that each worker of a crew gets, such as its GPUs and its share of the CPUs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from worker.process.gpus import Gpu
 
-#: The default of the worker's setting.
+#: The default of `PERSQA_IMAGE_THREADS`.
 _IMAGE_THREADS = 4
 _OMP_THREADS = "OMP_NUM_THREADS"
 _IMAGE_THREADS_VARIABLE = "PERSQA_IMAGE_THREADS"
@@ -22,11 +22,11 @@ _METRICS_PORT = "PERSQA_METRICS_PORT"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where one worker works.
+    """What one worker has for itself.
 
     Attributes:
-        label: what it is called in the log, such as gpu0 or gpu0+1.
-        environment: what its process has beside what the crew's has.
+        label: its name in the log, such as gpu0 or gpu0+1.
+        environment: variables of its process, added to the crew's own.
     """
 
     label: str
@@ -37,12 +37,12 @@ def places(groups: Sequence[tuple[Gpu, ...]], *, cpus: int, environment: Mapping
     """One place for each group of GPUs.
 
     Args:
-        groups: of GPUs.
-        cpus: to be divided between all.
-        environment: the crew's own; threads that it names are left as they are.
+        groups: the GPUs of each worker.
+        cpus: how many CPUs all workers share.
+        environment: the crew's own; numbers of threads that it sets stay as they are.
 
     Raises:
-        SettingsError: there are not enough ports for all.
+        SettingsError: there are not enough ports.
     """
     shared = _threads(cpus, workers=len(groups), gpus=sum(map(len, groups)))
     shared = {name: value for name, value in shared.items() if name not in environment}
@@ -62,7 +62,7 @@ def places(groups: Sequence[tuple[Gpu, ...]], *, cpus: int, environment: Mapping
 
 
 def _threads(cpus: int, *, workers: int, gpus: int) -> dict[str, str]:
-    """Divide the CPUs: torch has threads in each engine process, one for each GPU; each worker decodes images."""
+    """Divide the CPUs among torch, which has one process for each GPU, and the decoding of images in each worker."""
     return {
         _OMP_THREADS: str(max(1, cpus // gpus)),
         _IMAGE_THREADS_VARIABLE: str(max(1, min(_IMAGE_THREADS, cpus // workers))),
@@ -70,7 +70,7 @@ def _threads(cpus: int, *, workers: int, gpus: int) -> dict[str, str]:
 
 
 def _port(environment: Mapping[str, str], number: int) -> dict[str, str]:
-    """A port for each worker, counted up from the one that is set."""
+    """A port for each worker, counted up from the one in the environment."""
     if not (first := environment.get(_METRICS_PORT)):
         return {}
     if not first.isdecimal() or int(first) + number > 65_535:

@@ -1,4 +1,4 @@
-"""ChatPrompts: turns a request into the tokens of one model's chat, and keeps user text from becoming more."""
+"""ChatPrompts: turns a request into the tokens of one model's chat, without letting user text become special."""
 
 # Tokenizers come without usable types.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from worker.engines.engine import Request
 
-#: Stands for the user's text while a template is rendered: no template alters it, and it is no token.
+#: Stands for the user's text while a template is rendered. No template alters it, and it is no token.
 _BLANK = "PERSQAxUSERxTEXT"
 #: The system prompt that a template is tried with.
 _PROBE = "PERSQAxSYSTEMxTEXT"
@@ -29,13 +29,7 @@ _PROBE = "PERSQAxSYSTEMxTEXT"
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    """A rendered prompt without the user's text.
-
-    Attributes:
-        before: the text before the user's text.
-        after: the text between the user's text and the answer.
-        reserved: how often each reserved token occurs in the two.
-    """
+    """A rendered prompt: the text before and after the user's, and how often each reserved token occurs in both."""
 
     before: str
     after: str
@@ -43,10 +37,10 @@ class _Frame:
 
 
 class ChatPrompts:
-    """Writes prompts for one model, and keeps what a user wrote from becoming more than text.
+    """Writes prompts for one model.
 
-    The user's text is put into a template that is already rendered, so it reaches the model byte for byte: rendering
-    would let some templates strip it.
+    The user's text is put into the rendered template and reaches the model byte for byte. Some templates would strip
+    it if they rendered it.
     """
 
     def __init__(self, tokenizer: Any, template: str) -> None:
@@ -75,7 +69,7 @@ class ChatPrompts:
         """The prompt as vLLM gets it, one placeholder per image.
 
         Raises:
-            Rejected: user text or prefill contain a reserved token, or the template cannot render the request.
+            Rejected: the user's text or the prefill contains a reserved token, or the template cannot be rendered.
         """
         for name, text in (("text", request.user), ("prefill", request.prefill)):
             if intruder := self._intruder(text):
@@ -87,13 +81,13 @@ class ChatPrompts:
         return tokens
 
     def _reserved_tokens(self) -> dict[int, str]:
-        """The tokens that mean something in prompts; a token that was only added to the vocabulary means nothing."""
+        """The tokens with a meaning in prompts; a token that only widens the vocabulary has none."""
         sample = set(self._encode(self._render("", 1)))
         special = set(self._tokenizer.all_special_ids)
         return {
             token: added.content
             for token, added in self._tokenizer.added_tokens_decoder.items()
-            # Some tokenizers add runs of spaces and line breaks as tokens; those are in templates and in any text.
+            # Some tokenizers add runs of spaces and line breaks as tokens, which any text contains.
             if added.special
             or token in special
             or (added.content.strip() and (added.content in self._template or token in sample))
@@ -117,7 +111,7 @@ class ChatPrompts:
             raise Rejected(Reason.REFUSED, "its chat template does not place one placeholder per image")
 
     def _render(self, system: str, images: int) -> str:
-        """Render around the blank, with the system prompt in the form that the template takes, or to nothing."""
+        """Render around the blank, with the system prompt in the form that the template takes; empty on failure."""
         turn: dict[str, object] = {
             "role": "user",
             "content": [*[{"type": "image"}] * images, {"type": "text", "text": _BLANK}],

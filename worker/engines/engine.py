@@ -1,4 +1,4 @@
-"""Engine: one request in, one generation out; vLLM is behind it, and tests have their own."""
+"""Engine: the protocol of what answers requests; implemented by vLLM, and by a scripted engine in tests."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Request:
         request_id: unique among the requests in flight.
         system: the system prompt; empty for none.
         user: the human turn's text, without image placeholders.
-        prefill: the first words of the answer, given to the model as if it had said them; empty for none.
+        prefill: the first words of the answer, which the model continues; empty for none.
         images: decoded RGB images, placed before the text in this order.
         sampling: vLLM sampling parameters by name, without the seed.
         seed: makes the sampling repeatable.
@@ -55,14 +55,14 @@ class Generates(Protocol):
 
         Raises:
             Rejected: this request can never be served; the engine is well.
-            EngineLost: the engine died; another one is being started, for the same request too.
+            EngineLost: the engine died, and another one is being started; ask again.
             EngineDead: the engine is gone, for this request and all others.
         """
         ...
 
 
 class Engine(Generates, Protocol):
-    """One engine, from its loading to its end; never raises `EngineLost`."""
+    """One engine from its loading to its end; it never raises `EngineLost`."""
 
     def __init__(self, settings: Settings) -> None:
         """Keep the settings; loading happens in `start`."""
@@ -70,17 +70,17 @@ class Engine(Generates, Protocol):
 
     @property
     def resolution(self) -> Resolution | None:
-        """How large the model sees an image, known once it is loaded; None where the full size may matter."""
+        """How large the model sees an image, known after `start`; None where the full size may matter."""
         ...
 
     @property
     def heard_at(self) -> float:
-        """When it last put out a token, by `time.monotonic()`; 0 before the first one."""
+        """When it last produced a token, by `time.monotonic()`; 0 before the first one."""
         ...
 
     @property
     def waiting(self) -> int:
-        """How many requests it has been asked and has not begun, as far as it says."""
+        """How many requests it has got and not begun, as far as it says."""
         ...
 
     async def start(self) -> None:
@@ -92,7 +92,7 @@ class Engine(Generates, Protocol):
         ...
 
     def kill(self) -> None:
-        """End it at once; what it was asked then fails with `EngineDead`."""
+        """End it at once; requests in flight then fail with `EngineDead`."""
         ...
 
     async def stop(self) -> None:
@@ -101,7 +101,7 @@ class Engine(Generates, Protocol):
 
 
 def engine_maker(settings: Settings) -> Callable[[], Engine]:
-    """A function that makes engines of the class that the settings name.
+    """A function that makes engines of the class in the settings.
 
     Raises:
         SettingsError: there is no such class, or it cannot be loaded.

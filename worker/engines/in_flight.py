@@ -1,4 +1,4 @@
-"""InFlight: the requests that an engine has been asked and has not answered."""
+"""InFlight: the requests that an engine has got and not answered."""
 
 from __future__ import annotations
 
@@ -15,33 +15,30 @@ if TYPE_CHECKING:
 
 
 class InFlight:
-    """Asks engines, and knows when they had something to do; for one event loop."""
+    """Asks engines, and knows since when they are busy; for one event loop."""
 
     def __init__(self) -> None:
-        self._count = 0
+        #: How many requests are in flight.
+        self.count = 0
         self._busy_since = time.monotonic()
+        #: Timeouts of the requests in flight.
         self._timeouts: set[asyncio.Timeout] = set()
 
-    @property
-    def count(self) -> int:
-        """How many requests are in flight."""
-        return self._count
-
     def silence(self, engine: Engine) -> float:
-        """For how many seconds an engine that has something to do has put out nothing; 0 where it has nothing to do."""
-        return time.monotonic() - max(self._busy_since, engine.heard_at) if self._count else 0.0
+        """For how many seconds a busy engine has produced no token; 0 while it is idle."""
+        return time.monotonic() - max(self._busy_since, engine.heard_at) if self.count else 0.0
 
     async def ask(self, engine: Engine, request: Request) -> Generation:
         """The engine's answer.
 
         Raises:
             Rejected: this request can never be served.
-            EngineDead: the engine died, or what was in flight was abandoned.
+            EngineDead: the engine died, or the requests in flight were abandoned.
         """
-        if self._count == 0:
+        if self.count == 0:
             self._busy_since = time.monotonic()
             metrics.BUSY.begin()
-        self._count += 1
+        self.count += 1
         timeout = asyncio.timeout(None)
         try:
             async with timeout:
@@ -55,18 +52,18 @@ class InFlight:
                 raise EngineDead("the engine died, and said nothing to this request") from error
             raise
         finally:
-            self._count -= 1
-            if self._count == 0:
+            self.count -= 1
+            if self.count == 0:
                 metrics.BUSY.end()
 
     def abandon(self) -> None:
-        """End all waiting: a dying engine does not answer everyone, as vLLM 0.32 forgets what comes at that moment."""
+        """Fail all requests in flight, because a dying vLLM 0.32 forgets those that come at that moment."""
         timeouts, self._timeouts = self._timeouts, set()
         for timeout in timeouts:
             timeout.reschedule(asyncio.get_running_loop().time())
-        # Those who wait only notice once the next engine is loaded, which blocks the loop.
+        # The requests fail only after the next engine has loaded, which blocks the loop.
         metrics.BUSY.end()
 
     def begin_anew(self) -> None:
-        """There is a new engine, which has had nothing to do so far."""
+        """Measure silence from now on, for a new engine."""
         self._busy_since = time.monotonic()

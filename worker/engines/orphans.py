@@ -1,4 +1,4 @@
-"""Orphans: engine processes whose worker is gone; most end by themselves, and this ends the rest."""
+"""Orphans: engine processes whose worker is gone; this ends those that do not end by themselves."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import psutil
 
 logger = logging.getLogger(__name__)
 
-#: The worker's process id, in the environment of all processes that it starts.
+#: Variable with the worker's process id, in the environment of all processes that it starts.
 _MARK = "PERSQA_WORKER_PROCESS"
 _END_SECONDS = 10
 
 
 def mark_children() -> None:
-    """Mark every process that this one starts from now on as its own."""
+    """Mark all processes that this one starts from now on."""
     os.environ[_MARK] = str(os.getpid())
 
 
 def sweep_orphans() -> int:
-    """Kill what dead workers have left on this machine, before the engine needs the GPU; returns how many."""
+    """Kill the processes that dead workers have left on this machine; returns how many."""
     orphans = [process for process in psutil.process_iter() if _is_orphan(process)]
     for process in orphans:
         with suppress(psutil.Error):
@@ -32,7 +32,7 @@ def sweep_orphans() -> int:
 
 
 def _is_orphan(process: psutil.Process) -> bool:
-    """Whether a worker started it that is no longer among its ancestors."""
+    """Whether the worker that started it is no longer among its ancestors."""
     try:
         mark = process.environ().get(_MARK)
         return mark is not None and mark not in {str(one.pid) for one in (process, *process.parents())}

@@ -1,4 +1,4 @@
-"""Supervisor: an engine that is started anew when it dies or hangs."""
+"""Supervisor: keeps an engine running, and replaces it when it dies or hangs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 1.0
 _KILL_SECONDS = 0.5
-#: Between two starts that fail, doubled each time: the memory of the last engine may not be free yet.
+#: Pauses between failed starts, doubled each time; the last engine's memory may not be free yet.
 _FIRST_PAUSE_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 30.0
 
@@ -35,19 +35,13 @@ class Supervisor:
     """Owns the engines of a worker, one after another; for one event loop."""
 
     def __init__(self, make_engine: Callable[[], Engine], settings: Settings) -> None:
-        """Prepare.
-
-        Args:
-            make_engine: gives a new engine, not started.
-            settings: how long an engine may put out nothing, how long it may load, and how often it may die in a row.
-        """
         self._make_engine = make_engine
         self._engine = make_engine()
         self._hang_seconds = settings.hang_seconds
         self._load_seconds = settings.load_seconds
         self._most_failures = settings.engine_failures
         self._up = asyncio.Event()
-        #: Since when there is no engine, by `time.monotonic()`; None while there is one.
+        #: When the engine went down, by `time.monotonic()`; None while it is up.
         self.down_since: float | None = time.monotonic()
         self._given_up: EngineDead | None = None
         self._ending = False
@@ -65,14 +59,14 @@ class Supervisor:
 
     @property
     def resolution(self) -> Resolution | None:
-        """How large the model sees an image, known once it is loaded."""
+        """How large the model sees an image, known after `start`."""
         return self._engine.resolution
 
     async def start(self) -> None:
         """Load the model for the first time.
 
         Raises:
-            SettingsError: it cannot be loaded; no use in trying again.
+            SettingsError: it cannot be loaded.
         """
         await self._load()
         self._be_up()
@@ -80,25 +74,25 @@ class Supervisor:
 
     @property
     def up(self) -> bool:
-        """Whether there is an engine, and it is not being started anew."""
+        """Whether the engine can be asked."""
         return self._up.is_set()
 
     @property
     def asked(self) -> int:
-        """Requests the engine has been asked and has not answered."""
+        """Requests that the engine has got and not answered."""
         return self._in_flight.count
 
     @property
     def waiting(self) -> int:
-        """Of those, the requests that the engine has not begun."""
+        """Requests that the engine has got and not begun."""
         return self._engine.waiting
 
     async def ready(self) -> None:
-        """Wait while the engine is being started anew."""
+        """Wait until the engine is up."""
         await self._up.wait()
 
     def let_die(self) -> None:
-        """Start no engine anew from now on, as this worker is about to end; may be called from any thread."""
+        """Replace no engine from now on, because this worker is about to end; may be called from any thread."""
         self._ending = True
         threading.Thread(target=self._kill_while_loading, name="persqa-let-die", daemon=True).start()
 
@@ -107,7 +101,7 @@ class Supervisor:
 
         Raises:
             Rejected: this request can never be served.
-            EngineLost: the engine died; another one is being started, ask again when it is ready.
+            EngineLost: the engine died, and another one is being started; ask again when it is ready.
             EngineDead: engines died too often without an answer in between, or this worker is about to end.
         """
         if not self._up.is_set():
@@ -119,7 +113,7 @@ class Supervisor:
         try:
             generation = await self._in_flight.ask(engine, request)
         except EngineDead as error:
-            # Without the context, as the log is about the engine and not about the item that noticed first.
+            # In an empty context, because the log is about the engine and not about the item that noticed first.
             Context().run(self._lose, engine, error)
             if self._ending:
                 raise
@@ -135,7 +129,7 @@ class Supervisor:
         await self._engine.stop()
 
     def _lose(self, engine: Engine, error: EngineDead) -> None:
-        """Start another engine; only the first request that notices the loss does so."""
+        """Replace the engine; only the first request that notices the loss does so."""
         if engine is not self._engine or not self.up or self._given_up is not None:
             return
         self._in_flight.abandon()
@@ -180,7 +174,7 @@ class Supervisor:
         self._up.set()
 
     async def _load(self) -> None:
-        """Start the engine, which blocks the loop; an engine that takes too long is killed, and its start fails."""
+        """Start the engine, which blocks the loop; kill an engine that loads for too long, so that its start fails."""
         too_long = threading.Timer(self._load_seconds, self._engine.kill)
         too_long.name = "persqa-load"
         too_long.start()
@@ -190,13 +184,13 @@ class Supervisor:
             too_long.cancel()
 
     def _kill_while_loading(self) -> None:
-        # More than once, as at first there may be no process to kill yet.
+        # Repeated, because there may be no process to kill yet.
         while not self.up:
             self._engine.kill()
             time.sleep(_KILL_SECONDS)
 
     async def _watch(self) -> None:
-        """Kill an engine that hangs: it does not die by itself, and no request would notice."""
+        """Kill an engine that hangs, because it does not die by itself and no request would notice."""
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
             silence = self._in_flight.silence(self._engine)

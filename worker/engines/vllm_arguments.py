@@ -1,4 +1,4 @@
-"""What vLLM is started with: variables of its environment, set when this is imported, and the engine arguments."""
+"""vLLM's environment variables, set when this is imported, and its engine arguments."""
 
 # vLLM ships inline types with holes in them.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 # vLLM reads these when it is imported, in its engine process too. That process has to be spawned, because a fork of a
-# process with threads can hang. The other variables stop reports to vLLM's makers, and pages of log on every start.
+# process with threads can hang. The other variables stop usage reports, and pages of log at every start.
 os.environ.setdefault("VLLM_WORKER_MULTIPROC_METHOD", "spawn")
 os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
 os.environ.setdefault("VLLM_DO_NOT_TRACK", "1")
@@ -31,10 +31,10 @@ _DEMO_FOLDER = Path(__file__).with_name("demo_model")
 
 
 def engine_arguments(settings: Settings) -> dict[str, Any]:
-    """What vLLM is started with: our defaults, and over them what the user says.
+    """The engine arguments: our defaults, overridden by those in the settings.
 
     Raises:
-        SettingsError: the user names an argument that vLLM does not know.
+        SettingsError: vLLM does not know an argument.
     """
     model = settings.model or default_model()
     known = {field.name for field in fields(AsyncEngineArgs)}
@@ -45,19 +45,19 @@ def engine_arguments(settings: Settings) -> dict[str, Any]:
     defaults: dict[str, Any] = {
         "model": model,
         "limit_mm_per_prompt": {"image": settings.max_images, "video": 0},
-        # Statistics cost a little, and only the metrics page shows them: our log level hides vLLM's lines of them.
+        # Statistics cost a little, and only the metrics page shows them.
         "disable_log_stats": settings.metrics_port is None,
         "use_tqdm_on_load": False,
         "seed": 0,
-        # This cache exists twice, here and in the engine process. A request that is cancelled or refused between the
-        # two lets them drift apart, and then later requests with the same image fail. The engine has one of its own.
+        # This cache exists in both processes. A request that is cancelled or refused between them lets the caches
+        # drift apart, and later requests with the same image fail. VllmEngine has its own.
         "mm_processor_cache_gb": 0,
-        # The engine process may get the same SIGTERM as the worker, and is to finish what is in flight.
+        # The engine process may get the same SIGTERM as the worker, and has to finish its requests.
         "shutdown_timeout": int(settings.drain_seconds),
     }
     if current_platform.is_cpu():
         defaults["enforce_eager"] = True
-        # Prompts share whole blocks only, and a block of 128 tokens is longer than an image and its frame.
+        # Prompts share whole blocks only, and 128 tokens, the default, are longer than an image and its frame.
         defaults["block_size"] = 32
         os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
     if model == DEMO_MODEL:

@@ -36,20 +36,18 @@ from persqa.reasons import Reason
 from worker.engines.chat_prompts import ChatPrompts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from vllm import RequestOutput
 
     from persqa.settings import Settings
     from worker.engines.engine import Request
 
-#: The engine process gets this many seconds to end and free its memory before it is killed.
+#: Time for the engine process to end and free its memory before it is killed.
 _STOP_SECONDS = 10
 
 #: Scaled and normalized images kept for the next questions about them, in GiB.
 _PROCESSED_IMAGES_GB = 0.5
 
-#: `generate` sets these for every request, so a run cannot choose them.
+#: `generate` sets these for every request; a run cannot.
 _OWN_SAMPLING = frozenset({"seed", "n", "output_kind", "detokenize", "skip_clone", "stream_interval"})
 _SAMPLING_NAMES = frozenset(
     name for name in SamplingParams.__struct_fields__ if not name.startswith("_") and name not in _OWN_SAMPLING
@@ -62,64 +60,50 @@ class VllmEngine:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._model = settings.model or default_model()
         self._engine: AsyncLLM | None = None
         self._prompts: ChatPrompts | None = None
-        self._resolution: Resolution | None = None
-        self._heard_at = 0.0
         self._queues: list[_Queue] = []
-
-    @property
-    def model(self) -> str:
-        """The name or folder from the settings, or the default for this machine."""
-        return self._model
-
-    @property
-    def resolution(self) -> Resolution | None:
-        """The resolution of the model's own image processor."""
-        return self._resolution
-
-    @property
-    def heard_at(self) -> float:
-        """When the engine process last sent tokens of any request."""
-        return self._heard_at
+        #: The name or folder from the settings, or the default for this machine.
+        self.model = settings.model or default_model()
+        #: The resolution of the model's own image processor, known after `start`.
+        self.resolution: Resolution | None = None
+        #: When the engine process last sent tokens of any request, by `time.monotonic()`.
+        self.heard_at = 0.0
 
     @property
     def waiting(self) -> int:
-        """The last numbers of vLLM's schedulers; 0 unless vLLM keeps statistics, which it does for `/metrics`."""
+        """The sum that vLLM's schedulers last reported; 0 without a metrics port, as vLLM then keeps no statistics."""
         return sum(queue.waiting for queue in self._queues)
 
     async def start(self) -> None:
-        """Load the model; this blocks the loop, in which vLLM builds its half of this process.
+        """Load the model; this blocks the loop, because vLLM builds a part of itself there.
 
         Raises:
             SettingsError: the model or the engine arguments cannot be used.
         """
         arguments = engine_arguments(self._settings)
         try:
-            # The class of vLLM's offline calls: more requests at once and longer steps than where a person waits.
+            # vLLM's class for offline use takes more requests at once and longer steps than its class for servers.
             self._engine = AsyncLLM.from_engine_args(
                 AsyncEngineArgs(**arguments),
                 usage_context=UsageContext.LLM_CLASS,
                 stat_loggers=None if arguments.get("disable_log_stats") else [self._new_queue],
             )
         except Exception as error:
-            # vLLM passes on what pydantic, transformers, the hub, torch and its engine process raise.
+            # vLLM lets through what pydantic, transformers, the hub, torch and its engine process raise.
             raise SettingsError(
-                f"vLLM cannot load {self._model} with these engine arguments: {_one_line(error)} (the log has more)"
+                f"vLLM cannot load {self.model} with these engine arguments: {_one_line(error)} (the log has more)"
             ) from error
         try:
             self._prompts = ChatPrompts(self._engine.get_tokenizer(), _chat_template(self._engine))
         except Rejected as error:
-            raise SettingsError(f"{self._model} cannot be used: {error}") from error
-        self._resolution = _resolution(self._engine)
+            raise SettingsError(f"{self.model} cannot be used: {error}") from error
+        self.resolution = _resolution(self._engine)
         _share_processed_images(self._engine)
         self._listen(self._engine)
 
     async def generate(self, request: Request) -> Generation:
-        """Answer one request; many run at once, and cancelling one aborts only that one.
-
-        An answer that reaches the end of the model's context ends there with `length`, however large `max_tokens` is.
+        """Answer one request, as `Engine` says; at the end of the model's context the answer ends with `length`.
 
         Raises:
             Rejected: this request can never be served; the engine is well.
@@ -130,7 +114,9 @@ class VllmEngine:
             raise EngineDead("the engine is not running")
         sampling = _sampling(request)
         tokens = prompts.tokens(request)
-        _check_length(tokens, engine.model_config.max_model_len)
+        if len(tokens) >= (limit := engine.model_config.max_model_len):
+            # Too long even without its images, which need not be processed then.
+            raise Rejected(Reason.TOO_LONG, f"the prompt has {len(tokens)} tokens, the model's context {limit}")
         try:
             output = await _output(engine, request, tokens, sampling)
         except EngineDeadError as error:
@@ -141,7 +127,7 @@ class VllmEngine:
         return _generation(request, output)
 
     def kill(self) -> None:
-        """Kill the engine's processes; what it was asked then fails with `EngineDead`."""
+        """Kill the engine's processes; requests in flight then fail with `EngineDead`."""
         for child in psutil.Process().children(recursive=True):
             with suppress(psutil.Error):
                 # This child is Python's own helper, and no part of the engine.
@@ -159,12 +145,12 @@ class VllmEngine:
         return self._queues[-1]
 
     def _listen(self, engine: AsyncLLM) -> None:
-        """Note when tokens come, because answers come complete, and a long one takes a healthy engine long."""
+        """Note when tokens come: an answer comes only when it is complete, which may take a healthy engine long."""
         process_outputs = engine.output_processor.process_outputs
 
         @wraps(process_outputs)
         def process(*arguments: Any, **options: Any) -> Any:
-            self._heard_at = time.monotonic()
+            self.heard_at = time.monotonic()
             return process_outputs(*arguments, **options)
 
         engine.output_processor.process_outputs = process
@@ -179,13 +165,13 @@ class VllmEngine:
 
 
 class _Queue(StatLoggerBase):
-    """How many requests wait in one of vLLM's engine processes, which reports after each step."""
+    """The number of requests that wait in one engine process of vLLM, as reported after each step."""
 
     def __init__(self) -> None:
         self.waiting = 0
 
     def record(self, scheduler_stats: Any, *_arguments: Any, **_options: Any) -> None:
-        """Keep the number of waiting requests."""
+        """Keep the number of requests that wait."""
         if scheduler_stats is not None:
             self.waiting = scheduler_stats.num_waiting_reqs
 
@@ -208,9 +194,9 @@ def _chat_template(engine: AsyncLLM) -> str:
 
 
 def _share_processed_images(engine: AsyncLLM) -> None:
-    """Scale and normalize an image once for all questions about it, with vLLM's own cache in this process alone.
+    """Scale and normalize an image once for all questions about it.
 
-    By itself, vLLM uses this cache only where several processes feed one engine.
+    This uses vLLM's cache in this process only. vLLM itself does so only where several processes feed one engine.
     """
     renderer: Any = engine.renderer
     if renderer.mm_processor is None or getattr(renderer, "_mm_processor_cache", renderer) is not None:
@@ -223,7 +209,7 @@ def _share_processed_images(engine: AsyncLLM) -> None:
 
 
 def _resolution(engine: AsyncLLM) -> Resolution | None:
-    """The size that the model's image processor scales every image down to, for families where that is known."""
+    """The size that the model's image processor scales images down to; None for an unknown kind of processor."""
     if engine.renderer.mm_processor is None:
         return None
     processor: Any = engine.renderer.mm_processor.info.get_hf_processor()
@@ -246,7 +232,7 @@ def _sampling(request: Request) -> SamplingParams:
         raise Rejected(Reason.REFUSED, f"sampling: {', '.join(unknown)} cannot be set")
     own = {"seed": request.seed, "n": 1, "output_kind": RequestOutputKind.FINAL_ONLY}
     try:
-        # Types are checked here, because a value that the engine process cannot decode ends the engine for everyone.
+        # Checked here, because the engine process would die of a value that it cannot decode.
         return _SAMPLING.validate_python({**request.sampling, **own})
     except ValidationError as error:
         wrong = [
@@ -255,12 +241,6 @@ def _sampling(request: Request) -> SamplingParams:
         raise Rejected(Reason.REFUSED, f"sampling: {'; '.join(wrong)}") from error
     except (VLLMValidationError, ValueError) as error:
         raise Rejected(Reason.REFUSED, f"sampling: {_one_line(error)}") from error
-
-
-def _check_length(tokens: Sequence[int], limit: int) -> None:
-    """Refuse a prompt that is too long even without its images, before any work is done on those."""
-    if len(tokens) >= limit:
-        raise Rejected(Reason.TOO_LONG, f"the prompt has {len(tokens)} tokens, the model's context {limit}")
 
 
 async def _output(engine: AsyncLLM, request: Request, tokens: list[int], sampling: SamplingParams) -> RequestOutput:
@@ -278,7 +258,7 @@ def _generation(request: Request, output: RequestOutput) -> Generation:
 
     Raises:
         Rejected: the engine failed on this request alone.
-        EngineDead: the engine was told to stop; nobody here aborts a request and still waits for it.
+        EngineDead: the request was aborted, which happens only when the engine is stopped.
     """
     completion = output.outputs[0]
     finish_reason = FinishReason(completion.finish_reason)

@@ -1,4 +1,4 @@
-"""Changes to vLLM's own processes, which load this by the entry point `vllm.general_plugins`."""
+"""Changes to vLLM's own processes, which load this through the entry point `vllm.general_plugins`."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def register() -> None:
 
 @cache
 def _leave_process_group() -> None:
-    """Leave the group: Ctrl-C signals all of it, and the worker needs the engine to finish."""
+    """Leave the process group, because Ctrl-C signals all of it and the worker needs the engine to finish."""
     os.setpgrp()
 
 
 @cache
 def _die_with_parent() -> None:
-    """End this process when its parent is gone, because it would keep the GPU's memory."""
+    """End this process, which holds the GPU's memory, when its parent is gone."""
     parent = multiprocessing.parent_process()
     assert parent is not None
 
@@ -46,11 +46,11 @@ def _die_with_parent() -> None:
 
 @cache
 def _keep_generators_during_chunked_prefill() -> None:
-    """Mend seeded sampling on the CPU, where it would end the engine (vLLM 0.24 to 0.32).
+    """Repair seeded sampling on the CPU, which would end the engine (vLLM 0.24 to 0.32).
 
-    vLLM reads a long prompt in several steps (chunked prefill). After each step it samples a token, throws it away, and
-    turns the request's random generator back. A generator on the CPU cannot be turned back: it raises, and the engine
-    ends for everyone. So these generators are put aside during the step.
+    vLLM reads a long prompt in several steps (chunked prefill). After each step it samples a token, discards it, and
+    sets the request's random generator back. On the CPU this raises, and the engine ends. So these generators are put
+    aside during the step.
     """
     from vllm.v1.worker.gpu_model_runner import GPUModelRunner
 

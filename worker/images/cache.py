@@ -1,4 +1,4 @@
-"""ImageCache: loads an image once that several items ask about, since those are neighbours in the queue."""
+"""ImageCache: loads an image once for several items, which are neighbours in the queue."""
 
 from __future__ import annotations
 
@@ -18,29 +18,23 @@ _BYTES_PER_PIXEL = 3
 
 
 class ImageCache:
-    """Keeps the images that were loaded last; for one event loop."""
+    """Keeps the images that were loaded last, up to `most_bytes` of decoded pixels; for one event loop."""
 
     def __init__(self, load: Callable[[NamedImage], Coroutine[Any, Any, Image]], *, most_bytes: int) -> None:
-        """Prepare.
-
-        Args:
-            load: gives an RGB image or raises.
-            most_bytes: how many bytes of decoded pixels are kept, beside those that somebody uses.
-        """
         self._load = load
         self._most_bytes = most_bytes
         self._bytes = 0
         self._images: OrderedDict[NamedImage, asyncio.Task[Image]] = OrderedDict()
 
     async def get(self, image: NamedImage) -> Image:
-        """Get an image; what `load` raises is raised for all that wait for the image, and not kept."""
+        """Get an image; all that wait for it get what `load` raises, which is not kept."""
         loading = self._images.get(image)
         if loading is None:
             loading = self._images[image] = asyncio.create_task(self._load(image))
             loading.add_done_callback(lambda loaded: self._keep(image, loaded))
         else:
             self._images.move_to_end(image)
-        # Whoever gives up waiting must not end the loading for others.
+        # Shielded, because one that stops waiting must not end the loading for others.
         return await asyncio.shield(loading)
 
     def _keep(self, image: NamedImage, loaded: asyncio.Task[Image]) -> None:

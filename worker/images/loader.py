@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: An image waits at most this long for others to be looked up with it.
+#: Longest time that an image waits to be looked up together with others.
 _LOOKUP_SECONDS = 0.01
 
 
@@ -38,8 +38,8 @@ class NamedImage:
 
     Attributes:
         base: the folder of the data.
-        reference: what the message says.
-        recheck: whether it is tried although its content is known to be broken.
+        reference: where the image is, as in the message.
+        recheck: whether to try it although its content is known to be broken.
     """
 
     base: str
@@ -48,18 +48,12 @@ class NamedImage:
 
 
 class ImageLoader:
-    """Reads and decodes in threads of its own; slow servers have other threads, and keep nobody from decoding."""
+    """Reads and decodes in threads of its own; other threads wait for servers, so slow ones do not block decoding."""
 
     def __init__(
         self, bad_images: BadImages, settings: Settings, *, resolution: Resolution | None, stop: Event
     ) -> None:
-        """Prepare.
-
-        Args:
-            bad_images: the contents that are known to be broken.
-            settings: limits, sizes, and where images may come from.
-            resolution: how large the model sees an image.
-            stop: set when the worker is to stop.
+        """Prepare; when `stop` is set, nobody waits any longer for a server.
 
         Raises:
             SettingsError: the blob store or one of the image stores cannot be used, or a library is missing.
@@ -91,8 +85,8 @@ class ImageLoader:
         """Read and decode one image.
 
         Raises:
-            BadContent: its bytes are no image, which was not known.
-            Rejected: it may not be used, or its bytes are known to be no image.
+            BadContent: its content is broken, which was not known.
+            Rejected: it may not be used, or its content is known to be broken.
             BlobsUnavailable: the blob store does not answer.
             Infrastructure: this machine is short of something.
         """
@@ -113,14 +107,8 @@ class ImageLoader:
 
     async def _read(self, image: NamedImage) -> Content:
         threads = self._fetching if is_remote(image.reference) else self._threads
-        read = partial(
-            read_image,
-            image.reference,
-            base=Path(image.base),
-            limits=self._limits,
-            blobs=self._blobs,
-            stop=self._stop,
-        )
+        base = Path(image.base)
+        read = partial(read_image, image.reference, base=base, limits=self._limits, blobs=self._blobs, stop=self._stop)
         return await asyncio.get_running_loop().run_in_executor(threads, read)
 
     async def _refuse_known(self, digest: str, image: NamedImage) -> None:
@@ -130,14 +118,14 @@ class ImageLoader:
             raise Rejected(known.reason, f"{shown_reference(image.reference)}: {known.detail}; {since}")
 
     def _look_up(self, wanted: Sequence[tuple[str, bool]]) -> list[BadImage | None]:
-        """Look up what is known of each content, and forget it where a recheck is wanted."""
+        """Look up which contents are known to be broken, and forget those to be rechecked."""
         try:
             known = self._bad_images.known(digest for digest, _ in wanted)
             again = {digest for digest, recheck in wanted if recheck and digest in known}
             if again:
                 self._bad_images.forget(again)
         except StoreUnavailable as error:
-            # This only saves work, so it does not wait for the database.
+            # The look-up only saves work, so it does not wait for the database.
             logger.warning("what is known of broken images cannot be looked up, so they are tried: %s", error)
             return [None] * len(wanted)
         return [None if recheck else known.get(digest) for digest, recheck in wanted]

@@ -1,1 +1,1 @@
-"""Leases: what this worker holds of the queue, and how it comes by it."""
+"""Leases: how this worker gets messages, and what it holds."""

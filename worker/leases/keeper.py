@@ -1,7 +1,7 @@
-"""LeaseKeeper: one thread and one connection for all that Redis must know of the messages in this worker's hands.
+"""LeaseKeeper: one thread and one connection that claim messages, and keep or end their leases.
 
-It claims what there is room for, renews the leases of what is in hand, settles what is committed, and puts back what
-dead workers held. It knows nothing of Celery, so nothing that happens to Celery's connections touches a message.
+It claims as many messages as there is room for, renews the leases of those it holds, settles those whose results are
+committed, and puts back what dead workers held. It knows nothing of Celery, so Celery's connections can come and go.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: Leases are renewed this often in the time they last.
+#: How many times a lease is renewed in the time it lasts.
 _RENEWALS = 4
 _EXPIRE_SECONDS = 2.0
-#: Pauses of the thread: after it has claimed something, and at most, while there is nothing to claim.
+#: Pauses of the thread: after a claim that brought messages, and the longest one while the queue is empty.
 _BUSY_SECONDS = 0.005
 _IDLE_SECONDS = NOTICE_SECONDS
 _FIRST_PAUSE_SECONDS = 0.25
@@ -40,12 +40,12 @@ _FLUSH_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Consumer:
-    """Who takes what is claimed.
+    """Takes the messages that are claimed.
 
     Attributes:
         queues: where to claim from.
-        room: says how many messages it wants in hand, at most.
-        deliver: gets what is claimed, in the keeper's thread.
+        room: says how many messages it wants to hold, at most.
+        deliver: gets the claimed messages, in the keeper's thread.
     """
 
     queues: Sequence[str]
@@ -55,12 +55,12 @@ class Consumer:
 
 @dataclass(slots=True)
 class _Holding:
-    """One message in hand.
+    """One message that this worker holds.
 
     Attributes:
         begun: whether the pool has begun with it.
-        suspect: whether this delivery counts as one that failed, should the message be given back.
-        uncounted: which delivery this is, of a message under suspicion that Redis has not counted as tried.
+        suspect: whether this delivery counts as a failed one if the message is given back.
+        uncounted: the number of this delivery, until Redis has counted it; None where it need not be counted.
     """
 
     begun: bool = False
@@ -69,27 +69,25 @@ class _Holding:
 
 
 class LeaseKeeper:
-    """Owns the leases of one worker process; all but its thread may be called from any thread."""
+    """Owns the leases of one worker process; may be called from any thread.
+
+    The thread starts with the first consumer. Nobody else may use `leases`. A lease that is not renewed ends after
+    `lease_seconds`.
+    """
 
     def __init__(self, leases: Leases, *, lease_seconds: float) -> None:
-        """Prepare; the thread starts with the first consumer.
-
-        Args:
-            leases: used by this keeper's thread only.
-            lease_seconds: how long a lease lasts that is not renewed.
-        """
         self._leases = leases
         self._renew_every = lease_seconds / _RENEWALS
         self._mercy_seconds = leases.timeout_seconds + _LONGEST_PAUSE_SECONDS + self._renew_every
-        # Reentrant: a signal handler of Celery's may call while its own thread is inside.
+        # Reentrant, because one of Celery's signal handlers may call while its own thread is inside.
         self._lock = threading.RLock()
         self._wake = threading.Event()
         self._ending = threading.Event()
         self._thread: threading.Thread | None = None
         self._consumer: Consumer | None = None
-        #: Messages in hand, by delivery tag.
+        #: The messages that this worker holds, by delivery tag.
         self._held: dict[str, _Holding] = {}
-        #: What Redis has not been told yet: messages that are settled, given back, and tried.
+        #: What Redis does not know yet: messages that are settled, given back, or on trial.
         self._settled: list[str] = []
         self._returned: dict[str, _Holding] = {}
         self._tried: list[tuple[str, Future[None]]] = []
@@ -100,11 +98,11 @@ class LeaseKeeper:
 
     @property
     def held(self) -> int:
-        """How many messages are in hand."""
+        """How many messages this worker holds."""
         return len(self._held)
 
     def attach(self, consumer: Consumer) -> None:
-        """Claim for this consumer from now on, and no longer for another."""
+        """Claim for this consumer instead of the last one."""
         with self._lock:
             self._consumer = consumer
             if self._thread is None:
@@ -113,7 +111,7 @@ class LeaseKeeper:
         self._wake.set()
 
     def detach(self) -> None:
-        """Claim nothing more, and give back what was delivered and not begun: the consumer has forgotten it."""
+        """Stop claiming, and give back what the consumer got and the pool has not begun with."""
         with self._lock:
             self._consumer = None
             for tag in [tag for tag, holding in self._held.items() if not holding.begun]:
@@ -121,18 +119,18 @@ class LeaseKeeper:
         self._wake.set()
 
     def awaits(self, tag: str) -> bool:
-        """Whether this message is in hand and nobody has begun with it."""
+        """Whether this worker holds the message, and the pool has not begun with it."""
         holding = self._held.get(tag)
         return holding is not None and not holding.begun
 
     def begin(self, tag: str) -> None:
-        """Note that the pool has this message; it stays in hand whatever happens to Celery's connection."""
+        """Note that the pool has begun with the message; from now on it is kept, whatever Celery's connection does."""
         with self._lock:
             if (holding := self._held.get(tag)) is not None:
                 holding.begun = True
 
     def count(self, tag: str) -> Future[None]:
-        """A message under suspicion is tried now; done when Redis has counted this delivery."""
+        """Have Redis count this delivery of a message that is tried now; done when Redis has done so."""
         counted: Future[None] = Future()
         with self._lock:
             self._tried.append((tag, counted))
@@ -140,26 +138,26 @@ class LeaseKeeper:
         return counted
 
     def suspect(self, tag: str) -> None:
-        """Let this delivery count as one that failed, should the message be given back."""
+        """Count this delivery as a failed one if the message is given back."""
         with self._lock:
             if (holding := self._held.get(tag) or self._returned.get(tag)) is not None:
                 holding.suspect = True
 
     def settle(self, tag: str) -> None:
-        """Take this message out of the queue for good."""
+        """Take the message out of the queue for good."""
         with self._lock:
             if self._held.pop(tag, None) is not None:
                 self._settled.append(tag)
         self._wake.set()
 
     def give_back(self, tag: str) -> None:
-        """Leave this message to another worker at once; the delivery does not count as one that failed."""
+        """Return the message to the queue at once; the delivery does not count as a failed one."""
         with self._lock:
             self._give_back(tag)
         self._wake.set()
 
     def close(self) -> None:
-        """Give back what is still in hand, tell Redis, and end the thread; safe to call twice."""
+        """Give back all that is held, and end the thread; safe to call twice."""
         with self._lock:
             self._consumer = None
             for tag in list(self._held):
@@ -177,7 +175,7 @@ class LeaseKeeper:
         try:
             self._keep()
         except Exception:
-            # Without this thread nothing is ever settled. What is in hand goes to others when its leases run out.
+            # Without this thread nothing is settled. Others get what this worker holds when the leases run out.
             logger.critical("a defect of PersQA; this worker ends at once, its items go elsewhere", exc_info=True)
             os._exit(1)
 
@@ -194,16 +192,16 @@ class LeaseKeeper:
                 continue
             self._note_success()
             pause = _FIRST_PAUSE_SECONDS
-            # While the queue is empty, the thread looks less and less often.
+            # The thread looks less and less often while the queue is empty.
             idle = _BUSY_SECONDS if claimed else min(1.5 * idle, _IDLE_SECONDS)
             self._wake.wait(idle)
             self._wake.clear()
-            # Messages are seldom settled alone: a short wait gathers several.
+            # A short wait gathers several messages to be settled together.
             self._ending.wait(_BUSY_SECONDS)
         self._finish()
 
     def _turn(self) -> int:
-        """Do once all that is due; returns how many messages were claimed."""
+        """Do everything that is due; returns how many messages were claimed."""
         now = time.monotonic()
         if now - self._renewed_at >= self._renew_every:
             with self._lock:
@@ -220,7 +218,7 @@ class LeaseKeeper:
         return self._claim()
 
     def _flush(self) -> None:
-        """Tell Redis what it does not know yet; what fails is told again."""
+        """Tell Redis what it does not know yet; the next turn repeats what fails."""
         with self._lock:
             settled, self._settled = self._settled, []
             returned, self._returned = self._returned, {}
@@ -273,7 +271,7 @@ class LeaseKeeper:
         return len(claimed)
 
     def _finish(self) -> None:
-        """Tell Redis the last of it; if it does not answer for some seconds, the leases run out."""
+        """Tell Redis the last changes; give up after some seconds, as the leases then run out."""
         until = time.monotonic() + _FLUSH_SECONDS
         while time.monotonic() < until:
             with suppress(BrokerUnavailable):
@@ -281,12 +279,12 @@ class LeaseKeeper:
                 break
             time.sleep(_FIRST_PAUSE_SECONDS)
         else:
-            logger.warning("Redis does not answer; what was in hand goes back to the queue when its leases run out")
+            logger.warning("Redis does not answer; the messages held go back to the queue when their leases run out")
         self._leases.close()
 
     def _note_failure(self, error: BrokerUnavailable) -> None:
-        # Other workers cannot renew their leases either. They get time to notice that Redis is back before any lease of
-        # theirs is taken for lost.
+        # Other workers cannot renew their leases either. They get time to notice that Redis is back before this worker
+        # takes their leases for lost.
         self._expired_at = time.monotonic() + self._mercy_seconds - _EXPIRE_SECONDS
         if self._failing_since is None:
             self._failing_since = time.monotonic()

@@ -1,11 +1,11 @@
 """Transport: kombu's Redis transport, with messages under leases.
 
-Stock kombu pops a message and writes down in a second step who has it, gives back what is in hand whenever its
-connection drops, and ends the worker when Redis restarts under it. Here a `LeaseKeeper` claims, renews and settles on
-a connection of its own; kombu keeps the rest: remote control, and Celery's consumer on top.
+Stock kombu takes a message and notes in a second step who has it. It gives back all unacknowledged messages when its
+connection drops, and ends the worker when Redis restarts. Here a `LeaseKeeper` claims, renews and settles on a
+connection of its own. Remote control and Celery's consumer still use kombu.
 
-For consuming only: producers, `celery inspect` and Flower use stock `redis://`. It leans on inner seams of kombu 5.7
-(`Channel._brpop_start`, `QoS.append`, `ack` and `reject`, `Transport._deliver`), which tests hold in place.
+Only workers consume through it; producers, `celery inspect` and Flower use stock `redis://`. It depends on inner parts
+of kombu 5.7 (`Channel._brpop_start`, `QoS.append`, `ack` and `reject`, `Transport._deliver`), which tests watch.
 """
 
 # kombu is not typed, and its seams are private.
@@ -33,13 +33,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Hands:
-    """What the transport needs of the worker that it brings messages to.
-
-    Attributes:
-        keeper: claims messages and keeps their leases, across all connections.
-        dead_letters: takes what is no task of ours.
-        settings: the window, and how long a message may be.
-    """
+    """What the transport needs of its worker; the settings give the window and the longest message."""
 
     keeper: LeaseKeeper
     dead_letters: DeadLetters
@@ -51,51 +45,46 @@ class Message(virtual.Message):
 
     def __init__(self, payload: dict[str, Any], channel: Any = None, **options: Any) -> None:
         super().__init__(payload, channel, **options)
-        # Messages of remote control also come this way, and have no such content.
+        # Messages of remote control have no such content.
         self._decoded_cache = payload.get("content")
 
 
 class QoS(redis.QoS):
-    """The messages that Celery has in hand; only the keeper tells Redis of them."""
+    """The messages that Celery has not acknowledged; only the keeper tells Redis of them."""
 
     def append(self, message: Any, delivery_tag: str) -> None:
-        """Note it here only, because the claim has put it under a lease."""
+        """Note the message here only, because the claim has put it under a lease."""
         virtual.QoS.append(self, message, delivery_tag)
 
     def ack(self, delivery_tag: str) -> None:
-        """Settle it for good, even when the connection it came by is gone."""
-        self.channel.hands.keeper.settle(delivery_tag)
+        """Settle the message, even when the connection that brought it is gone."""
+        Transport.hands.keeper.settle(delivery_tag)
         virtual.QoS.ack(self, delivery_tag)
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:
-        """Give it back, or settle it for good."""
+        """Give the message back, or settle it."""
         if requeue:
-            self.channel.hands.keeper.give_back(delivery_tag)
+            Transport.hands.keeper.give_back(delivery_tag)
         else:
-            self.channel.hands.keeper.settle(delivery_tag)
+            Transport.hands.keeper.settle(delivery_tag)
         virtual.QoS.ack(self, delivery_tag)
 
     def restore_visible(self, *_arguments: Any, **_options: Any) -> None:
-        """Nothing: the keeper puts back what dead workers held."""
+        """Do nothing, because the keeper puts back what dead workers held."""
 
 
 class Channel(redis.Channel):
-    """Delivers what the keeper claims."""
+    """Delivers the messages that the keeper claims."""
 
     Message = Message
     QoS = QoS
-    #: A dropped connection gives nothing back: work goes on, and the keeper renews the leases.
+    #: A dropped connection gives nothing back, because work goes on and the keeper renews the leases.
     do_restore = False
 
     _claiming = False
 
-    @property
-    def hands(self) -> Hands:
-        """What this process's worker has set."""
-        return Transport.hands
-
     def basic_consume(self, queue: str, *arguments: Any, **options: Any) -> Any:
-        """Claim from this queue, too."""
+        """Claim from this queue as well."""
         answer = super().basic_consume(queue, *arguments, **options)
         self._follow_queues()
         return answer
@@ -106,21 +95,21 @@ class Channel(redis.Channel):
         return answer
 
     def _follow_queues(self) -> None:
-        # The channel of remote control has fanout queues only, and nothing to do with the keeper.
+        # The channel of remote control has fanout queues only, which the keeper does not serve.
         queues = tuple(self.active_queues)
         if queues:
             self._claiming = True
-            self.hands.keeper.attach(Consumer(queues=queues, room=self._room, deliver=self._deliver_soon))
+            Transport.hands.keeper.attach(Consumer(queues=queues, room=self._room, deliver=self._deliver_soon))
         elif self._claiming:
             self._claiming = False
-            self.hands.keeper.detach()
+            Transport.hands.keeper.detach()
 
     def _room(self) -> int:
-        return self.qos.prefetch_count or self.hands.settings.window
+        return self.qos.prefetch_count or Transport.hands.settings.window
 
     def _deliver_soon(self, claimed: list[Claimed]) -> None:
         """Deliver in Celery's own thread; the keeper's thread calls this."""
-        # A channel that closes has given its messages back.
+        # A closed channel has given its messages back.
         if (transport := self.connection) is not None:
             transport.hub.call_soon(self._deliver, claimed)
 
@@ -128,45 +117,44 @@ class Channel(redis.Channel):
         if self.connection is None:
             return
         for message in claimed:
-            if not self.hands.keeper.awaits(message.tag):
-                # It was given back meanwhile, with the connection that claimed it.
+            if not Transport.hands.keeper.awaits(message.tag):
+                # The keeper has given it back meanwhile.
                 continue
             if message.queue not in self.connection._callbacks:
-                self.hands.keeper.give_back(message.tag)
+                Transport.hands.keeper.give_back(message.tag)
                 continue
             try:
-                most = self.hands.settings.max_message_bytes
+                most = Transport.hands.settings.max_message_bytes
                 self.connection._deliver(parse_envelope(message, max_characters=most), message.queue)
             except DeadMessage as dead:
                 self._bury(message, dead)
-            except Exception as error:  # noqa: BLE001 - out of here it would end the worker
+            except Exception as error:  # noqa: BLE001 - it would end the worker
                 self._bury(message, DeadMessage(Reason.UNREADABLE_MESSAGE, f"Celery cannot take it: {error!r}"))
 
     def _bury(self, claimed: Claimed, dead: DeadMessage) -> None:
-        self.hands.dead_letters.bury(
+        Transport.hands.dead_letters.bury(
             dead,
             text=claimed.text,
             queue=claimed.queue,
             task_id=parse_task_id(claimed),
-            then=partial(self.hands.keeper.settle, claimed.tag),
+            then=partial(Transport.hands.keeper.settle, claimed.tag),
         )
 
     def _brpop_start(self, timeout: float | None = None) -> None:
-        """Claim nothing here, for the keeper does; kombu still watches the connection, so its loss is noticed."""
+        """Claim nothing here; kombu still watches the connection, so its loss is noticed."""
 
 
 class Transport(redis.Transport):
-    """`worker.leases.transport:Transport`, as kombu names it."""
+    """The transport that `worker.celery` names to kombu."""
 
     Channel = Channel
 
-    #: This process's worker sets this before anything is consumed. It is no parameter, because kombu makes transports
-    #: and channels itself.
+    #: The worker sets this before anything is consumed. No parameter, because kombu makes transports and channels.
     hands: ClassVar[Hands]
 
     hub: Any = None
 
     def register_with_event_loop(self, connection: Any, loop: Any) -> None:
-        """Learn of Celery's loop."""
+        """Keep Celery's loop, in whose thread messages are delivered."""
         super().register_with_event_loop(connection, loop)
         self.hub = loop

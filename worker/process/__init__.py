@@ -1,1 +1,1 @@
-"""Process: what a worker is to its machine: threads, signals, health, names and exit codes."""
+"""Process: the threads, name, health, GPUs and exit codes of a worker process."""

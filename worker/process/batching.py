@@ -1,4 +1,4 @@
-"""Batcher: many small calls from the event loop become few large ones in a thread."""
+"""Batcher: turns many small calls from the event loop into few large ones in a thread."""
 
 from __future__ import annotations
 
@@ -14,16 +14,12 @@ Out = TypeVar("Out")
 
 
 class Batcher(Generic[In, Out]):
-    """Collects what is submitted and hands it on in batches, one batch at a time, in the order of submission."""
+    """Collects elements and passes them on in batches, one batch at a time, in the order of submission."""
 
     def __init__(self, flush: Callable[[Sequence[In]], Sequence[Out]], *, name: str, size: int, seconds: float) -> None:
-        """Prepare; nothing is started.
+        """Prepare; a batch goes out when it has `size` elements, or when the first one has waited so many `seconds`.
 
-        Args:
-            flush: gets a batch, in a thread of its own; returns one answer for each element.
-            name: of the thread.
-            size: a batch goes out when it has this many.
-            seconds: a batch also goes out when its first element has waited this long.
+        A thread called `name` hands each batch to `flush`, which returns one answer for each element.
         """
         self._flush = flush
         self._size = size
@@ -34,7 +30,7 @@ class Batcher(Generic[In, Out]):
         self._batches: set[asyncio.Task[None]] = set()
 
     async def submit(self, element: In) -> Out:
-        """Get the answer for one element; an exception of `flush` is raised for all elements of the batch."""
+        """Get the answer for one element; what `flush` raises is raised for all elements of the batch."""
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Out] = loop.create_future()
         self._waiting.append((element, answer))
@@ -45,7 +41,7 @@ class Batcher(Generic[In, Out]):
         return await answer
 
     def close(self) -> None:
-        """Let the batch that is under way finish, and end the thread."""
+        """End the thread after the current batch."""
         self._thread.shutdown(wait=True)
 
     def _send(self) -> None:
@@ -62,7 +58,7 @@ class Batcher(Generic[In, Out]):
         elements = [element for element, _ in batch]
         try:
             answers = await asyncio.get_running_loop().run_in_executor(self._thread, self._flush, elements)
-        except Exception as error:  # noqa: BLE001 - belongs to the callers, each of them gets it
+        except Exception as error:  # noqa: BLE001 - each caller gets it
             for _, future in batch:
                 if not future.done():
                     future.set_exception(error)

@@ -1,4 +1,4 @@
-"""The end of this process as Celery notes it: the note is the exit code, and may be 0."""
+"""Ending: Celery's note that this process is to end; the note is the exit code, which may be 0."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def end_worker(code: int) -> None:
 
 
 def leave_if_told_to_stop() -> None:
-    """Do what Celery's own loop does with the note, where that loop does not run yet.
+    """Act on the note where Celery's own loop does not run yet.
 
     Raises:
         SystemExit: this worker is to end.

@@ -1,4 +1,4 @@
-"""Exit codes of the worker process, and of whoever starts several of them."""
+"""Exit codes of a worker and of a crew."""
 
 from __future__ import annotations
 

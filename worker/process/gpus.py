@@ -1,4 +1,4 @@
-"""The GPUs of this machine, as `nvidia-smi` lists them, and how they are named and grouped; nothing here loads CUDA."""
+"""GPUs: lists, names and groups the GPUs of this machine by means of `nvidia-smi`; CUDA is not loaded."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: Names the GPUs that CUDA shows to a process; CUDA numbers those anew.
+#: Variable that names the GPUs which CUDA shows to a process; CUDA numbers those from 0.
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 #: Stands for all visible GPUs.
 ALL = "all"
 
-#: Without persistence mode the driver wakes up each GPU before it answers.
+#: Longest wait for nvidia-smi; without persistence mode the driver first wakes up each GPU.
 _ANSWER_SECONDS = 60.0
-#: A killed program gets this long to end; one that hangs in the driver never ends.
+#: Time for a killed nvidia-smi to end; one that hangs in the driver never ends.
 _KILL_SECONDS = 1.0
 
 _PROGRAM = "nvidia-smi"
@@ -64,7 +64,7 @@ class Gpu:
 
 
 def installed_gpus(*, seconds: float = _ANSWER_SECONDS) -> list[Gpu]:
-    """Ask the driver; of a GPU that is cut into MIG devices, each device counts.
+    """Ask the driver; a GPU that is divided into MIG devices is replaced by those.
 
     Raises:
         SettingsError: no GPU answers.
@@ -80,7 +80,7 @@ def installed_gpus(*, seconds: float = _ANSWER_SECONDS) -> list[Gpu]:
 
 
 def parse(text: str) -> tuple[list[Gpu], list[str]]:
-    """Read a listing of `nvidia-smi -L`; returns the devices, and the lines that name no device."""
+    """Parse the output of `nvidia-smi -L`; returns the devices, and the lines that name no device."""
     gpus: list[Gpu] = []
     others: list[str] = []
     for line in text.splitlines():
@@ -105,7 +105,7 @@ def visible_gpus(gpus: Sequence[Gpu], restriction: str | None) -> dict[str, Gpu]
         restriction: the value of `CUDA_VISIBLE_DEVICES`, with the numbers of nvidia-smi.
 
     Raises:
-        SettingsError: the restriction names a GPU that is not there, or one GPU twice; CUDA would say nothing.
+        SettingsError: the restriction names a missing GPU, or one GPU twice, which CUDA would not report.
     """
     by_number = {gpu.number: gpu for gpu in gpus}
     if restriction is None:
@@ -114,14 +114,10 @@ def visible_gpus(gpus: Sequence[Gpu], restriction: str | None) -> dict[str, Gpu]
 
 
 def chosen_gpus(wish: str, visible: Mapping[str, Gpu]) -> list[Gpu]:
-    """The GPUs that `--gpus` asks for, in its order.
-
-    Args:
-        wish: `all`, or numbers and beginnings of UUIDs, separated by commas.
-        visible: the GPUs to choose from.
+    """The visible GPUs that `--gpus` names, in its order: `all`, or numbers and beginnings of UUIDs, with commas.
 
     Raises:
-        SettingsError: it names a GPU that is not there, one GPU twice, or none.
+        SettingsError: it names a missing GPU, one GPU twice, or none.
     """
     chosen = list(visible.values()) if wish.strip() == ALL else _named(wish, visible, "--gpus")
     if not chosen:
@@ -133,7 +129,7 @@ def grouped(gpus: Sequence[Gpu], size: int) -> list[tuple[Gpu, ...]]:
     """Groups of neighbours, one group for each engine.
 
     Raises:
-        SettingsError: they do not divide evenly, or parts of GPUs would have to work together.
+        SettingsError: the GPUs do not divide evenly, or MIG devices would have to work together.
     """
     if len(gpus) % size:
         raise SettingsError(
@@ -148,7 +144,7 @@ def gpus_of_engine(engine_args: Mapping[str, JsonValue]) -> int:
     """How many GPUs one engine takes with these arguments.
 
     Raises:
-        SettingsError: one of the arguments is no number.
+        SettingsError: an argument is no positive integer.
     """
     count = 1
     for name in ("tensor_parallel_size", "pipeline_parallel_size"):
@@ -160,7 +156,7 @@ def gpus_of_engine(engine_args: Mapping[str, JsonValue]) -> int:
 
 
 def gpus_in_use(engine_args: Mapping[str, JsonValue]) -> list[Gpu]:
-    """The GPUs that an engine in this process takes, the first ones it sees; empty where that cannot be known."""
+    """The GPUs that an engine of this process takes, which are the first visible ones; empty if unknown."""
     if shutil.which(_PROGRAM) is None:
         return []
     try:
@@ -170,11 +166,8 @@ def gpus_in_use(engine_args: Mapping[str, JsonValue]) -> list[Gpu]:
         logger.warning("which GPU this worker uses is not known: %s", error)
         return []
     if len(used) < len(visible):
-        logger.info(
-            "this worker uses %d of %d GPUs; `persqa worker --gpus all` starts one worker for each",
-            len(used),
-            len(visible),
-        )
+        hint = "this worker uses %d of %d GPUs; `persqa worker --gpus all` starts one worker for each"
+        logger.info(hint, len(used), len(visible))
     return used
 
 
@@ -193,16 +186,13 @@ def _find(name: str, there: Mapping[str, Gpu], source: str) -> Gpu:
     if len(begins) == 1:
         return begins[0]
     what = "is the beginning of several" if begins else "is not there"
-    raise SettingsError(f"{source}: {name} {what}; there are:\n  {_listed(there)}")
-
-
-def _listed(there: Mapping[str, Gpu]) -> str:
-    return "\n  ".join(f"{number}  {gpu.name}  {gpu.uuid}" for number, gpu in there.items()) or "none"
+    listed = "\n  ".join(f"{number}  {gpu.name}  {gpu.uuid}" for number, gpu in there.items()) or "none"
+    raise SettingsError(f"{source}: {name} {what}; there are:\n  {listed}")
 
 
 def _ask(seconds: float) -> str:
     try:
-        # `run` would wait for the program that it has killed, and a program in a hanging driver never ends.
+        # `subprocess.run` would wait for the killed program, which never ends in a hanging driver.
         program = subprocess.Popen(
             [_PROGRAM, "-L"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )

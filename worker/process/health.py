@@ -1,4 +1,4 @@
-"""Health: the pages that a worker serves over HTTP, for probes that tell loading from stuck, and for Prometheus."""
+"""Health: the pages that a worker serves over HTTP for health checks and for Prometheus."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from persqa.settings import Settings
     from worker.process.watchdog import Watchdog
 
-#: Redis and the database get this long to answer, and their answer is good for this long.
+#: Longest wait for an answer of Redis or the database, and how long the answer is reused.
 _LIMIT_SECONDS = 2.0
 _FRESH_SECONDS = 2.0
 _OK = "ok"
 
 
 class Health:
-    """Serves `/healthz`, `/readyz` and `/metrics`, from the start of a worker to its very end."""
+    """Serves `/healthz`, `/readyz` and `/metrics` from the start of a worker to its end."""
 
     def __init__(
         self,
@@ -41,8 +41,8 @@ class Health:
         Args:
             settings: where to listen, and the broker.
             watchdog: knows whether the worker is stuck.
-            engine: says `ok`, or what the engine is doing.
-            database: raises `StoreUnavailable` where the database does not answer.
+            engine: returns `ok`, or what the engine does instead.
+            database: raises `StoreUnavailable` if the database does not answer.
         """
         self._settings = settings
         self._watchdog = watchdog
@@ -51,26 +51,22 @@ class Health:
         self._services: dict[str, Probe[None]] = {}
 
     def start(self) -> None:
-        """Listen, where the settings name a port.
+        """Serve the pages, if the settings name a port.
 
         Raises:
-            SettingsError: the port is taken, or the address is none of this machine's.
+            SettingsError: the port is taken, or the address does not belong to this machine.
         """
         port = self._settings.metrics_port
         if port is None:
             return
         self._services["broker"] = _probe("broker", self._ask_broker)
         self._services["database"] = _probe("database", self._database)
-        pages = {
-            "/healthz": self._alive,
-            "/readyz": self._ready,
-            "/metrics": metrics_page,
-        }
+        pages = {"/healthz": self._alive, "/readyz": self._ready, "/metrics": metrics_page}
         address = self._settings.metrics_address
         PageServer(pages, address=address, port=port, setting="PERSQA_METRICS_PORT").start("persqa-health")
 
     def _alive(self) -> Page:
-        """Whether the process works; waiting for an engine, Redis or the database counts as work."""
+        """Whether the process works; it does while it waits for an engine, Redis or the database."""
         complaint = self._watchdog.complaint
         silent, allowed = self._watchdog.silence
         still = f"still for {silent:.0f} s, {allowed:.0f} s allowed" if silent >= 1 else _OK
@@ -78,7 +74,7 @@ class Health:
         return facts_page(facts, well=complaint is None)
 
     def _ready(self) -> Page:
-        """Whether it takes items and answers them."""
+        """Whether the worker takes items and answers them."""
         facts = {"worker": self._state(), "engine": self._engine()}
         facts |= {name: _said(probe) for name, probe in self._services.items()}
         return facts_page(facts, well=all(fact == _OK for fact in facts.values()))
@@ -89,11 +85,9 @@ class Health:
     def _ask_broker(self) -> None:
         url = self._settings.broker_url
         assert url is not None
-        # A new connection each time, because the question is whether one can be made.
-        with (
-            translated(url),
-            closing(connect(url, timeout_seconds=_LIMIT_SECONDS, retry=Retry(NoBackoff(), 0))) as redis,
-        ):
+        once = Retry(NoBackoff(), 0)
+        # A new connection each time, to see whether one can be made.
+        with translated(url), closing(connect(url, timeout_seconds=_LIMIT_SECONDS, retry=once)) as redis:
             redis.ping()  # pyright: ignore[reportUnknownMemberType] - not typed
 
 

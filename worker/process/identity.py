@@ -1,4 +1,4 @@
-"""The name of this worker: in Redis beside what it holds, and in SQL beside what it answers."""
+"""Identity: the name of this worker, in Redis with its leases and in SQL with its results."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import os
 
 
 def worker_name() -> str:
-    """Host and process id; no two living workers have the same name."""
+    """Host and process id, which no two living workers share."""
     return f"{os.uname().nodename}:{os.getpid()}"

@@ -1,4 +1,4 @@
-"""LoopThread: an event loop in a thread of its own, beside Celery's loop in the main thread."""
+"""LoopThread: an event loop in a thread of its own, since Celery's loop has the main thread."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
 Answer = TypeVar("Answer")
-
 
 #: Enough to shut an engine down.
 _CLEAN_UP_SECONDS = 30
@@ -38,18 +37,18 @@ class Job:
         self.task: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
-        """Begin to run it; called in the loop's thread."""
+        """Begin to run the coroutine; called in the loop's thread."""
         self.task = self._loop.create_task(self._coroutine)
         self.task.add_done_callback(self._notice_done)
         if self._cancelled:
             self.task.cancel()
 
     def cancel(self) -> None:
-        """End it early; may be called from any thread."""
+        """Cancel the coroutine; may be called from any thread."""
         self._loop.call_soon_threadsafe(self._cancel)
 
     def terminate(self, _signal: object) -> None:
-        """Do the same under Celery's name for it; nothing is committed or acknowledged."""
+        """Cancel the coroutine, as Celery names it; nothing is committed or acknowledged."""
         self.cancel()
 
     def _cancel(self) -> None:
@@ -70,7 +69,7 @@ class LoopThread:
         #: Jobs that have not ended.
         self.jobs: set[Job] = set()
         self._new: deque[Job] = deque()
-        #: A count that grows a few times a second while nothing blocks the loop.
+        #: A count that grows five times a second while nothing blocks the loop.
         self.ticks = 0
         #: Whether the loop has been woken for the new jobs.
         self._woken = False
@@ -87,9 +86,8 @@ class LoopThread:
     def begin(self, coroutine: Coroutine[Any, Any, None], on_end: Callable[[BaseException | None], None]) -> Job:
         """Run one of many coroutines in the loop; several that come together wake the loop once.
 
-        Args:
-            coroutine: what to run.
-            on_end: called in the loop's thread with what it raised, or with None when it returned or was cancelled.
+        `on_end` is called in the loop's thread with what the coroutine raised, or with None if it returned or was
+        cancelled.
         """
 
         def end(job: Job, error: BaseException | None) -> None:
@@ -105,17 +103,17 @@ class LoopThread:
         return job
 
     def wait(self, seconds: float) -> int:
-        """Wait for all jobs to end, at most this many seconds; returns how many have not ended."""
+        """Wait for all jobs to end, for this many seconds at most; returns how many have not ended."""
         return self.submit(self._wait(seconds)).result()
 
     def cancel(self) -> None:
         """Cancel all jobs."""
-        # Copied in one step, because jobs that end meanwhile leave the set in the loop's thread.
+        # Copied at once, because jobs that end leave the set in the loop's thread.
         for job in list(self.jobs):
             job.cancel()
 
     def stop(self) -> None:
-        """Cancel what still runs, give it time to clean up, and end the thread."""
+        """Cancel all coroutines, give them time to clean up, and end the thread."""
         self.submit(_cancel_others()).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -126,7 +124,7 @@ class LoopThread:
         self._loop.call_later(_TICK_SECONDS, self._tick)
 
     def _begin_new(self) -> None:
-        # Before the first job is taken, so that a job added from here on wakes the loop again.
+        # Set first, so that a job that is added from now on wakes the loop again.
         self._woken = False
         while self._new:
             self._new.popleft().begin()

@@ -1,6 +1,6 @@
-"""`python -m worker.process.probe healthz|readyz`: asks the worker of this machine; containers check health so.
+"""`python -m worker.process.probe healthz|readyz`: asks the worker of this machine, for health checks of containers.
 
-Exit codes: 0 well, 1 not well or no worker answers, 2 something to change in what was typed or set.
+Exit codes: 0 healthy, 1 not healthy or no worker answers, 2 wrong arguments or settings.
 """
 
 from __future__ import annotations

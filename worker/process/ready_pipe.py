@@ -1,4 +1,4 @@
-"""The pipe by which a worker reports to the process that started it: it is ready, or why it never will be."""
+"""Ready pipe: by it a worker reports to its parent process that it is ready, or why it never will be."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ if TYPE_CHECKING:
 
 
 def report_ready() -> None:
-    """Report to the parent that the engine is loaded, where a parent wants to know."""
+    """Report to the parent, if it has given a pipe, that the engine is loaded."""
     _report(READY)
 
 
 def report_failure(error: PersqaError) -> None:
-    """Report why this worker ends before it has begun."""
+    """Report to the parent why this worker cannot start."""
     _report(encode_failure(error))
 
 
 def _report(word: bytes) -> None:
-    # The variable goes, because the processes that this worker starts do not inherit the pipe.
+    # The variable is removed, because the processes that this worker starts do not inherit the pipe.
     if (given := os.environ.pop(READY_FD, None)) is not None:
         # The parent may be gone.
         with suppress(BrokenPipeError):

@@ -1,4 +1,4 @@
-"""Reconciling: the thread of a worker that looks now and then for items that the queue has lost."""
+"""Reconciling: the thread of a worker that looks regularly for items that the queue has lost."""
 
 from __future__ import annotations
 
@@ -18,15 +18,9 @@ logger = logging.getLogger(__name__)
 
 
 class Reconciling:
-    """Runs as long as the worker does."""
+    """Runs the reconciler every `PERSQA_RECONCILE_SECONDS`."""
 
     def __init__(self, store: Store, settings: Settings) -> None:
-        """Prepare; nothing is started.
-
-        Args:
-            store: the ledger.
-            settings: the broker, and how often to look.
-        """
         self._store = store
         self._settings = settings
         self._ending = threading.Event()
@@ -37,10 +31,9 @@ class Reconciling:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread; a look that is under way is broken off."""
+        """End the thread, and break off what it does."""
         self._ending.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        self._thread.join()
 
     def _run(self) -> None:
         while not self._ending.wait(self._settings.reconcile_seconds):

@@ -1,4 +1,4 @@
-"""Watchdog: ends a worker that is stuck, so that others get its items and it is started again."""
+"""Watchdog: ends a worker that is stuck, so that other workers get its items."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: After the drain limit, all parts get this long to stop.
+#: Time for all parts to stop after the drain limit.
 _GRACE_SECONDS = 20.0
 _LAST_SECONDS = 10.0
 _LOOK_SECONDS = 0.2
 
 
 class Watchdog:
-    """Looks in a thread of its own, which ends with the process.
+    """Looks for two kinds of hanging, in a thread that ends with the process.
 
-    A worker that was told to stop may hang on Redis, the database or a network drive that stands still just then; and
-    the event loop on whatever is called in it.
+    A worker that was told to stop may hang on Redis, the database or a network drive. The event loop may hang on any
+    call in it.
     """
 
     def __init__(
@@ -35,23 +35,23 @@ class Watchdog:
         """Prepare.
 
         Args:
-            ticks: a count that grows while the event loop goes round.
-            silence: how many seconds the event loop may stand still at present.
-            drain_seconds: how long a worker that was told to stop may finish what is in flight.
-            last: called before the process ends, for some seconds at most.
+            ticks: a count that grows while nothing blocks the event loop.
+            silence: how many seconds the event loop may be blocked at present.
+            drain_seconds: the drain limit of a worker that was told to stop.
+            last: called before the process ends, for 10 seconds at most.
         """
         self._ticks = ticks
         self._silence = silence
         self._stop_seconds = drain_seconds + _GRACE_SECONDS
         self._last = last
         self._stopping = threading.Event()
-        #: What is wrong, once something is; the process then ends within seconds.
+        #: What is wrong; the process ends within seconds after this is set.
         self.complaint: str | None = None
-        #: Seconds for which the event loop has stood still, and seconds for which it may.
+        #: For how many seconds the event loop has been blocked, and for how many it may be.
         self.silence = 0.0, 0.0
 
     def start(self) -> None:
-        """Begin to look."""
+        """Start the thread."""
         threading.Thread(target=self._run, name="persqa-watchdog", daemon=True).start()
 
     def stopping(self) -> None:
@@ -64,13 +64,13 @@ class Watchdog:
         return self._stopping.is_set() or told_to_stop()
 
     def _run(self) -> None:
-        # Turns are counted instead of a clock read: while the whole process is stopped, no part of it is late.
+        # Turns are counted, and no clock is read, because a process that is suspended as a whole is not stuck.
         silent = stopping = limit = 0.0
         seen = None
         while silent <= limit and stopping <= self._stop_seconds:
             time.sleep(_LOOK_SECONDS)
             limit = self._silence()
-            # When the allowance changes, the count begins again: the silence was allowed while it lasted.
+            # When the allowance changes, the count starts at 0, because the silence was allowed until then.
             now = self._ticks(), limit
             silent = silent + _LOOK_SECONDS if now == seen else 0.0
             seen = now

@@ -1,1 +1,1 @@
-"""Trials: what one item may do to its worker and engine, and what becomes of it then."""
+"""Trials: items that may kill their worker or engine, and how each item gets its outcome."""

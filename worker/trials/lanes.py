@@ -1,4 +1,4 @@
-"""Lanes: items go side by side, and those under suspicion go apart."""
+"""Lanes: let items run side by side, and try items under suspicion apart from the others."""
 
 from __future__ import annotations
 
@@ -12,65 +12,57 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
 
-#: Items in one trial, at most: if one of them is deadly, each is tried alone next.
+#: The most items in one trial; after a trial that fails, each is tried alone.
 _LARGEST_TRIAL = 32
 
 
 class Company(Enum):
-    """Who may be on their way beside an item."""
+    """Which other items may run beside an item."""
 
-    MANY = auto()  #: all others that may be beside many
-    FEW = auto()  #: others under suspicion, as many as a trial may have
-    NONE = auto()  #: nobody
+    MANY = auto()  #: all others that may run beside many
+    FEW = auto()  #: others under suspicion, up to the size of the trial
+    NONE = auto()  #: none
 
 
 @dataclass(slots=True)
 class _Trial:
-    """The trial under way.
-
-    Attributes:
-        size: how many it may have.
-        admitted: how many it has let in.
-    """
-
     size: int
     admitted: int = 0
 
 
 class Lanes:
-    """Lets any number of items in together, or a trial of suspects; for one event loop.
+    """Lets in either any number of items together, or one trial of suspects; for one event loop.
 
-    Both kinds get their turn. While an item waits for a trial, no other is let in. When a trial is over, all that wait
-    by then to go together are let in before the next trial. The item under the least suspicion is tried first.
+    Both kinds take turns. While an item waits for a trial, no other item is let in. When a trial has ended, all items
+    that wait to run together are let in before the next trial. The item under the least suspicion is tried first.
 
-    A trial that all survive makes the next one twice as large; after a trial that one item does not survive, the next
-    one is of one item. So a preempted fleet, which makes everything that was in flight a suspect, is soon through.
+    If all items survive a trial, the next trial is twice as large; otherwise it has one item. A preempted fleet makes
+    suspects of all its items, and gets through them soon in this way.
     """
 
     def __init__(self) -> None:
         self._inside = 0
         self._trial: _Trial | None = None
         self._next_size = 1
-        #: Whether an item inside did not survive.
+        #: Whether an item in the present trial did not survive.
         self._failed = False
-        #: The ranks of those that wait for a trial.
+        #: The ranks of the items that wait for a trial.
         self._suspects: list[int] = []
-        #: How many wait to go together.
+        #: How many items wait to run together.
         self._waiting = 0
-        #: How many of those are let in before the next trial.
+        #: How many of those come before the next trial.
         self._before_trial = 0
         self._waiters: list[asyncio.Future[None]] = []
 
     @asynccontextmanager
     async def lane(self, company: Company, *, rank: int = 0) -> AsyncGenerator[bool]:
-        """Keep a lane for one item while the block lasts; an exception out of the block means that something died.
+        """Keep a lane for one item during the block, and yield whether it is alone.
+
+        An exception from the block means that an engine died.
 
         Args:
-            company: who may be on their way meanwhile.
-            rank: of several that wait for a trial, the lowest goes first.
-
-        Yields:
-            Whether it is alone.
+            company: which other items may run meanwhile.
+            rank: the item with the lowest rank is tried first.
         """
         alone = await (self._enter() if company is Company.MANY else self._enter_trial(company, rank))
         self._inside += 1
@@ -126,7 +118,7 @@ class Lanes:
         self._wake_waiters()
 
     async def _change(self) -> None:
-        """Wait until anything has changed."""
+        """Wait until an item has entered or left."""
         waiter = asyncio.get_running_loop().create_future()
         self._waiters.append(waiter)
         await waiter

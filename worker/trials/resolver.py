@@ -1,7 +1,7 @@
-"""Resolver: what becomes of one item, whatever happens to the engine under it, to its images, or to our own code.
+"""Resolver: finds the outcome of one item, whatever happens to the engine, to its images, or in our own code.
 
-An item may be what engines and workers die of. So it is tried in a lane, beside those it can do no harm, and again
-when the engine died under it, until there is an answer or a proof.
+Engines and workers may die of an item. So each item runs in a lane, where it can harm as few others as need be. When
+the engine dies, the item is asked again, until there is an answer, or proof that the item is to blame.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import asyncio
 import logging
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias, assert_never
+from typing import TYPE_CHECKING, assert_never
 
-from persqa.errors import EngineLost, Infrastructure
+from persqa.errors import EngineLost, Infrastructure, Rejected
 from persqa.reasons import Reason
-from worker.intake import Admitted, Refused
+from worker.intake import Admitted
 from worker.retries import retry_blobs
 from worker.trials.lanes import Lanes
 from worker.trials.suspicion import Suspicion
@@ -34,37 +34,17 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Unwanted:
-    """Nobody is to begin the item: it has a result, or its run is paused or cancelled."""
-
-
-@dataclass(frozen=True, slots=True)
 class Ended:
-    """The item has an outcome, which is to be committed.
-
-    Attributes:
-        outcome: what is stored of it.
-        timed_out: whether its time limit ended it.
-    """
+    """An outcome to commit, and whether the time limit ended the item."""
 
     outcome: Outcome
     timed_out: bool = False
 
 
-Resolved: TypeAlias = Unwanted | Ended
-
-
 class Resolver:
-    """Resolves many items side by side; for one event loop."""
+    """Resolves many items side by side; for one event loop. The answerer asks the same engine."""
 
     def __init__(self, intake: Intake, answerer: Answerer, engine: Supervisor) -> None:
-        """Prepare.
-
-        Args:
-            intake: says which items are wanted, and loads their images.
-            answerer: asks the engine.
-            engine: what the answerer asks.
-        """
         self._intake = intake
         self._answerer = answerer
         self._engine = engine
@@ -72,11 +52,11 @@ class Resolver:
         self._time_limits = TimeLimits()
 
     @asynccontextmanager
-    async def resolve(self, message: ItemMessage, delivery: Delivery) -> AsyncGenerator[Resolved]:
-        """Find out what becomes of an item, however often the engine dies under it.
+    async def resolve(self, message: ItemMessage, delivery: Delivery) -> AsyncGenerator[Ended | None]:
+        """Find the outcome of an item, however often the engine dies meanwhile.
 
-        The item keeps its lane until the block ends. Commit in the block: the next suspect in that lane may kill this
-        worker.
+        Yields None where nobody wants the item: it has a result, or its run is paused or cancelled. The item keeps its
+        lane until the block ends. Commit in the block, because the next suspect may kill this worker.
 
         Raises:
             Infrastructure: the engine or the database is gone; the item has no outcome.
@@ -99,21 +79,21 @@ class Resolver:
                 delivery.suspect()
         yield self._give_up(message, Reason.KILLS_ENGINE, suspicion.story)
 
-    async def _attempt(self, message: ItemMessage, delivery: Delivery, suspicion: Suspicion) -> Resolved:
-        # Asked now and not before: the item may have waited long for its lane and for the engine.
+    async def _attempt(self, message: ItemMessage, delivery: Delivery, suspicion: Suspicion) -> Ended | None:
+        # Looked up now, because the item may have waited long for its lane and for the engine.
         if not await self._intake.wants(message):
-            return Unwanted()
+            return None
         if suspicion.of_killing_workers:
             await asyncio.wrap_future(delivery.count_trial())
         return await retry_blobs(lambda: self._answer_in_time(message, delivery.seconds))
 
     async def _answer_in_time(self, message: ItemMessage, seconds: float | None) -> Ended:
-        # Limited is what the item itself takes; waiting for the database or for a new engine is not its fault.
+        # The limit is for the item itself, and not for outages of the database or restarts of the engine.
         limit: asyncio.Timeout | None = None
         try:
             async with self._time_limits.limit(seconds) as limit:
                 match await self._intake.admit(message):
-                    case Refused(rejected):
+                    case Rejected() as rejected:
                         return Ended(self._answerer.refuse(message, rejected))
                     case Admitted() as admitted:
                         return Ended(await self._answerer.answer(admitted))

@@ -1,4 +1,4 @@
-"""Suspicion: whether one item is what workers or engines die of, without blaming the good items beside it."""
+"""Suspicion: whether workers or engines die of one item, without blame for the good items beside it."""
 
 from __future__ import annotations
 
@@ -10,26 +10,20 @@ from worker.trials.lanes import Company
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-#: An item that was delivered more often is given up: no worker that had it lived to say how it ended.
+#: The most deliveries of an item; after those it is given up, as each worker that had it has died.
 _MOST_DELIVERIES = 5
-#: An item goes on trial after this many deaths of the engine while others were asked too.
+#: Deaths of the engine among other items, after which an item goes on trial.
 _DEATHS_AMONG_OTHERS = 2
-#: An item is given up after this many deaths while it alone was asked, if others were answered in between.
+#: Deaths of the engine with this item alone, after which it is given up if others were answered in between.
 _DEATHS_ALONE = 2
-#: An item is given up after this many such deaths if others were answered before: there may be none left.
+#: The same if others were answered only before the first of these deaths: there may be no others left.
 _DEATHS_ALONE_AT_LAST = 3
 
 
 class Suspicion:
-    """What speaks against one item."""
+    """The evidence against one item; `history` names the workers that had it before, a few words each."""
 
     def __init__(self, deliveries: int, history: Sequence[str] = ()) -> None:
-        """Begin with what its deliveries say.
-
-        Args:
-            deliveries: which delivery of it this is, of those that count.
-            history: the workers that had it before, a few words each.
-        """
         self._deliveries = deliveries
         self._history = history
         self._deaths: list[str] = []
@@ -40,17 +34,17 @@ class Suspicion:
 
     @property
     def delivered_too_often(self) -> bool:
-        """Whether it is to be given up without being tried."""
+        """Whether to give the item up without a trial."""
         return self._deliveries > _MOST_DELIVERIES
 
     @property
     def of_killing_workers(self) -> bool:
-        """Whether its deliveries alone are reason enough for a trial."""
+        """Whether the deliveries alone are reason for a trial."""
         return self._deliveries >= SUSPECT_DELIVERIES
 
     @property
     def company(self) -> Company:
-        """Who may be on their way beside it; nobody after a trial that it, or another item in it, did not survive."""
+        """Which items may run beside it; none after a trial that it or another item did not survive."""
         if self._died_in_trial or self._deliveries > SUSPECT_DELIVERIES:
             return Company.NONE
         if self.of_killing_workers or len(self._deaths) >= _DEATHS_AMONG_OTHERS:
@@ -59,21 +53,21 @@ class Suspicion:
 
     @property
     def rank(self) -> int:
-        """How grave it is; of several on trial, the one of the lowest rank goes first."""
+        """How grave the suspicion is; the item with the lowest rank is tried first."""
         return self._deliveries + len(self._deaths)
 
     @property
     def died_alone(self) -> bool:
-        """Whether the engine died while this item alone was asked."""
+        """Whether the engine died while it had only this item."""
         return self._deaths_alone > 0
 
     def engine_died(self, how: str, *, answered: int, alone: bool) -> None:
-        """Note that the engine died while this item was asked.
+        """Note that the engine died while it had this item.
 
         Args:
             how: how it died, in a sentence.
             answered: how many requests the engines of this worker have answered so far.
-            alone: whether nothing else was asked.
+            alone: whether the engine had nothing else.
         """
         self._died_in_trial = self.company is not Company.MANY
         if alone:
@@ -84,14 +78,14 @@ class Suspicion:
 
     @property
     def proven(self) -> bool:
-        """Whether the engine dies of this item; an engine that dies of everything proves nothing."""
+        """Whether the engine dies of this item, and not of every item."""
         if self._answered_between > 0 and self._deaths_alone >= _DEATHS_ALONE:
             return True
         return self._answered > 0 and self._deaths_alone >= _DEATHS_ALONE_AT_LAST
 
     @property
     def story(self) -> str:
-        """What happened, for a person."""
+        """What happened, in words."""
         if self.delivered_too_often:
             past = "; ".join(self._history) or "unknown"
             return f"delivered {self._deliveries} times, and no worker that took it lived to say how it ended: {past}"

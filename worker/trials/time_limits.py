@@ -1,4 +1,4 @@
-"""TimeLimits: how long one item may take, without the time it waits for others."""
+"""TimeLimits: limits the time of one item, without the time that it waits for others."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ class _Clock:
 class TimeLimits:
     """Runs the clock of the oldest item only; for one event loop.
 
-    Engines take requests in the order they come, and nobody sees from outside which requests still wait. The oldest
-    does not wait. So a slow engine with many items gives up none, and an item that is stuck is soon the oldest.
+    An engine takes requests in the order they come, and does not say which of them still wait. The oldest one does not.
+    So a slow engine with many items loses none of them, and an item that is stuck is soon the oldest.
     """
 
     def __init__(self) -> None:
-        #: In the order in which they began.
+        #: The oldest one first.
         self._clocks: dict[_Clock, None] = {}
 
     @asynccontextmanager
     async def limit(self, seconds: float | None) -> AsyncGenerator[asyncio.Timeout]:
-        """Give the block this many seconds, from the moment when all blocks begun before it have ended.
+        """Limit the block to this many seconds from the moment when all earlier blocks have ended.
 
         Raises:
-            TimeoutError: it took longer, or the block raised it itself; the timeout it gives says which.
+            TimeoutError: the block took longer, or raised it itself; the timeout that is yielded tells which.
         """
         async with asyncio.timeout(None) as timeout:
             clock = _Clock(timeout, seconds)
