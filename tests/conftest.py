@@ -14,6 +14,7 @@ from typing import TypeAlias
 import psutil
 import pytest
 import sqlalchemy as sa
+from hypothesis import settings as hypothesis_settings
 from hypothesis.configuration import set_hypothesis_home_dir
 
 from persqa.settings import Settings, load_settings
@@ -45,19 +46,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure() -> None:
-    """What Hypothesis keeps it finds again: by itself it would look where each test starts, in an empty folder."""
+    """Let Hypothesis find what it kept, as each test starts in an empty folder; and take the time of a busy machine."""
     set_hypothesis_home_dir(Path(__file__).parents[1] / ".hypothesis")
+    hypothesis_settings.register_profile("ours", deadline=None)
+    hypothesis_settings.load_profile("ours")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """The soak runs only where it is asked for; a fault meets one site in a short run, and each in a long one.
 
-    With several processes (`-n`), all that needs vLLM stays in one of them; xdist has to come second to see it.
+    With several processes (`-n`), what shares a worker with vLLM stays in one of them, and what has an engine of its
+    own in another; xdist has to come second to see it.
     """
     for item in items:
         if "/end_to_end/" in item.path.as_posix():
-            item.add_marker(pytest.mark.xdist_group("vllm"))
+            apart = item.path.name.startswith("test_vllm_")
+            item.add_marker(pytest.mark.xdist_group("vllm-in-process" if apart else "vllm"))
     if not config.getoption("--soak"):
         items[:] = [item for item in items if item.get_closest_marker("soak") is None]
     if not config.getoption("--chaos"):
