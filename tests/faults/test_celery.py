@@ -149,7 +149,7 @@ def test_a_rate_limit_slows_down_and_loses_nothing(site: Site, tmp_path: Path) -
     settings = quick(site, "reads_colour", window=16)
     with Client(settings) as client, peer(settings) as app, WorkerProcess(settings, tmp_path) as worker:
         worker.wait_ready()
-        assert app.control.rate_limit(TASK_NAME, "10/s", reply=True)
+        wait_until(lambda: app.control.rate_limit(TASK_NAME, "10/s", reply=True), describe="the worker has heard it")
         run = client.submit(write_images(tmp_path / "data", 30))
         wait_progress(run)
         started = time.monotonic()
