@@ -32,19 +32,19 @@ from tests.support.workers import WorkerProcess
 def test_killed_workers_lose_and_double_nothing(
     site: Site, tmp_path: Path, size: Size, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kills, items = size(10, 200), size(2500, 20_000)
+    kills, items = size(10, 200), size(2500, 40_000)
     # Short beside a worker's life of some seconds, as answers are beside the life of a machine: whoever is tried alone
     # while three workers in a row are killed has no way to prove its innocence. A worker of a test starts at once, so
     # the seconds are spent here.
     monkeypatch.setenv("SCRIPT_SECONDS", "0.1")
-    settings = quick(site, "takes_about", window=8)
+    settings = quick(site, "takes_about", window=4)
     with Client(settings) as client, ExitStack() as stack:
         run = client.submit(write_images(tmp_path / "data", items))
         workers = [stack.enter_context(WorkerProcess(settings, tmp_path)) for _ in range(2)]
         for _ in range(kills):
             victim = random.randrange(2)
             workers[victim].wait_ready()
-            spend(random.uniform(2, 4))
+            spend(random.uniform(0.5, 2.5))
             workers[victim].process.kill()
             workers[victim] = stack.enter_context(WorkerProcess(settings, tmp_path))
         assert run.progress().pending, "workers were killed for nothing at the end"
