@@ -54,5 +54,5 @@ def test_a_worker_under_load_opens_no_more_connections_than_it_says(site: Site, 
         worker.wait_ready()
         wait_until(is_done, describe="all items have ended and all dead letters are written", seconds=60)
     admin.dispose()
-    # Fewer would be no load.
-    assert 4 <= max(seen) <= DATABASE_CONNECTIONS
+    # One alone would be no load; how many more a look meets is chance.
+    assert 1 < max(seen) <= DATABASE_CONNECTIONS, seen
