@@ -108,10 +108,11 @@ class Connections:
             StoreUnavailable: the database does not answer.
             BrokerUnavailable: Redis does not answer.
         """
-        from persqa.reconciler import Reconciler
-
         url = self.broker_url
         if url is None or time.monotonic() - self._looked_at < self.settings.reconcile_seconds:
             return 0
         self._looked_at = time.monotonic()
+        # Celery comes with it; whoever waits without a broker needs neither.
+        from persqa.reconciler import Reconciler
+
         return Reconciler(self.store, self.settings.model_copy(update={"broker_url": url})).reconcile()
