@@ -219,10 +219,13 @@ def test_run_brings_a_worker_to_a_broker_that_is_named_and_leaves_the_broker(dat
 def test_a_killed_embedded_broker_is_started_again(tmp_path: Path) -> None:
     settings = scripted(load_settings(database_url=f"sqlite:///{tmp_path}/persqa.db"), "slow")
     settings = settings.model_copy(update={"window": 4, "reconcile_seconds": 2.0})
+    before = set(psutil.Process().children())
     with Client(settings) as client:
         run = client.submit(write_images(tmp_path / "data", 30))
         wait_until(lambda: run.progress().pending < 30, describe="the first are answered")
-        (server,) = [child for child in psutil.Process().children() if "valkey-server" in " ".join(child.cmdline())]
+        # Those of other tests in this process are there, too.
+        started = set(psutil.Process().children()) - before
+        (server,) = [child for child in started if "valkey-server" in " ".join(child.cmdline())]
         server.kill()
         run.wait(timeout_seconds=60, display=lambda _progress: None)
         assert run.audit().holds
