@@ -10,7 +10,9 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import psutil
 import pytest
+import zmq
 from PIL import Image
 
 from persqa.errors import EngineDead, Rejected, SettingsError
@@ -65,6 +67,25 @@ class RunningEngine:
         self._thread.stop()
 
 
+def check_that_a_killed_one_leaves_nothing_open(running: RunningEngine) -> None:
+    """A worker loads the next one in the same loop at once, and garbage is collected there."""
+    client: Any = running.engine._engine.engine_core  # pyright: ignore
+    (core,) = (child for child in psutil.Process().children() if "EngineCore" in " ".join(child.cmdline()))
+
+    async def lose() -> list[bool]:
+        core.kill()
+        # vLLM's own thread is first; the loop has no turn, as while the next engine is loaded.
+        wait_until(lambda: not client._finalizer.alive, describe="the death is noticed")
+        core.wait()
+        await running.engine.stop()
+        resources: dict[str, object] = client.resources.__dict__
+        return [part.closed for part in resources.values() if isinstance(part, zmq.Socket)]
+
+    closed = running.run(lose())
+    assert len(closed) >= 2
+    assert all(closed)
+
+
 @pytest.fixture(scope="module")
 def running() -> Iterator[RunningEngine]:
     running = RunningEngine(noise_settings(max_images=2, max_model_len=512))
@@ -72,6 +93,7 @@ def running() -> Iterator[RunningEngine]:
         running.run(running.engine.start())
         yield running
         assert running.answer(request("at the end")).output_tokens > 0, "the engine survived all of the above"
+        check_that_a_killed_one_leaves_nothing_open(running)
     finally:
         running.close()
         # vLLM leaves a ZeroMQ context to the garbage collector, which warns; here the warning is ignored, later not.

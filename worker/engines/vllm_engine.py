@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import psutil
+import zmq
 from pydantic import TypeAdapter, ValidationError
 
 # Before vLLM, which reads the environment when it is imported.
@@ -139,6 +140,7 @@ class VllmEngine:
         engine, self._engine, self._prompts = self._engine, None, None
         if engine is not None:
             engine.shutdown(timeout=_STOP_SECONDS)
+            _close_sockets(engine)
 
     def _new_queue(self, _config: object, _index: int) -> _Queue:
         self._queues.append(_Queue())
@@ -177,6 +179,19 @@ class _Queue(StatLoggerBase):
 
     def log_engine_initialized(self) -> None:
         """Nothing to log."""
+
+
+def _close_sockets(engine: AsyncLLM) -> None:
+    """Close the sockets to an engine's process now; called in the loop that uses them.
+
+    Where a thread of vLLM's notices first that the process is dead, it leaves this to the loop. There, the next engine
+    is being loaded by then. When garbage is collected meanwhile, the old sockets' context waits until they are closed,
+    which is for ever.
+    """
+    client: Any = engine.engine_core
+    for part in vars(client.resources).values():
+        if isinstance(part, zmq.Socket):
+            part.close(linger=0)
 
 
 def _chat_template(engine: AsyncLLM) -> str:
