@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from persqa.broker.keys import queues_for
+from persqa.broker.keys import places_for
 from persqa.items import ItemId
+from persqa.messages import task_id
 from persqa.runs import RunState
 
 if TYPE_CHECKING:
@@ -68,13 +69,14 @@ def _sums(run: Run, census: Census) -> Iterator[str]:
 
 def _lost(store: Store, run: Run, inspector: Inspector) -> set[ItemId]:
     """The pending items that are in no queue; none for a paused or cancelled run, which has none in a queue."""
+    ledger = store.ledger.id
     missing = set(store.ledger.pending_ids(run.id))
     # A message that moves during the look can be missed once, but not twice.
     for _ in range(2):
         if not missing or store.runs.reread(run).state is not RunState.ACTIVE:
             return set()
-        there = inspector.task_ids(*queues_for(run.options.model))
-        missing = {item_id for item_id in missing if str(item_id) not in there}
+        there = inspector.task_ids(*places_for(ledger, run.options.model))
+        missing = {item_id for item_id in missing if task_id(ledger, item_id) not in there}
     # Some may have ended meanwhile.
     return missing - store.results.ended(missing)
 

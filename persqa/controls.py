@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from persqa.broker.keys import queue_for, queues_for
+from persqa.broker.keys import places_for, queue_for
 from persqa.broker.withdrawal import Withdrawal
 from persqa.errors import RunStopped
 from persqa.runs import Priority, Run, RunState
@@ -51,8 +51,8 @@ def stop(store: Store, run: Run, state: RunState, broker_url: str | None) -> tup
     stopped = store.runs.set_state(run, state)
     if broker_url is None:
         return stopped, 0
-    with closing(Withdrawal(broker_url)) as withdrawal:
-        return stopped, withdrawal.withdraw(run.id, queues_for(run.options.model))
+    with closing(Withdrawal(broker_url, ledger=store.ledger.id)) as withdrawal:
+        return stopped, withdrawal.withdraw(run.id, places_for(store.ledger.id, run.options.model))
 
 
 def set_priority(store: Store, run: Run, priority: Priority, broker_url: str | None) -> tuple[Run, int]:
@@ -69,6 +69,6 @@ def set_priority(store: Store, run: Run, priority: Priority, broker_url: str | N
     changed = store.runs.set_priority(run, priority)
     if broker_url is None:
         return changed, 0
-    queues, to = queues_for(run.options.model), queue_for(run.options.model, priority)
-    with closing(Withdrawal(broker_url)) as withdrawal:
+    queues, to = places_for(store.ledger.id, run.options.model), queue_for(run.options.model, priority)
+    with closing(Withdrawal(broker_url, ledger=store.ledger.id)) as withdrawal:
         return changed, withdrawal.move(run.id, queues, to=to)

@@ -6,17 +6,21 @@ Before every batch the ledger is asked for the run's state and priority: see doc
 from __future__ import annotations
 
 import time
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
-from persqa.broker.keys import queues_for
+from persqa.broker.keys import places_for
+from persqa.broker.publishing import Publishing
 from persqa.controls import queue_now
+from persqa.errors import BrokerUnavailable
+from persqa.messages import task_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from persqa.broker.depth import Inspector
     from persqa.broker.publisher import Publisher
-    from persqa.items import Item
+    from persqa.items import Item, ItemId
     from persqa.runs import Run
     from persqa.store import Store
 
@@ -26,7 +30,13 @@ _POLL_SECONDS = 0.2
 
 
 def enqueue(
-    store: Store, publisher: Publisher, run: Run, batch: Sequence[Item], *, on_full: Callable[[], object], mark: bool
+    store: Store,
+    publisher: Publisher,
+    run: Run,
+    batch: Sequence[Item],
+    *,
+    on_full: Callable[[], object],
+    up_to: ItemId | None,
 ) -> None:
     """Enqueue all items of a batch as soon as there is room; after an error none is enqueued, as far as is known.
 
@@ -36,8 +46,8 @@ def enqueue(
         run: the run of the items.
         batch: the items, in the ledger's order.
         on_full: called repeatedly while there is no room; may raise to give up.
-        mark: whether to note before that items up to the last of these are enqueued. Not for items that were enqueued
-            before: the run's mark may have been set back by a pause since.
+        up_to: the run is marked before as enqueued up to this item. None for items that were enqueued before: the
+            run's mark may have been set back by a pause since.
 
     Raises:
         RunStopped: the run is paused or cancelled.
@@ -48,8 +58,8 @@ def enqueue(
         on_full()
         time.sleep(_POLL_SECONDS)
     entries = publisher.entries(batch, run, queue)
-    if mark:
-        store.runs.mark_published(run.id, batch[-1].id)
+    if up_to is not None:
+        store.runs.mark_published(run.id, up_to)
     publisher.push(queue, entries)
 
 
@@ -60,15 +70,28 @@ def enqueue_pending(
 
     Raises:
         RunStopped: the run is paused or cancelled; a resume enqueues the rest.
-        BrokerUnavailable: the rest was not enqueued; call again.
+        BrokerUnavailable: the rest was not enqueued; call again, or leave it to the broker's reconcilers.
     """
-    store.runs.begin_publishing(run.id)
-    # Reading a long queue takes seconds, and a new run cannot have messages there.
-    published = store.runs.published_to(run.id)
-    there = inspector.task_ids(*queues_for(run.options.model)) if published else set[str]()
-    enqueued = 0
-    for chunk in store.ledger.pending(run.id, chunk=BATCH):
-        if wanted := [item for item in chunk if str(item.id) not in there]:
-            enqueue(store, publisher, run, wanted, on_full=on_full, mark=True)
-            enqueued += len(wanted)
+    run = store.runs.reread(run)
+    ledger, enqueued = store.ledger.id, 0
+    with closing(Publishing(publisher.url, ledger=ledger)) as publishing:
+
+        def wait_for_room() -> None:
+            publishing.goes_on(run.id)
+            on_full()
+
+        publishing.goes_on(run.id)
+        store.runs.begin_publishing(run, inspector.identity())
+        # Reading a long queue takes seconds, and a new run cannot have messages there.
+        there = inspector.task_ids(*places_for(ledger, run.options.model)) if run.broker else set[str]()
+        for chunk in store.ledger.pending(run.id, chunk=BATCH):
+            publishing.goes_on(run.id)
+            last = chunk[-1].id
+            if wanted := [item for item in chunk if task_id(ledger, item.id) not in there]:
+                enqueue(store, publisher, run, wanted, on_full=wait_for_room, up_to=last)
+                enqueued += len(wanted)
+            else:
+                store.runs.mark_published(run.id, last)
+        with suppress(BrokerUnavailable):
+            publishing.ends(run.id)
     return enqueued

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from json.encoder import encode_basestring_ascii
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
@@ -26,12 +27,23 @@ ENQUEUED_AT = "x-enqueued-at"
 _KEY = Field(ge=1, lt=2**63)
 
 
+class Asked(NamedTuple):
+    """The item that a message asks for; only with the key, the run is the same one in any database."""
+
+    run: RunId
+    run_key: str
+    item: ItemId
+
+
 class ItemMessage(BaseModel):
     """One item in the queue, with the references of its images, never their bytes."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     v: int
+    #: The identity of the ledger that has the item, and the random key of the run.
+    ledger: str
+    run_key: str
     item: Annotated[ItemId, _KEY]
     run: Annotated[RunId, _KEY]
     requeues: int
@@ -46,14 +58,32 @@ class ItemMessage(BaseModel):
     #: Whether known bad images are tried again.
     recheck: bool
 
+    @property
+    def asked(self) -> Asked:
+        """The item that it asks for."""
+        return Asked(self.run, self.run_key, self.item)
 
-def item_messages(batch: Iterable[Item], run: Run) -> Iterator[str]:
+
+def task_id(ledger: str, item_id: ItemId) -> str:
+    """Celery's id of the task that answers an item."""
+    return f"{ledger}-{item_id}"
+
+
+def item_of(task: str | None, ledger: str) -> ItemId | None:
+    """The item that a task of this ledger answers; None for any other task."""
+    found = re.fullmatch(rf"{ledger}-(\d{{11,19}})", task or "")
+    return None if found is None else ItemId(int(found[1]))
+
+
+def item_messages(batch: Iterable[Item], run: Run, *, ledger: str) -> Iterator[str]:
     """The messages of items of one run, each as the text of a JSON object.
 
     Built without pydantic, for speed: the values are checked already, and the common part is written only once.
     """
     common: dict[str, JsonValue] = {
         "v": VERSION,
+        "ledger": ledger,
+        "run_key": run.key,
         "run": run.id,
         "base": run.base,
         "system": run.options.system_prompt,

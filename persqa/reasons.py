@@ -57,6 +57,7 @@ class Reason(StrEnum):
     UNKNOWN_VERSION = "unknown_version"  #: its message has a version that this worker does not know
     OVERSIZED_MESSAGE = "oversized_message"  #: its message is larger than the limit
     TIME_LIMIT = "time_limit"  #: images and engine took longer than an item may
+    UNKNOWN_RUN = "unknown_run"  #: its message is of a run that the database does not have
     REVOKED = "revoked"  #: its message was revoked
     EXPIRED = "expired"  #: its message came after its expiry
     LOST = "lost"  #: the queue lost it too often

@@ -119,6 +119,9 @@ class Run:
         base: the folder where relative image paths start.
         items: number of all its items.
         recheck: whether known bad images are tried again.
+        key: random; another database has no run with this key.
+        broker: the identity of the broker whose queues have its items; None before any is enqueued.
+        published_to: the last item that was enqueued at least once; 0 if none was since the run was stopped or resumed.
     """
 
     id: RunId
@@ -129,6 +132,9 @@ class Run:
     base: str
     items: int
     created_at: datetime
+    key: str
+    broker: str | None = None
+    published_to: int = 0
     recheck: bool = False
     priority: Priority = Priority.NORMAL
     state: RunState = RunState.ACTIVE

@@ -7,6 +7,7 @@ from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING
 
 from persqa.broker.depth import Inspector
+from persqa.broker.publishing import Publishing
 from persqa.controls import refuse_stopped
 from persqa.settings import Settings, require_broker
 from persqa.store import Store
@@ -96,10 +97,20 @@ class Connections:
 
         url = self.need_broker()
         with (
-            closing(Publisher(url, queue_bound=self.settings.queue_bound)) as publisher,
+            closing(Publisher(url, ledger=self.store.ledger.id, queue_bound=self.settings.queue_bound)) as publisher,
             closing(Inspector(url)) as inspector,
         ):
             return enqueue_pending(self.store, publisher, inspector, run, on_full=wait_for_room)
+
+    def announce(self, run: Run) -> None:
+        """Tell reconcilers that the run's items are about to be enqueued from here, if a broker is known.
+
+        Raises:
+            BrokerUnavailable: Redis does not answer.
+        """
+        if (url := self.broker_url) is not None:
+            with closing(Publishing(url, ledger=self.store.ledger.id)) as publishing:
+                publishing.goes_on(run.id)
 
     def reconcile(self) -> int:
         """Enqueue again what the queue has lost, at most once in `reconcile_seconds`; without a broker, do nothing.

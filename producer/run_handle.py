@@ -219,6 +219,7 @@ class RunHandle:
             RunStopped: the run was paused or cancelled again meanwhile.
             BrokerUnavailable: the run goes on, and not all is enqueued; call again.
         """
+        self._connections.announce(self.run)
         self.run = self._store.runs.set_state(self.run, RunState.ACTIVE)
         if self._connections.broker_url is None:
             return 0

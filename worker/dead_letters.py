@@ -9,8 +9,10 @@ from threading import Event
 from typing import TYPE_CHECKING
 
 from persqa.dead_letters import DeadLetter
+from persqa.messages import item_of
 from persqa.reasons import Reason
 from persqa.results import Outcome
+from persqa.store import Want
 from worker import metrics
 from worker.parsing import DeadMessage, parse_item
 from worker.retries import retry_database
@@ -20,8 +22,7 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
-    from persqa.items import ItemId
-    from persqa.runs import RunId
+    from persqa.messages import Asked
     from persqa.store import Store
 
 logger = logging.getLogger(__name__)
@@ -43,7 +44,7 @@ class DeadLetters:
         text: str,
         queue: str | None = None,
         task_id: str | None = None,
-        item: tuple[RunId, ItemId] | None = None,
+        item: Asked | None = None,
         then: Callable[[], None] = lambda: None,
     ) -> Future[None]:
         """Store a message, and with it the end of its item; done when on disk, or failed with `StoreUnavailable`.
@@ -56,7 +57,7 @@ class DeadLetters:
             item: the item that ends as `dead` with it; None if the ledger makes a new message of the item.
             then: called in the thread when the letter is on disk; takes the message out of the queue.
         """
-        about = {"run": item[0], "item": item[1]} if item else {}
+        about = {"run": item.run, "item": item.item} if item else {}
         logger.error("message %s is a dead letter: %s", task_id or "without an id", dead, extra=about)
         metrics.DEAD_LETTERS.labels(dead.reason).inc()
         letter = DeadLetter(
@@ -64,7 +65,7 @@ class DeadLetters:
             detail=str(dead),
             queue=queue,
             task_id=task_id,
-            item_id=item[1] if item else None,
+            item_id=item.item if item else item_of(task_id, self._store.ledger.id),
             text=text,
             worker=self._worker,
         )
@@ -84,7 +85,7 @@ class DeadLetters:
         except DeadMessage:
             item = None
         else:
-            item = message.run, message.item
+            item = message.asked
         return self.bury(DeadMessage(reason, detail), text=json.dumps(arguments), task_id=task_id, item=item)
 
     def close(self) -> None:
@@ -92,11 +93,10 @@ class DeadLetters:
         self._stop.set()
         self._thread.shutdown(wait=True, cancel_futures=True)
 
-    def _write(self, letter: DeadLetter, item: tuple[RunId, ItemId] | None, then: Callable[[], None]) -> None:
+    def _write(self, letter: DeadLetter, item: Asked | None, then: Callable[[], None]) -> None:
         try:
-            if item is not None:
-                run_id, item_id = item
-                outcome = Outcome.dead(item_id, run_id, letter.reason, letter.detail, worker=self._worker)
+            if item is not None and self._knows(item):
+                outcome = Outcome.dead(item.item, item.run, letter.reason, letter.detail, worker=self._worker)
                 if retry_database(lambda: self._store.results.commit([outcome]), stop=self._stop):
                     metrics.count_stored([outcome])
             retry_database(lambda: self._store.dead_letters.add(letter), stop=self._stop)
@@ -104,3 +104,8 @@ class DeadLetters:
             logger.exception("a dead letter could not be written, its message stays in the queue")
             raise
         then()
+
+    def _knows(self, item: Asked) -> bool:
+        """Whether this database has the item's run."""
+        (want,) = retry_database(lambda: self._store.results.wanted([item]), stop=self._stop)
+        return want is not Want.UNKNOWN

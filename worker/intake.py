@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from persqa.errors import Rejected
+from persqa.reasons import Reason
+from persqa.store import Want
 from worker.images.cache import ImageCache
 from worker.images.loader import ImageLoader, NamedImage
+from worker.parsing import DeadMessage
 from worker.process.batching import Batcher
 from worker.retries import retry_database
 
@@ -19,9 +22,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from persqa.images import Resolution
-    from persqa.items import ItemId
-    from persqa.messages import ItemMessage
-    from persqa.runs import RunId
+    from persqa.messages import Asked, ItemMessage
     from persqa.settings import Settings
     from persqa.store import Store
 
@@ -58,7 +59,7 @@ class Intake:
         self._results = store.results
         self._loader = ImageLoader(store.bad_images, settings, resolution=resolution, stop=stop)
         self._images = ImageCache(self._loader.load, most_bytes=_CACHED_BYTES)
-        self._lookup: Batcher[tuple[RunId, ItemId], bool] = Batcher(
+        self._lookup: Batcher[Asked, Want] = Batcher(
             self._look_up, name="persqa-lookup", size=settings.window, seconds=_LOOKUP_SECONDS
         )
 
@@ -70,9 +71,15 @@ class Intake:
         enqueues it again.
 
         Raises:
+            DeadMessage: the item is of a run that this database does not have.
             StoreUnavailable: the database does not answer.
         """
-        return await self._lookup.submit((message.run, message.item))
+        want = await self._lookup.submit(message.asked)
+        if want is Want.UNKNOWN:
+            raise DeadMessage(
+                Reason.UNKNOWN_RUN, f"the database has no such run {message.run}; was it restored from a backup?"
+            )
+        return want is Want.YES
 
     async def admit(self, message: ItemMessage) -> Admitted | Rejected:
         """Load the images of one item; returns why it cannot be asked where one of them cannot be used.
@@ -96,6 +103,5 @@ class Intake:
         self._lookup.close()
         self._loader.close()
 
-    def _look_up(self, asked: Sequence[tuple[RunId, ItemId]]) -> list[bool]:
-        unwanted = retry_database(lambda: self._results.unwanted(asked), stop=self._stop)
-        return [item_id not in unwanted for _, item_id in asked]
+    def _look_up(self, asked: Sequence[Asked]) -> list[Want]:
+        return retry_database(lambda: self._results.wanted(asked), stop=self._stop)

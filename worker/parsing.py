@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 from base64 import b64decode
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 #: Headers of a message: how often it was delivered, this time included, and which workers had it before.
 DELIVERY_COUNT = "x-delivery-count"
 DELIVERY_HISTORY = "x-delivery-history"
+
+_LEDGER = re.compile("[0-9a-f]{16}")
 
 
 class DeadMessage(Exception):
@@ -55,6 +58,15 @@ def parse_envelope(claimed: Claimed, *, max_characters: int) -> dict[str, Any]:
     if task != TASK_NAME:
         raise DeadMessage(Reason.UNKNOWN_TASK, f"it asks for the task {task!r}, and PersQA knows {TASK_NAME!r} only")
     return envelope
+
+
+def parse_ledger(envelope: dict[str, Any]) -> str | None:
+    """The identity of the ledger that a message belongs to; None where it names none."""
+    match envelope["content"]:
+        case [[{"ledger": str(ledger)}], *_] if _LEDGER.fullmatch(ledger):
+            return ledger
+        case _:
+            return None
 
 
 def parse_task_id(claimed: Claimed) -> str | None:

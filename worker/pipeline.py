@@ -36,16 +36,15 @@ class Pipeline:
         Raises:
             Infrastructure: the engine or the database is gone; the message was not acknowledged.
         """
+        ended = None
         try:
             message = parse_item(delivery.arguments)
+            ABOUT.set(About(run=message.run, item=message.item))
+            async with self._resolver.resolve(message, delivery) as ended:
+                if ended is not None:
+                    await self._committer.commit(ended.outcome)
         except DeadMessage as dead:
             await self._bury(delivery, dead)
-            delivery.acknowledge()
-            return
-        ABOUT.set(About(run=message.run, item=message.item))
-        async with self._resolver.resolve(message, delivery) as ended:
-            if ended is not None:
-                await self._committer.commit(ended.outcome)
         delivery.acknowledge(timed_out=ended is not None and ended.timed_out)
 
     async def _bury(self, delivery: Delivery, dead: DeadMessage) -> None:

@@ -159,7 +159,7 @@ class Worker:
         started.callback(dead_letters.close)
         resolver = Resolver(intake, Answerer(engine, worker=self._name), engine)
         self._pipeline = Pipeline(resolver, committer, dead_letters)
-        Transport.hands = Hands(self.keeper, dead_letters, self._settings)
+        Transport.hands = Hands(store.ledger.id, self.keeper, dead_letters, self._settings)
         # Stopped first, because other workers wait for what it holds, and an engine may take half a minute to stop.
         started.callback(self.keeper.close)
         logger.info("engine ready after %.1f s: model %s", time.monotonic() - self._created, engine.model)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from contextlib import contextmanager
 from importlib import resources
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import redis
 
+from persqa.broker.keys import BROKER
 from persqa.errors import BrokerUnavailable, SettingsError
 from persqa.urls import without_password
 
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from redis.retry import Retry
 
 _SOCKET = "redis+socket://"
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 def celery_url(url: str) -> str:
@@ -66,6 +70,15 @@ def script(client: redis.Redis, name: str) -> Script:
     return client.register_script(resources.files("persqa.broker").joinpath("lua", f"{name}.lua").read_text("utf-8"))
 
 
+def _place_digest(client: redis.Redis) -> str:
+    options = cast("dict[str, object]", client.connection_pool.connection_kwargs)
+    host = str(options.get("host", ""))
+    # Another machine may have a broker at the same place.
+    machine = "" if host and host not in _LOOPBACK else os.uname().nodename
+    place = (machine, host, options.get("port"), options.get("path"), options.get("db", 0))
+    return hashlib.blake2b(repr(place).encode(), digest_size=8).hexdigest()
+
+
 class BrokerClient:
     """One connection; it is opened when first used.
 
@@ -76,6 +89,19 @@ class BrokerClient:
         """Take what `connect` takes, and raise what it raises."""
         self.url = url
         self._redis = connect(url, timeout_seconds=timeout_seconds, retry=retry)
+
+    def identity(self) -> str:
+        """The broker's identity, the same by whatever name it is reached: 16 hexadecimal digits.
+
+        It follows from the place where the broker was first found, so a server that has lost everything gets it again.
+        """
+        with translated(self.url):
+            # Asked first, because a server whose memory is full takes nothing.
+            found = cast("bytes | None", self._redis.get(BROKER))
+            if found is None:
+                self._redis.set(BROKER, _place_digest(self._redis), nx=True)
+                found = cast("bytes | None", self._redis.get(BROKER))
+        return _place_digest(self._redis) if found is None else found.decode()
 
     def close(self) -> None:
         """Close the connection."""

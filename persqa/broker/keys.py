@@ -14,8 +14,14 @@ LEASES = "persqa:leases"
 COUNTS = "persqa:counts"
 #: A hash: the holders whose lease on a message ran out, by delivery tag; a line each with worker and time.
 HISTORIES = "persqa:histories"
-#: A prefix of keys that expire: somebody has compared the ledger, or one run of it, with the queue.
+#: A string: the broker's identity.
+BROKER = "persqa:broker"
+#: A prefix of keys that expire: somebody has compared a ledger with its queues.
 RECONCILED = "persqa:reconciled"
+#: A prefix of keys that expire: somebody is enqueueing the items of a run.
+PUBLISHING = "persqa:publishing"
+#: A prefix of keys that stay: gone only where the server has lost everything.
+MEMORY = "persqa:memory"
 
 
 def queue_for(model: str | None, priority: Priority = Priority.NORMAL) -> str:
@@ -30,6 +36,17 @@ def queues_for(*models: str | None) -> tuple[str, ...]:
     A run has one priority, but may have messages in every queue: a worker returns a message to where it came from.
     """
     return tuple(queue_for(model, priority) for model in dict.fromkeys(models) for priority in Priority)
+
+
+def aside(queue: str, ledger: str) -> str:
+    """The queue for messages of one ledger that a worker of another ledger has found and set aside."""
+    return f"{queue}:ledger:{ledger}"
+
+
+def places_for(ledger: str, *models: str | None) -> tuple[str, ...]:
+    """All queues in which messages of one ledger may wait for these models."""
+    queues = queues_for(*models)
+    return (*queues, *(aside(queue, ledger) for queue in queues))
 
 
 def priority_of(queue: str) -> Priority:

@@ -13,7 +13,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from persqa.broker.connection import BrokerClient, script, translated
-from persqa.broker.keys import COUNTS, HELD, HISTORIES, LEASES
+from persqa.broker.keys import COUNTS, HELD, HISTORIES, LEASES, aside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -99,15 +99,17 @@ class Leases(BrokerClient):
             for some in _chunks(tags):
                 self._settle([HELD, LEASES, COUNTS, HISTORIES], some)
 
-    def put_back(self, tags: Sequence[str], *, count: bool) -> int:
+    def put_back(self, tags: Sequence[str], *, count: bool, ledger: str | None = None) -> int:
         """Put messages back to the front of their queues; returns how many of them this worker held.
 
         Args:
             tags: their delivery tags.
             count: whether this delivery counts as failed; it was counted when they were claimed.
+            ledger: the other ledger that they belong to, for whose workers they are set aside.
         """
         with translated(self.url):
-            keys, start = [HELD, LEASES, COUNTS], [self._worker, "0" if count else "1"]
+            to = "" if ledger is None else aside("", ledger)
+            keys, start = [HELD, LEASES, COUNTS], [self._worker, "0" if count else "1", to]
             return sum(cast("int", self._put_back(keys, [*start, *some])) for some in _chunks(tags))
 
     def expire(self) -> list[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from persqa.broker.connection import BrokerClient, translated
 from persqa.broker.envelope import EnvelopeBuilder
-from persqa.messages import item_messages
+from persqa.messages import item_messages, task_id
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 class Publisher(BrokerClient):
     """Puts items into queues, many per round trip; `persqa.enqueueing` decides when and into which queue."""
 
-    def __init__(self, url: str, *, queue_bound: int) -> None:
+    def __init__(self, url: str, *, ledger: str, queue_bound: int) -> None:
         super().__init__(url)
+        self._ledger = ledger
         self._bound = queue_bound
         self._envelopes = EnvelopeBuilder()
 
@@ -32,9 +33,10 @@ class Publisher(BrokerClient):
     def entries(self, batch: Sequence[Item], run: Run, queue: str) -> list[str]:
         """Build the messages of some items of a run, without sending them."""
         now = time.time()
-        messages = zip(batch, item_messages(batch, run), strict=True)
+        messages = zip(batch, item_messages(batch, run, ledger=self._ledger), strict=True)
         return [
-            self._envelopes.build(str(item.id), message, queue=queue, enqueued_at=now) for item, message in messages
+            self._envelopes.build(task_id(self._ledger, item.id), message, queue=queue, enqueued_at=now)
+            for item, message in messages
         ]
 
     def push(self, queue: str, entries: Sequence[str]) -> None:

@@ -25,8 +25,9 @@ class Withdrawal(BrokerClient):
     already been, so it repeats until a pass finds nothing.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, ledger: str) -> None:
         super().__init__(url)
+        self._ledger = ledger
         self._script = script(self._redis, "withdraw")
 
     def withdraw(self, run_id: RunId, queues: Iterable[str]) -> int:
@@ -54,6 +55,6 @@ class Withdrawal(BrokerClient):
         found, end = 0, self._redis.llen(keys[0])
         while end > 0:
             start = max(0, end - _AT_ONCE)
-            found += cast("int", self._script(keys, [run_id, start, end - start]))
+            found += cast("int", self._script(keys, [f"{self._ledger}-{run_id}", start, end - start]))
             end = start
         return found

@@ -8,10 +8,10 @@ from persqa.store.dead_letters import DeadLetters
 from persqa.store.ledger import Ledger
 from persqa.store.migrate import migrate
 from persqa.store.queries import Queries
-from persqa.store.results import Results
+from persqa.store.results import Results, Want
 from persqa.store.runs import Runs
 
-__all__ = ["Store"]
+__all__ = ["Store", "Want"]
 
 
 class Store:

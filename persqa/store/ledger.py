@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -14,7 +15,7 @@ from persqa.runs import RunId
 from persqa.store.counters import SUBMITTED, count
 from persqa.store.database import Database
 from persqa.store.results import insert_outcomes
-from persqa.store.schema import has_no_result, items, items_and_results, results, runs
+from persqa.store.schema import has_no_result, items, items_and_results, ledger, results, runs
 from persqa.store.text import storable
 from persqa.tags import Tag
 
@@ -27,6 +28,12 @@ class Ledger:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    @cached_property
+    def id(self) -> str:
+        """The identity of this database, by which messages of several are told apart: 16 hexadecimal digits."""
+        with self._database.reading() as connection:
+            return connection.execute(sa.select(ledger.c.id)).scalar_one()
 
     def add(self, batch: Sequence[Item], invalid: Sequence[Result]) -> int:
         """Add new items, with the results of the invalid ones; returns how many items were new."""
@@ -53,8 +60,20 @@ class Ledger:
             yield found
             after = found[-1].id
 
-    def pending_ids(self, run_id: RunId, *, chunk: int = 10_000) -> Iterator[ItemId]:
-        """The ids of the pending items, in order; needs no right to write, unlike `pending`."""
+    def chosen(self, item_ids: Sequence[ItemId]) -> list[Item]:
+        """Some items of one run in the input's order, without their records."""
+        query = sa.select(*_SENT).where(items.c.id.in_(item_ids)).order_by(items.c.id)
+        with self._database.reading() as connection:
+            return [_item(row) for row in connection.execute(query)]
+
+    def pending_ids(self, run_id: RunId, *, tidy: bool = False, chunk: int = 10_000) -> Iterator[ItemId]:
+        """The ids of the pending items, in order.
+
+        Args:
+            run_id: the run.
+            tidy: whether to note how far the run has ended, where that saves time; needs the right to write.
+            chunk: how many are read at once.
+        """
         query = _pending(run_id, items.c.id).limit(chunk)
         with self._database.reading() as connection:
             known = connection.execute(sa.select(runs.c.ended_to).where(runs.c.id == run_id)).scalar_one()
@@ -62,6 +81,9 @@ class Ledger:
         while True:
             with self._database.reading() as connection:
                 found = connection.execute(query, {"after": after}).scalars().all()
+            if tidy and found and found[0] - after > chunk:
+                self._tidy(run_id)
+            tidy = False
             yield from map(ItemId, found)
             if len(found) < chunk:
                 return

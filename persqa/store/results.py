@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from enum import Enum, auto
 from itertools import islice
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
 from persqa.items import ItemId
-from persqa.runs import RunId, RunState
+from persqa.runs import RunState
 from persqa.store.bad_images import remember
 from persqa.store.counters import count
 from persqa.store.database import Database
@@ -19,9 +20,18 @@ from persqa.store.text import row_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from persqa.messages import Asked
     from persqa.results import Outcome
 
 _LOOKUP_CHUNK = 5000
+
+
+class Want(Enum):
+    """Whether an item needs work."""
+
+    YES = auto()
+    NO = auto()  #: it has a result, or its run is paused or cancelled
+    UNKNOWN = auto()  #: this database has no such run
 
 
 class Results:
@@ -41,15 +51,14 @@ class Results:
                 ended.update(ItemId(item_id) for item_id in connection.execute(query).scalars())
         return ended
 
-    def unwanted(self, asked: Iterable[tuple[RunId, ItemId]]) -> set[ItemId]:
-        """The items that need no work: they have a result, or their run is paused or cancelled."""
+    def wanted(self, asked: Iterable[Asked]) -> list[Want]:
+        """Whether each of these items needs work."""
         remaining = iter(asked)
-        unwanted: set[ItemId] = set()
+        wanted: list[Want] = []
         with self._database.reading() as connection:
             while chunk := list(islice(remaining, _LOOKUP_CHUNK)):
-                stopped, ended = _unwanted(connection, chunk)
-                unwanted |= {item_id for run_id, item_id in chunk if run_id in stopped or item_id in ended}
-        return unwanted
+                wanted += _wanted(connection, chunk)
+        return wanted
 
     def commit(self, outcomes: Sequence[Outcome]) -> set[ItemId]:
         """Store outcomes, except those of items that have a result; returns the items whose outcome was stored.
@@ -62,16 +71,25 @@ class Results:
             return insert_outcomes(self._database, connection, outcomes)
 
 
-def _unwanted(connection: sa.Connection, asked: Sequence[tuple[RunId, ItemId]]) -> tuple[set[int], set[int]]:
-    """The runs that are not active, and the items that have ended; in one statement, since every item waits for it."""
-    of_run = sa.select(sa.true().label("is_run"), runs.c.id.label("id"))
-    of_item = sa.select(sa.false(), results.c.item_id)
+def _wanted(connection: sa.Connection, asked: Sequence[Asked]) -> list[Want]:
+    # One statement, since every item waits for it.
+    of_run = sa.select(runs.c.id, runs.c.key, runs.c.state)
+    of_item = sa.select(results.c.item_id, sa.null(), sa.null())
     both = sa.union_all(
-        of_run.where(runs.c.id.in_(sorted({run_id for run_id, _ in asked})), runs.c.state != RunState.ACTIVE),
-        of_item.where(results.c.item_id.in_([item_id for _, item_id in asked])),
+        of_run.where(runs.c.id.in_(sorted({one.run for one in asked}))),
+        of_item.where(results.c.item_id.in_([one.item for one in asked])),
     )
     found = connection.execute(both).all()
-    return {row.id for row in found if row.is_run}, {row.id for row in found if not row.is_run}
+    states = {(row.id, row.key): row.state for row in found if row.key is not None}
+    ended = {row.id for row in found if row.key is None}
+    wanted: list[Want] = []
+    for one in asked:
+        state = states.get((one.run, one.run_key))
+        if state is None:
+            wanted.append(Want.UNKNOWN)
+        else:
+            wanted.append(Want.YES if state == RunState.ACTIVE and one.item not in ended else Want.NO)
+    return wanted
 
 
 def insert_outcomes(database: Database, connection: sa.Connection, outcomes: Sequence[Outcome]) -> set[ItemId]:

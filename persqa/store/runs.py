@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import replace
 from typing import Any
 
@@ -9,11 +10,11 @@ import sqlalchemy as sa
 
 from persqa.clock import now
 from persqa.errors import RunConflict, RunNotFound, RunStopped
-from persqa.items import MAX_ITEMS, ItemId
+from persqa.items import ItemId
 from persqa.runs import Priority, Run, RunId, RunOptions, RunState
 from persqa.store.counters import PENDING_ITEMS
 from persqa.store.database import Database
-from persqa.store.schema import items, run_counters, runs
+from persqa.store.schema import run_counters, runs
 
 
 class Runs:
@@ -39,6 +40,7 @@ class Runs:
             "items": item_count,
             "model": options.model,
             "created_at": now(),
+            "key": secrets.token_hex(8),
         }
         with self._database.writing() as connection:
             connection.execute(self._database.insert(runs).values(row).on_conflict_do_nothing())
@@ -68,9 +70,9 @@ class Runs:
         with self._database.reading() as connection:
             return [_run(row) for row in connection.execute(sa.select(runs).order_by(runs.c.id.desc()))]
 
-    def unfinished(self) -> list[Run]:
-        """The active runs that have pending items."""
-        active = sa.select(runs).join(run_counters).where(runs.c.state == RunState.ACTIVE)
+    def unfinished(self, broker: str) -> list[Run]:
+        """The active runs that have pending items and were enqueued at this broker."""
+        active = sa.select(runs).join(run_counters).where(runs.c.state == RunState.ACTIVE, runs.c.broker == broker)
         query = active.group_by(*runs.c).having(PENDING_ITEMS > 0).order_by(runs.c.id)
         with self._database.reading() as connection:
             return [_run(row) for row in connection.execute(query)]
@@ -109,7 +111,7 @@ class Runs:
         if state is RunState.PAUSED:
             update = update.where(runs.c.state != RunState.CANCELLED)
         with self._database.writing() as connection:
-            connection.execute(update.values(state=state, published_to=_nothing(run.id)))
+            connection.execute(update.values(state=state, published_to=0))
             changed = _run(connection.execute(sa.select(runs).where(runs.c.id == run.id)).one())
         if changed.state is not state:
             raise RunStopped(
@@ -127,40 +129,10 @@ class Runs:
         with self._database.writing() as connection:
             connection.execute(further.where(runs.c.state == RunState.ACTIVE).values(published_to=last))
 
-    def begin_publishing(self, run_id: RunId) -> None:
-        """Note that somebody enqueues the run's pending items, so that nobody needs to `adopt` it."""
-        self._mark_resumed(run_id, ItemId(run_id * MAX_ITEMS))
-
-    def awaits_publishing(self, run_id: RunId) -> bool:
-        """Whether the run was resumed and nobody has begun to enqueue its items."""
-        return self.published_to(run_id) == _nothing(run_id)
-
-    def adopt(self, run_id: RunId) -> bool:
-        """Count all items of a resumed run as enqueued if nobody enqueues them; returns whether that was so.
-
-        Those that are in no queue then count as lost, and the reconciler enqueues them.
-        """
-        with self._database.reading() as connection:
-            last = connection.execute(sa.select(sa.func.max(items.c.id)).where(items.c.id < (run_id + 1) * MAX_ITEMS))
-            found = last.scalar_one()
-        return self._mark_resumed(run_id, ItemId(found))
-
-    def _mark_resumed(self, run_id: RunId, last: ItemId) -> bool:
-        resumed = sa.update(runs).where(runs.c.id == run_id, runs.c.published_to == _nothing(run_id))
-        with self._database.writing() as connection:
-            marked = connection.execute(resumed.where(runs.c.state == RunState.ACTIVE).values(published_to=last))
-        return marked.rowcount > 0
-
-    def published_to(self, run_id: RunId) -> ItemId:
-        """The last item that was enqueued at least once; 0 if none was."""
-        with self._database.reading() as connection:
-            found = connection.execute(sa.select(runs.c.published_to).where(runs.c.id == run_id)).scalar_one()
-        return ItemId(found)
-
-
-def _nothing(run_id: RunId) -> int:
-    """The mark of a run without enqueued items since it was paused or cancelled; a new run has 0."""
-    return run_id * MAX_ITEMS - 1
+    def begin_publishing(self, run: Run, broker: str) -> None:
+        """Note where the run's items are enqueued from now on; that broker's reconcilers look after them."""
+        if run.broker != broker:
+            self._update(run, broker=broker)
 
 
 def _refuse_conflict(run: Run, *, options: RunOptions, pool_digest: str, fingerprint: str) -> None:
@@ -184,6 +156,9 @@ def _run(row: sa.Row[Any]) -> Run:
         base=row.base,
         items=row.items,
         created_at=row.created_at,
+        key=row.key,
+        broker=row.broker,
+        published_to=row.published_to,
         recheck=row.recheck,
         priority=Priority(row.priority),
         state=RunState(row.state),

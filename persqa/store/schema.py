@@ -46,10 +46,15 @@ metadata = MetaData(
     }
 )
 
+# One row: the ledger's identity, which is random. Messages carry it, since several databases may use one broker.
+ledger = Table("ledger", metadata, Column("id", String(16), primary_key=True))
+
 runs = Table(
     "runs",
     metadata,
     Column("id", _KEY, primary_key=True),
+    # Random: in a database that was restored from a backup, another run may get the same id.
+    Column("key", String(16), nullable=False),
     Column("name", String(100), nullable=False, unique=True),
     Column("options", Text, nullable=False),
     Column("pool_digest", String(32), nullable=False),
@@ -58,6 +63,8 @@ runs = Table(
     Column("items", BigInteger, nullable=False),
     Column("model", Text),
     Column("created_at", UtcDateTime, nullable=False),
+    # The broker whose queues have the items; none before the first item is enqueued.
+    Column("broker", String(16)),
     # Items up to this one were enqueued at least once, so a pending one that is in no queue was lost.
     Column("published_to", BigInteger, nullable=False, server_default="0"),
     # Items up to this one have results, so the search for pending items begins behind it.

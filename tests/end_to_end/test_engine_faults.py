@@ -51,8 +51,7 @@ def check_reasons(settings: Settings) -> None:
     """Nothing that was broken off is stored as an answer."""
     engine = sa.create_engine(settings.database_url.replace("postgresql:", "postgresql+psycopg:"))
     with engine.connect() as connection:
-        found = connection.execute(sa.text("SELECT DISTINCT finish_reason FROM results WHERE answer IS NOT NULL"))
-        reasons = set(found.scalars())
+        reasons = set(connection.execute(sa.text("SELECT DISTINCT finish_reason FROM results")).scalars())
     engine.dispose()
     assert reasons <= {"stop", "length"}
 

@@ -17,11 +17,12 @@ from persqa.broker.keys import COUNTS, HELD, HISTORIES, LEASES, QUEUE, queue_for
 from persqa.broker.leases import Leases
 from persqa.broker.publisher import Publisher
 from persqa.errors import BrokerUnavailable, SettingsError
-from persqa.messages import TASK_NAME, item_messages
+from persqa.messages import TASK_NAME, item_messages, task_id
 from persqa.runs import RunId
-from tests.support.builders import a_run, an_item
+from tests.support.builders import LEDGER, a_run, an_item
 from tests.support.wait import wait_until
-from worker.leases.keeper import Consumer, LeaseKeeper
+from worker.leases.claiming import Consumer
+from worker.leases.keeper import LeaseKeeper
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -30,7 +31,7 @@ BATCH = [an_item(RunId(1), index) for index in range(2500)]
 
 
 def publish(url: str, *, items: Iterable[Any] = BATCH) -> None:
-    publisher = Publisher(url, queue_bound=10_000)
+    publisher = Publisher(url, ledger=LEDGER, queue_bound=10_000)
     publisher.push(QUEUE, publisher.entries(list(items), a_run(), QUEUE))
     publisher.close()
 
@@ -41,8 +42,8 @@ def test_a_published_message_is_what_celery_itself_would_send(broker_url: str) -
     app = Celery("peer", broker=celery_url(broker_url), set_as_current=False)
     app.send_task(
         TASK_NAME,
-        args=tuple(map(json.loads, item_messages([item], a_run()))),
-        task_id=str(item.id),
+        args=tuple(map(json.loads, item_messages([item], a_run(), ledger=LEDGER))),
+        task_id=task_id(LEDGER, item.id),
         queue="peer",
         ignore_result=True,
     )
@@ -83,7 +84,7 @@ def test_what_was_enqueued_first_is_taken_first(broker_url: str) -> None:
     client = connect(broker_url)
     taken = json.loads(cast("bytes", client.rpop(QUEUE)))
     client.close()
-    assert taken["headers"]["id"] == str(BATCH[0].id)
+    assert taken["headers"]["id"] == task_id(LEDGER, BATCH[0].id)
 
 
 def test_the_inspector_counts_and_names_what_waits(broker_url: str) -> None:
@@ -92,7 +93,7 @@ def test_the_inspector_counts_and_names_what_waits(broker_url: str) -> None:
     assert inspector.depth(QUEUE).waiting == 2500
     foreign = ["no JSON", b"\xff\x00", "[]", "[" * 9_000]
     connect(broker_url).lpush(QUEUE, *foreign)
-    assert inspector.task_ids(QUEUE) == {str(item.id) for item in BATCH}
+    assert inspector.task_ids(QUEUE) == {task_id(LEDGER, item.id) for item in BATCH}
     assert inspector.task_ids(queue_for("other")) == set()
     inspector.close()
 
@@ -110,7 +111,7 @@ def test_the_inspector_overlooks_nothing_that_moves_meanwhile(broker_url: str, m
         return seen
 
     monkeypatch.setattr(Redis, "lrange", look_and_move)
-    assert inspector.task_ids(QUEUE) >= {str(item.id) for item in BATCH}
+    assert inspector.task_ids(QUEUE) >= {task_id(LEDGER, item.id) for item in BATCH}
     leases.close()
     inspector.close()
 
@@ -183,7 +184,7 @@ def test_with_a_full_server_all_that_a_worker_has_to_say_is_still_taken(broker_u
 
 
 def test_a_queue_has_room_up_to_its_bound_and_an_empty_one_for_any_batch(broker_url: str) -> None:
-    with closing(Publisher(broker_url, queue_bound=10)) as publisher:
+    with closing(Publisher(broker_url, ledger=LEDGER, queue_bound=10)) as publisher:
         assert publisher.has_room(QUEUE, 2500)
         publish(broker_url, items=BATCH[:8])
         assert [publisher.has_room(QUEUE, number) for number in (1, 2, 3, 11)] == [True, True, False, False]

@@ -10,7 +10,7 @@ import pytest
 from persqa.messages import item_messages
 from persqa.reasons import Reason
 from persqa.results import Status
-from tests.support.builders import a_stored_run
+from tests.support.builders import LEDGER, a_stored_run
 from worker.dead_letters import DeadLetters
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize("expired", [True, False])
 def test_the_item_of_a_task_that_celery_drops_ends_as_dead(store: Store, expired: bool) -> None:
     run, (item,) = a_stored_run(store, 1)
-    (content,) = item_messages([item], run)
+    (content,) = item_messages([item], run, ledger=LEDGER)
     letters = DeadLetters(store, worker="w")
     letters.bury_revoked([json.loads(content)], task_id="1", expired=expired).result(30)
     letters.close()

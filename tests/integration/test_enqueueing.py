@@ -32,9 +32,9 @@ def store(tmp_path: Path) -> Generator[Store]:
 
 
 @pytest.fixture
-def publisher(broker_url: str) -> Generator[Publisher]:
+def publisher(broker_url: str, store: Store) -> Generator[Publisher]:
     """Into a queue that may hold ten."""
-    with closing(Publisher(broker_url, queue_bound=10)) as opened:
+    with closing(Publisher(broker_url, ledger=store.ledger.id, queue_bound=10)) as opened:
         yield opened
 
 
@@ -50,23 +50,23 @@ def never() -> None:
 
 def test_a_full_queue_is_waited_for(store: Store, publisher: Publisher, client: redis.Redis) -> None:
     run, items = a_stored_run(store, 15)
-    enqueue(store, publisher, run, items[:10], on_full=never, mark=True)
+    enqueue(store, publisher, run, items[:10], on_full=never, up_to=items[9].id)
     seen: list[tuple[int, int]] = []
 
     def on_full() -> None:
-        seen.append((client.llen(QUEUE), store.runs.published_to(run.id)))
+        seen.append((client.llen(QUEUE), store.runs.reread(run).published_to))
         client.rpop(QUEUE, 2)
 
-    enqueue(store, publisher, run, items[10:], on_full=on_full, mark=True)
+    enqueue(store, publisher, run, items[10:], on_full=on_full, up_to=items[14].id)
     assert seen == [(waiting, items[9].id) for waiting in (10, 8, 6)], "nothing is marked while it waits"
-    assert (client.llen(QUEUE), store.runs.published_to(run.id)) == (9, items[14].id)
+    assert (client.llen(QUEUE), store.runs.reread(run).published_to) == (9, items[14].id)
 
 
 def test_where_to_is_asked_anew_while_it_waits(store: Store, publisher: Publisher, client: redis.Redis) -> None:
     run, items = a_stored_run(store, 20)
-    enqueue(store, publisher, run, items[:10], on_full=never, mark=True)
+    enqueue(store, publisher, run, items[:10], on_full=never, up_to=items[9].id)
     enqueue(
-        store, publisher, run, items[10:], on_full=lambda: store.runs.set_priority(run, Priority.HIGH), mark=True
+        store, publisher, run, items[10:], on_full=lambda: store.runs.set_priority(run, Priority.HIGH), up_to=None
     )  # fmt: skip
     assert (client.llen(QUEUE), client.llen(HIGH)) == (10, 10)
 
@@ -75,13 +75,15 @@ def test_a_run_that_is_paused_meanwhile_gets_nothing_more(
     store: Store, publisher: Publisher, client: redis.Redis
 ) -> None:
     run, items = a_stored_run(store, 20)
-    enqueue(store, publisher, run, items[:10], on_full=never, mark=True)
+
+    def pause() -> None:
+        store.runs.set_state(run, RunState.PAUSED)
+
+    enqueue(store, publisher, run, items[:10], on_full=never, up_to=items[9].id)
     with pytest.raises(RunStopped, match="is paused"):
-        enqueue(
-            store, publisher, run, items[10:], on_full=lambda: store.runs.set_state(run, RunState.PAUSED), mark=True
-        )  # fmt: skip
+        enqueue(store, publisher, run, items[10:], on_full=pause, up_to=items[19].id)
     assert client.llen(QUEUE) == 10
-    assert store.runs.published_to(run.id) < items[0].id, "nothing of a paused run counts as enqueued"
+    assert store.runs.reread(run).published_to < items[0].id, "nothing of a paused run counts as enqueued"
 
 
 def test_what_could_not_be_sent_is_marked_and_so_looked_for(
@@ -93,16 +95,5 @@ def test_what_could_not_be_sent_is_marked_and_so_looked_for(
     monkeypatch.setattr(Publisher, "push", refuse)
     run, items = a_stored_run(store, 3)
     with pytest.raises(BrokerUnavailable):
-        enqueue(store, publisher, run, items, on_full=never, mark=True)
-    assert store.runs.published_to(run.id) == items[2].id
-
-
-def test_who_enqueues_again_leaves_a_run_to_be_adopted_that_was_resumed_meanwhile(
-    store: Store, publisher: Publisher
-) -> None:
-    run, items = a_stored_run(store, 3)
-    enqueue(store, publisher, run, items[:2], on_full=never, mark=True)
-    for state in (RunState.PAUSED, RunState.ACTIVE):
-        store.runs.set_state(run, state)
-    enqueue(store, publisher, run, items[:2], on_full=never, mark=False)
-    assert store.runs.awaits_publishing(run.id), "else the third item would be in no queue, and nobody missed it"
+        enqueue(store, publisher, run, items, on_full=never, up_to=items[2].id)
+    assert store.runs.reread(run).published_to == items[2].id

@@ -17,7 +17,7 @@ from persqa.reasons import Reason
 from persqa.results import Status
 from persqa.settings import load_settings
 from tests.support import scripts
-from tests.support.builders import a_stored_run, an_outcome, write_images
+from tests.support.builders import LEDGER, a_stored_run, an_outcome, write_images
 from tests.support.scripted_engine import Line, ScriptedEngine
 from worker.answerer import Answerer
 from worker.deliveries import Delivery
@@ -77,7 +77,7 @@ def delivered(keeper: LeaseKeeper, *, count: int = 1, seconds: float | None = No
 
 
 def message_of(item: Item, run: Run, folder: Path) -> ItemMessage:
-    (content,) = item_messages([item], run)
+    (content,) = item_messages([item], run, ledger=LEDGER)
     base = str(folder / "data")
     return ItemMessage.model_validate_json(content).model_copy(update={"base": base, "images": ["images/1.png"]})
 

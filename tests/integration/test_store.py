@@ -10,12 +10,13 @@ import sqlalchemy as sa
 
 from persqa.audit import audit
 from persqa.errors import RowRefused, RunConflict, RunNotFound, RunStopped
+from persqa.messages import Asked
 from persqa.pairs import PENDING
 from persqa.policies import Rung
 from persqa.reasons import Reason
 from persqa.results import Outcome, Status
 from persqa.runs import RunId, RunState, parse_options
-from persqa.store import Store
+from persqa.store import Store, Want
 from persqa.store.database import Database
 from persqa.store.schema import results, run_counters
 from persqa.verdicts import ViolationKind
@@ -25,21 +26,23 @@ from tests.support.sql import select
 
 def test_who_stops_and_starts_a_run_sets_its_mark_back(store: Store) -> None:
     run, batch = a_stored_run(store, 10)
+    store.runs.begin_publishing(run, "here")
     store.runs.mark_published(run.id, batch[4].id)
-    assert store.runs.unfinished() == [run]
+    run = replace(run, broker="here")
+    assert store.runs.unfinished("here") == [replace(run, published_to=batch[4].id)]
+    assert store.runs.unfinished("elsewhere") == []
     paused = store.runs.set_state(run, RunState.PAUSED)
     assert paused == replace(run, state=RunState.PAUSED) == store.runs.reread(run)
-    assert store.runs.published_to(run.id) == batch[0].id - 1
     store.runs.mark_published(run.id, batch[9].id)
-    assert store.runs.published_to(run.id) == batch[0].id - 1, "nothing is published of a run that is paused"
-    assert store.runs.unfinished() == []
+    assert store.runs.reread(run).published_to == 0, "nothing is published of a run that is paused"
+    assert store.runs.unfinished("here") == []
     assert store.runs.set_state(run, RunState.CANCELLED).state is RunState.CANCELLED
     with pytest.raises(RunStopped, match=r"cancelled already; .*persqa resume r"):
         store.runs.set_state(run, RunState.PAUSED)
     assert store.runs.set_state(run, RunState.ACTIVE) == run
     store.runs.mark_published(run.id, batch[2].id)
     store.runs.set_state(run, RunState.ACTIVE)
-    assert store.runs.published_to(run.id) == batch[2].id, "resumed twice: the second time changes nothing"
+    assert store.runs.reread(run).published_to == batch[2].id, "resumed twice: the second time changes nothing"
 
 
 def test_nobody_is_to_begin_what_has_ended_or_whose_run_is_stopped(store: Store) -> None:
@@ -47,9 +50,14 @@ def test_nobody_is_to_begin_what_has_ended_or_whose_run_is_stopped(store: Store)
     store.results.commit([an_outcome(ones[0])])
     store.runs.set_state(two, RunState.PAUSED)
     store.runs.set_state(three, RunState.CANCELLED)
-    asked = [(item.run_id, item.id) for item in (*ones, *twos, *threes)]
-    assert store.results.unwanted(asked) == {ones[0].id, *(item.id for item in (*twos, *threes))}
-    assert store.results.unwanted([]) == set()
+    asked = [
+        Asked(run.id, run.key, item.id) for run, batch in ((one, ones), (two, twos), (three, threes)) for item in batch
+    ]
+    assert store.results.wanted(asked) == [Want.NO, Want.YES, Want.YES] + 6 * [Want.NO]
+    assert store.results.wanted([]) == []
+    # As in a database that was restored, where other runs got the same ids.
+    others = [Asked(one.id, two.key, ones[1].id), Asked(RunId(99), one.key, ones[1].id)]
+    assert store.results.wanted(others) == [Want.UNKNOWN, Want.UNKNOWN]
     assert store.queries.progress(two.id).state is RunState.PAUSED
     assert store.runs.reread(one) == one
 

@@ -16,8 +16,9 @@ from persqa.broker.keys import QUEUE, queue_for
 from persqa.broker.leases import Leases
 from persqa.broker.publisher import Publisher
 from persqa.broker.withdrawal import Withdrawal
+from persqa.messages import item_of
 from persqa.runs import Priority, RunId
-from tests.support.builders import a_run, an_item
+from tests.support.builders import LEDGER, a_run, an_item
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,15 +28,21 @@ HIGH = queue_for(None, Priority.HIGH)
 
 def put(url: str, run_id: int, indices: Sequence[int], *, queue: str = QUEUE) -> None:
     run = replace(a_run(), id=RunId(run_id))
-    with closing(Publisher(url, queue_bound=10**6)) as publisher:
+    with closing(Publisher(url, ledger=LEDGER, queue_bound=10**6)) as publisher:
         publisher.push(queue, publisher.entries([an_item(run.id, index) for index in indices], run, queue))
+
+
+def item(task: str) -> int:
+    found = item_of(task, LEDGER)
+    assert found is not None
+    return found
 
 
 def waiting(url: str, queue: str = QUEUE) -> list[tuple[int, int]]:
     """Run and number of what waits, in the order in which it would be taken."""
     with closing(connect(url)) as client:
         entries = cast("list[bytes]", client.lrange(queue, 0, -1))
-    return [divmod(int(json.loads(entry)["headers"]["id"]), 10**10) for entry in reversed(entries)]
+    return [divmod(item(json.loads(entry)["headers"]["id"]), 10**10) for entry in reversed(entries)]
 
 
 def test_only_the_runs_own_are_taken_out_and_the_others_keep_their_order(broker_url: str) -> None:
@@ -44,14 +51,15 @@ def test_only_the_runs_own_are_taken_out_and_the_others_keep_their_order(broker_
         b"\xff\x00",
         "[" * 9_000,
         '{"headers": {"id": "7"}}',
-        '{"text": "\\"id\\": \\"10000000001\\""}',
+        '{"headers": {"id": "fedcba9876543210-10000000001"}}',
+        f'{{"text": "\\"id\\": \\"{LEDGER}-10000000001\\""}}',
     ]
     others = [2, 10, 11, 100]
     for start in range(0, 600, 100):
         put(broker_url, 1, range(start, start + 100))
         for run in others:
             put(broker_url, run, range(start, start + 3))
-    with closing(connect(broker_url)) as client, closing(Withdrawal(broker_url)) as withdrawal:
+    with closing(connect(broker_url)) as client, closing(Withdrawal(broker_url, ledger=LEDGER)) as withdrawal:
         client.lpush(QUEUE, *foreign)
         assert withdrawal.withdraw(RunId(1), [HIGH, QUEUE]) == 600
         assert withdrawal.withdraw(RunId(1), [HIGH, QUEUE]) == 0
@@ -66,7 +74,7 @@ def test_what_is_moved_goes_behind_the_others_in_its_order(broker_url: str) -> N
     for start in range(0, 500, 50):
         put(broker_url, 1, range(start, start + 50))
         put(broker_url, 3, [start])
-    with closing(Withdrawal(broker_url)) as withdrawal:
+    with closing(Withdrawal(broker_url, ledger=LEDGER)) as withdrawal:
         assert withdrawal.move(RunId(1), [HIGH, QUEUE], to=HIGH) == 500
     assert waiting(broker_url, HIGH) == [*((2, at) for at in range(3)), *((1, at) for at in range(500))]
     assert waiting(broker_url) == [(3, start) for start in range(0, 500, 50)]
@@ -86,11 +94,14 @@ def test_whatever_others_do_meanwhile_each_message_is_in_one_place(broker_url: s
             claimed = [one for _ in range(60) for one in leases.claim([QUEUE], 20)]
         return [json.loads(one.text)["headers"]["id"] for one in claimed]
 
-    with closing(Withdrawal(broker_url)) as withdrawal, ThreadPoolExecutor(2, thread_name_prefix="test") as threads:
+    with (
+        closing(Withdrawal(broker_url, ledger=LEDGER)) as withdrawal,
+        ThreadPoolExecutor(2, thread_name_prefix="test") as threads,
+    ):
         putting, claiming = threads.submit(put_in), threads.submit(claim)
         moved = withdrawal.withdraw(RunId(1), [QUEUE]) if to is None else withdrawal.move(RunId(1), [QUEUE], to=to)
         putting.result()
-        taken = [divmod(int(task), 10**10) for task in claiming.result()]
+        taken = [divmod(item(task), 10**10) for task in claiming.result()]
     assert len(set(taken)) == len(taken)
     left = waiting(broker_url)
     assert all(run == 2 for run, _ in left)
@@ -105,7 +116,7 @@ def test_whatever_others_do_meanwhile_each_message_is_in_one_place(broker_url: s
 def test_a_full_server_can_be_relieved(broker_url: str) -> None:
     put(broker_url, 1, range(300))
     put(broker_url, 2, range(300))
-    with closing(connect(broker_url)) as client, closing(Withdrawal(broker_url)) as withdrawal:
+    with closing(connect(broker_url)) as client, closing(Withdrawal(broker_url, ledger=LEDGER)) as withdrawal:
         client.config_set("maxmemory-policy", "noeviction")  # pyright: ignore
         client.config_set("maxmemory", "1mb")  # pyright: ignore
         assert withdrawal.move(RunId(1), [QUEUE], to=HIGH) == 300
@@ -121,6 +132,6 @@ def test_an_account_that_may_pop_nothing_can_withdraw(broker_url: str) -> None:
         client.execute_command("ACL", "SETUSER", "default", *(f"-{command}" for command in pops))  # pyright: ignore
         with pytest.raises(NoPermissionError):
             client.rpop(QUEUE)
-    with closing(Withdrawal(broker_url)) as withdrawal:
+    with closing(Withdrawal(broker_url, ledger=LEDGER)) as withdrawal:
         assert withdrawal.move(RunId(1), [QUEUE], to=HIGH) == 10
         assert withdrawal.withdraw(RunId(1), [HIGH]) == 10

@@ -209,7 +209,8 @@ def test_a_second_delivery_of_an_item_changes_nothing(site: Site, tmp_path: Path
 def test_what_is_no_item_is_a_dead_letter_and_its_neighbours_go_on(site: Site, tmp_path: Path) -> None:
     settings = scripted(site.settings, "compliant").model_copy(update={"max_message_bytes": 10_000})
     app = Celery("peer", broker=celery_url(settings.broker_url or ""), set_as_current=False)
-    (content,) = item_messages([an_item(RunId(1), 0)], a_run())
+    client = Client(settings)
+    (content,) = item_messages([an_item(RunId(1), 0)], a_run(), ledger=client.store.ledger.id)
     too_large: dict[str, Any] = {**json.loads(content), "item": 2**63}
     wrong: list[tuple[Any, ...]] = [(), ({"v": 1},), ("x", "y"), ({"v": 99},), (too_large,)]
     for arguments in wrong:
@@ -223,7 +224,6 @@ def test_what_is_no_item_is_a_dead_letter_and_its_neighbours_go_on(site: Site, t
     odd["properties"]["delivery_tag"] = 7
     redis.lpush(QUEUE, json.dumps(odd))
     redis.lpush(QUEUE, "no JSON", '{"headers": {}}', b"\xff\x00", "[]", "[" * 9_000)
-    client = Client(settings)
     with client, WorkerProcess(settings, tmp_path):
         run = client.submit(write_images(tmp_path / "data", 5))
         run.wait(timeout_seconds=60, display=quiet)
@@ -232,6 +232,7 @@ def test_what_is_no_item_is_a_dead_letter_and_its_neighbours_go_on(site: Site, t
             "unknown_version": 1,
             "unreadable_message": 10,
             "unknown_task": 1,
+            "unknown_run": 1,
             "oversized_message": 1,
         }
     redis.close()

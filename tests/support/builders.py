@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from persqa.verdicts import ViolationKind
 
 MAM = Tag("<mam>")
+#: The identity of a ledger that is in no database.
+LEDGER = "0123456789abcdef"
 
 
 def generation(text: str, finish_reason: FinishReason = FinishReason.STOP) -> Generation:
@@ -39,6 +41,7 @@ def a_run(**options: object) -> Run:
         base="/data",
         items=1,
         created_at=datetime.now(UTC),
+        key="fedcba9876543210",
     )
 
 

@@ -20,7 +20,7 @@ from persqa.runs import RunId
 from persqa.settings import load_settings
 from persqa.verdicts import ViolationKind
 from tests.support import scripts
-from tests.support.builders import MAM, a_run, an_item
+from tests.support.builders import LEDGER, MAM, a_run, an_item
 from tests.support.scripted_engine import Line, Script, ScriptedEngine
 from worker.answerer import Answerer
 from worker.intake import Admitted
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def answer(script: Script, **options: Any) -> Outcome:
-    (content,) = item_messages([an_item(RunId(1), 3)], a_run(**options))
+    (content,) = item_messages([an_item(RunId(1), 3)], a_run(**options), ledger=LEDGER)
     message = ItemMessage.model_validate_json(content)
     admitted = Admitted(message=message, images=[Image.new("RGB", (8, 8))], image_seconds=0.5)
     answerer = Answerer(ScriptedEngine(load_settings(), script), worker="w")
@@ -102,15 +102,15 @@ def test_a_dead_engine_is_nobodys_result() -> None:
 
 def test_a_message_says_whether_its_run_wants_a_recheck() -> None:
     item = an_item(RunId(1), 0)
-    (plain,) = item_messages([item], a_run())
-    (again,) = item_messages([item], replace(a_run(), recheck=True))
+    (plain,) = item_messages([item], a_run(), ledger=LEDGER)
+    (again,) = item_messages([item], replace(a_run(), recheck=True), ledger=LEDGER)
     assert ItemMessage.model_validate_json(plain).recheck is False
     assert ItemMessage.model_validate_json(again).recheck is True
 
 
 def test_a_content_that_is_at_fault_is_remembered_with_the_result() -> None:
     answerer = Answerer(ScriptedEngine(load_settings(), lambda _: Line(text="")), worker="w")
-    (content,) = item_messages([an_item(RunId(1), 0)], a_run())
+    (content,) = item_messages([an_item(RunId(1), 0)], a_run(), ledger=LEDGER)
     message = ItemMessage.model_validate_json(content)
     bad = BadImage(digest="0" * 64, reason=Reason.BROKEN_IMAGE, detail="it is broken")
     refused = answerer.refuse(message, BadContent(bad))

@@ -3,18 +3,36 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from persqa.broker.keys import priority_of
 from persqa.runs import Priority
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
+
+    from persqa.broker.leases import Claimed
 
 #: The most messages in the first claim of a worker that holds none.
 FIRST_CLAIM = 32
 #: Longest time in which an idle worker notices new messages.
 NOTICE_SECONDS = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Consumer:
+    """Takes the messages that are claimed.
+
+    Attributes:
+        queues: where to claim from.
+        room: says how many messages it wants to hold, at most.
+        deliver: gets the claimed messages, in the keeper's thread.
+    """
+
+    queues: Sequence[str]
+    room: Callable[[], int]
+    deliver: Callable[[list[Claimed]], None]
 
 
 def claim_order(queues: Iterable[str], turn: int) -> list[str]:

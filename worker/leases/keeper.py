@@ -10,6 +10,7 @@ import logging
 import os
 import threading
 import time
+from collections import defaultdict
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,12 +19,10 @@ from typing import TYPE_CHECKING
 from persqa.broker.leases import SUSPECT_DELIVERIES
 from persqa.errors import BrokerUnavailable
 from worker import metrics
-from worker.leases.claiming import NOTICE_SECONDS, SlowStart, claim_order
+from worker.leases.claiming import NOTICE_SECONDS, Consumer, SlowStart, claim_order
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from persqa.broker.leases import Claimed, Leases
+    from persqa.broker.leases import Leases
 
 logger = logging.getLogger(__name__)
 
@@ -38,21 +37,6 @@ _LONGEST_PAUSE_SECONDS = 2.0
 _FLUSH_SECONDS = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class Consumer:
-    """Takes the messages that are claimed.
-
-    Attributes:
-        queues: where to claim from.
-        room: says how many messages it wants to hold, at most.
-        deliver: gets the claimed messages, in the keeper's thread.
-    """
-
-    queues: Sequence[str]
-    room: Callable[[], int]
-    deliver: Callable[[list[Claimed]], None]
-
-
 @dataclass(slots=True)
 class _Holding:
     """One message that this worker holds.
@@ -61,11 +45,18 @@ class _Holding:
         begun: whether the pool has begun with it.
         suspect: whether this delivery counts as a failed one if the message is given back.
         uncounted: the number of this delivery, until Redis has counted it; None where it need not be counted.
+        ledger: the other ledger that the message belongs to; None for a message of ours.
     """
 
     begun: bool = False
     suspect: bool = False
     uncounted: int | None = None
+    ledger: str | None = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether this delivery counts if the message is given back."""
+        return self.suspect or self.uncounted is not None
 
 
 class LeaseKeeper:
@@ -156,6 +147,14 @@ class LeaseKeeper:
             self._give_back(tag)
         self._wake.set()
 
+    def set_aside(self, tag: str, ledger: str) -> None:
+        """Leave the message to the workers of another ledger."""
+        with self._lock:
+            if (holding := self._held.get(tag)) is not None:
+                holding.ledger = ledger
+            self._give_back(tag)
+        self._wake.set()
+
     def close(self) -> None:
         """Give back all that is held, and end the thread; safe to call twice."""
         with self._lock:
@@ -225,9 +224,11 @@ class LeaseKeeper:
         try:
             self._leases.settle(settled)
             settled = []
-            as_counted = {tag for tag, holding in returned.items() if holding.suspect or holding.uncounted is not None}
-            self._leases.put_back([tag for tag in returned if tag not in as_counted], count=False)
-            self._leases.put_back([tag for tag in returned if tag in as_counted], count=True)
+            alike: defaultdict[tuple[bool, str | None], list[str]] = defaultdict(list)
+            for tag, holding in returned.items():
+                alike[holding.failed, holding.ledger].append(tag)
+            for (failed, ledger), tags in alike.items():
+                self._leases.put_back(tags, count=failed, ledger=ledger)
             self._count_tried()
         except BrokerUnavailable:
             with self._lock:

@@ -15,15 +15,18 @@ of kombu 5.7 (`Channel._brpop_start`, `QoS.append`, `ack` and `reject`, `Transpo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import logging
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from kombu.transport import redis, virtual
 
+from persqa.broker.keys import aside
 from persqa.reasons import Reason
-from worker.leases.keeper import Consumer, LeaseKeeper
-from worker.parsing import DeadMessage, parse_envelope, parse_task_id
+from worker.leases.claiming import Consumer
+from worker.leases.keeper import LeaseKeeper
+from worker.parsing import DeadMessage, parse_envelope, parse_ledger, parse_task_id
 
 if TYPE_CHECKING:
     from persqa.broker.leases import Claimed
@@ -31,13 +34,24 @@ if TYPE_CHECKING:
     from worker.dead_letters import DeadLetters
 
 
+logger = logging.getLogger(__name__)
+
+
 @dataclass(frozen=True, slots=True)
 class Hands:
-    """What the transport needs of its worker; the settings give the window and the longest message."""
+    """What the transport needs of its worker.
 
+    Attributes:
+        ledger: the identity of the worker's database.
+        settings: they give the window and the longest message.
+        strangers: other ledgers whose messages were found.
+    """
+
+    ledger: str
     keeper: LeaseKeeper
     dead_letters: DeadLetters
     settings: Settings
+    strangers: set[str] = field(default_factory=set[str])
 
 
 class Message(virtual.Message):
@@ -99,6 +113,8 @@ class Channel(redis.Channel):
         queues = tuple(self.active_queues)
         if queues:
             self._claiming = True
+            # Other ledgers' workers set aside here what they have found of ours.
+            queues += tuple(aside(queue, Transport.hands.ledger) for queue in queues)
             Transport.hands.keeper.attach(Consumer(queues=queues, room=self._room, deliver=self._deliver_soon))
         elif self._claiming:
             self._claiming = False
@@ -120,16 +136,33 @@ class Channel(redis.Channel):
             if not Transport.hands.keeper.awaits(message.tag):
                 # The keeper has given it back meanwhile.
                 continue
-            if message.queue not in self.connection._callbacks:
+            queue = message.queue.removesuffix(aside("", Transport.hands.ledger))
+            if queue not in self.connection._callbacks:
                 Transport.hands.keeper.give_back(message.tag)
                 continue
             try:
                 most = Transport.hands.settings.max_message_bytes
-                self.connection._deliver(parse_envelope(message, max_characters=most), message.queue)
+                envelope = parse_envelope(message, max_characters=most)
+                ledger = parse_ledger(envelope)
+                if ledger is not None and ledger != Transport.hands.ledger:
+                    self._set_aside(message, ledger)
+                    continue
+                self.connection._deliver(envelope, queue)
             except DeadMessage as dead:
                 self._bury(message, dead)
             except Exception as error:  # noqa: BLE001 - it would end the worker
                 self._bury(message, DeadMessage(Reason.UNREADABLE_MESSAGE, f"Celery cannot take it: {error!r}"))
+
+    def _set_aside(self, claimed: Claimed, ledger: str) -> None:
+        if ledger not in Transport.hands.strangers:
+            Transport.hands.strangers.add(ledger)
+            logger.warning(
+                "%s has messages of another database (ledger %s), which are set aside for its own workers; give each "
+                "database a Redis of its own, or a number of its own: redis://host:6379/1",
+                claimed.queue,
+                ledger,
+            )
+        Transport.hands.keeper.set_aside(claimed.tag, ledger)
 
     def _bury(self, claimed: Claimed, dead: DeadMessage) -> None:
         Transport.hands.dead_letters.bury(

@@ -59,11 +59,13 @@ class Resolver:
         lane until the block ends. Commit in the block, because the next suspect may kill this worker.
 
         Raises:
+            DeadMessage: the item is of a run that this database does not have.
             Infrastructure: the engine or the database is gone; the item has no outcome.
         """
         suspicion = Suspicion(delivery.count, delivery.history)
         if suspicion.delivered_too_often:
-            yield self._give_up(message, Reason.KILLS_WORKERS, suspicion.story)
+            wanted = await self._intake.wants(message)
+            yield self._give_up(message, Reason.KILLS_WORKERS, suspicion.story) if wanted else None
             return
         while not suspicion.proven:
             alone = False

@@ -2,13 +2,13 @@
 -- Nothing is popped, so a producer's account, which may not pop, can do this.
 --
 -- KEYS: the queue, and the queue to move them to, if any
--- ARGV: the run, the first place, counted from the left from 0, the number of places
+-- ARGV: the ledger and the run with a hyphen between, the first place, counted from the left from 0, the number of places
 -- Returns how many messages of the run it found.
 
 local first = tonumber(ARGV[2])
 local messages = redis.call('LRANGE', KEYS[1], first, first + tonumber(ARGV[3]) - 1)
--- An item's id is the run's and ten digits. Reading every message as JSON would take most of the time.
-local own = '"id": "' .. ARGV[1] .. string.rep('%d', 10) .. '"'
+-- A task's id is that and ten digits. Reading every message as JSON would take most of the time.
+local own = '"id": "' .. string.gsub(ARGV[1], '%-', '%%-') .. string.rep('%d', 10) .. '"'
 -- A placeholder that exists only inside this script.
 local gone = 'persqa:withdrawn'
 

@@ -5,6 +5,8 @@ Revision: 0001
 
 from __future__ import annotations
 
+import secrets
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -86,14 +88,17 @@ def downgrade() -> None:
     """Drop everything."""
     for view in ("compliance", "run_progress", "pairs"):
         op.execute(f"DROP VIEW {view}")
-    for table in ("bad_images", "dead_letters", "run_counters", "violations", "results", "items", "runs"):
+    for table in ("bad_images", "dead_letters", "run_counters", "violations", "results", "items", "runs", "ledger"):
         op.drop_table(table)
 
 
 def _create_work() -> None:
+    ledger = op.create_table("ledger", sa.Column("id", sa.String(16), primary_key=True))
+    op.bulk_insert(ledger, [{"id": secrets.token_hex(8)}])
     op.create_table(
         "runs",
         sa.Column("id", _KEY, primary_key=True),
+        sa.Column("key", sa.String(16), nullable=False),
         sa.Column("name", sa.String(100), nullable=False, unique=True),
         sa.Column("options", sa.Text, nullable=False),
         sa.Column("pool_digest", sa.String(32), nullable=False),
@@ -102,6 +107,7 @@ def _create_work() -> None:
         sa.Column("items", sa.BigInteger, nullable=False),
         sa.Column("model", sa.Text),
         sa.Column("created_at", _INSTANT, nullable=False),
+        sa.Column("broker", sa.String(16)),
         sa.Column("published_to", sa.BigInteger, nullable=False, server_default="0"),
         sa.Column("ended_to", sa.BigInteger, nullable=False, server_default="0"),
         sa.Column("recheck", sa.Boolean, nullable=False, server_default=sa.false()),
