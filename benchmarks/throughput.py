@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
@@ -57,9 +58,11 @@ def against(peer_name: str, *, model: Model, items: int, pairs: int, **arguments
         pairs: how often both are measured.
         arguments: for the peer.
     """
-    with model.site() as site:
-        site.worker()
+    with model.site() as site, ThreadPoolExecutor(1) as threads:
+        # Both load at once, which saves half a minute.
+        ready = threads.submit(site.worker)
         with Peer(peer_name, site.settings, site.folder / "peer.log", **arguments) as peer:
+            ready.result()
             # Those the peer has not been asked about: what it has seen once it has in its caches.
             new: deque[RunHandle] = deque()
 
