@@ -140,15 +140,8 @@ def test_an_item_that_is_lost_alone_again_and_again_ends_as_dead(site: Site, tmp
 
 
 def oversized(item_id: ItemId) -> DeadLetter:
-    return DeadLetter(
-        reason=Reason.OVERSIZED_MESSAGE,
-        detail="it has many characters",
-        queue=QUEUE,
-        task_id=None,
-        item_id=item_id,
-        text="",
-        worker="w",
-    )
+    reason, detail = Reason.OVERSIZED_MESSAGE, "it has many characters"
+    return DeadLetter(reason=reason, detail=detail, queue=None, task_id=None, item_id=item_id, text="", worker="w")
 
 
 @pytest.mark.parametrize("how", ["queue", "everything"])
