@@ -65,7 +65,7 @@ class SettingsError(UserError):
 
 
 class RunConflict(UserError):
-    """A run of this name exists with other data or other options."""
+    """A run of this name exists with other data, other options, or in another folder."""
 
 
 class RunNotFound(UserError):
