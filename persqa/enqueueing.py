@@ -6,10 +6,12 @@ Before every batch the ledger is asked for the run's state and priority: see doc
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from persqa.broker.keys import queues_for
 from persqa.controls import queue_now
+from persqa.errors import BrokerFull
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -35,7 +37,7 @@ def enqueue(
         publisher: the broker.
         run: the run of the items.
         batch: the items, in the ledger's order.
-        on_full: called repeatedly while there is no room; may raise to give up.
+        on_full: called repeatedly while there is no room in the queue, or in Redis' memory; may raise to give up.
         mark: whether to note before that items up to the last of these are enqueued. Not for items that were enqueued
             before: the run's mark may have been set back by a pause since.
 
@@ -44,13 +46,17 @@ def enqueue(
         StoreUnavailable: the database does not answer.
         BrokerUnavailable: Redis does not answer.
     """
-    while not publisher.has_room(queue := queue_now(store, run), len(batch)):
+    while True:
+        queue = queue_now(store, run)
+        if publisher.has_room(queue, len(batch)):
+            entries = publisher.entries(batch, run, queue)
+            if mark:
+                store.runs.mark_published(run.id, batch[-1].id)
+            with suppress(BrokerFull):
+                publisher.push(queue, entries)
+                return
         on_full()
         time.sleep(_POLL_SECONDS)
-    entries = publisher.entries(batch, run, queue)
-    if mark:
-        store.runs.mark_published(run.id, batch[-1].id)
-    publisher.push(queue, entries)
 
 
 def enqueue_pending(

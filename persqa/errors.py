@@ -116,6 +116,10 @@ class BrokerUnavailable(Infrastructure):
     """Redis does not answer."""
 
 
+class BrokerFull(BrokerUnavailable):
+    """Redis takes nothing more until workers have made room in its memory."""
+
+
 class BlobsUnavailable(Infrastructure):
     """The blob store does not answer."""
 

@@ -92,7 +92,7 @@ class Client:
         Args:
             data: a file of records or a pattern for several, a folder, `hf://org/name`, `-` for standard input, or the
                 records themselves; docs/data.md lists what can be read.
-            on_full: called repeatedly while the queue is full.
+            on_full: called repeatedly while the queue is full, or Redis' memory.
             given: the options by name; see `GivenSubmitOptions`, and `RunOptions` for those of the run.
 
         Raises:
