@@ -57,6 +57,11 @@ class FileSystem(Protocol):
         ...
 
 
+def digest_of(data: bytes) -> str:
+    """The name of these bytes in every blob store: their SHA-256 as hexadecimal digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
 def blob_reference(digest: str, name: str = "") -> str:
     """The reference of a blob in records and messages.
 
@@ -94,16 +99,17 @@ class BlobStore:
             self._objects = _Remote(self.url)
 
     def put(self, data: bytes) -> str:
-        """Store the bytes unless they are there; returns their SHA-256 as hexadecimal digits.
+        """Store the bytes unless they are there, undamaged; returns their digest.
 
         Raises:
             BlobsUnavailable: they are not stored.
         """
-        digest = hashlib.sha256(data).hexdigest()
+        digest = digest_of(data)
+        path = _path(digest)
         with self._translated():
-            # A crash or a power cut may have left a part of the file.
-            if self._objects.size(_path(digest)) != len(data):
-                self._objects.write(_path(digest), data)
+            # Stores refuse to read a range of an empty object, so the size comes first.
+            if self._objects.size(path) != len(data) or (data and self._objects.read(path, len(data)) != data):
+                self._objects.write(path, data)
         return digest
 
     def get(self, digest: str, *, max_bytes: int) -> bytes:
@@ -121,12 +127,14 @@ class BlobStore:
         with self._translated():
             data = self._objects.read(_path(digest), max_bytes + 1)
         if data is None:
-            hint = "PERSQA_BLOB_STORE must be the same for workers as it was at the submit"
+            hint = "PERSQA_BLOB_STORE must be that of the submit; if it is, submit the data again, then requeue"
             raise Rejected(Reason.NOT_FOUND, f"not in the blob store {without_password(self.url)}; {hint}")
         if len(data) > max_bytes:
             raise Rejected(Reason.TOO_MANY_BYTES, f"more bytes than the allowed {max_bytes}")
-        if hashlib.sha256(data).hexdigest() != digest:
-            raise Rejected(Reason.DAMAGED_BLOB, "the bytes in the blob store are damaged, submit the data again")
+        if digest_of(data) != digest:
+            raise Rejected(
+                Reason.DAMAGED_BLOB, "the bytes in the blob store are damaged: submit the data again, then requeue"
+            )
         return data
 
     @contextmanager
@@ -186,7 +194,11 @@ class _Folder:
         temporary = target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(8)}")
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            temporary.write_bytes(data)
+            with temporary.open("wb") as file:
+                file.write(data)
+                file.flush()
+                # Or a power cut could leave the name and not the bytes.
+                os.fsync(file.fileno())
             temporary.replace(target)
         finally:
             temporary.unlink(missing_ok=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from persqa.broker.keys import places_for
 from persqa.broker.publishing import Publishing
 from persqa.controls import queue_now
-from persqa.errors import BrokerUnavailable
+from persqa.errors import BrokerFull, BrokerUnavailable
 from persqa.messages import task_id
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def enqueue(
         publisher: the broker.
         run: the run of the items.
         batch: the items, in the ledger's order.
-        on_full: called repeatedly while there is no room; may raise to give up.
+        on_full: called repeatedly while there is no room in the queue, or in Redis' memory; may raise to give up.
         up_to: the run is marked before as enqueued up to this item. None for items that were enqueued before: the
             run's mark may have been set back by a pause since.
 
@@ -54,13 +54,17 @@ def enqueue(
         StoreUnavailable: the database does not answer.
         BrokerUnavailable: Redis does not answer.
     """
-    while not publisher.has_room(queue := queue_now(store, run), len(batch)):
+    while True:
+        queue = queue_now(store, run)
+        if publisher.has_room(queue, len(batch)):
+            entries = publisher.entries(batch, run, queue)
+            if up_to is not None:
+                store.runs.mark_published(run.id, up_to)
+            with suppress(BrokerFull):
+                publisher.push(queue, entries)
+                return
         on_full()
         time.sleep(_POLL_SECONDS)
-    entries = publisher.entries(batch, run, queue)
-    if up_to is not None:
-        store.runs.mark_published(run.id, up_to)
-    publisher.push(queue, entries)
 
 
 def enqueue_pending(

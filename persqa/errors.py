@@ -65,7 +65,7 @@ class SettingsError(UserError):
 
 
 class RunConflict(UserError):
-    """A run of this name exists with other data or other options."""
+    """A run of this name exists with other data, other options, or in another folder."""
 
 
 class RunNotFound(UserError):
@@ -114,6 +114,10 @@ class StoreUnavailable(Infrastructure):
 
 class BrokerUnavailable(Infrastructure):
     """Redis does not answer."""
+
+
+class BrokerFull(BrokerUnavailable):
+    """Redis takes nothing more until workers have made room in its memory."""
 
 
 class BlobsUnavailable(Infrastructure):

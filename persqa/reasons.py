@@ -18,6 +18,7 @@ class Reason(StrEnum):
     BAD_CONVERSATION = "bad_conversation"  #: `conversation` is not a list of {"from", "value"}
     BAD_PROMPT = "bad_prompt"  #: the run asks the `prompt` of each record, and it has no text
     BAD_TAG = "bad_tag"  #: the record's own tag breaks the tag pattern
+    OVERSIZED_MESSAGE = "oversized_message"  #: its message would be larger than the limit; or, as `dead`, was
 
     # The image.
     BAD_PATH = "bad_path"  #: the path cannot name a file (NUL, lone surrogate, too long)
@@ -55,7 +56,6 @@ class Reason(StrEnum):
     UNREADABLE_MESSAGE = "unreadable_message"  #: the message is not one of Celery, or has no item
     UNKNOWN_TASK = "unknown_task"  #: its message asks for an unknown task
     UNKNOWN_VERSION = "unknown_version"  #: its message has a version that this worker does not know
-    OVERSIZED_MESSAGE = "oversized_message"  #: its message is larger than the limit
     TIME_LIMIT = "time_limit"  #: images and engine took longer than an item may
     UNKNOWN_RUN = "unknown_run"  #: its message is of a run that the database does not have
     REVOKED = "revoked"  #: its message was revoked

@@ -213,5 +213,5 @@ class Reconciler:
 
 
 def _stop_when_full() -> None:
-    """Do not wait: a producer has filled the queue, so the workers have enough to do."""
+    """Do not wait: the queue or Redis' memory is full, so the workers have enough to do."""
     raise _Stopped

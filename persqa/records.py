@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 from persqa.data_uris import decode_data_uri, is_data_uri
 from persqa.errors import RecordError, Rejected
 from persqa.reasons import Reason
-from persqa.settings import MAX_IMAGE_BYTES
+from persqa.settings import MAX_IMAGE_BYTES, MAX_IMAGES, MAX_MESSAGE_BYTES
 from persqa.tags import Tag, parse_tag
 
 if TYPE_CHECKING:
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
-#: Impossible in file names: NUL and lone surrogates.
-_UNUSABLE = re.compile("[\0\ud800-\udfff]")
+_SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +37,25 @@ class Columns:
 
 #: The fields of the seed format.
 SEED_COLUMNS = Columns()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordLimits:
+    """What decides, beside the options of a run, which of its records are wrong.
+
+    Attributes:
+        max_images: most images of a record.
+        max_image_bytes: most bytes of an image inside the record itself.
+        max_message_bytes: most bytes of the message of one of its items.
+    """
+
+    max_images: int = MAX_IMAGES
+    max_image_bytes: int = MAX_IMAGE_BYTES
+    max_message_bytes: int = MAX_MESSAGE_BYTES
+
+
+#: Those of the default settings.
+DEFAULT_LIMITS = RecordLimits()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,15 +137,19 @@ def parse_record(
             prompt=_prompt(fields.get("prompt")) if verbatim else "",
         )
     except RecordError as error:
-        named = _id_of(raw.value, columns.id)
-        place = raw.place if named is None else f"{raw.place} (id {named})"
-        raise RecordError(error.reason, f"{place}: {error}") from None
+        raise RecordError(error.reason, f"{place_of(raw, columns.id)}: {error}") from None
 
 
 def _prompt(value: JsonValue) -> str:
     if not isinstance(value, str) or not value.strip():
         raise RecordError(Reason.BAD_PROMPT, f"expected text in `prompt`, found {_kind(value) if value else 'none'}")
     return value
+
+
+def place_of(raw: RawRecord, column: str | None) -> str:
+    """The place of a record for people, with its id if there is an id column."""
+    named = _id_of(raw.value, column)
+    return raw.place if named is None else f"{raw.place} (id {named})"
 
 
 def record_id(record_json: str, column: str | None) -> str | None:
@@ -151,8 +173,10 @@ def _images(fields: Mapping[str, JsonValue], column: str, max_images: int) -> tu
         raise RecordError(Reason.TOO_MANY_IMAGES, message)
     paths = cast("list[str]", references)
     for path in paths:
-        if _UNUSABLE.search(path):
-            raise RecordError(Reason.BAD_PATH, f"{path!r} cannot name a file")
+        if "\0" in path:
+            raise RecordError(Reason.BAD_PATH, f"{path!r} cannot name a file: it has a NUL character")
+        if _SURROGATES.search(path):
+            raise RecordError(Reason.BAD_PATH, f"{path!r} is not UTF-8, which names of images must be: rename the file")
     return tuple(paths)
 
 

@@ -8,13 +8,22 @@ from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, NewType, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from persqa.choices import parse_choice
 from persqa.errors import RecordError, SettingsError
 from persqa.policies import Policy
 from persqa.prompts import SYSTEM_PROMPT
-from persqa.records import Columns
+from persqa.records import DEFAULT_LIMITS, Columns, RecordLimits
 from persqa.tags import parse_tag
 
 if TYPE_CHECKING:
@@ -24,6 +33,8 @@ if TYPE_CHECKING:
 RunId = NewType("RunId", int)
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+#: What no database can hold: NUL, and what is not UTF-8.
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 class Priority(StrEnum):
@@ -56,7 +67,7 @@ class Sampling(BaseModel):
     repetition_penalty: float | None = Field(default=None, gt=0)
     presence_penalty: float | None = Field(default=None, ge=-2, le=2)
     frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
-    stop: tuple[str, ...] | None = None
+    stop: tuple[Annotated[str, AfterValidator(lambda value: _check_storable(value))], ...] | None = None
 
 
 class RunOptions(BaseModel):
@@ -94,12 +105,10 @@ class RunOptions(BaseModel):
             raise ValueError(f"the field {value!r} has a meaning of its own")
         return value
 
-    @field_validator("system_prompt", "pool")
+    @field_validator("system_prompt", "pool", "model", "image_column", "id_column")
     @classmethod
-    def _no_nul(cls, value: str) -> str:
-        if "\0" in value:
-            raise ValueError("a NUL character cannot be used here")
-        return value
+    def _storable(cls, value: str | None) -> str | None:
+        return value if value is None else _check_storable(value)
 
     @model_validator(mode="after")
     def _options_go_together(self) -> Self:
@@ -116,8 +125,9 @@ class Run:
 
     Attributes:
         fingerprint: digest of all records in order; other data needs another name.
-        base: the folder where relative image paths start.
+        base: the folder where relative image paths start; another folder needs another name.
         items: number of all its items.
+        limits: those of its first submit, so that the same records are wrong whenever the rest is written.
         recheck: whether known bad images are tried again.
         key: random; another database has no run with this key.
         broker: the identity of the broker whose queues have its items; None before any is enqueued.
@@ -133,6 +143,7 @@ class Run:
     items: int
     created_at: datetime
     key: str
+    limits: RecordLimits = DEFAULT_LIMITS
     broker: str | None = None
     published_to: int = 0
     recheck: bool = False
@@ -165,6 +176,12 @@ def check_run_name(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise SettingsError(f"{name!r} cannot name a run: use up to 100 letters, digits, dots, _ and -")
     return name
+
+
+def _check_storable(value: str) -> str:
+    if _UNSTORABLE.search(value):
+        raise ValueError("a NUL character, or what is not UTF-8, cannot be used here")
+    return value
 
 
 def _tag(value: object) -> str:

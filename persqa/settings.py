@@ -20,6 +20,10 @@ from persqa.urls import check_store, put_password, take_password
 SECRETS = Path("/run/secrets")
 #: The default limit of one image file, in bytes.
 MAX_IMAGE_BYTES = 64 * 2**20
+#: The default limit of one record, in images.
+MAX_IMAGES = 4
+#: The default limit of one message, in bytes.
+MAX_MESSAGE_BYTES = 256 * 2**10
 
 
 def _split_paths(value: object) -> object:
@@ -124,7 +128,7 @@ class Settings(BaseSettings):
     )
     max_image_pixels: int = Field(default=50_000_000, ge=1, description="Most pixels of one image.")
     max_image_bytes: int = Field(default=MAX_IMAGE_BYTES, ge=1, description="Most bytes of one image file.")
-    max_images: int = Field(default=4, ge=1, le=64, description="Most images of one record.")
+    max_images: int = Field(default=MAX_IMAGES, ge=1, le=64, description="Most images of one record.")
     commit_items: int = Field(default=64, ge=1, le=4096, description="Most results in one transaction.")
     commit_seconds: float = Field(
         default=0.25, gt=0, le=60, description="Seconds a result waits for others to share its transaction."
@@ -138,7 +142,14 @@ class Settings(BaseSettings):
     reconcile_seconds: float = Field(
         default=30, gt=0, description="Seconds between two searches for items that the queue has lost."
     )
-    max_message_bytes: int = Field(default=256 * 2**10, ge=1024, description="Most bytes of one message.")
+    max_message_bytes: int = Field(
+        default=MAX_MESSAGE_BYTES,
+        ge=1024,
+        description=(
+            "Most bytes of one message; a record whose message would be larger is invalid. "
+            "The same for producers and workers."
+        ),
+    )
     item_seconds: float = Field(
         default=600,
         gt=0,

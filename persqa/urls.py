@@ -1,9 +1,12 @@
-"""URLs of servers and stores: their passwords, and the allowed prefixes."""
+"""URLs of servers, stores and images: their schemes, their passwords, and the allowed prefixes."""
 
 from __future__ import annotations
 
 import re
 from urllib.parse import quote, unquote
+
+#: What makes a reference to an image more than a path.
+_SCHEME = re.compile(r"(data|blob|file(?=:/)|[a-z][a-z0-9+.-]*(?=://)):", re.IGNORECASE)
 
 #: Schemes that other settings allow.
 _OTHER_SCHEMES = {
@@ -14,6 +17,17 @@ _OTHER_SCHEMES = {
     "data": "data: URIs need no permission",
     "blob": "PERSQA_BLOB_STORE names the blob store",
 }
+
+
+def scheme_of(reference: str) -> str:
+    """The scheme of a reference to an image, in lower case; empty for a path."""
+    found = _SCHEME.match(reference)
+    return found[1].lower() if found else ""
+
+
+def is_relative_path(reference: str) -> bool:
+    """Whether the reference means another file in another folder."""
+    return not scheme_of(reference) and not reference.startswith("/")
 
 
 def put_password(url: str, password: str) -> str:

@@ -92,13 +92,13 @@ class Client:
         Args:
             data: a file of records or a pattern for several, a folder, `hf://org/name`, `-` for standard input, or the
                 records themselves; docs/data.md lists what can be read.
-            on_full: called repeatedly while the queue is full.
+            on_full: called repeatedly while the queue is full, or Redis' memory.
             given: the options by name; see `GivenSubmitOptions`, and `RunOptions` for those of the run.
 
         Raises:
-            InputError: the input cannot be read; nothing was written.
+            InputError: the input cannot be read, or has changed meanwhile; nothing was written.
             SettingsError: an option is wrong, or has an unknown name; nothing was written.
-            RunConflict: the run exists with other data or options; nothing was written.
+            RunConflict: the run exists with other data or options, or in another folder; nothing was written.
             RunStopped: the run is cancelled, and nothing was enqueued. Or it is paused, or was stopped meanwhile; the
                 ledger is written, and `resume` enqueues the rest.
             BlobsUnavailable: image bytes could not be stored; nothing was enqueued, submit again.

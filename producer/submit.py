@@ -6,61 +6,33 @@ stopped half-way goes on when it is repeated.
 
 from __future__ import annotations
 
-import hashlib
+import os
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
-from persqa.blobs import BlobStore, blob_reference
+from persqa.blobs import BlobStore, digest_of
 from persqa.controls import refuse_stopped, set_priority
-from persqa.data_uris import decode_data_uri, is_data_uri
-from persqa.errors import InputError, RecordError
-from persqa.items import Item, item_id
-from persqa.questions import Question, load_pool
-from persqa.records import RawRecord, Record, parse_record, record_key
-from persqa.results import Result, Status
+from persqa.errors import InputError, RowRefused, RunConflict
+from persqa.questions import load_pool
+from persqa.records import RecordLimits
 from persqa.runs import RunState, check_run_name
-from persqa.tags import Tag, parse_tag
+from producer.itemizing import Itemizer
 from producer.options import parse_submit_options
 from producer.readers import open_input, part_of
+from producer.survey import drafts, survey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
     from typing import Unpack
 
-    from persqa.questions import QuestionPool
-    from persqa.runs import Run, RunOptions
+    from persqa.runs import Run
     from persqa.settings import Settings
     from persqa.store import Store
     from producer.connections import Connections
     from producer.options import GivenSubmitOptions
     from producer.readers.base import Reader
-
-#: Items in one transaction, and bytes of their records.
-_WRITTEN = 5000
-_WRITTEN_BYTES = 32 * 2**20
-#: How many wrong records a message shows.
-_SHOWN = 5
-
-#: An item, with its result if its record is wrong.
-_Draft: TypeAlias = tuple[Item, Result | None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Survey:
-    """The findings of the first reading, before anything is written.
-
-    Attributes:
-        fingerprint: digest of all records in order.
-        records: number of records, wrong ones included.
-        errors: errors of the first few wrong records.
-        invalid: number of wrong records.
-    """
-
-    fingerprint: str
-    records: int
-    errors: tuple[RecordError, ...]
-    invalid: int
+    from producer.survey import Survey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,19 +61,24 @@ def submit(
     settings, store = connections.settings, connections.store
     options = parse_submit_options(settings.model, **given)
     asked = options.asked
+    blobs = _Blobs(settings.blob_store)
     whole = open_input(
         data,
-        blobs=BlobStore(settings.blob_store),
+        blobs=blobs,
         input_format=options.input_format,
         split=options.split,
         columns=asked.columns,
         limit=asked.limit,
     )
     reader = part_of(whole, limit=asked.limit, sample=asked.sample, seed=asked.seed)
+    base = _base_of(reader)
     name = check_run_name(options.run or reader.name)
     pool = load_pool(asked.pool)
     pool.draw(asked.questions_per_image, seed=0, key="")  # Refuses a pool that is too small.
-    found = _survey(reader, asked, settings=settings)
+    known = store.runs.get(name)
+    limits = known.limits if known else _limits_of(settings)
+    itemizer = Itemizer(options=asked, pool=pool, limits=limits, base=known.base if known else base, blobs=blobs)
+    found = survey(reader, itemizer)
     if options.strict:
         _refuse_wrong_records(found)
     run = store.runs.create(
@@ -109,41 +86,55 @@ def submit(
         options=asked,
         pool_digest=pool.digest,
         fingerprint=found.fingerprint,
-        base=str(reader.base),
+        base=base,
         item_count=(found.records - found.invalid) * asked.questions_per_image + found.invalid,
+        limits=limits,
     )
+    if found.has_relative_paths:
+        _refuse_other_folder(run, base)
     if run.state is RunState.CANCELLED:
         refuse_stopped(run)
     if store.queries.progress(run.id).submitted < run.items:
-        _write_ledger(store, reader, run, pool, settings=settings)
+        blobs.complete = True
+        # Of the run, which another submit may have created meanwhile.
+        _write_ledger(store, reader, run, replace(itemizer, limits=run.limits, base=run.base), found)
     if options.recheck:
         run = store.runs.set_recheck(run, True)
     if options.priority is not None and options.priority is not run.priority:
         run, _moved = set_priority(store, run, options.priority, connections.broker_url)
     enqueued = connections.enqueue(run, on_full=on_full)
-    errors = tuple(str(error) for error in found.errors)
-    return run, Submission(enqueued=enqueued, invalid=found.invalid, first_errors=errors)
+    return run, Submission(enqueued=enqueued, invalid=found.invalid, first_errors=tuple(map(str, found.errors)))
 
 
-def _survey(reader: Reader, options: RunOptions, *, settings: Settings) -> _Survey:
-    """Read the whole input once; an empty one is an error."""
-    digest = hashlib.blake2b(digest_size=16)
-    errors: list[RecordError] = []
-    records = invalid = 0
-    for raw in reader:
-        records += 1
-        digest.update(raw.json.encode() + b"\n")
-        try:
-            _parse(raw, options, settings)
-        except RecordError as error:
-            invalid += 1
-            errors = [*errors, error][:_SHOWN]
-    if not records:
-        raise InputError("the input has no record")
-    return _Survey(fingerprint=digest.hexdigest(), records=records, errors=tuple(errors), invalid=invalid)
+class _Blobs(BlobStore):
+    """The blob store of one submit: the first reading fills it, so the second only needs the digests."""
+
+    complete = False
+
+    def put(self, data: bytes) -> str:
+        return digest_of(data) if self.complete else super().put(data)
 
 
-def _refuse_wrong_records(found: _Survey) -> None:
+def _base_of(reader: Reader) -> str:
+    """The folder where relative image paths start, as text that the database and Redis can hold."""
+    base = str(reader.base)
+    try:
+        base.encode()
+    except UnicodeEncodeError:
+        named = f"the folder {os.fsencode(base)!r} has a name that is not UTF-8"
+        raise InputError(f"{named}, so no image in it can be asked about: rename it, or move the input") from None
+    return base
+
+
+def _limits_of(settings: Settings) -> RecordLimits:
+    return RecordLimits(
+        max_images=settings.max_images,
+        max_image_bytes=settings.max_image_bytes,
+        max_message_bytes=settings.max_message_bytes,
+    )
+
+
+def _refuse_wrong_records(found: Survey) -> None:
     """Apply `--strict`."""
     if found.invalid:
         shown = "\n  ".join(str(error) for error in found.errors)
@@ -151,89 +142,24 @@ def _refuse_wrong_records(found: _Survey) -> None:
         raise InputError(f"{found.invalid} of {found.records} records are wrong:\n  {shown}{more}")
 
 
-def _write_ledger(store: Store, reader: Reader, run: Run, pool: QuestionPool, *, settings: Settings) -> None:
-    """Write the items of all records, and the results of wrong ones; existing rows stay."""
-    for chunk in _chunks(_drafts(reader, run, pool, settings)):
-        store.ledger.add([item for item, _ in chunk], [result for _, result in chunk if result is not None])
-
-
-def _chunks(drafts: Iterator[_Draft]) -> Iterator[list[_Draft]]:
-    """The items of one transaction each, limited in number and in bytes."""
-    chunk: list[_Draft] = []
-    size = 0
-    for draft in drafts:
-        chunk.append(draft)
-        size += len(draft[0].record)
-        if len(chunk) == _WRITTEN or size >= _WRITTEN_BYTES:
-            yield chunk
-            chunk, size = [], 0
-    if chunk:
-        yield chunk
-
-
-def _with_blobs(record: Record, blobs: BlobStore, settings: Settings) -> Record:
-    """The record with its image bytes in the blob store, and their digests as references."""
-    if not any(map(is_data_uri, record.images)):
-        return record
-    most = settings.max_image_bytes
-    images = tuple(
-        blob_reference(blobs.put(decode_data_uri(given, max_bytes=most))) if is_data_uri(given) else given
-        for given in record.images
-    )
-    return replace(record, images=images)
-
-
-def _parse(raw: RawRecord, options: RunOptions, settings: Settings) -> Record:
-    return parse_record(
-        raw,
-        max_images=settings.max_images,
-        max_image_bytes=settings.max_image_bytes,
-        columns=options.columns,
-        image_optional=options.image_optional,
-        verbatim=options.verbatim,
-    )
-
-
-def _drafts(reader: Reader, run: Run, pool: QuestionPool, settings: Settings) -> Iterator[_Draft]:
-    blobs = BlobStore(settings.blob_store)
-    for position, raw in enumerate(reader):
-        first = Item(
-            id=item_id(run.id, position * run.options.questions_per_image),
-            run_id=run.id,
-            position=position,
-            slot=0,
-            record=raw.json,
-            images=(),
-            tag=Tag(""),
-            topic="",
-            question="",
+def _refuse_other_folder(run: Run, base: str) -> None:
+    """Refuse the same names in another folder, as they are other images."""
+    if run.base != base:
+        raise RunConflict(
+            f"the run {run.name!r} exists, and its image paths start at {run.base} and not at {base}; "
+            "choose another name with --run, or submit it from there"
         )
-        try:
-            record = _with_blobs(_parse(raw, run.options, settings), blobs, settings)
-        except RecordError as error:
-            reason, detail = error.reason, str(error)
-            wrong = Result(item_id=first.id, run_id=run.id, status=Status.INVALID, reason=reason, detail=detail)
-            yield first, wrong
-        else:
-            for item in _items(first, record, run, pool):
-                yield item, None
 
 
-def _items(first: Item, record: Record, run: Run, pool: QuestionPool) -> Iterator[Item]:
-    """One item for each question of the record, made from the first one without its question."""
-    asked = run.options
-    if asked.verbatim:
-        tag, questions = Tag(""), (Question(topic="", template=record.prompt),)
-    else:
-        tag = record.tag or parse_tag(asked.tag)
-        questions = pool.draw(asked.questions_per_image, seed=asked.seed, key=record_key(first.record))
-    for slot, question in enumerate(questions):
-        yield replace(
-            first,
-            id=item_id(run.id, first.position * asked.questions_per_image + slot),
-            slot=slot,
-            images=record.images,
-            tag=tag,
-            topic=question.topic,
-            question=question.ask(tag) if tag else question.template,
-        )
+def _write_ledger(store: Store, reader: Reader, run: Run, itemizer: Itemizer, found: Survey) -> None:
+    """Write the items of all records, and the results of wrong ones; existing rows stay.
+
+    Raises:
+        InputError: the input has changed, or the database refuses it. The run is gone, unless some of it is enqueued.
+    """
+    try:
+        for chunk in drafts(reader, run.id, itemizer, found):
+            store.ledger.add([item for item, _ in chunk], [result for _, result in chunk if result is not None])
+    except (InputError, RowRefused) as error:
+        store.runs.forget(run)
+        raise InputError(str(error)) from error

@@ -9,9 +9,10 @@ from importlib import resources
 from typing import TYPE_CHECKING, cast
 
 import redis
+from redis.exceptions import OutOfMemoryError
 
 from persqa.broker.keys import BROKER
-from persqa.errors import BrokerUnavailable, SettingsError
+from persqa.errors import BrokerFull, BrokerUnavailable, SettingsError
 from persqa.urls import without_password
 
 if TYPE_CHECKING:
@@ -58,9 +59,11 @@ def connect(url: str, *, timeout_seconds: float = 15, retry: Retry | None = None
 
 @contextmanager
 def translated(url: str) -> Generator[None]:
-    """Raise BrokerUnavailable where the server does not answer, or refuses, for instance because its memory is full."""
+    """Raise BrokerUnavailable where the server does not answer, or refuses; BrokerFull where its memory is full."""
     try:
         yield
+    except OutOfMemoryError as error:
+        raise BrokerFull(f"Redis at {without_password(url)} is full: {error}") from error
     except redis.RedisError as error:
         raise BrokerUnavailable(f"Redis at {without_password(url)} failed: {error}") from error
 

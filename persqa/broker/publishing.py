@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
 from persqa.broker.connection import BrokerClient, translated
 from persqa.broker.keys import PUBLISHING
+from persqa.errors import BrokerFull
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +27,8 @@ class Publishing(BrokerClient):
 
     def goes_on(self, run_id: RunId) -> None:
         """Say that somebody enqueues, or is about to; call it again every few seconds."""
-        with translated(self.url):
+        # Where no message has room, this has none either.
+        with suppress(BrokerFull), translated(self.url):
             self._redis.set(self._key(run_id), "1", ex=_SECONDS)
 
     def ends(self, run_id: RunId) -> None:

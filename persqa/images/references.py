@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -20,6 +19,7 @@ from persqa.images.objects import read_object
 from persqa.images.urls import check_listed, parse_url
 from persqa.libraries import not_installed
 from persqa.reasons import Reason
+from persqa.urls import scheme_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from persqa.blobs import BlobStore
     from persqa.images.limits import ImageLimits, Resolution
 
-_SCHEME = re.compile(r"(data|blob|file(?=:/)|[a-z][a-z0-9+.-]*(?=://)):", re.IGNORECASE)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
@@ -39,12 +37,6 @@ class Content:
 
     data: bytes
     digest: str
-
-
-def scheme_of(reference: str) -> str:
-    """The scheme of the reference, in lower case; empty for a path."""
-    found = _SCHEME.match(reference)
-    return found[1].lower() if found else ""
 
 
 def is_remote(reference: str) -> bool:

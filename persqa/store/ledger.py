@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from persqa.errors import RunConflict
 from persqa.items import MAX_ITEMS, Item, ItemId
 from persqa.results import Outcome, Result, Status
 from persqa.runs import RunId
@@ -36,11 +37,21 @@ class Ledger:
             return connection.execute(sa.select(ledger.c.id)).scalar_one()
 
     def add(self, batch: Sequence[Item], invalid: Sequence[Result]) -> int:
-        """Add new items, with the results of the invalid ones; returns how many items were new."""
+        """Add new items of one run, with the results of the invalid ones; returns how many items were new.
+
+        Raises:
+            RunConflict: the run is gone, since another submit of it found that its input had changed.
+        """
         if not batch:
             return 0
+        run_id, first = batch[0].run_id, min(item.id for item in batch)
+        unended = sa.case((runs.c.ended_to >= first, first - 1), else_=runs.c.ended_to)
         insert = self._database.insert(items).on_conflict_do_nothing().returning(items.c.id, items.c.run_id)
         with self._database.writing() as connection:
+            # Locks the run's row first, as `reopen` does; and whoever looks for pending items looks here again.
+            kept = connection.execute(sa.update(runs).where(runs.c.id == run_id).values(ended_to=unended))
+            if not kept.rowcount:
+                raise RunConflict("the input has changed while several programs submitted it: submit it again")
             new = connection.execute(insert, [_item_row(item) for item in batch]).all()
             new_ids = {row.id for row in new}
             outcomes = [Outcome(result) for result in invalid if result.item_id in new_ids]
@@ -76,8 +87,8 @@ class Ledger:
         """
         query = _pending(run_id, items.c.id).limit(chunk)
         with self._database.reading() as connection:
-            known = connection.execute(sa.select(runs.c.ended_to).where(runs.c.id == run_id)).scalar_one()
-        after = max(known, run_id * MAX_ITEMS - 1)
+            known = connection.execute(sa.select(runs.c.ended_to).where(runs.c.id == run_id)).scalar()
+        after = max(known or 0, run_id * MAX_ITEMS - 1)
         while True:
             with self._database.reading() as connection:
                 found = connection.execute(query, {"after": after}).scalars().all()
@@ -94,8 +105,9 @@ class Ledger:
         with self._database.writing() as connection:
             # Locks the run's row first, as `reopen` does: the second transaction sees what the first has done.
             touch = sa.update(runs).where(runs.c.id == run_id).values(ended_to=runs.c.ended_to)
-            known = connection.execute(touch.returning(runs.c.ended_to)).scalar_one()
-            after = max(known, run_id * MAX_ITEMS - 1)
+            # A run that was never enqueued may have been removed.
+            known = connection.execute(touch.returning(runs.c.ended_to)).scalar()
+            after = max(known or 0, run_id * MAX_ITEMS - 1)
             first = connection.execute(_pending(run_id, items.c.id).limit(1), {"after": after}).scalar()
             if first is None:
                 return ItemId(after)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import sqlalchemy as sa
 
 from persqa.clock import now
+from persqa.errors import RunNotFound
 from persqa.generations import FinishReason
 from persqa.items import MAX_ITEMS
 from persqa.pairs import PENDING, Broken, PairRow, ViolationRow
@@ -38,11 +39,17 @@ class Queries:
         self._database = database
 
     def progress(self, run_id: RunId) -> Progress:
-        """Read the run's counters; the cost does not grow with the run."""
+        """Read the run's counters; the cost does not grow with the run.
+
+        Raises:
+            RunNotFound: it was removed.
+        """
         counted = sa.select(runs.c.state, run_counters.c.status, run_counters.c["items"])
         query = counted.select_from(runs.outerjoin(run_counters)).where(runs.c.id == run_id)
         with self._database.reading() as connection:
             rows = connection.execute(query).all()
+        if not rows:
+            raise RunNotFound("the run was removed, as its input had changed while it was submitted: submit it again")
         return _progress({row.status: row[2] for row in rows}, RunState(rows[0].state))
 
     def overview(self, *, unfinished: int, newest: int) -> list[RunProgress]:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import secrets
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import sqlalchemy as sa
 
 from persqa.clock import now
 from persqa.errors import RunConflict, RunNotFound, RunStopped
-from persqa.items import ItemId
+from persqa.items import MAX_ITEMS, ItemId
+from persqa.records import DEFAULT_LIMITS, RecordLimits
 from persqa.runs import Priority, Run, RunId, RunOptions, RunState
-from persqa.store.counters import PENDING_ITEMS
+from persqa.store.counters import PENDING_ITEMS, SUBMITTED
 from persqa.store.database import Database
-from persqa.store.schema import run_counters, runs
+from persqa.store.schema import items, results, run_counters, runs
 
 
 class Runs:
@@ -23,10 +25,20 @@ class Runs:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def create(
-        self, name: str, *, options: RunOptions, pool_digest: str, fingerprint: str, base: str, item_count: int
+    def create(  # noqa: PLR0913 - all that a run is
+        self,
+        name: str,
+        *,
+        options: RunOptions,
+        pool_digest: str,
+        fingerprint: str,
+        base: str,
+        item_count: int,
+        limits: RecordLimits = DEFAULT_LIMITS,
     ) -> Run:
         """Create the run, or find the one of this name with the same data and options.
+
+        The one that is found keeps its own base and limits.
 
         Raises:
             RunConflict: the name is taken by other data or other options.
@@ -38,6 +50,7 @@ class Runs:
             "fingerprint": fingerprint,
             "base": base,
             "items": item_count,
+            "limits": json.dumps(asdict(limits)),
             "model": options.model,
             "created_at": now(),
             "key": secrets.token_hex(8),
@@ -46,11 +59,30 @@ class Runs:
             connection.execute(self._database.insert(runs).values(row).on_conflict_do_nothing())
             run = _run(connection.execute(sa.select(runs).where(runs.c.name == name)).one())
         _refuse_conflict(run, options=options, pool_digest=pool_digest, fingerprint=fingerprint)
-        if run.base == base:
-            return run
-        # The data has moved to another folder: items that are enqueued from now on name that one.
-        self._update(run, base=base)
-        return replace(run, base=base)
+        return run
+
+    def forget(self, run: Run) -> None:
+        """Remove a run of which nothing was enqueued yet and the ledger is not complete; any other stays."""
+        unpublished = sa.update(runs).where(runs.c.id == run.id, runs.c.broker.is_(None))
+        written = sa.select(run_counters.c["items"]).where(
+            run_counters.c.run_id == run.id, run_counters.c.status == SUBMITTED
+        )
+        low, high = run.id * MAX_ITEMS, (run.id + 1) * MAX_ITEMS
+        with self._database.writing() as connection:
+            # Locks the run's row, so nobody completes or publishes it meanwhile.
+            locked = connection.execute(unpublished.values(ended_to=runs.c.ended_to)).rowcount > 0
+            if not locked or (connection.execute(written).scalar() or 0) >= run.items:
+                return
+            connection.execute(sa.delete(results).where(results.c.item_id >= low, results.c.item_id < high))
+            connection.execute(sa.delete(items).where(items.c.id >= low, items.c.id < high))
+            connection.execute(sa.delete(run_counters).where(run_counters.c.run_id == run.id))
+            connection.execute(sa.delete(runs).where(runs.c.id == run.id))
+
+    def get(self, name: str) -> Run | None:
+        """The run of this name, if there is one."""
+        with self._database.reading() as connection:
+            row = connection.execute(sa.select(runs).where(runs.c.name == name)).one_or_none()
+        return None if row is None else _run(row)
 
     def find(self, name: str) -> Run:
         """The run of this name.
@@ -58,12 +90,10 @@ class Runs:
         Raises:
             RunNotFound: there is none; the message lists some existing runs.
         """
-        with self._database.reading() as connection:
-            row = connection.execute(sa.select(runs).where(runs.c.name == name)).one_or_none()
-        if row is None:
-            known = ", ".join(run.name for run in self.all()[:5])
-            raise RunNotFound(f"no run is named {name!r}; " + (f"there are: {known}" if known else "there is none yet"))
-        return _run(row)
+        if (run := self.get(name)) is not None:
+            return run
+        known = ", ".join(run.name for run in self.all()[:5])
+        raise RunNotFound(f"no run is named {name!r}; " + (f"there are: {known}" if known else "there is none yet"))
 
     def all(self) -> list[Run]:
         """All runs, the newest first."""
@@ -78,9 +108,16 @@ class Runs:
             return [_run(row) for row in connection.execute(query)]
 
     def reread(self, run: Run) -> Run:
-        """The run as it is now."""
+        """The run as it is now.
+
+        Raises:
+            RunNotFound: it was removed.
+        """
         with self._database.reading() as connection:
-            return _run(connection.execute(sa.select(runs).where(runs.c.id == run.id)).one())
+            row = connection.execute(sa.select(runs).where(runs.c.id == run.id)).one_or_none()
+        if row is None:
+            raise RunNotFound(f"the run {run.name!r} was removed, as its input had changed: submit it again")
+        return _run(row)
 
     def set_recheck(self, run: Run, recheck: bool) -> Run:
         """Decide whether items enqueued from now on try known bad images again."""
@@ -159,6 +196,7 @@ def _run(row: sa.Row[Any]) -> Run:
         key=row.key,
         broker=row.broker,
         published_to=row.published_to,
+        limits=RecordLimits(**json.loads(row.limits)),
         recheck=row.recheck,
         priority=Priority(row.priority),
         state=RunState(row.state),

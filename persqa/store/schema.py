@@ -61,6 +61,8 @@ runs = Table(
     Column("fingerprint", String(64), nullable=False),
     Column("base", Text, nullable=False),
     Column("items", BigInteger, nullable=False),
+    # Of its records, as a JSON object.
+    Column("limits", Text, nullable=False),
     Column("model", Text),
     Column("created_at", UtcDateTime, nullable=False),
     # The broker whose queues have the items; none before the first item is enqueued.
@@ -74,6 +76,8 @@ runs = Table(
     # People change these two while the run is under way.
     Column("priority", String(16), nullable=False, server_default="normal"),
     Column("state", String(16), nullable=False, server_default="active"),
+    # Nobody may take the items of a run that was removed for those of a new one.
+    sqlite_autoincrement=True,
 )
 
 items = Table(

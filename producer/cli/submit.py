@@ -50,7 +50,8 @@ def full_queue_note(settings: Settings, command: str) -> Callable[[], None]:
         nonlocal told
         if not told:
             told = True
-            message = f"{settings.queue_bound} items wait in the queue, the rest follows as workers take them"
+            full = f"{settings.queue_bound} items wait in the queue, or Redis' memory is full"
+            message = f"{full}: the rest follows as workers take what is there"
             notes.print(f"{message}; Ctrl-C is safe, the same {command} goes on from there")
 
     return on_full

@@ -98,7 +98,8 @@ def verbatim_asks(prompts: Sequence[str], images: Sequence[Sequence[str]]) -> li
             position=position,
             record=json.dumps({"prompt": prompt, **({"image": list(references)} if references else {})}),
             images=tuple(references),
-            question=prompt,
+            # As the record has it: JSON makes one character of the two halves of a pair.
+            question=json.loads(json.dumps(prompt)),
             error=None if prompt.strip() else RecordError(Reason.BAD_PROMPT, f"prompt {position + 1} is empty"),
         )
         for position, (prompt, references) in enumerate(zip(prompts, images, strict=True))

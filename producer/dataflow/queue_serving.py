@@ -9,9 +9,10 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from persqa.errors import InputError
 from persqa.questions import load_pool
+from persqa.reasons import Reason
 from persqa.settings import load_settings
+from persqa.store.text import storable
 from producer.client import Client
 from producer.dataflow.asks import Answer, Ask
 from producer.dataflow.servings import PersQAServing, VllmParameters, vllm_sampling
@@ -69,7 +70,7 @@ class RunServing(PersQAServing):
         """Submit, wait, and return the answers; what was answered before is not asked again.
 
         Raises:
-            RunConflict: the name was given by the caller, and is that of a run with other data.
+            RunConflict: the name was given by the caller, and is that of a run with other data, or in another folder.
             RunStopped: the run is paused or cancelled, or was cancelled during the wait.
             TimeoutError: the answers took longer than `timeout_seconds`.
             Infrastructure: the broker, the database or the worker is gone; the same call again goes on.
@@ -149,7 +150,8 @@ class QueueVLMServing(RunServing):
 
 
 def _answer(ask: Ask, row: PairRow) -> Answer:
-    if row.question and row.question != ask.question:
-        raise InputError(f"the fleet was asked {row.question!r} where the operator asks {ask.question!r}")
+    if row.question and row.question != storable(ask.question):
+        said = f"the fleet was asked {row.question!r} where the operator asks {ask.question!r}"
+        return Answer(text=None, reason=f"{Reason.INTERNAL_ERROR}: {said}")
     reason = ": ".join(str(part) for part in (row.reason, row.detail) if part)
     return Answer(text=row.answer, reason=reason or None)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
+import errno
+import secrets
 import shutil
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,32 +37,48 @@ def draft_folder(target: Path) -> Generator[Path]:
         InputError: the target exists and is no data set.
     """
     _refuse_other(target)
-    draft, old = _beside(target, "part"), _beside(target, "old")
+    draft = _beside(target, "part")
     draft.mkdir()
     try:
         yield draft
-        if target.exists():
-            # No system replaces a folder with content; for a moment the name is free.
-            target.rename(old)
-        try:
-            draft.rename(target)
-        except OSError:
-            if old.exists():
-                old.rename(target)
-            raise
+        while not _put_in_place(draft, target):
+            pass
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-        if target.exists():
+
+
+def _put_in_place(draft: Path, target: Path) -> bool:
+    """Replace the target; returns whether it worked, as another export may put its own there in between."""
+    old = _beside(target, "old")
+    with suppress(FileNotFoundError):
+        # No system replaces a folder with content; for a moment the name is free.
+        target.rename(old)
+    try:
+        draft.rename(target)
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
             shutil.rmtree(old, ignore_errors=True)
+            return False
+        with suppress(FileNotFoundError):
+            old.rename(target)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+    return True
 
 
 def _beside(target: Path, kind: str) -> Path:
+    """A name that no other program has; processes in containers may have the same number."""
     # Writers choose by the suffix, so it stays.
-    return target.with_name(f".{os.getpid()}.{kind}.{target.name}")
+    return target.with_name(f".{secrets.token_hex(8)}.{kind}.{target.name}")
 
 
 def _refuse_other(target: Path) -> None:
-    if target.is_dir() and any(target.iterdir()) and not any((target / mark).is_file() for mark in _MARKS):
+    try:
+        # At once: another export may replace the folder meanwhile.
+        found = {path.name for path in target.iterdir()}
+    except FileNotFoundError:
+        return
+    except NotADirectoryError:
+        raise InputError(f"{target} is a file: a data set is a folder, choose another name") from None
+    if found and found.isdisjoint(_MARKS):
         raise InputError(f"{target} is a folder with something else in it: choose another name")
-    if target.exists() and not target.is_dir():
-        raise InputError(f"{target} is a file: a data set is a folder, choose another name")

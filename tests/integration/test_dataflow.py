@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from PIL import Image
 
 from persqa.dataflow import FileStorage, LocalModelVLMServing_vllm, PersQAGenerator, QueueVLMServing
 from persqa.errors import RunConflict
@@ -201,6 +202,41 @@ def test_prompts_of_others_are_asked_as_they_stand(site: Site, tmp_path: Path) -
         for handle in client.runs():
             assert handle.audit().holds
             assert handle.violation_kinds() == {}
+
+
+def test_characters_that_no_database_holds_cost_at_most_their_own_prompt(site: Site) -> None:
+    settings = scripted(site.settings, "text_or_colour")
+    serving = serving_of(settings)
+    prompts = ["good", "from a PDF\0", "half \ud83d", "both \ud83d\ude00", "\udcff", "good, too"]
+    said = ["good", "from a PDF\ufffd", "half \ufffd", "both \U0001f600", "\ufffd", "good, too"]
+    with WorkerProcess(settings, Path()):
+        for _ in range(2):
+            found = serving.generate_from_input(prompts, "sys")
+            assert found == [f"sys|{text}|" for text in said]
+        assert serving.generate_from_input(["good"], "sys", [["a\0.png"]]) == [None]
+    serving.cleanup()
+
+
+def test_the_same_names_in_another_folder_get_their_own_answers(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = scripted(site.settings, "text_or_colour")
+    for index, folder in enumerate("AB"):
+        (tmp_path / folder).mkdir()
+        Image.new("RGB", (8, 8), colour_of(index)).save(tmp_path / folder / "0.png")
+    with WorkerProcess(settings, tmp_path):
+        for index, folder in enumerate("AB"):
+            monkeypatch.chdir(tmp_path / folder)
+            serving = serving_of(settings)
+            assert serving.generate_from_input(["?"], "", ["0.png"]) == [f"|?|{colour(index)}"]
+            serving.cleanup()
+            named = serving_of(settings, run="mine")
+            if folder == "A":
+                assert named.generate_from_input(["?"], "", ["0.png"]) == [f"|?|{colour(index)}"]
+            else:
+                with pytest.raises(RunConflict, match=r"start at .*/A and not at .*/B"):
+                    named.generate_from_input(["?"], "", ["0.png"])
+            named.cleanup()
 
 
 def test_the_tag_policy_of_the_generator_is_that_of_the_run(

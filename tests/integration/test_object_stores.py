@@ -12,7 +12,7 @@ import boto3
 import fsspec
 import pytest
 
-from persqa.blobs import BlobStore
+from persqa.blobs import BlobStore, open_file_system
 from persqa.errors import BlobsUnavailable, Infrastructure, Rejected
 from persqa.images import ImageLimits, objects, patience, read_image
 from persqa.reasons import Reason
@@ -98,6 +98,11 @@ class TestS3:
             store.get(digest, max_bytes=10)
         assert caught.value.reason is Reason.TOO_MANY_BYTES
         assert store.get(store.put(b""), max_bytes=10) == b""
+        files, root = open_file_system("s3://pictures/blobs", setting="")
+        for damaged in (bytes(len(PICTURE)), PICTURE[:-1], b""):
+            files.pipe_file(f"{root}/{digest[:2]}/{digest[2:4]}/{digest}", damaged)
+            assert BlobStore("s3://pictures/blobs").put(PICTURE) == digest
+            assert store.get(digest, max_bytes=5000) == PICTURE
 
 
 class TestOutage:

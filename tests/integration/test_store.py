@@ -14,6 +14,7 @@ from persqa.messages import Asked
 from persqa.pairs import PENDING
 from persqa.policies import Rung
 from persqa.reasons import Reason
+from persqa.records import RecordLimits
 from persqa.results import Outcome, Status
 from persqa.runs import RunId, RunState, parse_options
 from persqa.store import Store, Want
@@ -75,8 +76,16 @@ def test_a_run_is_found_again_and_other_data_is_refused(store: Store) -> None:
     options = parse_options()
     again = store.runs.create("r", options=options, pool_digest="p", fingerprint="f", base="/data", item_count=1)
     assert again == run == store.runs.find("r")
-    moved = store.runs.create("r", options=options, pool_digest="p", fingerprint="f", base="/elsewhere", item_count=1)
-    assert moved == replace(run, base="/elsewhere") == store.runs.find("r")
+    elsewhere = store.runs.create(
+        "r",
+        options=options,
+        pool_digest="p",
+        fingerprint="f",
+        base="/",
+        item_count=1,
+        limits=RecordLimits(max_images=9),
+    )
+    assert elsewhere == run == store.runs.find("r"), "it keeps the folder and the limits that it began with"
     with pytest.raises(RunConflict, match="differs in: the data;"):
         store.runs.create("r", options=options, pool_digest="p", fingerprint="g", base="/", item_count=1)
     with pytest.raises(RunConflict, match="differs in: tag, seed;"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import os
 import subprocess
 import sys
 import uuid
@@ -86,6 +87,21 @@ class TestFolder:
         with pytest.raises(Rejected) as caught:
             store.get(DIGEST, max_bytes=10_000)
         assert caught.value.reason is Reason.DAMAGED_BLOB
+        store.put(DATA)
+        assert store.get(DIGEST, max_bytes=10_000) == DATA
+
+    def test_the_bytes_are_on_disk_before_they_have_their_name(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        synced: list[tuple[bytes, bool]] = []
+
+        def sync(descriptor: int) -> None:
+            (found,) = (path for path in tmp_path.rglob("*") if path.is_file())
+            synced.append((found.read_bytes(), found.samefile(f"/proc/self/fd/{descriptor}") and found.name != DIGEST))
+
+        monkeypatch.setattr(os, "fsync", sync)
+        BlobStore(tmp_path).put(DATA)
+        assert synced == [(DATA, True)]
 
     def test_a_folder_that_cannot_be_written_is_an_outage(self, tmp_path: Path) -> None:
         (tmp_path / "blobs").write_text("no folder")
@@ -96,12 +112,10 @@ class TestFolder:
             store.get(DIGEST, max_bytes=10)
 
     def test_a_failure_leaves_no_half_of_a_blob(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        def fail(path: Path, data: bytes) -> int:
-            with path.open("wb") as file:
-                file.write(data[:10])
+        def fail(_descriptor: int) -> None:
             raise OSError(errno.ENOSPC, "no space left")
 
-        monkeypatch.setattr(Path, "write_bytes", fail)
+        monkeypatch.setattr(os, "fsync", fail)
         with pytest.raises(BlobsUnavailable, match="no space left"):
             BlobStore(tmp_path).put(DATA)
         assert [path for path in tmp_path.rglob("*") if path.is_file()] == []

@@ -7,6 +7,7 @@ import json
 import math
 import threading
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from persqa.errors import InputError
 from persqa.pairs import Broken, PairRow
 from persqa.policies import Rung
 from persqa.verdicts import ViolationKind
+from producer.exporters.drafts import draft_file, draft_folder
 from producer.exporters.shapes import Pair, Shape, exported_record
 from tests.support.exporting import PROMPT, a_row, data_set, export, parquet_rows, read_json
 from tests.unit.test_records import json_values
@@ -117,6 +119,42 @@ def test_a_folder_that_is_no_data_set_is_not_replaced_and_a_failed_export_leaves
         export([a_row({"image": "b"}), a_row({"image": "c", "out": 1})], tmp_path / "pairs", file_format="hf")
     assert data_set(tmp_path / "pairs")["image"][:] == ["a"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "pairs", "photos"]
+
+
+def test_two_exports_of_one_name_at_once_are_both_whole_and_the_last_one_stays(tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    with draft_file(path) as first:
+        first.write_text("first, ")
+        with draft_file(path) as second:
+            second.write_text("second")
+        assert path.read_text() == "second"
+        with first.open("a") as file:
+            file.write("and last")
+    assert path.read_text() == "first, and last"
+    folder = tmp_path / "pairs"
+    with draft_folder(folder) as first:
+        (first / "dataset_info.json").write_text("1")
+        with draft_folder(folder) as second:
+            (second / "dataset_info.json").write_text("2")
+        assert (folder / "dataset_info.json").read_text() == "2"
+    assert (folder / "dataset_info.json").read_text() == "1"
+    assert sorted(found.name for found in tmp_path.iterdir()) == ["out.jsonl", "pairs"]
+
+
+def test_many_exports_of_one_folder_at_once_harm_none(tmp_path: Path) -> None:
+    start = threading.Barrier(4)
+
+    def write(number: int) -> None:
+        start.wait()
+        for _ in range(20):
+            with draft_folder(tmp_path / "pairs") as draft:
+                (draft / "dataset_info.json").write_text(str(number))
+
+    with ThreadPoolExecutor(4, thread_name_prefix="test") as threads:
+        for future in [threads.submit(write, number) for number in range(4)]:
+            future.result()
+    assert (tmp_path / "pairs" / "dataset_info.json").read_text() in "0123"
+    assert [found.name for found in tmp_path.iterdir()] == ["pairs"]
 
 
 def test_meta_says_how_an_answer_came_about(tmp_path: Path) -> None:

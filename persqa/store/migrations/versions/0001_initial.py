@@ -105,6 +105,7 @@ def _create_work() -> None:
         sa.Column("fingerprint", sa.String(64), nullable=False),
         sa.Column("base", sa.Text, nullable=False),
         sa.Column("items", sa.BigInteger, nullable=False),
+        sa.Column("limits", sa.Text, nullable=False),
         sa.Column("model", sa.Text),
         sa.Column("created_at", _INSTANT, nullable=False),
         sa.Column("broker", sa.String(16)),
@@ -113,6 +114,7 @@ def _create_work() -> None:
         sa.Column("recheck", sa.Boolean, nullable=False, server_default=sa.false()),
         sa.Column("priority", sa.String(16), nullable=False, server_default="normal"),
         sa.Column("state", sa.String(16), nullable=False, server_default="active"),
+        sqlite_autoincrement=True,
     )
     op.create_table(
         "items",

@@ -1,0 +1,133 @@
+"""From a record to its items; both readings of a submit do it, and must agree."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from persqa.blobs import blob_reference
+from persqa.data_uris import decode_data_uri, is_data_uri
+from persqa.errors import RecordError
+from persqa.items import Item, item_id
+from persqa.questions import Question
+from persqa.reasons import Reason
+from persqa.records import parse_record, place_of, record_key
+from persqa.tags import Tag, parse_tag
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from persqa.blobs import BlobStore
+    from persqa.questions import QuestionPool
+    from persqa.records import RawRecord, Record, RecordLimits
+    from persqa.runs import RunId, RunOptions
+
+#: More than a message has beside what differs from run to run and from item to item.
+_ENVELOPE_BYTES = 2048
+_LONGEST_TAG = Tag(f"<{33 * 'm'}>")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Itemizer:
+    """What decides the items of a run's records.
+
+    Attributes:
+        options: those of the run.
+        pool: the questions.
+        limits: those of the run.
+        base: where relative image paths start; a part of every message.
+        blobs: gets the bytes of images inside the records.
+    """
+
+    options: RunOptions
+    pool: QuestionPool
+    limits: RecordLimits
+    base: str
+    blobs: BlobStore
+
+    def parse(self, raw: RawRecord) -> Record:
+        """Check a record, and put its image bytes into the blob store; their digests become the references.
+
+        Raises:
+            RecordError: the record is wrong, or its message would be too large.
+            BlobsUnavailable: the bytes cannot be stored.
+        """
+        record = parse_record(
+            raw,
+            max_images=self.limits.max_images,
+            max_image_bytes=self.limits.max_image_bytes,
+            columns=self.options.columns,
+            image_optional=self.options.image_optional,
+            verbatim=self.options.verbatim,
+        )
+        record = self._with_blobs(record)
+        size, most = self._message_bytes(record), self.limits.max_message_bytes
+        if size > most:
+            said = f"its message could have {size} bytes, {most} are allowed (PERSQA_MAX_MESSAGE_BYTES)"
+            raise RecordError(Reason.OVERSIZED_MESSAGE, f"{place_of(raw, self.options.columns.id)}: {said}")
+        return record
+
+    def items(self, first: Item, record: Record) -> Iterator[Item]:
+        """One item for each question of the record, made from the first one without its question."""
+        asked = self.options
+        if asked.verbatim:
+            tag, questions = Tag(""), (Question(topic="", template=record.prompt),)
+        else:
+            tag = record.tag or parse_tag(asked.tag)
+            questions = self.pool.draw(asked.questions_per_image, seed=asked.seed, key=record_key(first.record))
+        for slot, question in enumerate(questions):
+            yield replace(
+                first,
+                id=item_id(first.run_id, first.position * asked.questions_per_image + slot),
+                slot=slot,
+                images=record.images,
+                tag=tag,
+                topic=question.topic,
+                question=question.ask(tag) if tag else question.template,
+            )
+
+    def first_item(self, run_id: RunId, position: int, record_json: str) -> Item:
+        """The first item of a record, without its question; the only one of a wrong record."""
+        return Item(
+            id=item_id(run_id, position * self.options.questions_per_image),
+            run_id=run_id,
+            position=position,
+            slot=0,
+            record=record_json,
+            images=(),
+            tag=Tag(""),
+            topic="",
+            question="",
+        )
+
+    def _with_blobs(self, record: Record) -> Record:
+        if not any(map(is_data_uri, record.images)):
+            return record
+        most = self.limits.max_image_bytes
+        images = tuple(
+            blob_reference(self.blobs.put(decode_data_uri(given, max_bytes=most))) if is_data_uri(given) else given
+            for given in record.images
+        )
+        return replace(record, images=images)
+
+    def _message_bytes(self, record: Record) -> int:
+        """More bytes than the message of any item of the record will have."""
+        asked = len(json.dumps(record.prompt)) if self.options.verbatim else self._question_bytes
+        return _ENVELOPE_BYTES + self._common_bytes + _in_base64(len(json.dumps(record.images)) + asked)
+
+    @cached_property
+    def _question_bytes(self) -> int:
+        return max(len(json.dumps(question.ask(_LONGEST_TAG))) for question in self.pool.questions)
+
+    @cached_property
+    def _common_bytes(self) -> int:
+        """Of what all messages of the run have: the place, the system prompt, the sampling, and the queue's name."""
+        sampling = self.options.sampling.model_dump(mode="json", exclude_none=True)
+        inside = json.dumps([self.base, self.options.system_prompt, sampling])
+        return _in_base64(len(inside)) + len(json.dumps(self.options.model))
+
+
+def _in_base64(characters: int) -> int:
+    return (characters + 2) // 3 * 4
