@@ -34,7 +34,7 @@ def test_large_pictures_wait_for_memory(
 ) -> None:
     """Small files of large pictures, and an engine that is slower than the decoders."""
     pictures, side, budget = size(16, 256), size(4000, 7071), size(320 * _MB, 4 * 2**30)
-    monkeypatch.setenv("SCRIPT_SECONDS", str(size(1, 60)))
+    monkeypatch.setenv("SCRIPT_SECONDS", str(size(1, 30)))
     monkeypatch.setenv("SCRIPT_NOTES", str(tmp_path / "notes"))
     settings = scripted(site.settings, "takes_long").model_copy(
         update={"window": pictures, "image_memory_bytes": budget, "lease_seconds": 300}
