@@ -17,6 +17,7 @@ PersqaError
     ├── BrokerUnavailable
     ├── BlobsUnavailable
     ├── EngineDead       the engine of this process stopped for good
+    ├── OutOfMemory      memory was short for one item, which may be why; the delivery counts as a failed one
     └── WorkerDied       the local worker process ended too early
 
 Used only inside of one part:
@@ -29,11 +30,25 @@ UnreadableDelivery       a task has no item; it becomes a dead letter (worker/de
 from __future__ import annotations
 
 import errno
+import os
+import re
+from typing import TYPE_CHECKING
 
 from persqa.reasons import Reason
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 #: System errors that mean that this process or machine lacks a resource; they say nothing about a file.
 SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+
+#: The same, but for memory, of what is no image file.
+_OTHER_SHORTAGES = SHORTAGES - {errno.ENOMEM} | {errno.ENOBUFS, errno.EAGAIN}
+#: Memory may be a file system, too.
+_MEMORY = {errno.ENOMEM, errno.ENOSPC, errno.EDQUOT}
+#: torch and Python say these in errors that have no number.
+_SAYS_MEMORY = re.compile(r"(can.?t|cannot) allocate memory|not enough memory|out of memory", re.IGNORECASE)
+_SAYS_THREADS = re.compile(r"can't start new thread")
 
 
 class PersqaError(Exception):
@@ -130,3 +145,32 @@ class EngineDead(Infrastructure):
 
 class WorkerDied(Infrastructure):
     """The local worker process ended before its work was done."""
+
+
+class OutOfMemory(Infrastructure):
+    """Memory was short for one item, and nobody can say whether it is the item or the machine that is to blame."""
+
+
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """The error, and what it came of, the innermost last."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def shortage(error: BaseException) -> Infrastructure | None:
+    """What this process or machine lacks, where an error came of that; None where it did not."""
+    for cause in causes(error):
+        number = cause.errno if isinstance(cause, OSError) else None
+        said = str(cause) if isinstance(cause, RuntimeError) else ""
+        if isinstance(cause, MemoryError) or number in _MEMORY or _SAYS_MEMORY.search(said):
+            return OutOfMemory(f"this machine has too little memory: {_words(cause)}")
+        if number in _OTHER_SHORTAGES or _SAYS_THREADS.search(said):
+            return Infrastructure(f"this machine is short of something: {_words(cause)}")
+    return None
+
+
+def _words(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.errno is not None:
+        return os.strerror(error.errno)
+    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -35,7 +35,7 @@ class Result:
         rung: the rung of the answer.
         generations: the number of generations for the item.
         prompt_tokens: those of the answer's generation; likewise output_tokens, finish_reason.
-        image_seconds: time to load all images, including the wait for a thread.
+        image_seconds: time to load all images, including the wait for memory and for a thread.
         engine_seconds: time of all generations together.
     """
 

@@ -128,6 +128,14 @@ class Settings(BaseSettings):
     )
     max_image_pixels: int = Field(default=50_000_000, ge=1, description="Most pixels of one image.")
     max_image_bytes: int = Field(default=MAX_IMAGE_BYTES, ge=1, description="Most bytes of one image file.")
+    image_memory_bytes: int = Field(
+        default=4 * 2**30,
+        ge=1,
+        description=(
+            "Most bytes of memory that images take in one worker: read, being decoded, or asked about. Items wait for "
+            "room before their images are read."
+        ),
+    )
     max_images: int = Field(default=MAX_IMAGES, ge=1, le=64, description="Most images of one record.")
     commit_items: int = Field(default=64, ge=1, le=4096, description="Most results in one transaction.")
     commit_seconds: float = Field(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from persqa.errors import Rejected
 from persqa.reasons import Reason
 from persqa.store import Want
+from worker import metrics
+from worker.images.budget import Budget, give_back_at_once
 from worker.images.cache import ImageCache
 from worker.images.loader import ImageLoader, NamedImage
 from worker.parsing import DeadMessage
@@ -16,7 +19,7 @@ from worker.process.batching import Batcher
 from worker.retries import retry_database
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncGenerator, Sequence
     from threading import Event
 
     from PIL.Image import Image
@@ -28,8 +31,8 @@ if TYPE_CHECKING:
 
 #: Longest time that an item waits to be looked up together with others.
 _LOOKUP_SECONDS = 0.01
-#: Size of the decoded images that are kept for the next items.
-_CACHED_BYTES = 128 * 2**20
+#: Size of the decoded images that are kept for the next items, though no item in hand asks about them.
+_KEPT_BYTES = 128 * 2**20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +61,10 @@ class Intake:
         self._stop = stop
         self._results = store.results
         self._loader = ImageLoader(store.bad_images, settings, resolution=resolution, stop=stop)
-        self._images = ImageCache(self._loader.load, most_bytes=_CACHED_BYTES)
+        give_back_at_once()
+        budget = Budget(settings.image_memory_bytes)
+        metrics.IMAGE_BYTES.set_function(lambda: budget.used)
+        self._images = ImageCache(self._loader.load, budget, kept_bytes=_KEPT_BYTES)
         self._lookup: Batcher[Asked, Want] = Batcher(
             self._look_up, name="persqa-lookup", size=settings.window, seconds=_LOOKUP_SECONDS
         )
@@ -81,22 +87,25 @@ class Intake:
             )
         return want is Want.YES
 
-    async def admit(self, message: ItemMessage) -> Admitted | Rejected:
-        """Load the images of one item; returns why it cannot be asked where one of them cannot be used.
+    @asynccontextmanager
+    async def admit(self, message: ItemMessage) -> AsyncGenerator[Admitted | Rejected]:
+        """Load the images of one item, and hold them for the time of the block.
+
+        Yields why the item cannot be asked where one of them cannot be used.
 
         Raises:
             BlobsUnavailable: the blob store does not answer.
             Infrastructure: this machine is short of something.
         """
         started = time.monotonic()
-        try:
-            images = [
-                await self._images.get(NamedImage(base=message.base, reference=reference, recheck=message.recheck))
-                for reference in message.images
-            ]
-        except Rejected as rejected:
-            return rejected
-        return Admitted(message=message, images=images, image_seconds=time.monotonic() - started)
+        names = [NamedImage(base=message.base, reference=name, recheck=message.recheck) for name in message.images]
+        async with AsyncExitStack() as held:
+            try:
+                images = await held.enter_async_context(self._images.hold(names))
+                found = Admitted(message=message, images=images, image_seconds=time.monotonic() - started)
+            except Rejected as rejected:
+                found = rejected
+            yield found
 
     def close(self) -> None:
         """End the threads."""

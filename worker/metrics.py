@@ -34,6 +34,7 @@ VIOLATIONS = Counter("persqa_violations", "Generations that broke the tag rule, 
 
 WINDOW = Gauge("persqa_window_items", "Items that may be in flight in this worker at once.")
 IN_FLIGHT = Gauge("persqa_in_flight_items", "Items in flight: waiting, running or uncommitted.")
+IMAGE_BYTES = Gauge("persqa_image_bytes", "Memory that images in this worker take, or have room reserved for.")
 HELD = Gauge("persqa_held_messages", "Messages that this worker holds, each under a lease.")
 
 ENGINE_UP = Gauge("persqa_engine_up", "1 while the engine is up, 0 while it is being loaded or replaced.")

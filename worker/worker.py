@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import psutil
 
 from persqa.broker.leases import Leases
-from persqa.errors import Infrastructure, StoreUnavailable
+from persqa.errors import Infrastructure, OutOfMemory, StoreUnavailable
 from persqa.store import Store
 from worker import metrics
 from worker.answerer import Answerer
@@ -206,6 +206,9 @@ class Worker:
         self._loop.submit(close()).result()
 
     def _notice_end(self, delivery: Delivery, error: BaseException | None) -> None:
+        if isinstance(error, OutOfMemory):
+            # If it is the item that takes so much, its trials will show it.
+            delivery.suspect()
         if isinstance(error, Infrastructure):
             # This worker can finish nothing that is in flight.
             if not told_to_stop():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from persqa.broker.connection import BrokerClient, script, translated
+from persqa.broker.keys import COUNTS, HISTORIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,7 +32,10 @@ class Withdrawal(BrokerClient):
         self._script = script(self._redis, "withdraw")
 
     def withdraw(self, run_id: RunId, queues: Iterable[str]) -> int:
-        """Take a run's messages out of these queues; returns how many. Safe to repeat, also after a failure."""
+        """Take a run's messages out of these queues; returns how many. Safe to repeat, also after a failure.
+
+        What Redis knows of their deliveries goes with them.
+        """
         return sum(self._clear(run_id, queue, to=None) for queue in queues)
 
     def move(self, run_id: RunId, queues: Iterable[str], *, to: str) -> int:
@@ -55,6 +59,7 @@ class Withdrawal(BrokerClient):
         found, end = 0, self._redis.llen(keys[0])
         while end > 0:
             start = max(0, end - _AT_ONCE)
-            found += cast("int", self._script(keys, [f"{self._ledger}-{run_id}", start, end - start]))
+            arguments = [f"{self._ledger}-{run_id}", start, end - start, COUNTS, HISTORIES]
+            found += cast("int", self._script(keys, arguments))
             end = start
         return found

@@ -1,10 +1,12 @@
 """Images of unknown origin: neither their references nor their bytes are trusted.
 
-`references` handles every kind of reference, with a module for each kind; `decoding` decodes the bytes.
+`references` handles every kind of reference, with a module for each kind; `decoding` decodes the bytes, and `pixels`
+makes of them what a model looks at.
 """
 
 from __future__ import annotations
 
+from persqa.images.decoding import decoding_bytes
 from persqa.images.limits import ImageLimits, Resolution
 from persqa.images.naming import shown_reference
 from persqa.images.references import Content, check_web, decode_image, is_remote, read_image
@@ -15,6 +17,7 @@ __all__ = [
     "Resolution",
     "check_web",
     "decode_image",
+    "decoding_bytes",
     "is_remote",
     "read_image",
     "shown_reference",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 import struct
+from dataclasses import dataclass
 from io import BytesIO
 
 from PIL import ExifTags, Image
@@ -13,24 +15,41 @@ from PIL.GifImagePlugin import GifImageFile
 from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
-from PIL.TiffImagePlugin import TiffImageFile
+from PIL.TiffImagePlugin import TILELENGTH, TILEWIDTH, TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from persqa.bad_images import BadContent, BadImage
 from persqa.errors import Rejected
 from persqa.images.limits import Resolution
 from persqa.images.naming import printable
+from persqa.images.pixels import enough, rgb
 from persqa.reasons import Reason
 
-# By the first bytes. The readers are called directly, because `Image.open` applies a limit of pixels that is global to
-# the process.
-_FORMATS: tuple[tuple[str, re.Pattern[bytes], type[ImageFile]], ...] = (
-    ("JPEG", re.compile(rb"\xff\xd8\xff"), JpegImageFile),
-    ("PNG", re.compile(rb"\x89PNG\r\n\x1a\n"), PngImageFile),
-    ("WebP", re.compile(rb"RIFF.{4}WEBP", re.DOTALL), WebPImageFile),
-    ("GIF", re.compile(rb"GIF8[79]a"), GifImageFile),
-    ("TIFF", re.compile(rb"II[*+]\0|MM\0[*+]"), TiffImageFile),
-    ("BMP", re.compile(rb"BM"), BmpImageFile),
+
+@dataclass(frozen=True, slots=True)
+class _Format:
+    """A format that is decoded.
+
+    Attributes:
+        name: for people.
+        magic: its first bytes.
+        reader: called directly, because `Image.open` applies a limit of pixels that is global to the process.
+        pixel_bytes: most bytes that decoding takes for each pixel that is decoded, the result included; measured.
+    """
+
+    name: str
+    magic: re.Pattern[bytes]
+    reader: type[ImageFile]
+    pixel_bytes: int
+
+
+_FORMATS = (
+    _Format("JPEG", re.compile(rb"\xff\xd8\xff"), JpegImageFile, 8),
+    _Format("PNG", re.compile(rb"\x89PNG\r\n\x1a\n"), PngImageFile, 8),
+    _Format("WebP", re.compile(rb"RIFF.{4}WEBP", re.DOTALL), WebPImageFile, 20),
+    _Format("GIF", re.compile(rb"GIF8[79]a"), GifImageFile, 8),
+    _Format("TIFF", re.compile(rb"II[*+]\0|MM\0[*+]"), TiffImageFile, 12),
+    _Format("BMP", re.compile(rb"BM"), BmpImageFile, 8),
 )
 
 _TURNS = {
@@ -43,7 +62,10 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 
-_16_TO_8_BITS = [round(value / 257) for value in range(65_536)]
+#: Bytes that a progressive JPEG takes for each pixel of the file, however little of it is decoded.
+_PROGRESSIVE_BYTES = 8
+#: Memory that must be free, beyond what decoding takes, for a failure to be the data's fault.
+_SPARE_BYTES = 64 * 2**20
 
 
 class _TooManyPixels(Exception):
@@ -56,8 +78,8 @@ def decode(data: bytes, *, max_pixels: int, resolution: Resolution | None = None
     Args:
         data: the content of an image file.
         max_pixels: greatest width times height.
-        resolution: the size that is needed. A JPEG is decoded at a half, a quarter or an eighth of its size if that
-            suffices, which takes a fraction of the time.
+        resolution: the size that the model looks at. A larger image is scaled down to twice that. A JPEG is decoded at
+            a half, a quarter or an eighth of its size if that suffices, which takes a fraction of the time.
 
     Returns:
         The image, or its first frame or page: RGB, fully decoded, upright, transparent parts white, without metadata,
@@ -67,47 +89,116 @@ def decode(data: bytes, *, max_pixels: int, resolution: Resolution | None = None
         BadContent: the data is no image, or broken.
         Rejected: the image has more pixels than allowed, or than this machine has memory for.
     """
-    name, reader = _recognise(data)
+    kind = _recognise(data)
+    # Where memory is short, decoders say nearly anything of good data. So the data is to blame only if it fails twice,
+    # and the memory for it was there after each time.
+    found = _try(kind, data, max_pixels, resolution)
+    if (
+        isinstance(found, Rejected)
+        and found.reason is not Reason.TOO_MANY_PIXELS
+        and _is_enough_memory(data, max_pixels)
+    ):
+        found = _try(kind, data, max_pixels, resolution)
+    if isinstance(found, Image.Image):
+        return found
+    if isinstance(found, BadContent) and not _is_enough_memory(data, max_pixels):
+        found = Rejected(found.reason, f"{found}, unless it is this machine that has too little memory")
+    # Not where it was caught: there it would keep all that the decoder has allocated.
+    raise found
+
+
+def decoding_bytes(data: bytes, *, max_pixels: int, resolution: Resolution | None = None) -> int:
+    """How many bytes of memory decoding this content takes at most, beyond its own; 0 if it is refused at once."""
     try:
-        return _decoded(reader(BytesIO(data)), max_pixels, resolution)
-    except (_TooManyPixels, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        sentence = f"more pixels than the allowed {max_pixels} ({printable(str(error))})"
-        raise Rejected(Reason.TOO_MANY_PIXELS, sentence) from error
-    except MemoryError as error:
-        # Hostile data may ask for any amount of memory, but it may also be this machine that has too little.
-        raise Rejected(Reason.BROKEN_IMAGE, f"the {name} data takes more memory than there is") from error
-    except Exception as error:
-        # On hostile data the decoders raise nearly anything: SyntaxError, struct.error, KeyError, even AssertionError.
-        # Only the bytes decide what happens here, so the bytes are at fault.
-        sentence = f"the {name} data is truncated or corrupt ({printable(str(error))})"
-        raise _bad(data, Reason.BROKEN_IMAGE, sentence) from error
+        kind = _recognise(data)
+        image = kind.reader(BytesIO(data))
+        progressive = _PROGRESSIVE_BYTES if image.info.get("progressive") else 0
+        pixels = whole = _pixels(image, max_pixels)
+        if _draft(image, _size(image, resolution)) is not None:
+            pixels = image.width * image.height
+        return whole * progressive + pixels * kind.pixel_bytes
+    except (BadContent, _TooManyPixels, Image.DecompressionBombError):
+        return 0
+    except Exception:  # noqa: BLE001 - as in `_try`
+        # Nobody knows how far the decoder gets.
+        return max_pixels * max(kind.pixel_bytes for kind in _FORMATS)
 
 
-def _recognise(data: bytes) -> tuple[str, type[ImageFile]]:
-    for name, magic, reader in _FORMATS:
-        if magic.match(data):
-            return name, reader
-    names = ", ".join(name for name, _, _ in _FORMATS)
-    raise _bad(data, Reason.NOT_AN_IMAGE, f"none of the formats {names}")
+def _recognise(data: bytes) -> _Format:
+    for kind in _FORMATS:
+        if kind.magic.match(data):
+            return kind
+    raise _bad(data, Reason.NOT_AN_IMAGE, f"none of the formats {', '.join(kind.name for kind in _FORMATS)}")
 
 
 def _bad(data: bytes, reason: Reason, sentence: str) -> BadContent:
     return BadContent(BadImage(digest=hashlib.sha256(data).hexdigest(), reason=reason, detail=sentence))
 
 
+def _is_enough_memory(data: bytes, max_pixels: int) -> bool:
+    """Whether the memory for decoding this is there; none of it is touched."""
+    try:
+        # Zeros that nobody has touched are no memory yet.
+        return bool(bytes(decoding_bytes(data, max_pixels=max_pixels) + _SPARE_BYTES))
+    except MemoryError:
+        return False
+
+
+def _try(kind: _Format, data: bytes, max_pixels: int, resolution: Resolution | None) -> Image.Image | Rejected:
+    """The image, or why there is none."""
+    try:
+        return _decoded(kind.reader(BytesIO(data)), max_pixels, resolution)
+    except (_TooManyPixels, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        sentence = f"more pixels than the allowed {max_pixels} ({printable(str(error))})"
+        return Rejected(Reason.TOO_MANY_PIXELS, sentence)
+    except MemoryError:
+        # Hostile data may ask for any amount of memory, but it may also be this machine that has too little.
+        return Rejected(Reason.BROKEN_IMAGE, f"the {kind.name} data takes more memory than there is")
+    except Exception as error:  # noqa: BLE001 - the decoders', on hostile data
+        # On hostile data the decoders raise nearly anything: SyntaxError, struct.error, KeyError, even AssertionError.
+        # Only the bytes decide what happens here, so the bytes are at fault.
+        sentence = f"the {kind.name} data is truncated or corrupt ({printable(str(error))})"
+        return _bad(data, Reason.BROKEN_IMAGE, sentence)
+
+
+def _pixels(image: ImageFile, max_pixels: int) -> int:
+    """The number of pixels that are decoded at once, as the header announces it; raises _TooManyPixels."""
+    sizes = [image.size]
+    if isinstance(image, TiffImageFile):
+        # A tile is decoded as a whole, and may be larger than the picture.
+        width, height = (image.tag_v2.get(tag) for tag in (TILEWIDTH, TILELENGTH))
+        if isinstance(width, int) and isinstance(height, int):
+            sizes.append((width, height))
+    width, height = max(sizes, key=math.prod)
+    if width * height > max_pixels:
+        raise _TooManyPixels(f"{width} x {height}")
+    return width * height
+
+
 def _decoded(image: ImageFile, max_pixels: int, resolution: Resolution | None) -> Image.Image:
     """Decode an image whose header has been read."""
-    if image.width * image.height > max_pixels:
-        raise _TooManyPixels(f"{image.width} x {image.height}")
-    if resolution is not None:
-        image.draft(None, resolution.of(image.width, image.height))
+    _pixels(image, max_pixels)
+    size = _size(image, resolution)
+    extent = _draft(image, size)
     image.load()
     turn = _turn(image)  # after loading: a PNG may have it behind the pixels, and TIFF has applied it
-    result = _rgb(image)
+    result = rgb(image, size, extent) if extent else rgb(image, _size(image, resolution), image.size)
     if turn is not None:
         result = result.transpose(turn)
     result.info = {}
     return result
+
+
+def _draft(image: ImageFile, size: tuple[int, int]) -> tuple[float, float] | None:
+    """Have a JPEG decoded at a part of its size, if that is enough; returns how much of its last pixels is picture."""
+    if size == image.size or (drafted := image.draft(None, size)) is None:
+        return None
+    return drafted[1][2:]
+
+
+def _size(image: Image.Image, resolution: Resolution | None) -> tuple[int, int]:
+    width, height = image.size
+    return image.size if resolution is None else enough(width, height, resolution.of(width, height))
 
 
 def _turn(image: Image.Image) -> Image.Transpose | None:
@@ -117,26 +208,3 @@ def _turn(image: Image.Image) -> Image.Transpose | None:
     except (SyntaxError, ValueError, OSError, struct.error):
         return None  # damaged metadata is no reason to refuse the image
     return _TURNS.get(orientation) if isinstance(orientation, int) else None
-
-
-def _rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I;16"):
-        return image.convert("I").point(_16_TO_8_BITS, "L").convert("RGB")
-    if image.mode in {"I", "F"}:
-        return _own_range(image).convert("RGB")
-    return _over_white(image) if image.has_transparency_data else image.convert("RGB")
-
-
-def _own_range(image: Image.Image) -> Image.Image:
-    """The image as grey of 8 bits. Wide integers and floats have no agreed white: the lightest value becomes white."""
-    grey = image.convert("F")
-    low, high = (float(value) for value in grey.getextrema() if isinstance(value, int | float))
-    scale = 255 / (high - low) if high > low else 1.0
-    return grey.point(lambda value: value * scale + (0.5 - low * scale)).convert("L")
-
-
-def _over_white(image: Image.Image) -> Image.Image:
-    layer = image.convert("RGBA")
-    result = Image.new("RGB", image.size, "white")
-    result.paste(layer, mask=layer.getchannel("A"))
-    return result

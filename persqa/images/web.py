@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 
-from persqa.errors import SHORTAGES, Infrastructure, Rejected
+from persqa.errors import SHORTAGES, Infrastructure, Rejected, causes
 from persqa.images.addresses import allowed_addresses
 from persqa.images.naming import printable
 from persqa.images.patience import Deadline, Trouble, patiently
@@ -22,7 +22,7 @@ from persqa.images.urls import WebAddress, check_listed
 from persqa.reasons import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Generator
     from threading import Event
 
     from urllib3.response import HTTPResponse
@@ -189,24 +189,18 @@ def _translated(host: str, deadline: Deadline) -> Generator[None]:
     try:
         yield
     except (HTTPError, http.client.HTTPException, OSError, ValueError) as error:
-        causes = list(_causes(error))
-        if short := next((e for e in causes if isinstance(e, OSError) and e.errno in SHORTAGES), None):
+        chain = list(causes(error))
+        if short := next((e for e in chain if isinstance(e, OSError) and e.errno in SHORTAGES), None):
             raise Infrastructure(f"cannot fetch images: {os.strerror(short.errno or 0)}") from error
         deadline.left()
-        if refused := next((e for e in causes if isinstance(e, ssl.SSLCertVerificationError)), None):
+        if refused := next((e for e in chain if isinstance(e, ssl.SSLCertVerificationError)), None):
             said = f"the certificate of {host} is not accepted ({printable(refused.verify_message)})"
             raise Rejected(Reason.FETCH_FAILED, said) from error
-        raise Trouble(f"the server {host} failed ({_cause(causes)})") from error
+        raise Trouble(f"the server {host} failed ({_cause(chain)})") from error
 
 
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
-
-
-def _cause(causes: list[BaseException]) -> str:
+def _cause(chain: list[BaseException]) -> str:
     """The innermost cause: it says most and names no address."""
-    deepest = causes[-1]
+    deepest = chain[-1]
     said = os.strerror(deepest.errno) if isinstance(deepest, OSError) and deepest.errno else str(deepest)
     return printable(said or type(deepest).__name__)

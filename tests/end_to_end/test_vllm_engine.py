@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import errno
 import gc
 import time
 from concurrent.futures import Future
@@ -15,7 +16,7 @@ import pytest
 import zmq
 from PIL import Image
 
-from persqa.errors import EngineDead, Rejected, SettingsError
+from persqa.errors import EngineDead, Infrastructure, Rejected, SettingsError
 from persqa.generations import FinishReason, Generation
 from persqa.reasons import Reason
 from persqa.settings import Settings
@@ -111,6 +112,19 @@ def test_answers_with_any_allowed_number_of_images(running: RunningEngine, image
 @pytest.mark.parametrize("size", [(1, 1), (1, 900), (900, 1), (2000, 1500)])
 def test_answers_about_images_of_odd_sizes(running: RunningEngine, size: tuple[int, int]) -> None:
     assert running.answer(request("size", images=[Image.new("RGB", size)])).output_tokens > 0
+
+
+@pytest.mark.parametrize("error", [MemoryError(), OSError(errno.EMFILE, "Too many open files")])
+def test_what_this_machine_lacks_is_no_fault_of_the_request(
+    running: RunningEngine, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    async def fail(*_: object) -> None:
+        # As vLLM passes on what its threads raise.
+        raise ValueError("Failed to apply the processor") from error
+
+    monkeypatch.setattr(running.engine._engine.renderer, "render_cmpl_async", fail)  # pyright: ignore
+    with pytest.raises(Infrastructure, match="this machine"):
+        running.answer(request("short", images=[picture()]))
 
 
 def test_more_images_than_allowed_are_refused(running: RunningEngine) -> None:

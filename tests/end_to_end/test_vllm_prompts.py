@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -72,3 +74,16 @@ def test_a_template_without_a_place_for_everything_is_refused(template: str) -> 
     tokenizer = noise_tokenizer()
     with pytest.raises(Rejected, match="chat template"):
         ChatPrompts(tokenizer, template)
+
+
+def test_long_texts_are_not_kept(prompts: ChatPrompts) -> None:
+    """A verbatim prompt may have a quarter of a megabyte, and a worker sees many."""
+    prompts.tokens(request("warm", user="word"))
+    tracemalloc.start()
+    try:
+        for number in range(50):
+            prompts.tokens(request("long", user=f"{number} {'word ' * 2000}"))
+        gc.collect()
+        assert tracemalloc.get_traced_memory()[0] < 10 * 10_000
+    finally:
+        tracemalloc.stop()

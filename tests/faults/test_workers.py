@@ -195,8 +195,9 @@ def test_a_wrong_clock_redelivers_nothing_early(
         check_rows(run, 20)
 
 
-def test_one_item_that_kills_workers_ends_alone(site: Site, tmp_path: Path) -> None:
-    settings = quick(site, "kills_worker", window=16)
+@pytest.mark.parametrize("script", ["kills_worker", "short_of_memory"])
+def test_one_item_that_kills_workers_ends_alone(site: Site, tmp_path: Path, script: str) -> None:
+    settings = quick(site, script, window=16)
     with Client(settings) as client:
         run = client.submit(write_images(tmp_path / "data", 40))
         for _ in range(25):
@@ -210,7 +211,8 @@ def test_one_item_that_kills_workers_ends_alone(site: Site, tmp_path: Path) -> N
         assert run.progress().ended == {Status.OK: 39, Status.NONCOMPLIANT: 0, Status.INVALID: 0, Status.DEAD: 1}
         (dead,) = run.results(status="dead")
         assert (dead.position, dead.reason) == (3, "kills_workers")
-        assert (dead.detail or "").count(f"{os.uname().nodename}:") >= 5, dead.detail
+        # A worker that lacks memory has the time to end in order.
+        assert (dead.detail or "").count(f"{os.uname().nodename}:") >= 5 or script == "short_of_memory", dead.detail
         check_empty(settings)
 
 

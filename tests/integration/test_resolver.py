@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import threading
 from contextlib import asynccontextmanager
 from functools import partial
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from persqa.broker.leases import SUSPECT_DELIVERIES, Leases
+from persqa.errors import Infrastructure
 from persqa.messages import ItemMessage, item_messages
 from persqa.reasons import Reason
 from persqa.results import Status
@@ -137,6 +139,17 @@ def test_the_value_says_how_an_item_ended(  # noqa: PLR0913 - columns of the tab
     assert isinstance(resolved, Ended)
     assert (resolved.outcome.result.status, resolved.outcome.result.reason) == (status, reason)
     assert resolved.timed_out is timed_out
+
+
+@pytest.mark.parametrize("error", [MemoryError(), OSError(errno.EMFILE, "Too many open files")])
+def test_what_this_machine_lacks_ends_no_item(
+    store: Store, keeper: LeaseKeeper, tmp_path: Path, error: Exception
+) -> None:
+    def fails(_request: object) -> Line:
+        raise error
+
+    with pytest.raises(Infrastructure, match="this machine"):
+        resolve(store, keeper, tmp_path, fails)
 
 
 def test_a_suspect_is_not_begun_before_the_outcome_of_the_one_before_is_committed(

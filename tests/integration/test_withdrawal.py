@@ -12,13 +12,14 @@ import pytest
 from redis.exceptions import NoPermissionError
 
 from persqa.broker.connection import connect
-from persqa.broker.keys import QUEUE, queue_for
+from persqa.broker.keys import COUNTS, HELD, HISTORIES, QUEUE, queue_for
 from persqa.broker.leases import Leases
 from persqa.broker.publisher import Publisher
 from persqa.broker.withdrawal import Withdrawal
 from persqa.messages import item_of
 from persqa.runs import Priority, RunId
 from tests.support.builders import LEDGER, a_run, an_item
+from tests.support.wait import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,6 +79,23 @@ def test_what_is_moved_goes_behind_the_others_in_its_order(broker_url: str) -> N
         assert withdrawal.move(RunId(1), [HIGH, QUEUE], to=HIGH) == 500
     assert waiting(broker_url, HIGH) == [*((2, at) for at in range(3)), *((1, at) for at in range(500))]
     assert waiting(broker_url) == [(3, start) for start in range(0, 500, 50)]
+
+
+def test_what_is_known_of_earlier_deliveries_goes_with_the_message(broker_url: str) -> None:
+    put(broker_url, 1, range(300))
+    put(broker_url, 2, range(10))
+    with closing(connect(broker_url)) as client, closing(Withdrawal(broker_url, ledger=LEDGER)) as withdrawal:
+        with closing(Leases(broker_url, worker="dead:1", seconds=0.001)) as dead:
+            assert len(dead.claim([QUEUE], 310)) == 310
+            wait_until(lambda: len(dead.expire()) == 0 == client.hlen(HELD), describe="the leases run out")
+        assert client.hlen(COUNTS) == client.hlen(HISTORIES) == 310
+        # A message that is only moved keeps them.
+        assert withdrawal.move(RunId(1), [QUEUE], to=HIGH) == 300
+        assert client.hlen(COUNTS) == client.hlen(HISTORIES) == 310
+        assert withdrawal.withdraw(RunId(1), [HIGH, QUEUE]) == 300
+        assert client.hlen(COUNTS) == client.hlen(HISTORIES) == 10
+        with closing(Leases(broker_url, worker="next:1", seconds=30)) as leases:
+            assert [claimed.count for claimed in leases.claim([QUEUE], 20)] == [2] * 10
 
 
 @pytest.mark.parametrize("to", [None, HIGH])

@@ -1,8 +1,9 @@
 """ScriptedEngine: the suite's one fake; an engine driven by a function, in this process or in a worker's.
 
 A worker process gets it by `PERSQA_ENGINE=tests.support.scripted_engine:ScriptedEngine` and is told which function by
-`PERSQA_ENGINE_ARGS={"script": "tests.support.scripts:reads_colour"}`; with `"slots": 2` it answers so many at once, and
-with `"loads_until": "/a/file"` it is loading until the file is there.
+`PERSQA_ENGINE_ARGS={"script": "tests.support.scripts:reads_colour"}`; with `"slots": 2` it answers so many at once,
+with `"loads_until": "/a/file"` it is loading until the file is there, and with `"edge": 512` it says how much of an
+image it looks at.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeAlias, cast
 
 from persqa.errors import EngineDead
 from persqa.generations import FinishReason, Generation
+from persqa.images import Resolution
 from tests.support.wait import wait_until
 
 if TYPE_CHECKING:
@@ -47,7 +49,8 @@ class ScriptedEngine:
 
     def __init__(self, settings: Settings, script: Script | None = None) -> None:
         self.model = "scripted"
-        self.resolution = None
+        edge = settings.engine_args.get("edge")
+        self.resolution = Resolution(edge=edge) if isinstance(edge, int) else None
         self._script = script or _named(str(settings.engine_args["script"]))
         self.in_flight = 0
         self.most_in_flight = 0

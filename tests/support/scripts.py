@@ -113,6 +113,16 @@ def compliant_by_number(request: Request) -> Line:
     return Line(text=f"{tag_of(request)} has number {int(request.request_id.split('-')[0]) % 10**10}.")
 
 
+def by_number(request: Request) -> Line:
+    """The number of the item decides how it ends: one of 14 as dead, three as invalid, four as noncompliant."""
+    number = int(request.request_id.split("-")[0]) % 10**10
+    if number == 1:
+        raise KeyError("nobody thought of this")
+    if number in {2, 5, 8}:
+        raise Rejected(Reason.TOO_LONG, "the prompt has 9000 tokens, the model takes 2048")
+    return always_broken(request) if number % 3 == 0 and number < 12 else compliant(request)
+
+
 def poison(request: Request) -> Line:
     """The engine dies of the third item of the run, whenever it comes."""
     if request.request_id.split("-")[0].endswith("0003"):
@@ -124,6 +134,13 @@ def kills_worker(request: Request) -> Line:
     """The whole worker dies of the third item of the run, whenever it comes."""
     if request.request_id.split("-")[0].endswith("0003"):
         os.kill(os.getpid(), signal.SIGKILL)
+    return reads_colour(request)
+
+
+def short_of_memory(request: Request) -> Line:
+    """There is never enough memory for the third item of the run."""
+    if request.request_id.split("-")[0].endswith("0003"):
+        raise MemoryError
     return reads_colour(request)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import struct
 import time
+import zlib
 from base64 import b64encode
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from PIL import Image
 
 from persqa.bad_images import BadContent
 from persqa.errors import Rejected
+from persqa.images import decoding_bytes
 from persqa.reasons import Reason
 from tests.support.pictures import FORMATS, encoded, load, loaded, noise, png_chunk, png_of_zeros, quarters, rejected
 
@@ -72,12 +74,28 @@ class TestSizes:
         (folder / "a.webp").write_bytes(data)
         assert rejected("a.webp", folder).reason is Reason.TOO_MANY_PIXELS
 
+    def test_tiff_tile_larger_than_its_picture(self, folder: Path) -> None:
+        (folder / "a.tiff").write_bytes(tiff_of_one_tile(64, 128))
+        assert load("a.tiff", folder, max_pixels=128 * 128).size == (64, 64)
+        assert decoding_bytes(tiff_of_one_tile(64, 128), max_pixels=128 * 128) >= 128 * 128
+        error = rejected("a.tiff", folder, max_pixels=128 * 128 - 1)
+        assert (error.reason, "128 x 128" in str(error)) == (Reason.TOO_MANY_PIXELS, True)
+
     def test_gif_frame_larger_than_its_screen(self, folder: Path) -> None:
         data = bytearray(encoded(Image.new("L", (8, 8)), "GIF"))
         frame = data.index(b"\x2c\0\0\0\0\x08\0\x08\0")
         data[frame + 5 : frame + 9] = b"\xff\xff\xff\xff"
         (folder / "a.gif").write_bytes(data)
         assert rejected("a.gif", folder).reason is Reason.TOO_MANY_PIXELS
+
+
+def tiff_of_one_tile(side: int, tile: int) -> bytes:
+    """A grey picture in one tile."""
+    pixels = zlib.compress(bytes(tile * tile))
+    offset = 8 + 2 + 12 * 10 + 4
+    tags = {256: side, 257: side, 258: 8, 259: 8, 262: 1, 277: 1, 322: tile, 323: tile, 324: offset, 325: len(pixels)}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    return b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4) + pixels
 
 
 def bomb_header(side: int) -> bytes:

@@ -1,4 +1,4 @@
-"""Loading images in a worker: what is known of broken contents, and what is loaded once."""
+"""Loading images in a worker, and what is known of broken contents."""
 
 from __future__ import annotations
 
@@ -19,13 +19,12 @@ from persqa.blobs import BlobStore, blob_reference
 from persqa.errors import Rejected, SettingsError, StoreUnavailable
 from persqa.reasons import Reason
 from persqa.settings import load_settings
-from tests.support.wait import give_way
 from worker.images import loader as image_loader
-from worker.images.cache import ImageCache
+from worker.images.budget import Budget, Share
 from worker.images.loader import ImageLoader, NamedImage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from persqa.images import Content
 
@@ -73,7 +72,10 @@ def load(memory: Memory, *references: str, recheck: bool = False) -> list[Image.
         loader = ImageLoader(memory, settings, resolution=None, stop=threading.Event())  # pyright: ignore[reportArgumentType]
         with closing(loader):
             named = [NamedImage(base=str(Path.cwd()), reference=name, recheck=recheck) for name in references]
-            return await asyncio.gather(*map(loader.load, named), return_exceptions=True)
+            budget = Budget(settings.image_memory_bytes)
+            with budget.item() as age:
+                loads = [loader.load(image, Share(budget, age)) for image in named]
+                return await asyncio.gather(*loads, return_exceptions=True)
 
     return asyncio.run(load_all())
 
@@ -163,53 +165,3 @@ for setting in ("image_hosts", "image_stores"):
 
 def never(*_: object, **__: object) -> Content:
     raise AssertionError("this should not be asked for")
-
-
-def cached(most_bytes: int, use: Callable[[ImageCache], object]) -> list[str]:
-    """Use a cache in an event loop; gives what it had to load."""
-    loaded: list[str] = []
-
-    async def load(image: NamedImage) -> Image.Image:
-        loaded.append(image.reference)
-        await give_way()
-        if image.reference == "bad":
-            raise Rejected(Reason.NOT_FOUND, "bad: no such file")
-        return Image.new("RGB", (10, 10))
-
-    async def run() -> None:
-        found = use(ImageCache(load, most_bytes=most_bytes))
-        assert asyncio.iscoroutine(found)
-        await found
-
-    asyncio.run(run())
-    return loaded
-
-
-def named(reference: str, *, recheck: bool = False) -> NamedImage:
-    return NamedImage(base="/", reference=reference, recheck=recheck)
-
-
-def test_an_image_is_loaded_once_for_all_that_want_it() -> None:
-    async def use(cache: ImageCache) -> None:
-        first, second = await asyncio.gather(cache.get(named("a")), cache.get(named("a")))
-        assert first is second is await cache.get(named("a"))
-        await cache.get(named("a", recheck=True))
-
-    assert cached(10_000, use) == ["a", "a"]
-
-
-def test_what_was_refused_is_not_kept() -> None:
-    async def use(cache: ImageCache) -> None:
-        for _ in range(2):
-            with pytest.raises(Rejected):
-                await cache.get(named("bad"))
-
-    assert cached(10_000, use) == ["bad", "bad"]
-
-
-def test_the_oldest_make_room() -> None:
-    async def use(cache: ImageCache) -> None:
-        for reference in ("a", "b", "a", "c", "a", "b"):
-            await cache.get(named(reference))
-
-    assert cached(600, use) == ["a", "b", "c", "b"]

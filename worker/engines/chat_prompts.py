@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import copy
-from collections import Counter
+import hashlib
+from collections import Counter, OrderedDict
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 #: Stands for the user's text while a template is rendered. No template alters it, and it is no token.
 _BLANK = "PERSQAxUSERxTEXT"
+#: Texts of which it is remembered whether they contain a reserved token.
+_REMEMBERED = 4096
 #: The system prompt that a template is tried with.
 _PROBE = "PERSQAxSYSTEMxTEXT"
 
@@ -56,8 +59,10 @@ class ChatPrompts:
         self._tokenizer = copy.deepcopy(tokenizer)
         self._template = template
         self._reserved = self._reserved_tokens()
-        self._frame = lru_cache(maxsize=256)(self._new_frame)
-        self._intruder = lru_cache(maxsize=4096)(self._find_intruder)
+        # Each holds a system prompt, which may have a quarter of a megabyte.
+        self._frame = lru_cache(maxsize=32)(self._new_frame)
+        #: The reserved token in a text, if any, by the text's digest: the texts themselves would take a gigabyte.
+        self._intruders: OrderedDict[bytes, str | None] = OrderedDict()
         self._frame(_PROBE, 1)
 
     def text(self, request: Request) -> str:
@@ -131,8 +136,16 @@ class ChatPrompts:
         except (TemplateError, TypeError):
             return ""
 
-    def _find_intruder(self, text: str) -> str | None:
-        return next((self._reserved[token] for token in self._encode(text) if token in self._reserved), None)
+    def _intruder(self, text: str) -> str | None:
+        digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+        if digest in self._intruders:
+            self._intruders.move_to_end(digest)
+            return self._intruders[digest]
+        found = next((self._reserved[token] for token in self._encode(text) if token in self._reserved), None)
+        self._intruders[digest] = found
+        if len(self._intruders) > _REMEMBERED:
+            self._intruders.popitem(last=False)
+        return found
 
     def _encode(self, text: str) -> list[int]:
         # A chat template writes the special tokens itself.

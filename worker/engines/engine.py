@@ -57,6 +57,7 @@ class Generates(Protocol):
             Rejected: this request can never be served; the engine is well.
             EngineLost: the engine died, and another one is being started; ask again.
             EngineDead: the engine is gone, for this request and all others.
+            Infrastructure: this machine is short of something.
         """
         ...
 

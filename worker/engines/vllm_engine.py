@@ -29,7 +29,7 @@ from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError
 from vllm.v1.metrics.loggers import StatLoggerBase
 
-from persqa.errors import EngineDead, Rejected, SettingsError
+from persqa.errors import EngineDead, Infrastructure, Rejected, SettingsError, shortage
 from persqa.generations import FinishReason, Generation
 from persqa.images import Resolution
 from persqa.models import default_model
@@ -109,6 +109,7 @@ class VllmEngine:
         Raises:
             Rejected: this request can never be served; the engine is well.
             EngineDead: the engine is gone, for this request and all others.
+            Infrastructure: this machine is short of something.
         """
         engine, prompts = self._engine, self._prompts
         if engine is None or prompts is None:
@@ -157,9 +158,11 @@ class VllmEngine:
 
         engine.output_processor.process_outputs = process
 
-    def _failure(self, error: Exception) -> Rejected | EngineDead:
+    def _failure(self, error: Exception) -> Rejected | Infrastructure:
         if self._engine is None or self._engine.errored:
             return EngineDead("the vLLM engine stopped while it was answering")
+        if (lacking := shortage(error)) is not None:
+            return lacking
         if isinstance(error, VLLMValidationError) and "maximum" in str(error) and "length" in str(error):
             return Rejected(Reason.TOO_LONG, _one_line(error))
         # vLLM's EngineGenerateError has only a cause, and no text of its own.

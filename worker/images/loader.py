@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING
 
 from persqa.blobs import BlobStore, open_file_system, parse_blob_reference
 from persqa.errors import Rejected, StoreUnavailable
-from persqa.images import ImageLimits, check_web, decode_image, is_remote, read_image, shown_reference
+from persqa.images import (
+    ImageLimits,
+    check_web,
+    decode_image,
+    decoding_bytes,
+    is_remote,
+    read_image,
+    shown_reference,
+)
 from worker.process.batching import Batcher
 
 if TYPE_CHECKING:
@@ -25,11 +33,16 @@ if TYPE_CHECKING:
     from persqa.images import Content, Resolution
     from persqa.settings import Settings
     from persqa.store.bad_images import BadImages
+    from worker.images.budget import Share
 
 logger = logging.getLogger(__name__)
 
 #: Longest time that an image waits to be looked up together with others.
 _LOOKUP_SECONDS = 0.01
+#: All threads that read together have this part of the memory of images reserved, at most: a third.
+_READING_PART = 3
+#: What Pillow takes for a pixel of three colours.
+_PIXEL_BYTES = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +85,9 @@ class ImageLoader:
             seconds=settings.image_seconds,
         )
         self._resolution = resolution
+        # What is being read has all the room it may need, unless that would keep threads from reading.
+        threads = settings.image_threads + settings.fetch_threads
+        self._reading_bytes = min(settings.max_image_bytes, settings.image_memory_bytes // (_READING_PART * threads))
         self._stop = stop
         self._blobs = BlobStore(settings.blob_store)
         self._bad_images = bad_images
@@ -81,8 +97,8 @@ class ImageLoader:
             self._look_up, name="persqa-bad-images", size=settings.window, seconds=_LOOKUP_SECONDS
         )
 
-    async def load(self, image: NamedImage) -> Image:
-        """Read and decode one image.
+    async def load(self, image: NamedImage, share: Share) -> Image:
+        """Read and decode one image, as soon as there is room for what it takes.
 
         Raises:
             BadContent: its content is broken, which was not known.
@@ -93,11 +109,16 @@ class ImageLoader:
         blob = parse_blob_reference(image.reference)
         if blob is not None:
             await self._refuse_known(blob[0], image)
-        content = await self._read(image)
+        await share.reserve(self._reading_bytes)
+        content, decoding = await self._read(image)
+        share.keep(len(content.data))
         if blob is None:
             await self._refuse_known(content.digest, image)
+        await share.reserve(len(content.data) + decoding, decodes=True)
         decode = partial(decode_image, content, image.reference, limits=self._limits, resolution=self._resolution)
-        return await asyncio.get_running_loop().run_in_executor(self._threads, decode)
+        decoded = await asyncio.get_running_loop().run_in_executor(self._threads, decode)
+        share.keep(decoded.width * decoded.height * _PIXEL_BYTES)
+        return decoded
 
     def close(self) -> None:
         """End the threads."""
@@ -105,10 +126,17 @@ class ImageLoader:
         for threads in (self._fetching, self._threads):
             threads.shutdown(wait=True, cancel_futures=True)
 
-    async def _read(self, image: NamedImage) -> Content:
+    async def _read(self, image: NamedImage) -> tuple[Content, int]:
+        """The content, and how much memory decoding it takes."""
+
+        def read() -> tuple[Content, int]:
+            content = read_image(
+                image.reference, base=Path(image.base), limits=self._limits, blobs=self._blobs, stop=self._stop
+            )
+            needed = decoding_bytes(content.data, max_pixels=self._limits.max_pixels, resolution=self._resolution)
+            return content, needed
+
         threads = self._fetching if is_remote(image.reference) else self._threads
-        base = Path(image.base)
-        read = partial(read_image, image.reference, base=base, limits=self._limits, blobs=self._blobs, stop=self._stop)
         return await asyncio.get_running_loop().run_in_executor(threads, read)
 
     async def _refuse_known(self, digest: str, image: NamedImage) -> None:

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, assert_never
 
-from persqa.errors import EngineLost, Infrastructure, Rejected
+from persqa.errors import EngineLost, Infrastructure, Rejected, shortage
 from persqa.reasons import Reason
 from worker.intake import Admitted
 from worker.retries import retry_blobs
@@ -93,8 +93,8 @@ class Resolver:
         # The limit is for the item itself, and not for outages of the database or restarts of the engine.
         limit: asyncio.Timeout | None = None
         try:
-            async with self._time_limits.limit(seconds) as limit:
-                match await self._intake.admit(message):
+            async with self._time_limits.limit(seconds) as limit, self._intake.admit(message) as found:
+                match found:
                     case Rejected() as rejected:
                         return Ended(self._answerer.refuse(message, rejected))
                     case Admitted() as admitted:
@@ -107,6 +107,8 @@ class Resolver:
             if isinstance(error, TimeoutError) and limit is not None and limit.expired():
                 outcome = self._answerer.give_up(message, Reason.TIME_LIMIT, f"not answered within {seconds:g} s")
                 return Ended(outcome, timed_out=True)
+            if (lacking := shortage(error)) is not None:
+                raise lacking from error
             logger.error("item %d: a defect of PersQA, the item ends as dead", message.item, exc_info=error)
             return self._give_up(message, Reason.INTERNAL_ERROR, str(error) or repr(error))
 

@@ -2,7 +2,8 @@
 -- Nothing is popped, so a producer's account, which may not pop, can do this.
 --
 -- KEYS: the queue, and the queue to move them to, if any
--- ARGV: the ledger and the run with a hyphen between, the first place, counted from the left from 0, the number of places
+-- ARGV: the ledger and the run with a hyphen between, the first place, counted from the left from 0, the number of places,
+-- then counts and histories (hashes). Those two are no KEYS, because an account may do less with them than with queues.
 -- Returns how many messages of the run it found.
 
 local first = tonumber(ARGV[2])
@@ -28,7 +29,13 @@ for place = #messages, 1, -1 do
         local id = type(headers) == 'table' and headers.id
         if type(id) == 'string' and string.find('"id": "' .. id .. '"', own) == 1 then
             redis.call('LSET', KEYS[1], first + place - 1 - (right and length or 0), gone)
-            if KEYS[2] then redis.call('LPUSH', KEYS[2], message) end
+            local tag = type(content.properties) == 'table' and content.properties.delivery_tag
+            if KEYS[2] then
+                redis.call('LPUSH', KEYS[2], message)
+            elseif type(tag) == 'string' then
+                redis.call('HDEL', ARGV[4], tag)
+                redis.call('HDEL', ARGV[5], tag)
+            end
             removed = removed + 1
         end
     end
