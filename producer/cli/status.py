@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 
-from producer import Client, RunHandle
+from persqa.broker.keys import queue_for
+from producer import Client
 from producer.cli import options
 from producer.cli.expanding import expanded
 from producer.cli.printing import console, plain, print_json, progress_dict, table
+
+if TYPE_CHECKING:
+    from persqa.progress import Progress
+    from persqa.runs import Run
 
 _WATCH_SECONDS = 2.0
 
@@ -44,33 +49,36 @@ def command(
 
 
 def _facts(client: Client, name: str | None) -> dict[str, Any]:
-    handles = client.runs() if name is None else [client.run(name)]
+    # However many runs there are, the database is asked as often, and Redis once.
+    runs = [handle.run for handle in (client.runs() if name is None else [client.run(name)])]
+    queries = client.store.queries
+    if name is None:
+        progresses, rates = queries.progresses(), queries.rates()
+    else:
+        (run,) = runs
+        progresses, rates = {run.id: queries.progress(run.id)}, {run.id: queries.rate(run.id)}
+    backlog = client.backlog(runs)
+    waiting = {queue.queue: queue.waiting for queue in backlog.queues} if backlog else {}
     return {
-        "runs": [_run_facts(handle) for handle in handles],
+        "runs": [_run_facts(run, progresses[run.id], rates.get(run.id, 0.0), waiting) for run in runs],
         "workers": _worker_facts(client),
-        **_queue_facts(client, handles),
+        "queues": [asdict(queue) for queue in backlog.queues] if backlog else [],
+        **({"held": backlog.held} if backlog else {}),
     }
 
 
-def _queue_facts(client: Client, handles: list[RunHandle]) -> dict[str, object]:
-    backlog = client.backlog(handle.run for handle in handles)
-    return {"queues": [asdict(queue) for queue in backlog.queues], "held": backlog.held} if backlog else {"queues": []}
-
-
-def _run_facts(handle: RunHandle) -> dict[str, object]:
-    progress = handle.progress()
-    # Other runs may share the queue; a run that is done has nothing in it.
-    depth = handle.depth() if progress.pending else None
-    rate = handle.rate() if progress.pending else 0.0
+def _run_facts(run: Run, progress: Progress, rate: float, waiting: dict[str, int]) -> dict[str, object]:
+    # A run that is done has nothing in its queue, which other runs may share.
+    queued = waiting.get(queue_for(run.options.model, run.priority)) if progress.pending else None
     return {
-        "run": handle.name,
+        "run": run.name,
         **progress_dict(progress),
-        "items_per_second": round(rate, 2),
-        "seconds_left": round(progress.pending / rate) if rate else None,
-        "queued": depth.waiting if depth else None,
-        "priority": handle.run.priority,
+        "items_per_second": round(rate, 2) if progress.pending else 0.0,
+        "seconds_left": round(progress.pending / rate) if progress.pending and rate else None,
+        "queued": queued,
+        "priority": run.priority,
         "state": progress.state,
-        "created_at": handle.run.created_at.isoformat(timespec="seconds"),
+        "created_at": run.created_at.isoformat(timespec="seconds"),
     }
 
 
