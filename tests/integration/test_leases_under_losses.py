@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import TYPE_CHECKING, TypeAlias, cast
 
-from hypothesis import settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
 from persqa.broker.keys import COUNTS, HELD, HISTORIES, LEASES
 from tests.support.clocks import SWEEP, Clocks, Peer, publish, waiting
 
+if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
 
-class LeasesUnderLosses(RuleBasedStateMachine):
+_Step: TypeAlias = "tuple[str, *tuple[object, ...]]"
+
+_LOSSES = st.sampled_from(((), (LEASES,), (HELD,), (COUNTS, HISTORIES), (HELD, LEASES, COUNTS, HISTORIES)))
+_WHICH, _FEW = st.integers(0, 2), st.integers(1, 4)
+#: Less than 10 s is not noticed, and does no harm once.
+_CHANGES = st.one_of(st.integers(11, 5000), st.integers(-5000, -11))
+_STEPS: st.SearchStrategy[_Step] = st.one_of(
+    st.tuples(st.just("publish"), _FEW),
+    st.tuples(st.just("start"), st.sampled_from((40, 40, 400))),
+    st.tuples(st.just("claim"), _WHICH, st.integers(1, 8)),
+    st.tuples(st.just("give_back"), _WHICH, _FEW, st.booleans()),
+    st.tuples(st.just("settle"), _WHICH, _FEW),
+    st.tuples(st.just("die"), _WHICH, _LOSSES),
+    st.tuples(st.just("lose"), _LOSSES),
+    st.tuples(st.just("set_clock"), _CHANGES),
+    st.tuples(st.just("spend"), st.integers(1, 25)),
+)
+
+
+class Fleet:
     """Workers that come and go, over a server that loses keys and whose clock is set.
 
     What is in a live worker's hand is given to nobody else. What a dead one held comes back, unless the server has lost
@@ -20,110 +40,117 @@ class LeasesUnderLosses(RuleBasedStateMachine):
     """
 
     def __init__(self, url: str, clocks: Clocks) -> None:
-        super().__init__()
-        self.url, self.clocks = url, clocks
-        clocks.redis.flushdb()  # pyright: ignore[reportUnknownMemberType]
+        self._url, self._clocks, self._redis = url, clocks, clocks.redis
+        self._redis.flushdb()  # pyright: ignore[reportUnknownMemberType]
         clocks.set(0)
-        self.count = 0
-        self.live: list[Peer] = []
+        self._count = 0
+        self._live: list[Peer] = []
         #: Messages that nobody has settled, those that the server has forgotten while a live worker has them, and those
         #: that nobody has any more.
-        self.open: set[str] = set()
-        self.forgotten: set[str] = set()
-        self.lost: set[str] = set()
+        self._open: set[str] = set()
+        self._forgotten: set[str] = set()
+        self._lost: set[str] = set()
+        self.publish(9)
+        self.start(40)
+        self.start(40)
 
-    @rule(number=st.integers(1, 5))
     def publish(self, number: int) -> None:
-        tags = {f"m{self.count + at}" for at in range(number)}
-        self.count += number
-        self.open |= tags
-        publish(self.clocks.redis, tags)
+        tags = {f"m{self._count + at}" for at in range(number)}
+        self._count += number
+        self._open |= tags
+        publish(self._redis, tags)
 
-    @precondition(lambda self: len(self.live) < 3)
-    @rule(seconds=st.sampled_from((40, 40, 400)))
     def start(self, seconds: int) -> None:
+        # Nobody begins between a change of the clock and the sweeps of the others.
         self.spend(1)
-        self.count += 1
-        self.live.append(Peer(self.url, self.clocks, f"w:{self.count}", seconds))
+        if len(self._live) < 3:
+            self._count += 1
+            self._live.append(Peer(self._url, self._clocks, f"w:{self._count}", seconds))
 
-    @precondition(lambda self: self.live)
-    @rule(which=st.integers(0, 2), number=st.integers(1, 8))
     def claim(self, which: int, number: int) -> None:
-        peer = self.live[which % len(self.live)]
-        others = set[str]().union(*(other.hand for other in self.live))
-        claimed = peer.claim(number)
-        assert not claimed & others, "two live workers have the same"
+        if (peer := self._peer(which)) is not None:
+            hands = self._hands
+            assert not peer.claim(number) & hands, "two live workers have the same"
 
-    @precondition(lambda self: self.live)
-    @rule(which=st.integers(0, 2), number=st.integers(1, 4), counts=st.booleans())
     def give_back(self, which: int, number: int, counts: bool) -> None:
-        peer = self.live[which % len(self.live)]
-        some = sorted(peer.hand)[:number]
-        peer.hand -= set(some)
-        peer.leases.put_back(some, count=counts)
-        self.lost |= self.forgotten & set(some)
+        if (peer := self._peer(which)) is not None:
+            some = sorted(peer.hand)[:number]
+            peer.hand -= set(some)
+            peer.leases.put_back(some, count=counts)
+            self._lost |= self._forgotten & set(some)
 
-    @precondition(lambda self: self.live)
-    @rule(which=st.integers(0, 2), number=st.integers(1, 4))
     def settle(self, which: int, number: int) -> None:
-        peer = self.live[which % len(self.live)]
-        some = set(sorted(peer.hand)[:number])
-        peer.hand -= some
-        peer.leases.settle(sorted(some))
-        self.open -= some
+        if (peer := self._peer(which)) is not None:
+            some = set(sorted(peer.hand)[:number])
+            peer.hand -= some
+            peer.leases.settle(sorted(some))
+            self._open -= some
 
-    @precondition(lambda self: self.live)
-    @rule(which=st.integers(0, 2))
-    def die(self, which: int) -> None:
-        peer = self.live.pop(which % len(self.live))
-        peer.leases.close()
-        self.lost |= self.forgotten & peer.hand
+    def die(self, which: int, keys: tuple[str, ...]) -> None:
+        self.lose(keys)
+        if (peer := self._peer(which)) is not None:
+            self._live.remove(peer)
+            peer.leases.close()
+            self._lost |= self._forgotten & peer.hand
 
-    @rule(keys=st.sets(st.sampled_from((HELD, LEASES, COUNTS, HISTORIES)), min_size=1))
-    def lose(self, keys: set[str]) -> None:
+    def lose(self, keys: tuple[str, ...]) -> None:
         if HELD in keys:
-            gone = {tag.decode() for tag in cast("list[bytes]", self.clocks.redis.hkeys(HELD))}
-            hands = set[str]().union(*(peer.hand for peer in self.live))
-            self.forgotten |= gone & hands
-            self.lost |= gone - hands
-        self.clocks.redis.delete(*keys)
+            gone, hands = self._held, self._hands
+            self._forgotten |= gone & hands
+            self._lost |= gone - hands
+        if keys:
+            self._redis.delete(*keys)
 
-    # Less is not noticed, and does no harm once.
-    @rule(seconds=st.integers(11, 5000), sign=st.sampled_from((-1, 1)))
-    def set_clock(self, seconds: int, sign: int) -> None:
+    def set_clock(self, seconds: int) -> None:
+        # One change at a time is seen.
         self.spend(1)
-        self.clocks.set(sign * seconds)
+        self._clocks.set(seconds)
 
-    @rule(sweeps=st.integers(1, 25))
     def spend(self, sweeps: int) -> None:
         for _ in range(sweeps):
-            self.clocks.spend(SWEEP)
-            for peer in self.live:
+            self._clocks.spend(SWEEP)
+            for peer in self._live:
                 if peer.turn():
-                    self.forgotten -= peer.hand
-        queue = waiting(self.clocks.redis)
+                    self._forgotten -= peer.hand
+        queue = waiting(self._redis)
         assert len(queue) == len(set(queue)), "twice in the queue"
-        hands = set[str]().union(*(peer.hand for peer in self.live))
-        assert not hands & set(queue), "taken from a live worker"
+        assert not self._hands & set(queue), "taken from a live worker"
 
-    def teardown(self) -> None:
-        if not self.live:
-            self.start(40)
-        for _ in range(45):
-            self.spend(5)
-        redis, hands = self.clocks.redis, set[str]().union(*(peer.hand for peer in self.live))
-        queue, held = set(waiting(redis)), {tag.decode() for tag in cast("list[bytes]", redis.hkeys(HELD))}
-        leases = dict(cast("list[tuple[bytes, float]]", redis.zrange(LEASES, 0, -1, withscores=True)))
-        assert held == hands == {tag.decode() for tag in leases}
-        assert queue == self.open - hands - self.lost
-        now = self.clocks.server
+    def check(self) -> None:
+        """Within the longest lease all is where it belongs."""
+        self.start(40)
+        self.spend(210)
+        now = self._clocks.server
+        leases = dict(cast("list[tuple[bytes, float]]", self._redis.zrange(LEASES, 0, -1, withscores=True)))
+        assert self._held == self._hands == {tag.decode() for tag in leases}
+        assert set(waiting(self._redis)) == self._open - self._hands - self._lost
         assert all(now < ends <= now + 400 for ends in leases.values())
-        for peer in self.live:
+
+    def close(self) -> None:
+        """Close all connections."""
+        for peer in self._live:
             peer.leases.close()
 
+    def _peer(self, which: int) -> Peer | None:
+        return self._live[which % len(self._live)] if self._live else None
 
-def test_whatever_is_lost_and_however_the_clock_is_set_all_flows_again(broker_url: str, clocks: Clocks) -> None:
-    run_state_machine_as_test(
-        lambda: LeasesUnderLosses(broker_url, clocks),
-        settings=settings(max_examples=40, stateful_step_count=25, deadline=None),
-    )
+    @property
+    def _hands(self) -> AbstractSet[str]:
+        return set[str]().union(*(peer.hand for peer in self._live))
+
+    @property
+    def _held(self) -> AbstractSet[str]:
+        return {tag.decode() for tag in cast("list[bytes]", self._redis.hkeys(HELD))}
+
+
+# The servers are emptied for each example.
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(steps=st.lists(_STEPS, min_size=20, max_size=50))
+def test_whatever_is_lost_and_however_the_clock_is_set_all_flows_again(
+    broker_url: str, clocks: Clocks, steps: list[_Step]
+) -> None:
+    fleet = Fleet(broker_url, clocks)
+    for name, *arguments in steps:
+        getattr(fleet, name)(*arguments)
+    fleet.check()
+    fleet.close()
