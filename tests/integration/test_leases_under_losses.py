@@ -145,12 +145,16 @@ class Fleet:
 
 # The servers are emptied for each example.
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-@given(steps=st.lists(_STEPS, min_size=20, max_size=50))
+@given(steps=st.lists(_STEPS, min_size=20, max_size=50), change=_CHANGES)
 def test_whatever_is_lost_and_however_the_clock_is_set_all_flows_again(
-    broker_url: str, clocks: Clocks, steps: list[_Step]
+    broker_url: str, clocks: Clocks, steps: list[_Step], change: int
 ) -> None:
     fleet = Fleet(broker_url, clocks)
     for name, *arguments in steps:
         getattr(fleet, name)(*arguments)
+    fleet.publish(4)
+    fleet.claim(0, 8)
+    fleet.die(0, ())
+    fleet.set_clock(change)
     fleet.check()
     fleet.close()
