@@ -108,15 +108,12 @@ class Queries:
     def _rates(self, which: sa.ColumnElement[bool]) -> dict[RunId, float]:
         recent = sa.and_(results.c.run_id == runs.c.id, results.c.finished_at > now() - _RECENT)
         # A look into the index for each run; grouping the results would read those of all time.
-        looks = (
-            sa.select(found).where(recent).correlate(runs).scalar_subquery()
-            for found in (sa.func.count(results.c.item_id), sa.func.min(results.c.finished_at))
-        )
+        number = sa.select(sa.func.count()).select_from(results).where(recent).correlate(runs).scalar_subquery()
+        first = sa.select(sa.func.min(results.c.finished_at)).where(recent).correlate(runs).scalar_subquery()
         with self._database.reading() as connection:
-            rows = connection.execute(sa.select(runs.c.id, *looks).where(which)).all()
+            rows = connection.execute(sa.select(runs.c.id, number, first).where(which)).all()
         return {
-            run_id: number / max((now() - first).total_seconds(), 1.0) if number else 0.0
-            for run_id, number, first in rows
+            run_id: count / max((now() - since).total_seconds(), 1.0) if count else 0.0 for run_id, count, since in rows
         }
 
     def throughput(self, run_id: RunId, *, since: datetime) -> float:

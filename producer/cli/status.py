@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from persqa.runs import Run
 
 _WATCH_SECONDS = 2.0
+#: Most runs in the table: drawing a row takes longer than looking it up.
+_MOST_SHOWN = 100
 
 
 @expanded
@@ -32,7 +34,7 @@ def command(
     where: options.Where,
     as_json: options.AsJson = False,
 ) -> None:
-    """Show progress, rate, time left, queue depth and workers.
+    """Show progress, rate, time left, queue depth and workers; of many runs those that are not done, and the newest.
 
     Example: persqa status portraits --watch
     """
@@ -94,7 +96,8 @@ def _drawn(facts: dict[str, Any]) -> RenderableType:
     counts = ["submitted", "ok", "noncompliant", "invalid", "dead", "pending", "queued"]
     numbers = [*counts, "items/s", "left"]
     runs = table(["run", *numbers, "priority", "state"], title="runs", numbers=numbers)
-    for fact in facts["runs"]:
+    shown = _most_wanted(facts["runs"])
+    for fact in shown:
         rate, left = fact["items_per_second"] or None, _duration(fact["seconds_left"])
         cells = (fact["run"], *(fact[name] for name in counts), rate, left, fact["priority"], fact["state"])
         runs.add_row(*map(plain, cells))
@@ -106,7 +109,16 @@ def _drawn(facts: dict[str, Any]) -> RenderableType:
             age = fact["oldest_seconds"]
             queues.add_row(plain(fact["queue"]), plain(fact["waiting"]), _duration(age and round(age)))
     workers = _drawn_workers(facts["workers"])
-    return Group(*(shown for shown in (runs, queues, workers) if shown.row_count))
+    hidden = len(facts["runs"]) - len(shown)
+    more = [f"{hidden} more runs; --json tells of all, and persqa status RUN of one"] if hidden else []
+    return Group(runs, *more, *(part for part in (queues, workers) if part.row_count))
+
+
+def _most_wanted(facts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The newest runs, those that are not done before all others."""
+    wanted = sorted(facts, key=lambda fact: not fact["pending"])[:_MOST_SHOWN]
+    names = {fact["run"] for fact in wanted}
+    return [fact for fact in facts if fact["run"] in names]
 
 
 def _drawn_workers(facts: list[dict[str, Any]]) -> Table:

@@ -52,8 +52,8 @@ def test_two_clients_that_wait_for_a_run_of_three_workers_see_every_item_once(
 def test_a_cancel_in_which_redis_and_the_worker_die_can_be_repeated_and_taken_back(
     site: Site, tmp_path: Path, size: Size
 ) -> None:
-    items = size(4000, 40_000)
-    settings = quick(site, "reads_colour", window=16)
+    items = size(1500, 40_000)
+    settings = quick(site, "reads_colour", window=64)
     with Client(settings) as client:
         run = client.submit(many_records(tmp_path / "data", items))
         with WorkerProcess(settings, tmp_path) as worker:

@@ -121,7 +121,8 @@ class Fleet:
         self.start(40)
         self.spend(210)
         now = self._clocks.server
-        leases = dict(cast("list[tuple[bytes, float]]", self._redis.zrange(LEASES, 0, -1, withscores=True)))
+        found = self._redis.zrange(LEASES, 0, -1, withscores=True)  # pyright: ignore[reportUnknownMemberType]
+        leases = dict(cast("list[tuple[bytes, float]]", found))
         assert self._held == self._hands == {tag.decode() for tag in leases}
         assert set(waiting(self._redis)) == self._open - self._hands - self._lost
         assert all(now < ends <= now + 400 for ends in leases.values())

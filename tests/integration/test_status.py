@@ -102,3 +102,16 @@ def test_many_runs_take_no_more_questions_than_few(
     assert all_of_them["held"] == 0
     for run in (done, high):
         assert told(run["run"])["runs"] == [run], "one alone is described as among the others"
+
+
+def test_of_very_many_runs_the_table_shows_those_that_are_not_done_and_the_newest(
+    store: Store, database_url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(status, "_MOST_SHOWN", 3)
+    for number in range(6):
+        _run, batch = a_stored_run(store, 1, f"run-{number}")
+        store.results.commit([an_outcome(item) for item in batch if number != 1])
+    status.command(None, database_url=database_url)
+    said = capsys.readouterr().out
+    assert [line.split()[0] for line in said.splitlines() if line.startswith("run-")] == ["run-5", "run-4", "run-1"]
+    assert "3 more runs; --json tells of all" in said
