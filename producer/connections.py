@@ -6,6 +6,7 @@ import time
 from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING
 
+from persqa.broker.connection import ask_server
 from persqa.broker.depth import Inspector
 from persqa.broker.publishing import Publishing
 from persqa.controls import refuse_stopped
@@ -79,7 +80,7 @@ class Connections:
 
         Raises:
             RunStopped: the run is paused or cancelled, or was meanwhile.
-            SettingsError: no broker is named, or the worker started here cannot start its engine.
+            SettingsError: no broker is named, it cannot be used, or the worker started here cannot start its engine.
             BrokerUnavailable: not all is enqueued; call again.
             WorkerDied: the queue is full, and the worker started here has ended.
         """
@@ -96,6 +97,7 @@ class Connections:
         from persqa.enqueueing import enqueue_pending
 
         url = self.need_broker()
+        ask_server(url)
         with (
             closing(Publisher(url, ledger=self.store.ledger.id, queue_bound=self.settings.queue_bound)) as publisher,
             closing(Inspector(url)) as inspector,

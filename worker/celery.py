@@ -8,7 +8,7 @@ from typing import Any
 from celery import Celery, bootsteps, signals
 from kombu import Queue
 
-from persqa.broker.connection import celery_url
+from persqa.broker.connection import celery_url, connect
 from persqa.broker.keys import TRANSPORT_OPTIONS, queue_for, queues_for
 from persqa.logs import format_logs
 from persqa.messages import TASK_NAME
@@ -57,9 +57,11 @@ def create_app(settings: Settings) -> LeasingCelery:
     """Set Celery up so that no message is lost or answered twice.
 
     Raises:
-        SettingsError: no broker is named.
+        SettingsError: no broker is named, or not by the URL of one.
     """
     url = require_broker(settings)
+    # Only to refuse a wrong URL in a sentence: nothing is connected.
+    connect(url).close()
     queues = [Queue(name) for name in queues_for(None, settings.model)]
     app = LeasingCelery(settings, broker=celery_url(url))
     app.conf.update(

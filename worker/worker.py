@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Final
 
 import psutil
 
+from persqa.broker.connection import ask_server
 from persqa.broker.leases import Leases
-from persqa.errors import Infrastructure, OutOfMemory, StoreUnavailable
+from persqa.errors import BrokerUnavailable, Infrastructure, OutOfMemory, StoreUnavailable
 from persqa.store import Store
+from persqa.urls import without_password
 from worker import metrics
 from worker.answerer import Answerer
 from worker.committer import Committer
@@ -51,6 +53,8 @@ logger = logging.getLogger(__name__)
 DATABASE_CONNECTIONS: Final = 6
 
 _POLL_SECONDS = 0.2
+#: Longest wait for what Redis tells of itself: whoever stops a worker at its start waits as long.
+_ASK_SECONDS = 5.0
 #: Time for an engine to notice that its loading was broken off, beyond the limit of loading.
 _BEYOND_LOADING_SECONDS = 30.0
 
@@ -91,7 +95,7 @@ class Worker:
         """Open the database and load the engine; the worker can take messages when this returns.
 
         Raises:
-            SettingsError: the port, the database, the model or the engine arguments cannot be used.
+            SettingsError: the port, the broker, the database, the model or the engine arguments cannot be used.
             StoreUnavailable: the database does not answer.
             SystemExit: this worker was told to stop during the start.
         """
@@ -145,6 +149,7 @@ class Worker:
         self._watchdog.start()
         self._measure()
         self._health.start()
+        self._check_broker()
         self._store = store = Store.open(self._settings.database_url, connections=DATABASE_CONNECTIONS)
         started.callback(store.close)
         engine = self._load_engine()
@@ -164,6 +169,14 @@ class Worker:
         started.callback(self.keeper.close)
         logger.info("engine ready after %.1f s: model %s", time.monotonic() - self._created, engine.model)
         report_ready()
+
+    def _check_broker(self) -> None:
+        assert self._settings.broker_url is not None
+        # One that is away is waited for later.
+        with suppress(BrokerUnavailable):
+            server = ask_server(self._settings.broker_url, timeout_seconds=_ASK_SECONDS)
+            if server.evicts is not None:
+                logger.warning("Redis at %s: %s", without_password(self._settings.broker_url), server.evicts)
 
     def _load_engine(self) -> Supervisor:
         leave_if_told_to_stop()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING, cast
 
 import redis
-from redis.exceptions import OutOfMemoryError
+from redis import exceptions
 
 from persqa.broker.keys import BROKER
 from persqa.errors import BrokerFull, BrokerUnavailable, SettingsError
@@ -53,19 +54,86 @@ def connect(url: str, *, timeout_seconds: float = 15, retry: Retry | None = None
             plain, socket_timeout=timeout_seconds, socket_connect_timeout=5, health_check_interval=10, **options
         )
     except ValueError as error:
-        message = f"PERSQA_BROKER_URL: use redis://host:6379/0 or redis+socket:///path, not {without_password(url)}"
-        raise SettingsError(f"{message} ({error})") from None
+        message = "use redis://host:6379/0 or redis+socket:///path, the address of one server"
+        raise SettingsError(f"PERSQA_BROKER_URL: {message}, not {without_password(url)} ({error})") from None
 
 
 @contextmanager
 def translated(url: str) -> Generator[None]:
-    """Raise BrokerUnavailable where the server does not answer, or refuses; BrokerFull where its memory is full."""
+    """Raise BrokerUnavailable where the server does not answer, or refuses; BrokerFull where its memory is full.
+
+    A node of a Cluster is no outage but a SettingsError, since nothing mends it by itself.
+    """
     try:
         yield
-    except OutOfMemoryError as error:
+    except (exceptions.MovedError, exceptions.ClusterCrossSlotError, exceptions.ClusterDownError) as error:
+        raise SettingsError(_in_a_cluster(url)) from error
+    except exceptions.OutOfMemoryError as error:
         raise BrokerFull(f"Redis at {without_password(url)} is full: {error}") from error
     except redis.RedisError as error:
         raise BrokerUnavailable(f"Redis at {without_password(url)} failed: {error}") from error
+
+
+def _in_a_cluster(url: str) -> str:
+    return (
+        f"PERSQA_BROKER_URL: {without_password(url)} is a node of a Redis Cluster, which keeps queue and leases on "
+        "different nodes: use a single Redis or Valkey"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """What a server tells of itself; None for what it does not tell this account.
+
+    Attributes:
+        policy: its `maxmemory-policy`.
+        appends: whether it is known to write every change to disk.
+    """
+
+    version: str | None
+    policy: str | None
+    appends: bool
+
+    @property
+    def evicts(self) -> str | None:
+        """What is wrong with the policy, and what to do; None where nothing is."""
+        if self.policy in (None, "noeviction"):
+            return None
+        return (
+            f"maxmemory-policy is {self.policy}: when its memory is full, messages vanish and are asked again later; "
+            "set noeviction"
+        )
+
+
+def ask_server(url: str, *, timeout_seconds: float = 15) -> Server:
+    """Ask the server what it is.
+
+    Args:
+        url: the broker.
+        timeout_seconds: longest wait for an answer.
+
+    Raises:
+        SettingsError: it is one that PersQA cannot use.
+        BrokerUnavailable: it does not answer.
+    """
+    with translated(url), closing(connect(url, timeout_seconds=timeout_seconds)) as client:
+        try:
+            told = cast("dict[str, object]", client.info())  # pyright: ignore[reportUnknownMemberType] - not typed
+        except exceptions.ResponseError:
+            # This account may not ask, or nobody may.
+            told = {}
+    if told.get("cluster_enabled") == 1:
+        raise SettingsError(_in_a_cluster(url))
+    if "sentinel" in (told.get("redis_mode"), told.get("server_mode")):
+        raise SettingsError(
+            f"PERSQA_BROKER_URL: {without_password(url)} is a Sentinel, which has no queues: "
+            "name the server it watches, by an address that leads to the new one after a failover"
+        )
+    return Server(
+        version=cast("str | None", told.get("valkey_version", told.get("redis_version"))),
+        policy=cast("str | None", told.get("maxmemory_policy")),
+        appends=cast("int | None", told.get("aof_enabled")) == 1,
+    )
 
 
 def script(client: redis.Redis, name: str) -> Script:

@@ -6,7 +6,8 @@ from persqa.runs import Priority
 
 #: A list: messages for a worker with any model. The right end is taken first.
 QUEUE = "persqa"
-#: A hash: the messages that workers hold, by delivery tag; two lines before each name the worker and the queue.
+#: A hash: the messages that workers hold, by delivery tag; before each a line with the worker and its lease in
+#: seconds, and one with the queue.
 HELD = "persqa:held"
 #: A sorted set: their delivery tags, by the end of the lease on the server's clock.
 LEASES = "persqa:leases"

@@ -106,8 +106,11 @@ def _engine(url: str, pool: dict[str, int]) -> sa.Engine:
             return sa.create_engine(parsed, connect_args={"timeout": _SQLITE_LOCK_SECONDS}, **pool)
         case "postgresql" | "postgres":
             parsed = parsed.set(drivername="postgresql+psycopg")
-            arguments = {"connect_timeout": _CONNECT_SECONDS, "application_name": "persqa"} | _NOTICE_LOST_HOST
-            engine = sa.create_engine(parsed, pool_pre_ping=True, pool_recycle=1800, connect_args=arguments, **pool)
+            # PgBouncer gives every transaction another connection, on which nothing of the last one is prepared.
+            ours = {"connect_timeout": _CONNECT_SECONDS, "application_name": "persqa", "prepare_threshold": None}
+            engine = sa.create_engine(
+                parsed, pool_pre_ping=True, pool_recycle=1800, connect_args=ours | _NOTICE_LOST_HOST, **pool
+            )
             event.listen(engine, "handle_error", _leave_standby)
             return engine
         case _:

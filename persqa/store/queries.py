@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -17,7 +18,7 @@ from persqa.policies import Rung
 from persqa.progress import Census, Progress, RunProgress
 from persqa.records import record_id
 from persqa.results import Status
-from persqa.runs import RunState
+from persqa.runs import RunId, RunState
 from persqa.store.counters import PENDING_ITEMS, SUBMITTED
 from persqa.store.database import Database
 from persqa.store.schema import has_no_result, items, items_and_results, results, run_counters, runs, violations
@@ -26,8 +27,11 @@ from persqa.verdicts import ViolationKind
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from persqa.runs import Run, RunId
+    from persqa.runs import Run
 
+
+#: The time over which the present rate of a run is taken.
+_RECENT = timedelta(minutes=1)
 
 _AnySelect: TypeAlias = "sa.Select[*tuple[Any, ...]]"
 
@@ -44,13 +48,25 @@ class Queries:
         Raises:
             RunNotFound: it was removed.
         """
-        counted = sa.select(runs.c.state, run_counters.c.status, run_counters.c["items"])
-        query = counted.select_from(runs.outerjoin(run_counters)).where(runs.c.id == run_id)
-        with self._database.reading() as connection:
-            rows = connection.execute(query).all()
-        if not rows:
+        found = self._progresses(runs.c.id == run_id)
+        if run_id not in found:
             raise RunNotFound("the run was removed, as its input had changed while it was submitted: submit it again")
-        return _progress({row.status: row[2] for row in rows}, RunState(rows[0].state))
+        return found[run_id]
+
+    def progresses(self) -> dict[RunId, Progress]:
+        """The progress of all runs, in one query."""
+        return self._progresses(sa.true())
+
+    def _progresses(self, which: sa.ColumnElement[bool]) -> dict[RunId, Progress]:
+        counted = sa.select(runs.c.id, runs.c.state, run_counters.c.status, run_counters.c["items"])
+        states, counts = dict[RunId, RunState](), defaultdict[RunId, dict[str | None, int]](dict)
+        with self._database.reading() as connection:
+            for run_id, state, status, number in connection.execute(
+                counted.select_from(runs.outerjoin(run_counters)).where(which)
+            ):
+                states[run_id] = RunState(state)
+                counts[run_id][status] = number
+        return {run_id: _progress(counts[run_id], state) for run_id, state in states.items()}
 
     def overview(self, *, unfinished: int, newest: int) -> list[RunProgress]:
         """The progress of the newest runs, read from their counters.
@@ -88,14 +104,25 @@ class Queries:
         with self._database.reading() as connection:
             return list(connection.execute(query).scalars())
 
-    def rate(self, run_id: RunId, *, seconds: float = 60) -> float:
-        """Results a second over the last `seconds`."""
-        query = sa.select(sa.func.count(), sa.func.min(results.c.finished_at)).where(
-            results.c.run_id == run_id, results.c.finished_at > now() - timedelta(seconds=seconds)
-        )
+    def rate(self, run_id: RunId) -> float:
+        """Results a second over the last minute."""
+        return self._rates(runs.c.id == run_id)[run_id]
+
+    def rates(self) -> dict[RunId, float]:
+        """Results a second over the last minute, of all runs with pending items, in one query."""
+        pending = sa.select(run_counters.c.run_id).group_by(run_counters.c.run_id).having(PENDING_ITEMS > 0)
+        return self._rates(runs.c.id.in_(pending))
+
+    def _rates(self, which: sa.ColumnElement[bool]) -> dict[RunId, float]:
+        recent = sa.and_(results.c.run_id == runs.c.id, results.c.finished_at > now() - _RECENT)
+        # A look into the index for each run; grouping the results would read those of all time.
+        number = sa.select(sa.func.count()).select_from(results).where(recent).correlate(runs).scalar_subquery()
+        first = sa.select(sa.func.min(results.c.finished_at)).where(recent).correlate(runs).scalar_subquery()
         with self._database.reading() as connection:
-            number, first = connection.execute(query).one()
-        return number / max((now() - first).total_seconds(), 1.0) if number else 0.0
+            rows = connection.execute(sa.select(runs.c.id, number, first).where(which)).all()
+        return {
+            run_id: count / max((now() - since).total_seconds(), 1.0) if count else 0.0 for run_id, count, since in rows
+        }
 
     def throughput(self, run_id: RunId, *, since: datetime) -> float:
         """Answered items a second, from the first to the last since a time; 0 if there are fewer than two."""

@@ -12,12 +12,11 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from functools import partial
 from importlib import metadata
-from typing import cast
 
 import typer
 
 from persqa.blobs import BlobStore, open_file_system
-from persqa.broker.connection import connect, translated
+from persqa.broker.connection import ask_server
 from persqa.errors import PersqaError, SettingsError
 from persqa.settings import Settings
 from persqa.store import Store
@@ -108,16 +107,14 @@ def _broker(settings: Settings) -> Iterator[Finding]:
         yield Finding("broker", Level.OK, text)
         return
     try:
-        with translated(url):
-            facts = cast("dict[str, object]", connect(url).info())  # pyright: ignore[reportUnknownMemberType]
+        server = ask_server(url)
     except PersqaError as error:
         yield Finding("broker", Level.FAILURE, str(error))
         return
-    version, policy = facts.get("valkey_version", facts.get("redis_version")), facts.get("maxmemory_policy")
-    yield Finding("broker", Level.OK, f"{without_password(url)}, version {version}")
-    if policy != "noeviction":
-        yield Finding("broker", Level.FAILURE, f"maxmemory-policy is {policy}: messages would vanish; set noeviction")
-    if not facts.get("aof_enabled"):
+    yield Finding("broker", Level.OK, f"{without_password(url)}, version {server.version}")
+    if server.evicts is not None:
+        yield Finding("broker", Level.FAILURE, server.evicts)
+    if not server.appends:
         text = "appendonly is off: what a restart of Redis forgets is enqueued again from the ledger, some time later"
         yield Finding("broker", Level.WARNING, text)
 

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 
-from producer import Client, RunHandle
+from persqa.broker.keys import queue_for
+from producer import Client
 from producer.cli import options
 from producer.cli.expanding import expanded
 from producer.cli.printing import console, plain, print_json, progress_dict, table
 
+if TYPE_CHECKING:
+    from persqa.progress import Progress
+    from persqa.runs import Run
+
 _WATCH_SECONDS = 2.0
+#: Most runs in the table: drawing a row takes longer than looking it up.
+_MOST_SHOWN = 100
 
 
 @expanded
@@ -27,7 +34,7 @@ def command(
     where: options.Where,
     as_json: options.AsJson = False,
 ) -> None:
-    """Show progress, rate, time left, queue depth and workers.
+    """Show progress, rate, time left, queue depth and workers; of many runs those that are not done, and the newest.
 
     Example: persqa status portraits --watch
     """
@@ -44,33 +51,36 @@ def command(
 
 
 def _facts(client: Client, name: str | None) -> dict[str, Any]:
-    handles = client.runs() if name is None else [client.run(name)]
+    # However many runs there are, the database is asked as often, and Redis once.
+    runs = [handle.run for handle in (client.runs() if name is None else [client.run(name)])]
+    queries = client.store.queries
+    if name is None:
+        progresses, rates = queries.progresses(), queries.rates()
+    else:
+        (run,) = runs
+        progresses, rates = {run.id: queries.progress(run.id)}, {run.id: queries.rate(run.id)}
+    backlog = client.backlog(runs)
+    waiting = {queue.queue: queue.waiting for queue in backlog.queues} if backlog else {}
     return {
-        "runs": [_run_facts(handle) for handle in handles],
+        "runs": [_run_facts(run, progresses[run.id], rates.get(run.id, 0.0), waiting) for run in runs],
         "workers": _worker_facts(client),
-        **_queue_facts(client, handles),
+        "queues": [asdict(queue) for queue in backlog.queues] if backlog else [],
+        **({"held": backlog.held} if backlog else {}),
     }
 
 
-def _queue_facts(client: Client, handles: list[RunHandle]) -> dict[str, object]:
-    backlog = client.backlog(handle.run for handle in handles)
-    return {"queues": [asdict(queue) for queue in backlog.queues], "held": backlog.held} if backlog else {"queues": []}
-
-
-def _run_facts(handle: RunHandle) -> dict[str, object]:
-    progress = handle.progress()
-    # Other runs may share the queue; a run that is done has nothing in it.
-    depth = handle.depth() if progress.pending else None
-    rate = handle.rate() if progress.pending else 0.0
+def _run_facts(run: Run, progress: Progress, rate: float, waiting: dict[str, int]) -> dict[str, object]:
+    # A run that is done has nothing in its queue, which other runs may share.
+    queued = waiting.get(queue_for(run.options.model, run.priority)) if progress.pending else None
     return {
-        "run": handle.name,
+        "run": run.name,
         **progress_dict(progress),
-        "items_per_second": round(rate, 2),
-        "seconds_left": round(progress.pending / rate) if rate else None,
-        "queued": depth.waiting if depth else None,
-        "priority": handle.run.priority,
+        "items_per_second": round(rate, 2) if progress.pending else 0.0,
+        "seconds_left": round(progress.pending / rate) if progress.pending and rate else None,
+        "queued": queued,
+        "priority": run.priority,
         "state": progress.state,
-        "created_at": handle.run.created_at.isoformat(timespec="seconds"),
+        "created_at": run.created_at.isoformat(timespec="seconds"),
     }
 
 
@@ -86,7 +96,8 @@ def _drawn(facts: dict[str, Any]) -> RenderableType:
     counts = ["submitted", "ok", "noncompliant", "invalid", "dead", "pending", "queued"]
     numbers = [*counts, "items/s", "left"]
     runs = table(["run", *numbers, "priority", "state"], title="runs", numbers=numbers)
-    for fact in facts["runs"]:
+    shown = _most_wanted(facts["runs"])
+    for fact in shown:
         rate, left = fact["items_per_second"] or None, _duration(fact["seconds_left"])
         cells = (fact["run"], *(fact[name] for name in counts), rate, left, fact["priority"], fact["state"])
         runs.add_row(*map(plain, cells))
@@ -98,7 +109,16 @@ def _drawn(facts: dict[str, Any]) -> RenderableType:
             age = fact["oldest_seconds"]
             queues.add_row(plain(fact["queue"]), plain(fact["waiting"]), _duration(age and round(age)))
     workers = _drawn_workers(facts["workers"])
-    return Group(*(shown for shown in (runs, queues, workers) if shown.row_count))
+    hidden = len(facts["runs"]) - len(shown)
+    more = [f"{hidden} more runs; --json tells of all, and persqa status RUN of one"] if hidden else []
+    return Group(runs, *more, *(part for part in (queues, workers) if part.row_count))
+
+
+def _most_wanted(facts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The newest runs, those that are not done before all others."""
+    wanted = sorted(facts, key=lambda fact: not fact["pending"])[:_MOST_SHOWN]
+    names = {fact["run"] for fact in wanted}
+    return [fact for fact in facts if fact["run"] in names]
 
 
 def _drawn_workers(facts: list[dict[str, Any]]) -> Table:

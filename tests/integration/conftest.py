@@ -1,4 +1,4 @@
-"""Servers with accounts, started once for all that ask who may do what."""
+"""Servers with accounts, started once for all that ask who may do what; and one with a clock that can be set."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support.clocks import Clocks, clocked_script
 from tests.support.debian_redis import MISSING, debian_redis_binary
 from tests.support.fleet import Fleet, fleet_with
 from tests.support.guarded import (
@@ -40,3 +41,13 @@ def fleet(
     folder = tmp_path_factory.mktemp(str(request.param))
     with fleet_with(server, database, folder) as found:
         yield found
+
+
+@pytest.fixture
+def clocks(broker_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Clocks]:
+    """Clocks that scripts and workers look at instead of the real ones."""
+    found = Clocks(broker_url)
+    monkeypatch.setattr("persqa.broker.leases.script", clocked_script)
+    monkeypatch.setattr("persqa.broker.leases.monotonic", lambda: float(found.own))
+    yield found
+    found.redis.close()

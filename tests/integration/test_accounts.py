@@ -110,6 +110,19 @@ def test_no_account_reaches_beyond_what_is_persqas(fleet: Fleet, account: str) -
             _refused(client, command)
 
 
+def test_the_worker_may_mend_leases(fleet: Fleet) -> None:
+    leases = Leases(fleet.url("worker"), worker="w:1", seconds=30)
+    with closing(leases), closing(fleet.redis("worker")) as client:
+        client.lpush(QUEUE, "message")
+        (claimed,) = leases.claim([QUEUE], 1)
+        client.delete(LEASES)
+        leases.expire()
+        assert client.zcard(LEASES) == 1
+        client.delete(HELD)
+        assert leases.renew([claimed.tag]) == client.hlen(HELD) == 1
+        leases.settle([claimed.tag])
+
+
 def test_the_worker_cannot_read_what_others_are_answered(fleet: Fleet) -> None:
     reply = "7a.reply.celery.pidbox"
     with closing(fleet.redis("worker")) as client:

@@ -36,18 +36,21 @@ def valkey_server() -> Generator[str]:
 class BrokerProcess:
     """A Redis or Valkey on a Unix socket that writes every change to disk; it can be killed, stopped and started."""
 
-    def __init__(self, binary: Path) -> None:
+    def __init__(self, binary: Path, *options: str) -> None:
         self._binary = binary
+        self._options = options
         self._folder = Path(tempfile.mkdtemp(prefix="persqa-broker-"))
         self._process: subprocess.Popen[bytes] | None = None
-        self.url = f"redis+socket://{self._folder / 'redis.sock'}"
+        self.socket = self._folder / "redis.sock"
+        self.url = f"redis+socket://{self.socket}"
 
     def start(self) -> None:
         """Start it with what it had on disk."""
-        arguments = ["--port", "0", "--unixsocket", str(self._folder / "redis.sock"), "--dir", str(self._folder)]
+        arguments = ["--port", "0", "--unixsocket", str(self.socket), "--dir", str(self._folder)]
         durable = ["--save", "", "--appendonly", "yes", "--appendfsync", "everysec", "--daemonize", "no"]
         with (self._folder / "log").open("ab") as log:
-            self._process = subprocess.Popen([str(self._binary), *arguments, *durable], stdout=log, stderr=log)
+            command = [str(self._binary), *arguments, *durable, *self._options]
+            self._process = subprocess.Popen(command, stdout=log, stderr=log)
         wait_until(lambda: _answers(self.url), describe="the broker answers")
 
     def signal(self, number: int) -> None:
@@ -81,9 +84,9 @@ def redis_binary() -> Path:
 
 
 @contextmanager
-def broker_process(binary: Path) -> Generator[BrokerProcess]:
-    """A broker of one's own, started."""
-    broker = BrokerProcess(binary)
+def broker_process(binary: Path, *options: str) -> Generator[BrokerProcess]:
+    """A broker of one's own, started with these options beside the usual ones."""
+    broker = BrokerProcess(binary, *options)
     broker.start()
     try:
         yield broker

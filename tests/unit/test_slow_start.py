@@ -39,6 +39,12 @@ def test_a_queue_that_was_empty_is_shared_anew() -> None:
     assert start.free(room=256, held=0, now=99.0) == FIRST_CLAIM
 
 
+def test_a_very_large_window_is_filled_in_several_claims() -> None:
+    start = SlowStart()
+    hold_all(start, room=65_536, looks=20)
+    assert start.free(room=65_536, held=0, now=5.0) == start.free(room=65_536, held=60_000, now=5.0) == 1000
+
+
 @given(room=st.integers(1, 5000), looks=st.integers(1, 20))
 def test_no_more_than_there_is_room_for_and_all_of_it_in_the_end(room: int, looks: int) -> None:
     found = hold_all(SlowStart(), room=room, looks=looks)

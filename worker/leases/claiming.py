@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from persqa.broker.keys import priority_of
+from persqa.broker.leases import MOST_AT_ONCE
 from persqa.runs import Priority
 
 if TYPE_CHECKING:
@@ -64,11 +65,11 @@ class SlowStart:
         self._more_since: float | None = None
 
     def free(self, *, room: int, held: int, now: float) -> int:
-        """How many messages to claim now; the worker holds `held` and wants to hold `room` at most."""
+        """How many messages to claim in one call; the worker holds `held` and wants to hold `room` at most."""
         if self._more_since is not None and now - self._more_since >= NOTICE_SECONDS:
             self._most = min(2 * self._most, room)
             self._more_since = now
-        return max(0, min(room, self._most) - held)
+        return max(0, min(min(room, self._most) - held, MOST_AT_ONCE))
 
     def note(self, *, more: bool, held: int, now: float) -> None:
         """Learn from a claim: whether the queue had `more` to give, and how many messages are now `held`."""

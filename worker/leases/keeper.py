@@ -185,6 +185,8 @@ class LeaseKeeper:
             try:
                 claimed = self._turn()
             except BrokerUnavailable as error:
+                # The address may lead to another server by now.
+                self._leases.close()
                 self._note_failure(error)
                 self._ending.wait(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)

@@ -1,7 +1,7 @@
 -- Move messages from the queues under a lease, in one step, so that none is ever only in a worker's memory.
 --
 -- KEYS: held (hash), leases (sorted set), counts (hash), histories (hash), then the queues, the first one first
--- ARGV: the worker, most messages, lease in seconds, first delivery under suspicion
+-- ARGV: the holder, most messages, lease in seconds, first delivery under suspicion
 -- Returns tag, queue, message, delivery count and history of each message, in one flat list.
 
 local now = redis.call('TIME')

@@ -1,14 +1,14 @@
 -- Put held messages back to the front of their queues; one that another worker holds by now stays there.
 --
 -- KEYS: held (hash), leases (sorted set), counts (hash)
--- ARGV: the worker, '1' if this delivery does not count, then what is added to the queues' names, then the tags
+-- ARGV: the holder, '1' if this delivery does not count, then what is added to the queues' names, then the tags
 -- Returns how many were put back.
 
 local back = 0
 for place = 4, #ARGV do
     local tag = ARGV[place]
-    local worker, queue, message = string.match(redis.call('HGET', KEYS[1], tag) or '', '^([^\n]*)\n([^\n]*)\n(.*)$')
-    if worker == ARGV[1] then
+    local holder, queue, message = string.match(redis.call('HGET', KEYS[1], tag) or '', '^([^\n]*)\n([^\n]*)\n(.*)$')
+    if holder == ARGV[1] then
         redis.call('ZREM', KEYS[2], tag)
         redis.call('RPUSH', ARGV[3] == '' and queue or string.gsub(queue, ':ledger:%x+$', '') .. ARGV[3], message)
         redis.call('HDEL', KEYS[1], tag)
