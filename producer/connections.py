@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from persqa.broker.depth import Inspector
@@ -46,15 +47,17 @@ class Connections:
         """The broker's URL, once there is a broker."""
         return self.fleet.settings.broker_url if self.fleet else self.settings.broker_url
 
-    def need_broker(self) -> str:
-        """The broker's URL, after the fleet on this machine is started if there is to be one.
+    def need_broker(self, run: Run | None = None) -> str:
+        """The broker's URL, after the fleet on this machine is started, for this run, if there is to be one.
 
         Raises:
-            SettingsError: no broker is named, and no fleet wanted.
+            SettingsError: no broker is named, and no fleet wanted; or the worker started here may not read the run's
+                images.
         """
         if self._local and self.fleet is None:
             self.fleet = self._stack.enter_context(LocalFleet(self.settings))
-            self.fleet.start_worker()
+        if self.fleet is not None:
+            self.fleet.start_worker(None if run is None else Path(run.base))
         return require_broker(self.fleet.settings if self.fleet else self.settings)
 
     def check(self) -> None:
@@ -78,7 +81,7 @@ class Connections:
 
         Raises:
             RunStopped: the run is paused or cancelled, or was meanwhile.
-            SettingsError: no broker is named, or the worker started here cannot start its engine.
+            SettingsError: no broker is named, or the worker started here cannot start its engine or read the images.
             BrokerUnavailable: not all is enqueued; call again.
             WorkerDied: the queue is full, and the worker started here has ended.
         """
@@ -94,7 +97,7 @@ class Connections:
         from persqa.broker.publisher import Publisher
         from persqa.enqueueing import enqueue_pending
 
-        url = self.need_broker()
+        url = self.need_broker(run)
         with (
             closing(Publisher(url, queue_bound=self.settings.queue_bound)) as publisher,
             closing(Inspector(url)) as inspector,

@@ -46,7 +46,7 @@ class ScriptedEngine:
     tells_all: ClassVar[bool] = True
 
     def __init__(self, settings: Settings, script: Script | None = None) -> None:
-        self.model = "scripted"
+        self.model = settings.model or "scripted"
         self.resolution = None
         self._script = script or _named(str(settings.engine_args["script"]))
         self.in_flight = 0
