@@ -10,7 +10,9 @@ import typer
 from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
+from persqa.runs import RunState
 from producer import Client, RunHandle
 from producer.cli import options
 from producer.cli.expanding import expanded
@@ -45,11 +47,8 @@ def command(
 
 def _facts(client: Client, name: str | None) -> dict[str, Any]:
     handles = client.runs() if name is None else [client.run(name)]
-    return {
-        "runs": [_run_facts(handle) for handle in handles],
-        "workers": _worker_facts(client),
-        **_queue_facts(client, handles),
-    }
+    runs = [_run_facts(handle) for handle in handles]
+    return {"runs": runs, **_worker_facts(client, runs), **_queue_facts(client, handles)}
 
 
 def _queue_facts(client: Client, handles: list[RunHandle]) -> dict[str, object]:
@@ -68,18 +67,23 @@ def _run_facts(handle: RunHandle) -> dict[str, object]:
         "items_per_second": round(rate, 2),
         "seconds_left": round(progress.pending / rate) if rate else None,
         "queued": depth.waiting if depth else None,
+        "model": handle.run.options.model,
         "priority": handle.run.priority,
         "state": progress.state,
         "created_at": handle.run.created_at.isoformat(timespec="seconds"),
     }
 
 
-def _worker_facts(client: Client) -> list[dict[str, object]]:
+def _worker_facts(client: Client, runs: list[dict[str, Any]]) -> dict[str, object]:
+    """The workers, and a sentence for each model that none of them serves and a run waits for."""
     if client.settings.broker_url is None:
-        return []
-    from persqa.broker.workers import live_workers
+        return {"workers": [], "warnings": []}
+    from persqa.broker.workers import live_workers, unserved
 
-    return [asdict(worker) for worker in live_workers(client.settings.broker_url)]
+    workers = live_workers(client.settings.broker_url)
+    waiting = [run for run in runs if run["pending"] and run["state"] is RunState.ACTIVE and run["model"] is not None]
+    said = (unserved(model, workers) for model in dict.fromkeys(run["model"] for run in waiting))
+    return {"workers": [asdict(worker) for worker in workers], "warnings": [sentence for sentence in said if sentence]}
 
 
 def _drawn(facts: dict[str, Any]) -> RenderableType:
@@ -98,7 +102,8 @@ def _drawn(facts: dict[str, Any]) -> RenderableType:
             age = fact["oldest_seconds"]
             queues.add_row(plain(fact["queue"]), plain(fact["waiting"]), _duration(age and round(age)))
     workers = _drawn_workers(facts["workers"])
-    return Group(*(shown for shown in (runs, queues, workers) if shown.row_count))
+    warnings = [Text.from_markup(f"[yellow]warning:[/] {plain(sentence)}") for sentence in facts["warnings"]]
+    return Group(*(shown for shown in (runs, queues, workers) if shown.row_count), *warnings)
 
 
 def _drawn_workers(facts: list[dict[str, Any]]) -> Table:

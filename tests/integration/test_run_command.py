@@ -8,6 +8,8 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,13 +20,15 @@ from persqa.broker.connection import connect
 from persqa.settings import load_settings
 from producer import Client
 from tests.support.builders import write_images
-from tests.support.programs import run_program
+from tests.support.programs import Program, run_program
 from tests.support.servers import valkey_server
-from tests.support.wait import wait_until
+from tests.support.wait import spend, wait_until
 from tests.support.workers import scripted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
+
+    from tests.conftest import Size
 
 _ROOT = Path(__file__).parents[2]
 
@@ -45,7 +49,10 @@ def _belongs(process: psutil.Process, folder: Path) -> bool:
 
 
 def _lives(process: psutil.Process) -> bool:
-    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def environment(folder: Path, script: str) -> dict[str, str]:
@@ -118,6 +125,58 @@ def test_nothing_is_left_running_however_the_run_is_stopped(data: Path, tmp_path
     assert persqa(tmp_path, "run", str(data)).returncode == 0
 
 
+def test_a_run_killed_at_any_moment_leaves_nothing_running(data: Path, tmp_path: Path, size: Size) -> None:
+    """From its first process to its first answer, in small steps."""
+    records, moments, started = data, size(6, 60), time.monotonic()
+    with _killable(records, tmp_path) as whole:
+        wait_until(lambda: (tmp_path / "persqa.db").exists() and _answers(tmp_path), describe="the first answer")
+        seconds = time.monotonic() - started
+        whole.kill()
+    for number in range(moments):
+        with _killable(records, tmp_path, run=f"run-{number}") as run:
+            wait_until(lambda: _of(tmp_path), describe="what it starts lives")
+            spend(seconds * (number / moments) ** 2)
+            run.kill()
+    wait_until(lambda: not _of(tmp_path), describe=f"nothing lives: {_of(tmp_path)}", seconds=15)
+    assert not list((tmp_path / "tmp").glob("persqa-*")), "the server's folder is left"
+
+
+@contextmanager
+def _killable(data: Path, folder: Path, run: str = "whole") -> Generator[Program]:
+    """`persqa run`, in its first steps."""
+    (folder / "tmp").mkdir(exist_ok=True)
+    variables = environment(folder, "slow") | {"TMPDIR": str(folder / "tmp")}
+    with (folder / "output").open("ab") as output:
+        program = Program(
+            ["producer.cli", "run", str(data), "--run", run], env=variables, cwd=folder, stdout=output, stderr=output
+        )
+    try:
+        yield program
+    finally:
+        program.kill()
+        program.wait()
+
+
+def _of(folder: Path) -> list[psutil.Process]:
+    return [process for process in psutil.process_iter() if _belongs(process, folder) and _lives(process)]
+
+
+def _answers(folder: Path) -> bool:
+    with closing(sqlite3.connect(folder / "persqa.db")) as database, suppress(sqlite3.OperationalError):
+        return bool(database.execute("select count(*) from results").fetchone()[0])
+    return False
+
+
+def test_a_run_without_one_good_answer_is_no_success(data: Path, tmp_path: Path) -> None:
+    for policy in ("repair", "check"):
+        done = persqa(tmp_path, "run", str(data), "--run", policy, "--tag-policy", policy, script="always_broken")
+        assert done.returncode == 1
+        assert "no item is ok: 30 noncompliant" in done.stderr
+        assert "all 30 items accounted for" in done.stdout
+    assert persqa(tmp_path, "submit", str(data), "--run", "check", "--tag-policy", "check", "--wait",
+                  "--broker-url", "redis://127.0.0.1:1/0").returncode == 1  # fmt: skip
+
+
 def test_every_looking_command_prints_a_table_and_json(data: Path, tmp_path: Path) -> None:
     persqa(tmp_path, "run", str(data), script="never_the_tag")
     for command, words in {
@@ -146,6 +205,8 @@ def test_every_looking_command_prints_a_table_and_json(data: Path, tmp_path: Pat
         (("run", "missing.jsonl"), "no such file"),
         (("submit", "data/records.jsonl"), "no broker is named"),
         (("worker",), "no broker is named"),
+        (("worker", "--broker-url", "redis://nowhere"), "--image-roots"),
+        (("worker", "--broker-url", "redis://nowhere", "--gpus", "all"), "--image-roots"),
         (("results", "nobody"), "no run is named 'nobody'"),
         (("run", "data/records.jsonl", "--tag", "no tag"), "is not a tag"),
         (("run", "data/records.jsonl", "--sampling", "{"), "--sampling: not valid JSON"),
@@ -183,7 +244,7 @@ def test_submit_worker_and_status_work_together(data: Path, tmp_path: Path) -> N
         assert submitted == {"run": "records", "enqueued": 30, "invalid": 0}
         assert json.loads(persqa(tmp_path, "status", *broker, "--json").stdout)["runs"][0]["queued"] == 30
         with subprocess.Popen(
-            [sys.executable, "-m", "producer.cli", "worker", *broker],
+            [sys.executable, "-m", "producer.cli", "worker", *broker, "--image-roots", "."],
             cwd=tmp_path, env=environment(tmp_path, "compliant"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         ) as worker:  # fmt: skip
             waited = persqa(tmp_path, "submit", str(data), *broker, "--wait", "--json")
@@ -191,6 +252,17 @@ def test_submit_worker_and_status_work_together(data: Path, tmp_path: Path) -> N
             facts = json.loads(persqa(tmp_path, "status", *broker, "--json").stdout)
             assert [found["model"] for found in facts["workers"]] == ["scripted"]
             assert facts["runs"][0]["ok"] == 30
+            named = persqa(tmp_path, "submit", str(data), *broker, "--run", "named", "--model", "org/none/")
+            assert "warning: no worker that answers serves org/none (they serve scripted)" in " ".join(
+                named.stderr.split()
+            )
+            assert named.returncode == 0
+            (warning,) = json.loads(persqa(tmp_path, "status", *broker, "--json").stdout)["warnings"]
+            assert warning in " ".join(persqa(tmp_path, "status", *broker).stdout.split())
+            assert facts["warnings"] == []
+            assert (
+                "PERSQA_IMAGE_ROOTS is not set: this machine can submit" in persqa(tmp_path, "doctor", *broker).stdout
+            )
             worker.terminate()
             assert worker.wait(30) == 0
 
@@ -216,16 +288,19 @@ def test_run_brings_a_worker_to_a_broker_that_is_named_and_leaves_the_broker(dat
         assert connect(url).ping()  # pyright: ignore[reportUnknownMemberType]
 
 
-def test_a_killed_embedded_broker_is_started_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("killed", ["guard", "server"])
+def test_a_killed_embedded_broker_is_started_again(tmp_path: Path, killed: str) -> None:
     settings = scripted(load_settings(database_url=f"sqlite:///{tmp_path}/persqa.db"), "slow")
     settings = settings.model_copy(update={"window": 4, "reconcile_seconds": 2.0})
     before = set(psutil.Process().children())
     with Client(settings) as client:
-        run = client.submit(write_images(tmp_path / "data", 30))
-        wait_until(lambda: run.progress().pending < 30, describe="the first are answered")
+        run = client.submit(write_images(tmp_path / "data", 12))
+        wait_until(lambda: run.progress().pending < 12, describe="the first are answered")
         # Those of other tests in this process are there, too.
         started = set(psutil.Process().children()) - before
-        (server,) = [child for child in started if "valkey-server" in " ".join(child.cmdline())]
-        server.kill()
+        (guard,) = [child for child in started if "guard.py" in " ".join(child.cmdline())]
+        (server,) = guard.children()
+        (guard if killed == "guard" else server).kill()
+        wait_until(lambda: not _lives(server), describe="no server is left without a guard")
         run.wait(timeout_seconds=60, display=lambda _progress: None)
         assert run.audit().holds
