@@ -8,8 +8,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
-from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,15 +18,14 @@ from persqa.broker.connection import connect
 from persqa.settings import load_settings
 from producer import Client
 from tests.support.builders import write_images
-from tests.support.programs import Program, run_program
+from tests.support.programs import run_program
 from tests.support.servers import valkey_server
-from tests.support.wait import spend, wait_until
+from tests.support.wait import wait_until
 from tests.support.workers import scripted
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Iterator
 
-    from tests.conftest import Size
 
 _ROOT = Path(__file__).parents[2]
 
@@ -37,10 +34,10 @@ _ROOT = Path(__file__).parents[2]
 def data(tmp_path: Path) -> Iterator[Path]:
     """Thirty records in a folder of their own."""
     yield write_images(tmp_path / "data", 30)
-    assert not [process for process in psutil.process_iter(["cmdline"]) if _belongs(process, tmp_path)]
+    assert not [process for process in psutil.process_iter(["cmdline"]) if belongs(process, tmp_path)]
 
 
-def _belongs(process: psutil.Process, folder: Path) -> bool:
+def belongs(process: psutil.Process, folder: Path) -> bool:
     """Whether it is a worker that works on this folder's database."""
     try:
         return process.environ().get("PERSQA_DATABASE_URL", "").startswith(f"sqlite:///{folder}")
@@ -48,7 +45,7 @@ def _belongs(process: psutil.Process, folder: Path) -> bool:
         return False
 
 
-def _lives(process: psutil.Process) -> bool:
+def lives(process: psutil.Process) -> bool:
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -120,51 +117,9 @@ def test_nothing_is_left_running_however_the_run_is_stopped(data: Path, tmp_path
         assert len(started) >= 2
         process.send_signal(how)
         process.communicate(timeout=60)
-    wait_until(lambda: not any(_lives(child) for child in started), describe=f"{started} end")
+    wait_until(lambda: not any(lives(child) for child in started), describe=f"{started} end")
     assert process.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -9}[how]
     assert persqa(tmp_path, "run", str(data)).returncode == 0
-
-
-def test_a_run_killed_at_any_moment_leaves_nothing_running(data: Path, tmp_path: Path, size: Size) -> None:
-    """From its first process to its first answer, in small steps."""
-    records, moments, started = data, size(6, 60), time.monotonic()
-    with _killable(records, tmp_path) as whole:
-        wait_until(lambda: (tmp_path / "persqa.db").exists() and _answers(tmp_path), describe="the first answer")
-        seconds = time.monotonic() - started
-        whole.kill()
-    for number in range(moments):
-        with _killable(records, tmp_path, run=f"run-{number}") as run:
-            wait_until(lambda: _of(tmp_path), describe="what it starts lives")
-            spend(seconds * (number / moments) ** 2)
-            run.kill()
-    wait_until(lambda: not _of(tmp_path), describe=f"nothing lives: {_of(tmp_path)}", seconds=15)
-    assert not list((tmp_path / "tmp").glob("persqa-*")), "the server's folder is left"
-
-
-@contextmanager
-def _killable(data: Path, folder: Path, run: str = "whole") -> Generator[Program]:
-    """`persqa run`, in its first steps."""
-    (folder / "tmp").mkdir(exist_ok=True)
-    variables = environment(folder, "slow") | {"TMPDIR": str(folder / "tmp")}
-    with (folder / "output").open("ab") as output:
-        program = Program(
-            ["producer.cli", "run", str(data), "--run", run], env=variables, cwd=folder, stdout=output, stderr=output
-        )
-    try:
-        yield program
-    finally:
-        program.kill()
-        program.wait()
-
-
-def _of(folder: Path) -> list[psutil.Process]:
-    return [process for process in psutil.process_iter() if _belongs(process, folder) and _lives(process)]
-
-
-def _answers(folder: Path) -> bool:
-    with closing(sqlite3.connect(folder / "persqa.db")) as database, suppress(sqlite3.OperationalError):
-        return bool(database.execute("select count(*) from results").fetchone()[0])
-    return False
 
 
 def test_a_run_without_one_good_answer_is_no_success(data: Path, tmp_path: Path) -> None:
@@ -286,21 +241,3 @@ def test_run_brings_a_worker_to_a_broker_that_is_named_and_leaves_the_broker(dat
         done = persqa(tmp_path, "run", str(data), "--broker-url", url)
         assert done.returncode == 0, done.stderr
         assert connect(url).ping()  # pyright: ignore[reportUnknownMemberType]
-
-
-@pytest.mark.parametrize("killed", ["guard", "server"])
-def test_a_killed_embedded_broker_is_started_again(tmp_path: Path, killed: str) -> None:
-    settings = scripted(load_settings(database_url=f"sqlite:///{tmp_path}/persqa.db"), "slow")
-    settings = settings.model_copy(update={"window": 4, "reconcile_seconds": 2.0})
-    before = set(psutil.Process().children())
-    with Client(settings) as client:
-        run = client.submit(write_images(tmp_path / "data", 12))
-        wait_until(lambda: run.progress().pending < 12, describe="the first are answered")
-        # Those of other tests in this process are there, too.
-        started = set(psutil.Process().children()) - before
-        (guard,) = [child for child in started if "guard.py" in " ".join(child.cmdline())]
-        (server,) = guard.children()
-        (guard if killed == "guard" else server).kill()
-        wait_until(lambda: not _lives(server), describe="no server is left without a guard")
-        run.wait(timeout_seconds=60, display=lambda _progress: None)
-        assert run.audit().holds
