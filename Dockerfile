@@ -47,7 +47,7 @@ FROM ${PYTHON} AS slim
 RUN groupadd --gid 10001 persqa \
     && useradd --uid 10001 --gid 10001 --create-home persqa \
     && install --directory --owner persqa --group persqa /blobs /models /images /exports
-ENV PATH=/opt/persqa/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+ENV PATH=/opt/persqa/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PYTHONSAFEPATH=1
 
 
 FROM slim AS client
@@ -107,7 +107,7 @@ RUN python3 -m pip list --format freeze | sed 's/==.*//; s/[._]/-/g' | tr '[:upp
     && groupadd --gid 10001 persqa \
     && useradd --uid 10001 --gid 10001 --create-home persqa \
     && install --directory --owner persqa --group persqa /blobs /models /images
-ENV HF_HOME=/models PERSQA_METRICS_PORT=9700 PYTHONUNBUFFERED=1 VLLM_NO_USAGE_STATS=1
+ENV HF_HOME=/models PERSQA_METRICS_PORT=9700 PYTHONUNBUFFERED=1 PYTHONSAFEPATH=1 VLLM_NO_USAGE_STATS=1
 USER 10001:10001
 WORKDIR /home/persqa
 EXPOSE 9700

@@ -26,6 +26,11 @@ class Progress:
         """Items without a result."""
         return self.submitted - sum(self.ended.values())
 
+    @property
+    def fruitless(self) -> bool:
+        """Whether everything has ended, and nothing of it as `ok`."""
+        return self.pending == 0 and self.ended[Status.OK] == 0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunProgress:

@@ -21,6 +21,7 @@ from pydantic import (
 
 from persqa.choices import parse_choice
 from persqa.errors import RecordError, SettingsError
+from persqa.model_names import model_name
 from persqa.policies import Policy
 from persqa.prompts import SYSTEM_PROMPT
 from persqa.records import DEFAULT_LIMITS, Columns, RecordLimits
@@ -80,7 +81,9 @@ class RunOptions(BaseModel):
     pool: str = "human"
     questions_per_image: int = Field(default=1, ge=1, le=100)
     seed: int = Field(default=0, ge=0, lt=2**63)
-    model: str | None = Field(default=None, description="None: whatever model the workers serve")
+    model: Annotated[str | None, AfterValidator(model_name)] = Field(
+        default=None, description="None: whatever model the workers serve"
+    )
     sampling: Sampling = Sampling()
     system_prompt: str = SYSTEM_PROMPT
     image_column: str = Field(default="image", min_length=1, description="the field that holds the image references")

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Annotated, Self, cast
 
 from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableSetting
 
 from persqa.choices import parse_choice
+from persqa.dotenv import DOTENV, DotEnv
 from persqa.errors import SettingsError
 from persqa.hosts import check_pattern
+from persqa.model_names import model_name
 from persqa.urls import check_store, put_password, take_password
 
 #: The folder of a container's secrets; each is a file named like the variable, in lower case.
@@ -50,8 +52,20 @@ class Settings(BaseSettings):
     """The settings of a machine or deployment; those of a run are `RunOptions`."""
 
     model_config = SettingsConfigDict(
-        env_prefix="PERSQA_", env_file=".env", extra="ignore", frozen=True, protected_namespaces=()
+        env_prefix="PERSQA_", env_file=DOTENV, extra="ignore", frozen=True, protected_namespaces=()
     )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - replaced
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read `.env` our way; the order is pydantic's."""
+        return init_settings, env_settings, DotEnv(settings_cls), file_secret_settings
 
     broker_url: str | None = Field(
         default=None,
@@ -66,7 +80,7 @@ class Settings(BaseSettings):
     database_password: SecretStr | None = Field(
         default=None, description="The password for PERSQA_DATABASE_URL, as it is, where the URL itself has none."
     )
-    model: str | None = Field(
+    model: Annotated[str | None, AfterValidator(model_name)] = Field(
         default=None,
         description=(
             "A Hugging Face name or a folder, or demo: the small model that ships with PersQA. "
@@ -85,7 +99,10 @@ class Settings(BaseSettings):
     image_threads: int = Field(default=4, ge=1, le=256, description="Threads that load images in one worker.")
     image_roots: Annotated[list[Path], NoDecode, BeforeValidator(_split_paths)] = Field(
         default_factory=list,
-        description="Folders images may be read from, separated by a colon. Empty: the folder of each run's input.",
+        description=(
+            "Folders images may be read from, separated by a colon. A worker needs them; empty, `persqa run` and "
+            "servings of one machine read from the folder of each run's input."
+        ),
     )
     blob_store: str = Field(
         default="persqa-blobs",
@@ -131,10 +148,7 @@ class Settings(BaseSettings):
     image_memory_bytes: int = Field(
         default=4 * 2**30,
         ge=1,
-        description=(
-            "Most bytes of memory that images take in one worker: read, being decoded, or asked about. Items wait for "
-            "room before their images are read."
-        ),
+        description="Most bytes of memory for the images that a worker has in hand; items wait for room.",
     )
     max_images: int = Field(default=MAX_IMAGES, ge=1, le=64, description="Most images of one record.")
     commit_items: int = Field(default=64, ge=1, le=4096, description="Most results in one transaction.")
@@ -170,9 +184,7 @@ class Settings(BaseSettings):
     )
     load_seconds: float = Field(default=1800, gt=0, description="Longest time for loading the model, in seconds.")
     engine_failures: int = Field(
-        default=5,
-        ge=0,
-        description="Consecutive deaths of the engine, without an answer in between, after which a worker ends.",
+        default=5, ge=0, description="Deaths of the engine, without an answer in between, after which a worker ends."
     )
     drain_seconds: float = Field(
         default=60, ge=0, description="Longest time after SIGTERM for finishing the items in flight, in seconds."
@@ -262,6 +274,15 @@ def require_broker(settings: Settings) -> str:
             "or use `persqa run`, which brings its own broker and worker"
         )
     return settings.broker_url
+
+
+def require_roots(settings: Settings) -> None:
+    """Raise SettingsError if no folder is named that images may be read from."""
+    if not settings.image_roots:
+        raise SettingsError(
+            "no folder is named that images may be read from: set --image-roots or PERSQA_IMAGE_ROOTS, for instance to "
+            "/data/images, or to . for the working directory; otherwise whoever submits could have any file read"
+        )
 
 
 def _as_variable(name: str, value: JsonValue) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from persqa.broker.connection import ask_server
@@ -48,15 +49,17 @@ class Connections:
         """The broker's URL, once there is a broker."""
         return self.fleet.settings.broker_url if self.fleet else self.settings.broker_url
 
-    def need_broker(self) -> str:
-        """The broker's URL, after the fleet on this machine is started if there is to be one.
+    def need_broker(self, run: Run | None = None) -> str:
+        """The broker's URL, after the fleet on this machine is started, for this run, if there is to be one.
 
         Raises:
-            SettingsError: no broker is named, and no fleet wanted.
+            SettingsError: no broker is named, and no fleet wanted; or the worker started here may not read the run's
+                images.
         """
         if self._local and self.fleet is None:
             self.fleet = self._stack.enter_context(LocalFleet(self.settings))
-            self.fleet.start_worker()
+        if self.fleet is not None:
+            self.fleet.start_worker(None if run is None else Path(run.base))
         return require_broker(self.fleet.settings if self.fleet else self.settings)
 
     def check(self) -> None:
@@ -80,7 +83,8 @@ class Connections:
 
         Raises:
             RunStopped: the run is paused or cancelled, or was meanwhile.
-            SettingsError: no broker is named, it cannot be used, or the worker started here cannot start its engine.
+            SettingsError: no broker is named, it cannot be used, or the worker started here cannot start its engine or
+                read the images.
             BrokerUnavailable: not all is enqueued; call again.
             WorkerDied: the queue is full, and the worker started here has ended.
         """
@@ -96,7 +100,7 @@ class Connections:
         from persqa.broker.publisher import Publisher
         from persqa.enqueueing import enqueue_pending
 
-        url = self.need_broker()
+        url = self.need_broker(run)
         ask_server(url)
         with (
             closing(Publisher(url, ledger=self.store.ledger.id, queue_bound=self.settings.queue_bound)) as publisher,

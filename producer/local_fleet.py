@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Self
 
 from persqa.broker.embedded import EmbeddedBroker
-from persqa.errors import WorkerDied
+from persqa.errors import SettingsError, WorkerDied
 from persqa.models import default_model
+from persqa.own_code import own_code_only
 from persqa.readiness import READY, READY_FD, WORD_BYTES, decode_failure
 from persqa.settings import Settings
 
@@ -49,29 +50,49 @@ class LocalFleet:
             self.settings = self.settings.model_copy(update={"broker_url": self._broker.url})
         return self
 
-    def start_worker(self) -> None:
-        """Start the worker, unless it runs, without waiting for its engine."""
+    def start_worker(self, base: Path | None = None) -> None:
+        """Start the worker, unless it runs, without waiting for its engine.
+
+        Args:
+            base: the folder of the data that it is for. On a broker that others can reach, too, it reads images from
+                there alone, if the settings name no folders.
+
+        Raises:
+            SettingsError: the worker that runs may not read from there.
+        """
+        if self._broker is None and not self._given.image_roots and base is not None:
+            self._narrow(base)
         if self._worker is not None:
             return
-        flags = ["--with-parent"] if self._given.broker_url else ["--with-parent", "--with-broker"]
+        flags, lifeline = (["--with-parent"], []) if self._broker is None else _with(self._broker)
         self._pipe, theirs = os.pipe()
         self._stack.callback(os.close, self._pipe)
         try:
             with self.log.open("ab") as log:
                 # A session of its own: Ctrl-C at the terminal reaches only us, and we end the worker.
-                # Its standard input closes however we end; the worker then ends, and stops our broker too.
-                # -P: no module in the working directory replaces one of ours.
+                # Its standard input closes however we end, and the worker then ends, too.
                 self._worker = subprocess.Popen(
-                    [sys.executable, "-P", "-m", "worker", *flags],
-                    env={**os.environ, **self.settings.environment(), READY_FD: str(theirs)},
+                    [sys.executable, "-m", "worker", *flags],
+                    env=own_code_only({**os.environ, **self.settings.environment(), READY_FD: str(theirs)}),
                     stdin=subprocess.PIPE,
                     stdout=log,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
-                    pass_fds=(theirs,),
+                    pass_fds=(theirs, *lifeline),
                 )
         finally:
             os.close(theirs)
+
+    def _narrow(self, base: Path) -> None:
+        """Let the worker read from this folder alone; a worker that runs keeps the one that it was started for."""
+        if self._worker is None:
+            self.settings = self.settings.model_copy(update={"image_roots": [base]})
+        elif not any(base.is_relative_to(root) for root in self.settings.image_roots):
+            roots = ", ".join(map(str, self.settings.image_roots)) or "no folder"
+            raise SettingsError(
+                f"the worker of this program may read images from {roots}, and this run's data is in {base}: set "
+                "PERSQA_IMAGE_ROOTS to a folder with all of it"
+            )
 
     def wait_ready(self) -> None:
         """Wait until the worker has loaded its engine.
@@ -137,6 +158,11 @@ class LocalFleet:
             worker.wait()
             if worker.stdin is not None:
                 worker.stdin.close()
+
+
+def _with(broker: EmbeddedBroker) -> tuple[list[str], list[int]]:
+    """The flags of a worker that has this broker to itself, and the descriptor by which it keeps the broker alive."""
+    return ["--with-parent", "--with-broker"], [broker.lifeline]
 
 
 def _kill_session(leader: int) -> None:

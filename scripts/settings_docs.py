@@ -15,6 +15,13 @@ What a machine or a deployment decides. A command's flag overrides the environme
 `.env` in the working directory, and that a file in `/run/secrets` with the variable's name in lower case, such as
 `/run/secrets/persqa_broker_password`. Written by `make docs`.
 
+The folder one stands in may be somebody's data, and a `.env` may have come with it. So what decides which code runs
+(`PERSQA_ENGINE`, `PERSQA_ENGINE_ARGS`, `PERSQA_MODEL`) is not taken from there: where it would count, every command
+ends with exit code 2 and says so. Python modules in that folder are not imported either, and entries of `PYTHONPATH`
+that are empty or relative do not reach workers. A folder with an engine of your own is named in full:
+`PYTHONPATH=/opt/engines`. What a `.env` may still say is which broker and database are used, so think before you start
+anything in a folder with a `.env` that you have not read.
+
 | variable | default | meaning |
 |---|---|---|
 """

@@ -6,19 +6,18 @@ import os
 import signal
 import sys
 import threading
-from contextlib import suppress
 from importlib import import_module
 
 from celery.bin.celery import main as celery_main
 
-from persqa.broker.connection import connect, translated
-from persqa.errors import BrokerUnavailable, UserError
+from persqa.errors import UserError
 from worker.process import exit_codes
+from worker.process.identity import node_name
 from worker.process.ready_pipe import report_failure
 
 #: A parent passes this to a worker that must not outlive it.
 WITH_PARENT = "--with-parent"
-#: A parent passes this if it has started the broker for this worker alone.
+#: A parent passes this if the broker is its own, so that nobody else can submit.
 WITH_BROKER = "--with-broker"
 
 
@@ -31,34 +30,25 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write(f"persqa worker: {error}\n")
         report_failure(error)
         return exit_codes.USER_ERROR
-    # Celery takes the signal over later. Without this, an early signal would leave the parent's broker running.
-    signal.signal(signal.SIGTERM, lambda _signal, _frame: sys.exit())
-    orphaned = threading.Event()
+    app.own_broker = WITH_BROKER in arguments
+    # Celery takes the signal over later. Until then there is nothing to finish or to give back; an exception could get
+    # lost in a callback. Without a handler, process 1 of a container would not hear the signal.
+    signal.signal(signal.SIGTERM, lambda _signal, _frame: os._exit(0))
     if WITH_PARENT in arguments:
-        threading.Thread(target=_watch_parent, args=(orphaned,), name="persqa-parent", daemon=True).start()
+        threading.Thread(target=_watch_parent, name="persqa-parent", daemon=True).start()
     # Our workers need not talk to each other, and start faster without mingle and gossip.
-    standard = ["--loglevel=INFO", "--without-gossip", "--without-mingle", f"--hostname=worker-{os.getpid()}@%h"]
+    standard = ["--loglevel=INFO", "--without-gossip", "--without-mingle", f"--hostname={node_name()}"]
     others = [argument for argument in arguments if argument not in (WITH_PARENT, WITH_BROKER)]
     sys.argv = ["celery", "-A", "worker", "worker", *standard, *others]
-    try:
-        return celery_main()
-    finally:
-        if orphaned.is_set() and WITH_BROKER in arguments:
-            _stop_broker(app.settings.broker_url)
+    return celery_main()
 
 
-def _watch_parent(orphaned: threading.Event) -> None:
+def _watch_parent() -> None:
     """Stop this worker when its standard input closes, because the parent held the other end."""
     # Not through Python's buffers, because a thread inside one keeps the interpreter from ending.
     while os.read(sys.stdin.fileno(), 1024):
         pass
-    orphaned.set()
     os.kill(os.getpid(), signal.SIGTERM)
-
-
-def _stop_broker(url: str) -> None:
-    with suppress(BrokerUnavailable), translated(url):
-        connect(url).shutdown(nosave=True)  # pyright: ignore[reportUnknownMemberType] - not typed
 
 
 # The guard is needed: the engine's processes are spawned, and import this module again.

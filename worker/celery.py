@@ -12,6 +12,7 @@ from persqa.broker.connection import celery_url, connect
 from persqa.broker.keys import TRANSPORT_OPTIONS, queue_for, queues_for
 from persqa.logs import format_logs
 from persqa.messages import TASK_NAME
+from persqa.models import default_model
 from persqa.settings import LogFormat, Settings, load_settings, require_broker
 from worker.process.identity import worker_name
 
@@ -24,8 +25,11 @@ class LeasingCelery(Celery):
     """Consumes through the transport of leases; everything else uses kombu's own."""
 
     def __init__(self, settings: Settings, *, broker: str) -> None:
-        super().__init__("persqa", broker=broker, set_as_current=False)
+        # Without fixups, because the one for Django would look for modules in the working directory.
+        super().__init__("persqa", broker=broker, set_as_current=False, fixups=[])
         self.settings = settings
+        #: Whether the parent has started the broker for this worker alone.
+        self.own_broker = False
 
     def connection_for_read(self, url: str | None = None, **options: Any) -> Any:
         """The connection that the worker consumes on."""
@@ -62,7 +66,7 @@ def create_app(settings: Settings) -> LeasingCelery:
     url = require_broker(settings)
     # Only to refuse a wrong URL in a sentence: nothing is connected.
     connect(url).close()
-    queues = [Queue(name) for name in queues_for(None, settings.model)]
+    queues = [Queue(name) for name in queues_for(None, settings.model or default_model())]
     app = LeasingCelery(settings, broker=celery_url(url))
     app.conf.update(
         accept_content=["json"],

@@ -16,10 +16,12 @@ from celery.concurrency.base import BasePool, apply_target
 
 from persqa.errors import PersqaError, UserError
 from persqa.messages import TASK_NAME
+from persqa.settings import require_roots
 from worker.celery import app
 from worker.deliveries import Delivery
 from worker.parsing import DELIVERY_COUNT, DELIVERY_HISTORY
 from worker.process import exit_codes
+from worker.process.ending import end_on_hangup
 from worker.process.ready_pipe import report_failure
 from worker.worker import Worker
 
@@ -46,7 +48,10 @@ class EnginePool(BasePool):
 
     def on_start(self) -> None:
         """Load the engine; the first message is taken after this returns."""
+        end_on_hangup()
         try:
+            if not app.own_broker:
+                require_roots(app.settings)
             self._worker.start()
         except PersqaError as error:
             logger.critical("%s", error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -11,11 +12,10 @@ from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-import psutil
-
 from persqa.broker.connection import ask_server
 from persqa.broker.leases import Leases
 from persqa.errors import BrokerUnavailable, Infrastructure, OutOfMemory, StoreUnavailable
+from persqa.own_code import own_code_only
 from persqa.store import Store
 from persqa.urls import without_password
 from worker import metrics
@@ -23,7 +23,7 @@ from worker.answerer import Answerer
 from worker.committer import Committer
 from worker.dead_letters import DeadLetters
 from worker.engines.engine import engine_maker
-from worker.engines.orphans import mark_children, sweep_orphans
+from worker.engines.orphans import sweep_orphans
 from worker.engines.supervisor import Supervisor
 from worker.intake import Intake
 from worker.leases.keeper import LeaseKeeper
@@ -180,8 +180,9 @@ class Worker:
 
     def _load_engine(self) -> Supervisor:
         leave_if_told_to_stop()
+        # Also vLLM starts `python -m` of its own.
+        os.environ.update(own_code_only(os.environ))
         sweep_orphans()
-        mark_children()
         self._gpus = self._small_tasks.submit(gpus_in_use, self._settings.engine_args)
         logger.info("loading the engine; messages are taken once it is ready")
         self._started.callback(self._stop_engine)
@@ -193,7 +194,8 @@ class Worker:
         except SystemExit:
             # Loading cannot be interrupted, but fails without its processes.
             while not wait([loading], timeout=_POLL_SECONDS).done:
-                _kill_children()
+                if self._engine is not None:
+                    self._engine.kill()
             raise
         return loading.result()
 
@@ -254,9 +256,3 @@ class Worker:
         if self._store is None:
             raise StoreUnavailable("the database is being opened")
         self._store.ping()
-
-
-def _kill_children() -> None:
-    for child in psutil.Process().children(recursive=True):
-        with suppress(psutil.NoSuchProcess):
-            child.kill()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from celery import Celery
 from kombu.exceptions import OperationalError
@@ -12,6 +12,9 @@ from persqa.broker.connection import celery_url
 from persqa.broker.keys import TRANSPORT_OPTIONS
 from persqa.errors import BrokerUnavailable
 from persqa.urls import without_password
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +60,15 @@ def live_workers(url: str, *, timeout_seconds: float = 1.0) -> list[WorkerInfo]:
         app.close()
     found = [_info(name, cast("dict[str, object]", stats.get("pool", {}))) for name, stats in answers.items()]
     return sorted(found, key=_order)
+
+
+def unserved(model: str, workers: Iterable[WorkerInfo]) -> str | None:
+    """A sentence if none of these workers serves the model; None if one does."""
+    served = sorted({worker.model for worker in workers})
+    if model in served:
+        return None
+    others = f" (they serve {', '.join(served)})" if served else ""
+    return f"no worker that answers serves {model}{others}; until one does, what names it waits"
 
 
 def _info(name: str, pool: dict[str, object]) -> WorkerInfo:

@@ -137,8 +137,11 @@ def _images(settings: Settings) -> Iterator[Finding]:
     for root in settings.image_roots:
         level = Level.OK if root.is_dir() else Level.FAILURE
         yield Finding("images", level, f"root {root}" + ("" if level is Level.OK else " is not a folder"))
-    if not settings.image_roots:
+    if not settings.image_roots and settings.broker_url is None:
         yield Finding("images", Level.OK, "read from the folder of each run's input (PERSQA_IMAGE_ROOTS)")
+    elif not settings.image_roots:
+        text = "PERSQA_IMAGE_ROOTS is not set: this machine can submit, but `persqa worker` needs it to read images"
+        yield Finding("images", Level.WARNING, text)
     hosts = ", ".join(settings.image_hosts) or "none, so no URL is fetched"
     yield Finding("images", Level.OK, f"hosts: {hosts} (PERSQA_IMAGE_HOSTS)")
     if settings.image_allow_private:

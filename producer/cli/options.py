@@ -45,7 +45,9 @@ EngineArgs = Annotated[
 ImageRoots = Annotated[
     str | None,
     typer.Option(
-        "--image-roots", metavar="DIR[:DIR]", help="Folders images may be read from (default: the input's folder)."
+        "--image-roots",
+        metavar="DIR[:DIR]",
+        help="Folders images may be read from (default of run: the input's folder; a worker needs them).",
     ),
 ]
 LogFormat = Annotated[

@@ -14,7 +14,7 @@ from producer import Client, RunHandle
 from producer.cli import options
 from producer.cli.expanding import expanded
 from producer.cli.printing import console, image, notes, plain, print_json, progress_dict, say, styled_status, table
-from producer.cli.submit import full_queue_note, report_submission
+from producer.cli.submit import full_queue_note, report_submission, warn_if_fruitless
 
 _SHOWN_PAIRS = 12
 
@@ -31,8 +31,8 @@ def command(
 ) -> None:
     """Do everything on this machine: embedded broker (unless one is named), one worker, SQLite.
 
-    Ends when every item has a result; exit code 0 when the audit holds. Safe to repeat: what has a result is
-    not asked again, and after Ctrl-C the same command goes on where it stopped.
+    Ends when every item has a result; exit code 0 when the audit holds and at least one item is ok. Safe to repeat:
+    what has a result is not asked again, and after Ctrl-C the same command goes on where it stopped.
 
     Example: persqa run portraits.jsonl --tag mam --questions-per-image 2
     """
@@ -56,7 +56,8 @@ def command(
             )
             raise
         holds = _summarize(handle, started, as_json=as_json)
-    if not holds:
+        fruitless = warn_if_fruitless(handle, handle.progress())
+    if fruitless or not holds:
         raise typer.Exit(1)
 
 

@@ -10,8 +10,10 @@ import typer
 from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from persqa.broker.keys import queue_for
+from persqa.runs import RunState
 from producer import Client
 from producer.cli import options
 from producer.cli.expanding import expanded
@@ -61,9 +63,10 @@ def _facts(client: Client, name: str | None) -> dict[str, Any]:
         progresses, rates = {run.id: queries.progress(run.id)}, {run.id: queries.rate(run.id)}
     backlog = client.backlog(runs)
     waiting = {queue.queue: queue.waiting for queue in backlog.queues} if backlog else {}
+    facts = [_run_facts(run, progresses[run.id], rates.get(run.id, 0.0), waiting) for run in runs]
     return {
-        "runs": [_run_facts(run, progresses[run.id], rates.get(run.id, 0.0), waiting) for run in runs],
-        "workers": _worker_facts(client),
+        "runs": facts,
+        **_worker_facts(client, facts),
         "queues": [asdict(queue) for queue in backlog.queues] if backlog else [],
         **({"held": backlog.held} if backlog else {}),
     }
@@ -78,18 +81,23 @@ def _run_facts(run: Run, progress: Progress, rate: float, waiting: dict[str, int
         "items_per_second": round(rate, 2) if progress.pending else 0.0,
         "seconds_left": round(progress.pending / rate) if progress.pending and rate else None,
         "queued": queued,
+        "model": run.options.model,
         "priority": run.priority,
         "state": progress.state,
         "created_at": run.created_at.isoformat(timespec="seconds"),
     }
 
 
-def _worker_facts(client: Client) -> list[dict[str, object]]:
+def _worker_facts(client: Client, runs: list[dict[str, Any]]) -> dict[str, object]:
+    """The workers, and a sentence for each model that none of them serves and a run waits for."""
     if client.settings.broker_url is None:
-        return []
-    from persqa.broker.workers import live_workers
+        return {"workers": [], "warnings": []}
+    from persqa.broker.workers import live_workers, unserved
 
-    return [asdict(worker) for worker in live_workers(client.settings.broker_url)]
+    workers = live_workers(client.settings.broker_url)
+    waiting = [run for run in runs if run["pending"] and run["state"] is RunState.ACTIVE and run["model"] is not None]
+    said = (unserved(model, workers) for model in dict.fromkeys(run["model"] for run in waiting))
+    return {"workers": [asdict(worker) for worker in workers], "warnings": [sentence for sentence in said if sentence]}
 
 
 def _drawn(facts: dict[str, Any]) -> RenderableType:
@@ -111,7 +119,8 @@ def _drawn(facts: dict[str, Any]) -> RenderableType:
     workers = _drawn_workers(facts["workers"])
     hidden = len(facts["runs"]) - len(shown)
     more = [f"{hidden} more runs; --json tells of all, and persqa status RUN of one"] if hidden else []
-    return Group(runs, *more, *(part for part in (queues, workers) if part.row_count))
+    warnings = [Text.from_markup(f"[yellow]warning:[/] {plain(sentence)}") for sentence in facts["warnings"]]
+    return Group(runs, *more, *(part for part in (queues, workers) if part.row_count), *warnings)
 
 
 def _most_wanted(facts: list[dict[str, Any]]) -> list[dict[str, Any]]:

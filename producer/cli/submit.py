@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Annotated
 
 import typer
 
+from persqa.errors import BrokerUnavailable
+from persqa.progress import Progress
 from persqa.settings import Settings, require_broker
 from producer import Client, RunHandle
 from producer.cli import options
 from producer.cli.expanding import expanded
 from producer.cli.printing import notes, plain, print_json, say
+from producer.progress import counts_text
 
 
 @expanded
@@ -25,7 +29,8 @@ def command(
 ) -> None:
     """Enqueue a run for workers that run elsewhere.
 
-    Safe to repeat: only what has no result and is not in the queue is enqueued.
+    Safe to repeat: only what has no result and is not in the queue is enqueued. With --wait, exit code 1 says that no
+    item is ok in the end.
 
     Example: persqa submit portraits.jsonl --broker-url redis://localhost:6379/0
     """
@@ -38,8 +43,30 @@ def command(
             print_json({"run": handle.name, "enqueued": submission.enqueued, "invalid": submission.invalid})
         else:
             report_submission(handle)
-        if wait:
-            handle.wait()
+        _say_who_is_missing(handle, settings)
+        if wait and warn_if_fruitless(handle, handle.wait()):
+            raise typer.Exit(1)
+
+
+def warn_if_fruitless(handle: RunHandle, progress: Progress) -> bool:
+    """Whether no item of a run that has ended is `ok`; then say so on standard error, as it is no success."""
+    if progress.fruitless:
+        look = f"persqa results {handle.name}"
+        say(f"[red]no item is ok:[/] {counts_text(progress)}; the reasons: {look}, {look} --violations", to=notes)
+    return progress.fruitless
+
+
+def _say_who_is_missing(handle: RunHandle, settings: Settings) -> None:
+    """Warn that no worker serves the model that the run names; one may come later."""
+    model, url = handle.run.options.model, settings.broker_url
+    if model is None or url is None or handle.progress().pending == 0:
+        return
+    from persqa.broker.workers import live_workers, unserved
+
+    # What is enqueued stays so, whoever answers now.
+    with suppress(BrokerUnavailable):
+        if sentence := unserved(model, live_workers(url)):
+            say(f"[yellow]warning:[/] {plain(sentence)}", to=notes)
 
 
 def full_queue_note(settings: Settings, command: str) -> Callable[[], None]:

@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from persqa.errors import SettingsError
-from persqa.settings import Settings, require_broker
+from persqa.own_code import own_code_only
+from persqa.settings import Settings, require_broker, require_roots
 from producer.cli import options
 from producer.cli.expanding import expanded
 
@@ -43,9 +44,9 @@ def command(  # noqa: PLR0913 - one parameter an option
     Ctrl-C or SIGTERM once: it finishes what is in flight. A worker of --gpus that dies is started again.
     `celery -A worker worker` starts the same single worker.
 
-    Example: persqa worker --gpus all
+    Example: persqa worker --gpus all --image-roots /data/images
 
-    Example: persqa worker --broker-url redis://localhost:6379/0 --database-url postgresql://persqa@localhost/persqa
+    Example: persqa worker --broker-url redis://localhost:6379/0 --image-roots .
     """
     settings = where.settings(
         model=model,
@@ -55,6 +56,7 @@ def command(  # noqa: PLR0913 - one parameter an option
         log_format=log_format,
     )
     require_broker(settings)
+    require_roots(settings)
     if tensor_parallel_size is not None:
         settings = _sharing(settings, tensor_parallel_size)
     environment = settings.environment()
@@ -65,7 +67,7 @@ def command(  # noqa: PLR0913 - one parameter an option
             # The crew divides the CPUs among its workers.
             environment.pop("PERSQA_IMAGE_THREADS", None)
     # The worker replaces this process, so signals and exit code are its own.
-    os.execve(sys.executable, [sys.executable, *program], {**os.environ, **environment})
+    os.execve(sys.executable, [sys.executable, *program], own_code_only({**os.environ, **environment}))
 
 
 def _sharing(settings: Settings, gpus: int) -> Settings:

@@ -185,9 +185,8 @@ def test_a_choice_that_cannot_be_had_is_refused_by_the_command(tmp_path: Path) -
             "the engine's arguments say 3",
         ),
     ):
-        ended = run_program(
-            "producer.cli", "worker", "--broker-url", "redis://nowhere", *arguments, env=os.environ, cwd=tmp_path
-        )
+        command = ("worker", "--broker-url", "redis://nowhere", "--image-roots", ".", *arguments)
+        ended = run_program("producer.cli", *command, env=os.environ, cwd=tmp_path)
         assert (ended.returncode, words in ended.stderr) == (2, True), ended.stderr
 
 

@@ -14,10 +14,11 @@ from celery import Celery
 
 from persqa.broker.connection import celery_url, connect
 from persqa.broker.keys import COUNTS, HELD, QUEUE, TRANSPORT_OPTIONS
+from persqa.broker.workers import live_workers
 from persqa.results import Status
 from persqa.settings import Settings
 from producer import Client
-from tests.conftest import Site
+from tests.conftest import Site, Size
 from tests.faults.tools import finish, notes, quick, rigged
 from tests.support.builders import write_images
 from tests.support.oracle import check_empty, check_rows
@@ -74,9 +75,11 @@ def _terminate(worker: WorkerProcess, _settings: Settings) -> None:
 
 
 def _tell_by_celery(worker: WorkerProcess, settings: Settings) -> None:
-    app: Any = Celery("peer", broker=celery_url(settings.broker_url or ""), set_as_current=False)
+    url = settings.broker_url or ""
+    app: Any = Celery("peer", broker=celery_url(url), set_as_current=False)
     app.conf.broker_transport_options = TRANSPORT_OPTIONS
-    app.control.shutdown(destination=[f"worker-{worker.process.pid}@{os.uname().nodename}"])
+    (name,) = (one.name for one in live_workers(url) if one.name.startswith(f"worker-{worker.process.pid}-"))
+    app.control.shutdown(destination=[name])
     app.close()
 
 
@@ -119,6 +122,61 @@ def test_a_worker_told_to_stop_does_not_wait_for_an_engine_that_is_loading_again
         with WorkerProcess(quick(site, "reads_colour"), tmp_path):
             finish(run, seconds=20)
         check_rows(run, 10)
+
+
+def test_a_worker_told_to_stop_does_not_wait_for_its_first_engine_to_load(site: Site, tmp_path: Path) -> None:
+    settings = quick(site, "reads_colour", drain_seconds=60)
+    with rigged(settings, tmp_path, "stuck_load:1") as worker:
+        wait_until(lambda: "loading the engine" in worker.text(), describe="it loads")
+        worker.terminate()
+        assert worker.wait(15) == 0
+
+
+def test_a_hangup_ends_a_worker_in_order(site: Site, tmp_path: Path) -> None:
+    with WorkerProcess(quick(site, "reads_colour"), tmp_path) as worker:
+        worker.wait_ready()
+        worker.process.send_signal(signal.SIGHUP)
+        assert worker.wait(15) == 0
+        assert "Restarting" not in worker.text()
+
+
+def test_workers_told_to_stop_every_few_seconds_lose_and_double_nothing(
+    site: Site, tmp_path: Path, begun: Path, monkeypatch: pytest.MonkeyPatch, size: Size
+) -> None:
+    monkeypatch.setenv("SCRIPT_SECONDS", "0.3")
+    settings = quick(site, "takes_long", window=20, lease_seconds=60)
+    items, told = size(160, 2000), 0
+    with Client(settings) as client:
+        run = client.submit(write_images(tmp_path / "data", items))
+        while run.progress().pending:
+            with WorkerProcess(settings, tmp_path) as worker:
+                worker.wait_ready()
+                end = time.monotonic() + size(1, 3)
+                wait_until(
+                    lambda: time.monotonic() > end or not run.progress().pending,  # noqa: B023
+                    describe="some seconds or all items are over",
+                )
+                told += run.progress().pending > 0
+                worker.terminate()
+                assert worker.wait() == 0
+        assert told >= 2
+        assert set(notes(begun).values()) == {1}, "what was begun was finished, and begun nowhere else"
+        check_empty(settings)
+        check_rows(run, items)
+
+
+def test_a_worker_whose_committer_breaks_ends_and_its_items_are_answered_elsewhere(site: Site, tmp_path: Path) -> None:
+    settings = quick(site, "reads_colour", window=16)
+    with Client(settings) as client:
+        run = client.submit(write_images(tmp_path / "data", 200))
+        with rigged(settings, tmp_path, "breaks_commit:3") as worker:
+            assert worker.wait(30) == 1
+            assert "a defect of PersQA" in worker.text()
+        assert run.progress().pending
+        with WorkerProcess(settings, tmp_path):
+            finish(run)
+            check_empty(settings)
+        check_rows(run, 200)
 
 
 def test_a_worker_whose_loop_stands_still_ends_and_sits_on_nothing(site: Site, tmp_path: Path, begun: Path) -> None:

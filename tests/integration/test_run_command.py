@@ -26,6 +26,7 @@ from tests.support.workers import scripted
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+
 _ROOT = Path(__file__).parents[2]
 
 
@@ -33,10 +34,10 @@ _ROOT = Path(__file__).parents[2]
 def data(tmp_path: Path) -> Iterator[Path]:
     """Thirty records in a folder of their own."""
     yield write_images(tmp_path / "data", 30)
-    assert not [process for process in psutil.process_iter(["cmdline"]) if _belongs(process, tmp_path)]
+    assert not [process for process in psutil.process_iter(["cmdline"]) if belongs(process, tmp_path)]
 
 
-def _belongs(process: psutil.Process, folder: Path) -> bool:
+def belongs(process: psutil.Process, folder: Path) -> bool:
     """Whether it is a worker that works on this folder's database."""
     try:
         return process.environ().get("PERSQA_DATABASE_URL", "").startswith(f"sqlite:///{folder}")
@@ -44,8 +45,11 @@ def _belongs(process: psutil.Process, folder: Path) -> bool:
         return False
 
 
-def _lives(process: psutil.Process) -> bool:
-    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+def lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def environment(folder: Path, script: str) -> dict[str, str]:
@@ -113,9 +117,19 @@ def test_nothing_is_left_running_however_the_run_is_stopped(data: Path, tmp_path
         assert len(started) >= 2
         process.send_signal(how)
         process.communicate(timeout=60)
-    wait_until(lambda: not any(_lives(child) for child in started), describe=f"{started} end")
+    wait_until(lambda: not any(lives(child) for child in started), describe=f"{started} end")
     assert process.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -9}[how]
     assert persqa(tmp_path, "run", str(data)).returncode == 0
+
+
+def test_a_run_without_one_good_answer_is_no_success(data: Path, tmp_path: Path) -> None:
+    for policy in ("repair", "check"):
+        done = persqa(tmp_path, "run", str(data), "--run", policy, "--tag-policy", policy, script="always_broken")
+        assert done.returncode == 1
+        assert "no item is ok: 30 noncompliant" in done.stderr
+        assert "all 30 items accounted for" in done.stdout
+    assert persqa(tmp_path, "submit", str(data), "--run", "check", "--tag-policy", "check", "--wait",
+                  "--broker-url", "redis://127.0.0.1:1/0").returncode == 1  # fmt: skip
 
 
 def test_every_looking_command_prints_a_table_and_json(data: Path, tmp_path: Path) -> None:
@@ -146,6 +160,8 @@ def test_every_looking_command_prints_a_table_and_json(data: Path, tmp_path: Pat
         (("run", "missing.jsonl"), "no such file"),
         (("submit", "data/records.jsonl"), "no broker is named"),
         (("worker",), "no broker is named"),
+        (("worker", "--broker-url", "redis://nowhere"), "--image-roots"),
+        (("worker", "--broker-url", "redis://nowhere", "--gpus", "all"), "--image-roots"),
         (("results", "nobody"), "no run is named 'nobody'"),
         (("run", "data/records.jsonl", "--tag", "no tag"), "is not a tag"),
         (("run", "data/records.jsonl", "--sampling", "{"), "--sampling: not valid JSON"),
@@ -183,7 +199,7 @@ def test_submit_worker_and_status_work_together(data: Path, tmp_path: Path) -> N
         assert submitted == {"run": "records", "enqueued": 30, "invalid": 0}
         assert json.loads(persqa(tmp_path, "status", *broker, "--json").stdout)["runs"][0]["queued"] == 30
         with subprocess.Popen(
-            [sys.executable, "-m", "producer.cli", "worker", *broker],
+            [sys.executable, "-m", "producer.cli", "worker", *broker, "--image-roots", "."],
             cwd=tmp_path, env=environment(tmp_path, "compliant"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         ) as worker:  # fmt: skip
             waited = persqa(tmp_path, "submit", str(data), *broker, "--wait", "--json")
@@ -191,6 +207,17 @@ def test_submit_worker_and_status_work_together(data: Path, tmp_path: Path) -> N
             facts = json.loads(persqa(tmp_path, "status", *broker, "--json").stdout)
             assert [found["model"] for found in facts["workers"]] == ["scripted"]
             assert facts["runs"][0]["ok"] == 30
+            named = persqa(tmp_path, "submit", str(data), *broker, "--run", "named", "--model", "org/none/")
+            assert "warning: no worker that answers serves org/none (they serve scripted)" in " ".join(
+                named.stderr.split()
+            )
+            assert named.returncode == 0
+            (warning,) = json.loads(persqa(tmp_path, "status", *broker, "--json").stdout)["warnings"]
+            assert warning in " ".join(persqa(tmp_path, "status", *broker).stdout.split())
+            assert facts["warnings"] == []
+            assert (
+                "PERSQA_IMAGE_ROOTS is not set: this machine can submit" in persqa(tmp_path, "doctor", *broker).stdout
+            )
             worker.terminate()
             assert worker.wait(30) == 0
 
@@ -214,18 +241,3 @@ def test_run_brings_a_worker_to_a_broker_that_is_named_and_leaves_the_broker(dat
         done = persqa(tmp_path, "run", str(data), "--broker-url", url)
         assert done.returncode == 0, done.stderr
         assert connect(url).ping()  # pyright: ignore[reportUnknownMemberType]
-
-
-def test_a_killed_embedded_broker_is_started_again(tmp_path: Path) -> None:
-    settings = scripted(load_settings(database_url=f"sqlite:///{tmp_path}/persqa.db"), "slow")
-    settings = settings.model_copy(update={"window": 4, "reconcile_seconds": 2.0})
-    before = set(psutil.Process().children())
-    with Client(settings) as client:
-        run = client.submit(write_images(tmp_path / "data", 30))
-        wait_until(lambda: run.progress().pending < 30, describe="the first are answered")
-        # Those of other tests in this process are there, too.
-        started = set(psutil.Process().children()) - before
-        (server,) = [child for child in started if "valkey-server" in " ".join(child.cmdline())]
-        server.kill()
-        run.wait(timeout_seconds=60, display=lambda _progress: None)
-        assert run.audit().holds

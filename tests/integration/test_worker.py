@@ -137,7 +137,8 @@ def test_hostile_text_is_stored_with_its_neighbours(site: Site, tmp_path: Path) 
 def test_every_bad_image_ends_with_its_reason_among_good_neighbours(site: Site, tmp_path: Path) -> None:
     data = write_images(tmp_path / "data", 20)
     expected = _spoil(data)
-    client, run = answer_all(scripted(site.settings, "compliant"), data, tmp_path)
+    settings = scripted(site.settings, "compliant").model_copy(update={"image_roots": [data.parent]})
+    client, run = answer_all(settings, data, tmp_path)
     with client:
         found = {json.loads(row.record)["id"]: row for row in run.results() if row.status != "ok"}
         assert {name: row.reason for name, row in found.items()} == expected

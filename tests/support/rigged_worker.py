@@ -8,6 +8,7 @@ stuck_commit:N   the database never answers the Nth commit
 forgetful        its engine tells nobody but one that it died, and does not end what it was asked
 stuck_load:N     loading its engine the Nth time takes for ever, until it is killed
 breaks_keeper:N  the thread that keeps the leases meets a defect, the Nth time it claims something
+breaks_commit:N  the thread that commits meets a defect, at the Nth commit
 stock            consumes over kombu's own transport, without leases: what the faults are like without ours
 """
 
@@ -102,6 +103,19 @@ def _stuck_commit(number: str) -> None:
     Results.commit = rigged
 
 
+def _breaks_commit(number: str) -> None:
+    original = Results.commit
+    calls = itertools.count(1)
+
+    @wraps(original)
+    def rigged(self: Results, *arguments: Any, **options: Any) -> Any:
+        if next(calls) == int(number):
+            raise KeyError("nobody thought of this, as rigged")
+        return original(self, *arguments, **options)
+
+    Results.commit = rigged
+
+
 def _slow_end(seconds: str) -> None:
     async def stop(self: ScriptedEngine) -> None:  # noqa: ARG001
         await give_way(float(seconds))
@@ -162,6 +176,7 @@ def main() -> int:
         "stuck_load": _stuck_load,
         "forgetful": _forgetful,
         "breaks_keeper": _breaks_keeper,
+        "breaks_commit": _breaks_commit,
         "stock": _stock,
     }
     for argument in sys.argv[1:]:

@@ -48,7 +48,7 @@ class ScriptedEngine:
     tells_all: ClassVar[bool] = True
 
     def __init__(self, settings: Settings, script: Script | None = None) -> None:
-        self.model = "scripted"
+        self.model = settings.model or "scripted"
         edge = settings.engine_args.get("edge")
         self.resolution = Resolution(edge=edge) if isinstance(edge, int) else None
         self._script = script or _named(str(settings.engine_args["script"]))

@@ -44,18 +44,19 @@ class WorkerProcess:
         """Prepare; nothing runs yet.
 
         Args:
-            settings: the worker's.
+            settings: the worker's; where they name no folders of images, it is the next one.
             folder: where its log is.
             command: for Python.
             output: where its standard output goes instead, a descriptor.
         """
-        self._settings = settings
+        roots = settings.image_roots or [folder]
+        self._settings = settings.model_copy(update={"image_roots": roots})
         self._command = command
         self._output = output
         self.log = folder / f"worker-{os.urandom(4).hex()}.log"
 
     def __enter__(self) -> Self:
-        environment = {**os.environ, **self._settings.environment()}
+        environment = {**os.environ, **self._settings.environment(), "PYTHONPATH": str(_ROOT)}
         with self.log.open("wb") as log:
             output = log if self._output is None else self._output
             self.process = self._start(environment, output, log)

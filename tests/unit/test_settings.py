@@ -10,16 +10,44 @@ from kombu import Connection as KombuConnection
 
 from persqa.broker.connection import connect
 from persqa.errors import SettingsError
+from persqa.runs import parse_options
 from persqa.settings import Settings, load_settings
 from persqa.urls import without_password
 
 
 def test_flags_override_the_environment_and_the_environment_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    Path(".env").write_text("PERSQA_WINDOW=5\nPERSQA_MODEL=file\nPERSQA_ENGINE=file:E\n")
-    monkeypatch.setenv("PERSQA_MODEL", "environment")
+    Path(".env").write_text("PERSQA_WINDOW=5\nPERSQA_QUEUE_BOUND=5\nPERSQA_MAX_IMAGES=5\n")
+    monkeypatch.setenv("PERSQA_QUEUE_BOUND", "6")
     monkeypatch.setenv("PERSQA_WINDOW", "6")
-    found = load_settings(window=7, model=None)
-    assert (found.window, found.model, found.engine) == (7, "environment", "file:E")
+    found = load_settings(window=7, queue_bound=None)
+    assert (found.window, found.queue_bound, found.max_images) == (7, 6, 5)
+
+
+@pytest.mark.parametrize("name", ["PERSQA_ENGINE", "PERSQA_ENGINE_ARGS", "PERSQA_MODEL", "persqa_model"])
+def test_the_file_has_no_say_in_what_code_runs(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path(".env").write_text(f'{name}={{"trust_remote_code": true}}\n')
+    with pytest.raises(SettingsError, match=rf"{Path.cwd()}/.env: {name.upper()} decides what code runs"):
+        load_settings()
+    monkeypatch.setenv(name.upper(), '{"max_model_len": 5}')
+    overridden = load_settings()
+    assert "trust" not in repr(overridden)
+    monkeypatch.delenv(name.upper())
+    given = {name.lower().removeprefix("persqa_"): {"seed": 1} if "ARGS" in name else "given"}
+    assert "trust" not in repr(load_settings(**given))
+
+
+@pytest.mark.parametrize("given", ["/models/x", "/models/x/", "/models//x", "/models/./x/."])
+def test_a_folder_with_a_model_has_one_name(given: str) -> None:
+    assert load_settings(model=given).model == parse_options(model=given).model == "/models/x"
+
+
+@pytest.mark.parametrize("name", ["Qwen/Qwen2.5-VL-3B-Instruct", "demo", "s3://bucket/model", "../x", "a/../b"])
+def test_other_names_of_models_stay_as_they_are(name: str) -> None:
+    assert load_settings(model=name).model == parse_options(model=name).model == name
+
+
+def test_no_name_is_no_model() -> None:
+    assert load_settings(model="").model is parse_options(model="").model is None
 
 
 def test_a_process_started_with_the_settings_environment_has_the_same_settings(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from persqa.errors import UserError
 from persqa.logs import format_logs
-from persqa.settings import LogFormat, load_settings, require_broker
+from persqa.settings import LogFormat, load_settings, require_broker, require_roots
 from worker.crew.cpus import usable_cpus
 from worker.crew.crew import Crew
 from worker.crew.member import Member
@@ -42,6 +42,7 @@ def main(arguments: list[str]) -> int:
 
 def _run(wish: str, settings: Settings) -> int:
     require_broker(settings)
+    require_roots(settings)
     size = gpus_of_engine(settings.engine_args)
     groups = grouped(chosen_gpus(wish, visible_gpus(installed_gpus(), os.environ.get(VISIBLE))), size)
     cpus = usable_cpus()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from persqa.own_code import own_code_only
 from persqa.readiness import READY, READY_FD, WORD_BYTES
 from worker.process import exit_codes
 
@@ -113,7 +114,7 @@ class Member:
             # gone, however it ended.
             self._process = process = subprocess.Popen(
                 self._command,
-                env={**os.environ, **self._place.environment, READY_FD: str(theirs)},
+                env=own_code_only({**os.environ, **self._place.environment, READY_FD: str(theirs)}),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,

@@ -91,6 +91,10 @@ class Supervisor:
         """Wait until the engine is up."""
         await self._up.wait()
 
+    def kill(self) -> None:
+        """End the engine at once; may be called from any thread, also while it loads."""
+        self._engine.kill()
+
     def let_die(self) -> None:
         """Replace no engine from now on, because this worker is about to end; may be called from any thread."""
         self._ending = True

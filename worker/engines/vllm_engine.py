@@ -6,12 +6,10 @@
 from __future__ import annotations
 
 import time
-from contextlib import suppress
 from functools import wraps
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-import psutil
 import zmq
 from pydantic import TypeAdapter, ValidationError
 
@@ -35,6 +33,7 @@ from persqa.images import Resolution
 from persqa.models import default_model
 from persqa.reasons import Reason
 from worker.engines.chat_prompts import ChatPrompts
+from worker.engines.orphans import kill_stamped, new_stamp, stamping
 
 if TYPE_CHECKING:
     from vllm import RequestOutput
@@ -68,6 +67,7 @@ class VllmEngine:
         self.model = settings.model or default_model()
         #: The resolution of the model's own image processor, known after `start`.
         self.resolution: Resolution | None = None
+        self._stamp = new_stamp()
         #: When the engine process last sent tokens of any request, by `time.monotonic()`.
         self.heard_at = 0.0
 
@@ -85,11 +85,12 @@ class VllmEngine:
         arguments = engine_arguments(self._settings)
         try:
             # vLLM's class for offline use takes more requests at once and longer steps than its class for servers.
-            self._engine = AsyncLLM.from_engine_args(
-                AsyncEngineArgs(**arguments),
-                usage_context=UsageContext.LLM_CLASS,
-                stat_loggers=None if arguments.get("disable_log_stats") else [self._new_queue],
-            )
+            with stamping(self._stamp):
+                self._engine = AsyncLLM.from_engine_args(
+                    AsyncEngineArgs(**arguments),
+                    usage_context=UsageContext.LLM_CLASS,
+                    stat_loggers=None if arguments.get("disable_log_stats") else [self._new_queue],
+                )
         except Exception as error:
             # vLLM lets through what pydantic, transformers, the hub, torch and its engine process raise.
             raise SettingsError(
@@ -130,11 +131,7 @@ class VllmEngine:
 
     def kill(self) -> None:
         """Kill the engine's processes; requests in flight then fail with `EngineDead`."""
-        for child in psutil.Process().children(recursive=True):
-            with suppress(psutil.Error):
-                # This child is Python's own helper, and no part of the engine.
-                if "multiprocessing.resource_tracker" not in " ".join(child.cmdline()):
-                    child.kill()
+        kill_stamped(self._stamp)
 
     async def stop(self) -> None:
         """Free everything; safe to call twice or before `start`."""
