@@ -5,7 +5,11 @@ import sys
 
 # As in `worker`: as a program it takes no module from the working directory. As a library it leaves the path alone.
 if (sys.argv[:1] == ["-m"] and "producer.cli" in sys.orig_argv) or "".join(sys.argv[:1]).endswith("/persqa"):
-    _here = os.getcwd()  # noqa: PTH109 - not loaded yet
+    try:
+        _here = os.getcwd()  # noqa: PTH109 - not loaded yet
+    except OSError:
+        # The folder is gone, or belongs to another root than that of this process.
+        _here = ""
     if _here not in (os.path.dirname(__path__[0]), *os.environ.get("PYTHONPATH", "").split(os.pathsep)):  # noqa: PTH120
         sys.path[:] = [entry for entry in sys.path if entry not in ("", _here)]
 

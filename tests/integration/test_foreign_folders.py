@@ -170,3 +170,20 @@ def test_the_settings_file_of_a_folder_does_not_say_what_code_runs(foreign: Path
     assert done.returncode == 2
     assert f"{foreign}/.env: PERSQA_ENGINE decides what code runs" in " ".join(done.stderr.split())
     assert executed(tmp_path) == ""
+
+
+def test_a_health_check_runs_in_a_folder_that_is_gone(tmp_path: Path) -> None:
+    """So it is where it is run beside a container, in the folder of another root."""
+    (tmp_path / "gone").mkdir()
+    command = f'cd {tmp_path}/gone && rmdir {tmp_path}/gone && "{sys.executable}" -m worker.process.probe readyz'
+    done = subprocess.run(
+        ["sh", "-c", command],
+        env={**os.environ, "PYTHONPATH": str(_ROOT), "PYTHONSAFEPATH": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (
+        2,
+        "worker.process.probe: no worker serves such a page: set PERSQA_METRICS_PORT\n",
+    )
