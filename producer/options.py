@@ -42,6 +42,7 @@ class GivenSettings(TypedDict, total=False):
     fetch_threads: int | None
     max_image_pixels: int | None
     max_image_bytes: int | None
+    image_memory_bytes: int | None
     max_images: int | None
     commit_items: int | None
     commit_seconds: float | None

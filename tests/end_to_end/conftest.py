@@ -73,6 +73,8 @@ def demo(tmp_path_factory: pytest.TempPathFactory, _postgres: sa.URL) -> Iterato
             commit_items=16,
             hang_seconds=10,
             metrics_port=free_port(),
+            # Below it is what any of the tests writes.
+            image_roots=[tmp_path_factory.getbasetemp()],
         )
         demo = Demo(settings, people, records)
         demo.worker()

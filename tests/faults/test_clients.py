@@ -32,7 +32,7 @@ def test_two_clients_that_wait_for_a_run_of_three_workers_see_every_item_once(
     site: Site, tmp_path: Path, size: Size
 ) -> None:
     items = size(300, 3000)
-    settings = quick(site, "reads_colour", window=16)
+    settings = quick(site, "reads_colour", window=16).model_copy(update={"image_roots": [tmp_path]})
     data = write_images(tmp_path / "data", items)
     with ExitStack() as stack:
         for number in range(3):

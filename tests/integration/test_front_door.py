@@ -91,7 +91,7 @@ def test_a_part_of_an_input_is_what_the_run_is(site: Site, tmp_path: Path) -> No
         first, again = client.submit(data, limit=10), client.submit(data, limit=10)
         assert records_of(first) == list(range(10))
         assert again.submission is not None
-        assert (again.run, again.submission.enqueued) == (first.run, 0)
+        assert (again.run.id, again.submission.enqueued) == (first.run.id, 0)
         for other in ({"limit": 11}, {"limit": None}, {"sample": 10}):
             with pytest.raises(RunConflict, match=r"the run 'many' exists and differs in: the data, .*limit"):
                 client.submit(data, limit=other.get("limit"), sample=other.get("sample"))

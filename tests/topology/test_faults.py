@@ -176,7 +176,9 @@ def _in_hand(deployment: Deployment, worker: Container) -> set[int]:
     with closing(connect(deployment.settings("monitor", "reader").broker_url or "")) as redis:
         entries = cast("Iterator[tuple[bytes, bytes]]", redis.hscan_iter(HELD))  # pyright: ignore
         held = [entry.decode().split("\n", 2) for _, entry in entries]
-    return {int(json.loads(text)["headers"]["id"]) for who, _, text in held if who.split(":")[0] == worker.host.name}
+    # A task's id ends with that of its item.
+    tasks = [json.loads(text)["headers"]["id"] for who, _, text in held if who.split(":")[0] == worker.host.name]
+    return {int(task.rpartition("-")[2]) for task in tasks}
 
 
 def _check_all(deployment: Deployment) -> None:
