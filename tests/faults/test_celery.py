@@ -15,6 +15,7 @@ from celery import Celery
 
 from persqa.broker.connection import celery_url
 from persqa.broker.keys import TRANSPORT_OPTIONS
+from persqa.items import ItemId
 from persqa.messages import TASK_NAME, task_id
 from persqa.results import Status
 from persqa.settings import Settings
@@ -99,7 +100,7 @@ def test_a_revoked_item_ends_as_dead_with_a_dead_letter(
     with Client(settings) as client, peer(settings) as app, WorkerProcess(settings, tmp_path) as worker:
         run = client.submit(write_images(tmp_path / "data", 4))
         wait_until(lambda: len(notes(begun)) == 2, describe="two are begun")
-        ids = [task_id(client.store.ledger.id, row.item_id) for row in run.results()]
+        ids = [task_id(client.store.ledger.id, ItemId(row.item_id)) for row in run.results()]
         app.control.revoke(ids, terminate=True)
         finish(run)
         assert worker.process.poll() is None

@@ -100,7 +100,7 @@ def test_a_part_of_an_input_is_what_the_run_is(site: Site, tmp_path: Path) -> No
         assert [len(set(found)) for found in ids] == [10, 10]
         assert (ids[0] != ids[1], ids[0]) == (True, sorted(ids[0]))
         same = client.submit(data, run="sample-1", sample=10, seed=1)
-        assert (same.run, records_of(same)) == (drawn[0].run, ids[0])
+        assert (same.run.id, records_of(same)) == (drawn[0].run.id, ids[0])
         assert records_of(client.submit(data, run="all", sample=31)) == list(range(30))
         with pytest.raises(SettingsError, match="limit and sample do not go together"):
             client.submit(data, run="both", limit=1, sample=1)
