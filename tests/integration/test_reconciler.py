@@ -13,7 +13,6 @@ from persqa.broker.connection import connect
 from persqa.broker.keys import QUEUE, RECONCILED
 from persqa.broker.publisher import Publisher
 from persqa.broker.publishing import Publishing
-from persqa.dead_letters import DeadLetter
 from persqa.enqueueing import enqueue
 from persqa.errors import BrokerUnavailable, RowRefused
 from persqa.items import ItemId
@@ -27,7 +26,7 @@ from persqa.store.ledger import Ledger
 from persqa.store.results import Results
 from producer import Client
 from tests.conftest import Site
-from tests.support.builders import a_stored_run, write_images
+from tests.support.builders import a_letter, a_stored_run, write_images
 from tests.support.servers import valkey_server
 from tests.support.workers import WorkerProcess, scripted
 
@@ -35,11 +34,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 
+@pytest.fixture(autouse=True)
+def _short_second_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("persqa.reconciler._SECOND_LOOK_SECONDS", 0.05)
+
+
 def lose(settings: Settings, *, but: int = 0) -> None:
     """Forget the queue but for its newest messages, and that somebody has looked."""
     with closing(connect(settings.broker_url or "")) as redis:
         redis.ltrim(QUEUE, 0, but - 1) if but else redis.delete(QUEUE)
-        redis.delete(*(cast("list[bytes]", redis.keys(f"{RECONCILED}:*")) or ["none"]))  # pyright: ignore
+    look_again(settings)
+
+
+def look_again(settings: Settings) -> None:
+    """Forget that somebody has looked."""
+    with closing(connect(settings.broker_url or "")) as redis:
+        redis.delete("none", *cast("list[bytes]", redis.keys(f"{RECONCILED}:*")))  # pyright: ignore
 
 
 def depth(settings: Settings) -> int:
@@ -50,6 +60,7 @@ def depth(settings: Settings) -> int:
 def finish(settings: Settings, folder: Path) -> None:
     """Let a worker do what is left."""
     quick = scripted(settings, "reads_colour").model_copy(update={"reconcile_seconds": 0.5})
+    look_again(settings)
     with Client(settings) as client, WorkerProcess(quick, folder):
         for run in client.runs():
             run.wait(timeout_seconds=60, display=lambda _progress: None)
@@ -120,7 +131,7 @@ def test_an_item_that_is_lost_alone_again_and_again_ends_as_dead(site: Site, tmp
         assert reconciler.reconcile() == 0
         lost = [item.id for item in next(client.store.ledger.pending(run.run.id))[:2]]
         if letter:
-            client.store.dead_letters.add(oversized(lost[0]))
+            client.store.dead_letters.add(a_letter(lost[0], Reason.OVERSIZED_MESSAGE))
         for _ in range(MOST_RECOVERIES):
             lose(site.settings, but=1)
             assert reconciler.reconcile() == 2
@@ -137,11 +148,6 @@ def test_an_item_that_is_lost_alone_again_and_again_ends_as_dead(site: Site, tmp
         lose(site.settings, but=1)
         assert reconciler.reconcile() == 2
     finish(site.settings, tmp_path)
-
-
-def oversized(item_id: ItemId) -> DeadLetter:
-    reason, detail = Reason.OVERSIZED_MESSAGE, "it has many characters"
-    return DeadLetter(reason=reason, detail=detail, queue=None, task_id=None, item_id=item_id, text="", worker="w")
 
 
 @pytest.mark.parametrize("how", ["queue", "everything"])

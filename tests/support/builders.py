@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
+from persqa.dead_letters import DeadLetter
 from persqa.generations import FinishReason, Generation
-from persqa.items import Item, item_id
+from persqa.items import Item, ItemId, item_id
+from persqa.reasons import Reason
 from persqa.results import Outcome, Result, Status, Violation
 from persqa.runs import Run, RunId, parse_options
 from persqa.tags import Tag
@@ -93,6 +95,11 @@ def a_violation(item: Item, rung: Rung, kind: ViolationKind, text: str = "no tag
         worker="w",
         model="m",
     )
+
+
+def a_letter(item_id: ItemId, reason: Reason) -> DeadLetter:
+    """A dead letter about an item's message."""
+    return DeadLetter(reason=reason, detail="", queue=None, task_id=None, item_id=item_id, text="", worker="w")
 
 
 def colour_of(index: int) -> tuple[int, int, int]:
