@@ -71,7 +71,8 @@ def demo(tmp_path_factory: pytest.TempPathFactory, _postgres: sa.URL) -> Iterato
             lease_seconds=5,
             window=64,
             commit_items=16,
-            hang_seconds=10,
+            # A busy machine takes seconds for the first step of a new engine, which has all prompts at once.
+            hang_seconds=20,
             metrics_port=free_port(),
             # Below it is what any of the tests writes.
             image_roots=[tmp_path_factory.getbasetemp()],
