@@ -89,17 +89,23 @@ class Reconciler:
             StoreUnavailable: the database does not answer.
             BrokerUnavailable: Redis does not answer, or is full.
         """
-        ledger = self._store.ledger.id
-        recovered = 0
         with (
-            closing(ReconcilingLock(self._url, ledger=ledger)) as lock,
+            closing(ReconcilingLock(self._url, ledger=self._store.ledger.id)) as lock,
             closing(Inspector(self._url)) as inspector,
+            suppress(_Stopped),
+        ):
+            if lock.take(self._every) and (found := self._look(inspector, lock)):
+                return self._recover_all(found, lock)
+        return 0
+
+    def _recover_all(self, found: Sequence[_Lost], lock: ReconcilingLock) -> int:
+        recovered = 0
+        ledger = self._store.ledger.id
+        with (
             closing(Publisher(self._url, ledger=ledger, queue_bound=self._queue_bound)) as publisher,
             suppress(_Stopped),
         ):
-            if not lock.take(self._every):
-                return 0
-            for lost in self._look(inspector, lock):
+            for lost in found:
                 try:
                     recovered += self._recover(lost, publisher, lock)
                 except RunStopped:
