@@ -34,6 +34,13 @@ def beside(settings: Settings, folder: Path, name: str) -> Settings:
     return settings.model_copy(update={"database_url": f"sqlite:///{folder}/{name}.db"})
 
 
+def other_pictures(folder: Path) -> Path:
+    """As many records as those of `write_images(folder, ITEMS)`, and none of their pictures."""
+    records = write_images(folder, 2 * ITEMS)
+    records.write_text("".join(records.read_text().splitlines(keepends=True)[ITEMS:]))
+    return records
+
+
 def statuses(run: RunHandle) -> Counter[str]:
     return Counter(row.status for row in run.results())
 
@@ -49,11 +56,7 @@ def test_two_projects_on_one_broker_get_their_own_answers(site: Site, tmp_path: 
     with Client(ours) as one, Client(theirs) as other:
         # The same ids, other pictures.
         mine = one.submit(write_images(tmp_path / "mine", ITEMS))
-        second = [*range(ITEMS, 2 * ITEMS)]
-        write_images(tmp_path / "other", 2 * ITEMS)
-        lines = (tmp_path / "other" / "records.jsonl").read_text().splitlines(keepends=True)
-        (tmp_path / "other" / "records.jsonl").write_text("".join(lines[index] for index in second))
-        yours = other.submit(tmp_path / "other" / "records.jsonl")
+        yours = other.submit(other_pictures(tmp_path / "other"))
         with WorkerProcess(ours, tmp_path) as worker:
             finish(mine)
             wait_until(lambda: waiting(ours) + held(ours) == 0, describe="all are answered or set aside")
@@ -63,7 +66,7 @@ def test_two_projects_on_one_broker_get_their_own_answers(site: Site, tmp_path: 
         with WorkerProcess(theirs, tmp_path):
             finish(yours)
         check_rows(mine, ITEMS)
-        assert [row.answer for row in yours.results()] == [f"<mam> is {index}-0-7" for index in second]
+        assert [row.answer for row in yours.results()] == [f"<mam> is {index}-0-7" for index in range(ITEMS, 2 * ITEMS)]
         assert one.store.dead_letters.counts() == other.store.dead_letters.counts() == {}
         for settings in (ours, theirs):
             check_audits(settings)
@@ -88,11 +91,9 @@ def test_what_is_set_aside_can_be_paused_and_resumed(site: Site, tmp_path: Path)
 @pytest.mark.parametrize("site", ["valkey+sqlite"], indirect=True)
 def test_a_deleted_database_leaves_no_answers_to_the_next_one(site: Site, tmp_path: Path) -> None:
     settings = beside(scripted(site.settings, "reads_colour"), tmp_path, "project")
-    write_images(tmp_path / "old", 2 * ITEMS)
-    lines = (tmp_path / "old" / "records.jsonl").read_text().splitlines(keepends=True)
-    (tmp_path / "old" / "records.jsonl").write_text("".join(lines[ITEMS:]))
+    old = other_pictures(tmp_path / "old")
     with Client(settings) as client:
-        client.submit(tmp_path / "old" / "records.jsonl")
+        client.submit(old)
     for file in tmp_path.glob("project.db*"):
         file.unlink()
     with Client(settings) as client:
@@ -112,13 +113,11 @@ def test_a_deleted_database_leaves_no_answers_to_the_next_one(site: Site, tmp_pa
 @pytest.mark.parametrize("site", ["valkey+sqlite"], indirect=True)
 def test_a_restored_database_gets_no_answers_to_what_it_does_not_know(site: Site, tmp_path: Path) -> None:
     settings = beside(scripted(site.settings, "reads_colour"), tmp_path, "project")
-    write_images(tmp_path / "old", 2 * ITEMS)
-    lines = (tmp_path / "old" / "records.jsonl").read_text().splitlines(keepends=True)
-    (tmp_path / "old" / "records.jsonl").write_text("".join(lines[ITEMS:]))
+    old = other_pictures(tmp_path / "old")
     Store.open(settings.database_url).close()
     shutil.copy(tmp_path / "project.db", tmp_path / "backup.db")
     with Client(settings) as client:
-        client.submit(tmp_path / "old" / "records.jsonl", run="old")
+        client.submit(old, run="old")
     for file in tmp_path.glob("project.db*"):
         file.unlink()
     shutil.copy(tmp_path / "backup.db", tmp_path / "project.db")
