@@ -27,7 +27,7 @@ run: setup
 # More processes than cores, as most of them wait most of the time: for servers, leases and clocks; one has all that
 # needs vLLM. What measures has the machine for itself.
 test: check
-	$(BIN)/pytest -n 4 --dist loadgroup -m "not benchmark and not long"
+	$(BIN)/pytest -n 6 --dist loadgroup -m "not benchmark and not long"
 	$(BIN)/pytest -m benchmark
 
 # make check  everything of `make test` that takes seconds

@@ -66,7 +66,8 @@ def test_a_dead_engine_ends_the_worker_and_its_items_go_back_to_the_queue(site: 
 def test_celerys_own_tools_see_the_worker(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Long enough for a busy machine to see all of them at once.
     monkeypatch.setenv("SCRIPT_SECONDS", "4")
-    settings = scripted(site.settings, "slow")
+    monkeypatch.setenv("SCRIPT_NOTES", str(tmp_path / "notes"))
+    settings = scripted(site.settings, "takes_long")
     app = Celery("peer", broker=celery_url(settings.broker_url or ""), set_as_current=False)
     app.conf.broker_transport_options = TRANSPORT_OPTIONS
     seen: list[str] = []
