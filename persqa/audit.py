@@ -9,6 +9,7 @@ from persqa.broker.keys import places_for
 from persqa.items import ItemId
 from persqa.messages import task_id
 from persqa.runs import RunState
+from persqa.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -51,16 +52,19 @@ def audit(store: Store, run: Run, inspector: Inspector | None) -> Audit:
     """
     problems = list(_sums(run, census := store.queries.census(run.id, strays=_NAMED)))
     if inspector is not None and (lost := _lost(store, run, inspector)):
-        problems.append(f"{len(lost)} pending items are in no queue and with no worker: {_names(lost)}")
+        missing = counted(len(lost), "pending item is", "pending items are")
+        problems.append(f"{missing} in no queue and with no worker: {_names(lost)}")
     return Audit(run=run, census=census, queue_checked=inspector is not None, problems=tuple(problems))
 
 
 def _sums(run: Run, census: Census) -> Iterator[str]:
     rows = census.rows
     if rows.submitted != run.items:
-        yield f"the ledger has {rows.submitted} of {run.items} items: the submit was interrupted, submit again"
+        all_items = counted(run.items, "item")
+        yield f"the ledger has {rows.submitted} of {all_items}: the submit was interrupted, submit again"
     if rows.pending != census.pending:
-        yield f"{rows.submitted} items - {sum(rows.ended.values())} results, but {census.pending} are pending"
+        sums = f"{counted(rows.submitted, 'item')} - {counted(sum(rows.ended.values()), 'result')}"
+        yield f"{sums}, but {counted(census.pending, 'is', 'are')} pending"
     if rows != census.counters:
         yield f"the counters say {census.counters}, the rows say {rows}"
     if census.strays:

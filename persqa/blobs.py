@@ -130,7 +130,7 @@ class BlobStore:
             hint = "PERSQA_BLOB_STORE must be that of the submit; if it is, submit the data again, then requeue"
             raise Rejected(Reason.NOT_FOUND, f"not in the blob store {without_password(self.url)}; {hint}")
         if len(data) > max_bytes:
-            raise Rejected(Reason.TOO_MANY_BYTES, f"more bytes than the allowed {max_bytes}")
+            raise Rejected(Reason.TOO_MANY_BYTES, f"more bytes than the allowed {max_bytes} (PERSQA_MAX_IMAGE_BYTES)")
         if digest_of(data) != digest:
             raise Rejected(
                 Reason.DAMAGED_BLOB, "the bytes in the blob store are damaged: submit the data again, then requeue"
@@ -148,8 +148,8 @@ class BlobStore:
             raise BlobsUnavailable(f"the blob store {self._objects.shown} failed: {cause}") from error
 
 
-def open_file_system(url: str, *, setting: str) -> tuple[FileSystem, str]:
-    """The file system of a URL, and the path in it; `setting` is the variable of the URL, for the error.
+def open_file_system(url: str, *, what: str) -> tuple[FileSystem, str]:
+    """The file system of a URL, and the path in it; `what` it is, for the error.
 
     Raises:
         SettingsError: fsspec does not know the scheme, or a library for it is missing.
@@ -161,10 +161,10 @@ def open_file_system(url: str, *, setting: str) -> tuple[FileSystem, str]:
 
         found = url_to_fs(url)  # pyright: ignore[reportUnknownVariableType]
     except ImportError as error:
-        sentence = f"{setting}: {scheme}:// needs a library that is not installed"
+        sentence = f"{what} {without_password(url)} needs a library that is not installed"
         raise SettingsError(not_installed(sentence, error, extra=extra)) from error
     except ValueError as error:
-        raise SettingsError(f"{setting}: {without_password(url)} cannot be used ({error})") from error
+        raise SettingsError(f"{what} {without_password(url)} cannot be used ({error})") from error
     return cast("tuple[FileSystem, str]", found)
 
 
@@ -219,7 +219,7 @@ class _Remote:
 
     def __init__(self, url: str) -> None:
         self.shown = without_password(url)
-        self._files, root = open_file_system(url, setting="PERSQA_BLOB_STORE")
+        self._files, root = open_file_system(url, what="the blob store")
         self._root = root.rstrip("/")
         self._limit = {"timeout": _SECONDS} if self._files.async_impl else {}
 

@@ -9,10 +9,14 @@ from __future__ import annotations
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+from persqa.broker.depth import Inspector
 from persqa.broker.keys import places_for, queue_for
 from persqa.broker.withdrawal import Withdrawal
-from persqa.errors import RunStopped
+from persqa.errors import RunConflict, RunStopped
+from persqa.items import MAX_ITEMS
+from persqa.messages import item_of
 from persqa.runs import Priority, Run, RunState
+from persqa.words import option
 
 if TYPE_CHECKING:
     from persqa.store import Store
@@ -53,6 +57,44 @@ def stop(store: Store, run: Run, state: RunState, broker_url: str | None) -> tup
         return stopped, 0
     with closing(Withdrawal(broker_url, ledger=store.ledger.id)) as withdrawal:
         return stopped, withdrawal.withdraw(run.id, places_for(store.ledger.id, run.options.model))
+
+
+def remove_unanswered(store: Store, run: Run, broker_url: str | None) -> bool:
+    """Remove a run of which nothing is answered yet, so that its name is free; returns whether it is gone.
+
+    It is paused first, so that workers begin nothing more of it. Where it was answered or begun all the same, it goes
+    on. Without a broker's URL, workers drop its messages one by one.
+
+    Raises:
+        RunConflict: workers have items of it in hand.
+        BrokerUnavailable: nothing was removed; some of its messages may be out of the queue.
+    """
+    if store.runs.is_answered(run.id):
+        return False
+    if broker_url is None or run.broker is None:
+        return store.runs.remove_unanswered(run)
+    _refuse_begun(store, run, broker_url)
+    active, gone = run.state is RunState.ACTIVE, False
+    try:
+        stop(store, run, RunState.PAUSED if active else run.state, broker_url)
+        _refuse_begun(store, run, broker_url)
+        gone = store.runs.remove_unanswered(run)
+    finally:
+        if active and not gone:
+            store.runs.set_state(run, RunState.ACTIVE)
+    return gone
+
+
+def _refuse_begun(store: Store, run: Run, broker_url: str) -> None:
+    """Raise RunConflict if workers have items of the run in hand."""
+    ledger = store.ledger.id
+    with closing(Inspector(broker_url)) as inspector:
+        held = (item_of(task, ledger) for task in inspector.task_ids())
+        if any(item is not None and item // MAX_ITEMS == run.id for item in held):
+            raise RunConflict(
+                f"the run {run.name!r} exists with other data or options, and workers have begun it: choose another "
+                f"name with {option('run')}, or give it up with `persqa cancel {run.name}` and submit again in a moment"
+            )
 
 
 def set_priority(store: Store, run: Run, priority: Priority, broker_url: str | None) -> tuple[Run, int]:

@@ -49,4 +49,6 @@ def _base64(text: bytes, max_bytes: int) -> bytes:
 
 def _check_size(size: int, max_bytes: int) -> None:
     if size > max_bytes:
-        raise Rejected(Reason.TOO_MANY_BYTES, f"{size} bytes, more than the allowed {max_bytes}")
+        raise Rejected(
+            Reason.TOO_MANY_BYTES, f"{size} bytes, more than the allowed {max_bytes} (PERSQA_MAX_IMAGE_BYTES)"
+        )

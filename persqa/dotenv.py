@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from pydantic_settings import DotEnvSettingsSource
 
 from persqa.errors import SettingsError
+from persqa.variables import DOTENV, mistaken, variable
 
-DOTENV: Final = ".env"
 #: The settings that decide which code runs; the file has no say in them.
 _CODE = ("engine", "engine_args", "model")
 
@@ -21,14 +21,18 @@ class DotEnv(DotEnvSettingsSource):
         """The settings of the file.
 
         Raises:
-            SettingsError: it says what code runs, and nothing of higher rank does.
+            SettingsError: it says what code runs, and nothing of higher rank does; or it has a variable of ours that
+                is no setting.
         """
+        place = Path(DOTENV).absolute()
+        for sentence in mistaken(self.env_vars, self.settings_cls.model_fields):
+            raise SettingsError(f"{place}: {sentence}")
         found = super().__call__()
         for name in _CODE:
             # Removed even where it is overridden, because pydantic would merge two JSON objects.
             if found.pop(name, None) and name not in self.current_state:
                 raise SettingsError(
-                    f"{Path(DOTENV).absolute()}: PERSQA_{name.upper()} decides what code runs, so it is not taken from "
-                    "a file that may have come with the data: set it in the environment, and remove it there"
+                    f"{place}: {variable(name)} decides what code runs, so it is not taken from a file "
+                    "that may have come with the data: set it in the environment, and remove it there"
                 )
         return found

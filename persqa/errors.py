@@ -80,7 +80,7 @@ class SettingsError(UserError):
 
 
 class RunConflict(UserError):
-    """A run of this name exists with other data, other options, or in another folder."""
+    """A run of this name exists with other data, other options, or in another folder, and cannot be replaced."""
 
 
 class RunNotFound(UserError):

@@ -19,6 +19,7 @@ from prometheus_client import REGISTRY, disable_created_metrics
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
 from persqa.errors import SettingsError
+from persqa.words import listed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -126,8 +127,8 @@ class _PageHandler(BaseHTTPRequestHandler):
         """Send the page of the path, or a list of all paths."""
         make = self.server.pages.get(urlsplit(self.path).path)
         if make is None:
-            known = ", ".join(self.server.pages)
-            page = Page(content=f"there are {known}\n".encode(), kind="text/plain", status=HTTPStatus.NOT_FOUND)
+            sentence = f"no such page; choose {listed(self.server.pages)}\n"
+            page = Page(content=sentence.encode(), kind="text/plain", status=HTTPStatus.NOT_FOUND)
         else:
             page = make()
         self.send_response(page.status)

@@ -68,6 +68,22 @@ class ViolationRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Cause:
+    """Why items of a run are not `ok`.
+
+    Attributes:
+        reason: the code that they share; None where they have none.
+        items: how many they are.
+        example: the sentence of one of them, if it has one.
+    """
+
+    status: Status
+    reason: str | None
+    items: int
+    example: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Broken:
     """The rung and kind of a violation."""
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from persqa.errors import SettingsError
 from persqa.tags import Tag
+from persqa.words import counted, option
 
 #: The place of the tag in a question template.
 TAG_FIELD = "{tag}"
@@ -60,8 +61,8 @@ class QuestionPool:
             SettingsError: the pool is smaller than `count`.
         """
         if count > len(self.questions):
-            message = f"the pool {self.name!r} has {len(self.questions)} questions, {count} were asked for"
-            raise SettingsError(message)
+            has = f"the pool {self.name!r} has {counted(len(self.questions), 'question')}"
+            raise SettingsError(f"{has}, {count} were asked for ({option('questions_per_image')})")
         start = hashlib.blake2b(f"{seed}\0{key}\0".encode(), digest_size=8)
         ranks: list[bytes] = []
         for words in self._encoded:
@@ -89,14 +90,15 @@ def load_pool(name: str) -> QuestionPool:
         return parse_pool(name, Path(name).read_text("utf-8"))
     except (OSError, UnicodeError, ValueError) as error:
         known = " or ".join(BUILT_IN_POOLS)
-        raise SettingsError(f"no question pool {name!r}: use {known}, or a UTF-8 text file ({error})") from None
+        cause = error.strerror if isinstance(error, OSError) else error
+        raise SettingsError(f"no question pool {name!r}: use {known}, or a UTF-8 text file ({cause})") from None
 
 
 def parse_pool(name: str, text: str) -> QuestionPool:
     """Read `topic: question` lines; the topic may be left out.
 
     Raises:
-        SettingsError: a line is too long or appears twice, or there is none.
+        SettingsError: a line is too long, has no tag or appears twice, or there is none.
     """
     questions: dict[str, Question] = {}
     for number, line in enumerate(text.splitlines(), 1):
@@ -107,6 +109,10 @@ def parse_pool(name: str, text: str) -> QuestionPool:
         if len(template) > _MAX_CHARACTERS or "\0" in template:
             message = f"longer than {_MAX_CHARACTERS} characters, or with a NUL"
             raise SettingsError(f"{name}, line {number}: a question {message}")
+        if TAG_FIELD not in template:
+            said = f"the question does not ask about the main character: {template}"
+            example = f"write {TAG_FIELD} for the name, as in: What is {TAG_FIELD} doing?"
+            raise SettingsError(f"{name}, line {number}: {said}\n  {example}")
         if template in questions:
             raise SettingsError(f"{name}, line {number}: this question appears twice: {template}")
         questions[template] = Question(topic=match["topic"] or template, template=template)

@@ -26,6 +26,7 @@ from persqa.messages import item_of
 from persqa.reasons import Reason
 from persqa.results import Outcome
 from persqa.settings import Settings, require_broker
+from persqa.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -205,7 +206,8 @@ class Reconciler:
                 self._store.ledger.count_recoveries([item_id for item_id in blamed if item_id not in given_up])
                 recovered += len(again)
         if recovered:
-            logger.warning("run %s: %d items were in no queue, they are enqueued again", run.name, recovered)
+            lost = counted(recovered, "item was in no queue, and is", "items were in no queue, and are")
+            logger.warning("run %s: %s enqueued again", run.name, lost)
         return recovered
 
     def _give_up(self, run: Run, blamed: Sequence[ItemId]) -> set[ItemId]:

@@ -20,20 +20,25 @@ from pydantic import (
 )
 
 from persqa.choices import parse_choice
+from persqa.complaints import explained, together
 from persqa.errors import RecordError, SettingsError
 from persqa.model_names import model_name
 from persqa.policies import Policy
 from persqa.prompts import SYSTEM_PROMPT
 from persqa.records import DEFAULT_LIMITS, Columns, RecordLimits
 from persqa.tags import parse_tag
+from persqa.words import option
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from pydantic_core import ErrorDetails
+
 #: Primary key of `runs`.
 RunId = NewType("RunId", int)
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_MOST_LETTERS = 100
+_NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{_MOST_LETTERS - 1}}}")
 #: What no database can hold: NUL, and what is not UTF-8.
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
@@ -105,7 +110,7 @@ class RunOptions(BaseModel):
     @classmethod
     def _no_other_meaning(cls, value: str) -> str:
         if value in ("conversation", "tag"):
-            raise ValueError(f"the field {value!r} has a meaning of its own")
+            raise ValueError(f"the field {value!r} has a meaning of its own, and holds no images")
         return value
 
     @field_validator("system_prompt", "pool", "model", "image_column", "id_column")
@@ -118,7 +123,7 @@ class RunOptions(BaseModel):
         if self.verbatim and self.questions_per_image != 1:
             raise ValueError("a record has one prompt: with verbatim, questions_per_image must be 1")
         if self.limit is not None and self.sample is not None:
-            raise ValueError("limit and sample do not go together: choose one part of the input")
+            raise ValueError(f"{option('limit')} and {option('sample')} do not go together: choose one of them")
         return self
 
 
@@ -165,8 +170,17 @@ def parse_options(**options: object) -> RunOptions:
     try:
         return RunOptions.model_validate({k: v for k, v in options.items() if v is not None})
     except ValidationError as error:
-        lines = [": ".join(filter(None, (".".join(map(str, e["loc"])), e["msg"]))) for e in error.errors()]
-        raise SettingsError("wrong options\n  " + "\n  ".join(lines)) from None
+        raise SettingsError(together("wrong options", [_line(details) for details in error.errors()])) from None
+
+
+def _line(error: ErrorDetails) -> str:
+    """What is wrong, behind the option, and the parameter inside it."""
+    sentence = explained(error, names=Sampling.model_fields)
+    if not error["loc"]:
+        return sentence
+    name, *inside = map(str, error["loc"])
+    unknown = error["type"] == "extra_forbidden"
+    return ": ".join([option(name), *([] if unknown else inside[:1]), sentence])
 
 
 def parse_priority(value: str) -> Priority:
@@ -177,7 +191,8 @@ def parse_priority(value: str) -> Priority:
 def check_run_name(name: str) -> str:
     """Accept a name that is safe in a file name; raises SettingsError for any other."""
     if not _NAME.fullmatch(name):
-        raise SettingsError(f"{name!r} cannot name a run: use up to 100 letters, digits, dots, _ and -")
+        allowed = f"up to {_MOST_LETTERS} letters, digits, dots, _ and -, a letter or digit first"
+        raise SettingsError(f"{name!r} cannot name a run: use {allowed}")
     return name
 
 

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-import json
+import os
+import re
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Self, cast
+from typing import TYPE_CHECKING, Annotated, Self, cast
 
 from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableSetting
 
 from persqa.choices import parse_choice
-from persqa.dotenv import DOTENV, DotEnv
+from persqa.complaints import WrongSetting, explained, together
+from persqa.dotenv import DotEnv
 from persqa.errors import SettingsError
 from persqa.hosts import check_pattern
 from persqa.model_names import model_name
-from persqa.urls import check_store, put_password, take_password
+from persqa.urls import check_broker, check_database, check_store, put_password, take_password
+from persqa.variables import DOTENV, as_text, mistaken, source, split_list, split_paths, variable
+from persqa.words import option
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pydantic_core import ErrorDetails
 
 #: The folder of a container's secrets; each is a file named like the variable, in lower case.
 SECRETS = Path("/run/secrets")
@@ -26,16 +35,6 @@ MAX_IMAGE_BYTES = 64 * 2**20
 MAX_IMAGES = 4
 #: The default limit of one message, in bytes.
 MAX_MESSAGE_BYTES = 256 * 2**10
-
-
-def _split_paths(value: object) -> object:
-    """Split paths of the environment, which are separated as in PATH."""
-    return [part for part in value.split(":") if part] if isinstance(value, str) else value
-
-
-def _split_list(value: object) -> object:
-    """Split names of the environment, which are separated by commas."""
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
 _DATABASE = "sqlite:///persqa.db"
@@ -67,14 +66,14 @@ class Settings(BaseSettings):
         """Read `.env` our way; the order is pydantic's."""
         return init_settings, env_settings, DotEnv(settings_cls), file_secret_settings
 
-    broker_url: str | None = Field(
+    broker_url: Annotated[str | None, AfterValidator(check_broker)] = Field(
         default=None,
         description="Redis or Valkey: redis://host:6379/0, or redis+socket:///path. Unset: an embedded Valkey.",
     )
     broker_password: SecretStr | None = Field(
         default=None, description="The password for PERSQA_BROKER_URL, as it is, where the URL itself has none."
     )
-    database_url: str = Field(
+    database_url: Annotated[str, AfterValidator(check_database)] = Field(
         default=_DATABASE, description="The SQL database: sqlite:///file.db or postgresql://user@host/name."
     )
     database_password: SecretStr | None = Field(
@@ -97,7 +96,7 @@ class Settings(BaseSettings):
         default=256, ge=1, le=65_536, description="Most items in flight in one worker: waiting, running or uncommitted."
     )
     image_threads: int = Field(default=4, ge=1, le=256, description="Threads that load images in one worker.")
-    image_roots: Annotated[list[Path], NoDecode, BeforeValidator(_split_paths)] = Field(
+    image_roots: Annotated[list[Path], NoDecode, BeforeValidator(split_paths)] = Field(
         default_factory=list,
         description=(
             "Folders images may be read from, separated by a colon. A worker needs them; empty, `persqa run` and "
@@ -113,7 +112,7 @@ class Settings(BaseSettings):
         ),
     )
     image_hosts: Annotated[
-        list[Annotated[str, AfterValidator(check_pattern)]], NoDecode, BeforeValidator(_split_list)
+        list[Annotated[str, AfterValidator(check_pattern)]], NoDecode, BeforeValidator(split_list)
     ] = Field(
         default_factory=list,
         description=(
@@ -122,7 +121,7 @@ class Settings(BaseSettings):
         ),
     )
     image_stores: Annotated[
-        list[Annotated[str, AfterValidator(check_store)]], NoDecode, BeforeValidator(_split_list)
+        list[Annotated[str, AfterValidator(check_store)]], NoDecode, BeforeValidator(split_list)
     ] = Field(
         default_factory=list,
         description=(
@@ -219,18 +218,17 @@ class Settings(BaseSettings):
                 continue
             try:
                 if url is None:
-                    raise ValueError(f"there is no PERSQA_{name.upper()}_URL it could be for")
+                    raise ValueError(f"there is no {name} URL that it could be for ({variable(f'{name}_url')})")
                 given[f"{name}_url"] = put_password(str(url), str(text))
             except ValueError as error:
-                raise ValueError(f"PERSQA_{name.upper()}_PASSWORD: {error}") from None
+                raise WrongSetting(f"{name}_password", str(error)) from None
         return given
 
     @model_validator(mode="after")
     def _a_hanging_engine_is_found_before_its_items_are_blamed(self) -> Self:
         if self.hang_seconds >= self.item_seconds:
-            raise ValueError(
-                "PERSQA_HANG_SECONDS must be below PERSQA_ITEM_SECONDS, or items die of an engine that hangs"
-            )
+            most = f"{self.item_seconds:g}, the longest time of one item ({variable('item_seconds')})"
+            raise WrongSetting("hang_seconds", f"must be below {most}, or items die of an engine that hangs")
         return self
 
     def environment(self) -> dict[str, str]:
@@ -242,36 +240,46 @@ class Settings(BaseSettings):
             if (url := values.get(f"{name}_url")) is not None:
                 values[f"{name}_url"], password = take_password(url)
                 values[f"{name}_password"] = password or ""
-        return {f"PERSQA_{name.upper()}": _as_variable(name, value) for name, value in values.items()}
+        return {variable(name): as_text(name, value) for name, value in values.items()}
 
 
 def load_settings(**overrides: object) -> Settings:
     """Read the settings; an override that is None counts as not given.
 
     Raises:
-        SettingsError: a setting is wrong or unknown; the message has a line for each.
+        SettingsError: a setting is wrong or unknown, or a variable is of ours and no setting. The message has a line
+            for each, which begins with the option, variable or file that it came by.
     """
     for name in overrides:
         parse_choice(name, Settings.model_fields, name="setting")
+    if lines := list(mistaken(os.environ, Settings.model_fields)):
+        raise SettingsError(together("wrong settings", lines))
     given = {name: value for name, value in overrides.items() if value is not None}
     try:
         return Settings(_secrets_dir=SECRETS if SECRETS.is_dir() else None, **given)  # pyright: ignore
     except UnreadableSetting as error:
-        # A variable is not JSON; the library's sentence names the field.
-        raise SettingsError(f"wrong settings\n  {error}: {error.__cause__}") from None
+        # A variable is not JSON; the library's sentence has the field in quotes.
+        name = next(iter(re.findall(r'"(\w+)"', str(error))), "settings")
+        raise SettingsError(f"{source(name, given, secrets=SECRETS)}: not valid JSON: {error.__cause__}") from None
     except OSError as error:
         raise SettingsError(f"a file of settings or secrets cannot be read: {error}") from None
     except ValidationError as error:
-        lines = [f"{_name(e['loc'])}: {e['msg']}" for e in error.errors()]
-        raise SettingsError("wrong settings\n  " + "\n  ".join(lines)) from None
+        raise SettingsError(together("wrong settings", [_line(details, given) for details in error.errors()])) from None
+
+
+def _line(error: ErrorDetails, given: Mapping[str, object]) -> str:
+    """What is wrong, behind the name of what it was given by."""
+    cause = error.get("ctx", {}).get("error")
+    name = cause.setting if isinstance(cause, WrongSetting) else str(error["loc"][0])
+    return f"{source(name, given, secrets=SECRETS)}: {explained(error, secret=name.endswith('_password'))}"
 
 
 def require_broker(settings: Settings) -> str:
     """The broker's URL; raises SettingsError if there is none."""
     if settings.broker_url is None:
         raise SettingsError(
-            "no broker is named: set --broker-url or PERSQA_BROKER_URL, for instance to redis://localhost:6379/0, "
-            "or use `persqa run`, which brings its own broker and worker"
+            f"no broker is named: set {option('broker_url')} or {variable('broker_url')}, for instance to "
+            "redis://localhost:6379/0, or use `persqa run`, which brings its own broker and worker"
         )
     return settings.broker_url
 
@@ -280,20 +288,7 @@ def require_roots(settings: Settings) -> None:
     """Raise SettingsError if no folder is named that images may be read from."""
     if not settings.image_roots:
         raise SettingsError(
-            "no folder is named that images may be read from: set --image-roots or PERSQA_IMAGE_ROOTS, for instance to "
+            f"no folder is named that images may be read from: set {option('image_roots')} or "
+            f"{variable('image_roots')}, for instance to "
             "/data/images, or to . for the working directory; otherwise whoever submits could have any file read"
         )
-
-
-def _as_variable(name: str, value: JsonValue) -> str:
-    match value:
-        case str():
-            return value
-        case list():
-            return (":" if name == "image_roots" else ",").join(str(part) for part in value)
-        case _:
-            return json.dumps(value)
-
-
-def _name(location: tuple[int | str, ...]) -> str:
-    return f"PERSQA_{str(location[0]).upper()}" if location else "settings"

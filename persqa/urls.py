@@ -18,6 +18,9 @@ _OTHER_SCHEMES = {
     "blob": "PERSQA_BLOB_STORE names the blob store",
 }
 
+_BROKERS = ("redis://", "rediss://", "redis+socket://", "unix://")
+_DATABASE = re.compile(r"sqlite(\+\w+)?:///.|postgres(ql)?(\+\w+)?://")
+
 
 def scheme_of(reference: str) -> str:
     """The scheme of a reference to an image, in lower case; empty for a path."""
@@ -59,6 +62,28 @@ def without_password(url: str) -> str:
     """The URL as it may be shown: its password, and passwords among its options, are replaced."""
     shown = re.sub(r"(://[^:/@]*):.*@", r"\1:***@", url)
     return re.sub(r"([?&]\w*password=)[^&#]*", r"\1***", shown)
+
+
+def check_broker(url: str | None) -> str | None:
+    """The URL of a broker, unchanged; None for none.
+
+    Raises:
+        ValueError: it is none of Redis or Valkey.
+    """
+    if url is not None and not url.startswith(_BROKERS):
+        raise ValueError(f"use redis://host:6379/0 or redis+socket:///path, not {without_password(url)!r}")
+    return url
+
+
+def check_database(url: str) -> str:
+    """The URL of a database, unchanged.
+
+    Raises:
+        ValueError: it is neither a file of SQLite nor PostgreSQL.
+    """
+    if _DATABASE.match(url) is None or url.endswith(":memory:"):
+        raise ValueError(f"use sqlite:///file.db or postgresql://user@host/name, not {without_password(url)!r}")
+    return url
 
 
 def check_store(prefix: str) -> str:

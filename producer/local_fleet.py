@@ -17,6 +17,7 @@ from persqa.models import default_model
 from persqa.own_code import own_code_only
 from persqa.readiness import READY, READY_FD, WORD_BYTES, decode_failure
 from persqa.settings import Settings
+from persqa.words import option
 
 _LOG_LINES = 12
 #: How long a worker may take to free its engine, after its drain limit.
@@ -91,7 +92,7 @@ class LocalFleet:
             roots = ", ".join(map(str, self.settings.image_roots)) or "no folder"
             raise SettingsError(
                 f"the worker of this program may read images from {roots}, and this run's data is in {base}: set "
-                "PERSQA_IMAGE_ROOTS to a folder with all of it"
+                f"{option('image_roots')} or PERSQA_IMAGE_ROOTS to a folder with all of it"
             )
 
     def wait_ready(self) -> None:

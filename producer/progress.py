@@ -21,6 +21,7 @@ from rich.progress import Progress as Bar
 from persqa.errors import RunStopped, StoreUnavailable
 from persqa.results import Status
 from persqa.runs import RunState
+from persqa.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -60,18 +61,19 @@ def wait_for(
     with progress_bar(name) if display is None else nullcontext(display) as show:
         started = time.monotonic()
         pause = _FIRST_POLL_SECONDS
-        pending = "an unknown number of"
+        pending = "an unknown number of items"
         while True:
             if (now := _read(progress)) is not None:
                 show(now)
                 if now.pending == 0:
                     return now
                 if now.state is RunState.CANCELLED:
-                    message = f"the run {name!r} was cancelled with {now.pending} of {now.submitted} items to go"
+                    to_go = f"{now.pending} of {counted(now.submitted, 'item')} to go"
+                    message = f"the run {name!r} was cancelled with {to_go}"
                     raise RunStopped(f"{message}; to take it up again: persqa resume {name}")
-                pending = str(now.pending)
+                pending = counted(now.pending, "item")
             if timeout_seconds is not None and time.monotonic() - started > timeout_seconds:
-                raise TimeoutError(f"the run {name!r} has {pending} pending items after {timeout_seconds} s")
+                raise TimeoutError(f"the run {name!r} has {pending} pending after {timeout_seconds:g} s")
             check()
             time.sleep(pause)
             pause = min(pause * 1.5, _LONGEST_POLL_SECONDS)

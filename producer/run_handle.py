@@ -26,7 +26,7 @@ from producer.progress import WaitDisplay, wait_for
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from persqa.pairs import PairRow, ViolationRow
+    from persqa.pairs import Cause, PairRow, ViolationRow
     from persqa.progress import Progress
     from producer.connections import Connections
     from producer.submit import Submission
@@ -110,6 +110,10 @@ class RunHandle:
     def violation_kinds(self) -> dict[str, int]:
         """The number of violations of each kind, most frequent first."""
         return self._queries.kinds(self.run.id)
+
+    def main_cause(self) -> Cause | None:
+        """The most frequent reason why items are not `ok`; None where all are, or nothing has ended."""
+        return self._store.results.main_cause(self.run.id)
 
     def export(
         self,

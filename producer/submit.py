@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from persqa.blobs import BlobStore, digest_of
-from persqa.controls import refuse_stopped, set_priority
-from persqa.errors import InputError, RowRefused, RunConflict
+from persqa.controls import refuse_stopped, remove_unanswered, set_priority
+from persqa.errors import InputError, RowRefused, RunConflict, SettingsError
 from persqa.questions import load_pool
 from persqa.records import RecordLimits
 from persqa.runs import RunState, check_run_name
+from persqa.words import counted, option
 from producer.itemizing import Itemizer
 from producer.options import parse_submit_options
 from producer.readers import open_input, part_of
@@ -23,14 +25,13 @@ from producer.survey import drafts, survey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from pathlib import Path
     from typing import Unpack
 
     from persqa.runs import Run
     from persqa.settings import Settings
     from persqa.store import Store
     from producer.connections import Connections
-    from producer.options import GivenSubmitOptions
+    from producer.options import GivenSubmitOptions, SubmitOptions
     from producer.readers.base import Reader
     from producer.survey import Survey
 
@@ -43,11 +44,23 @@ class Submission:
         enqueued: number of items put into the queue.
         invalid: number of wrong records; they are stored as `invalid` and not enqueued.
         first_errors: a sentence for each of the first few.
+        replaced: whether it took the place of another run of this name, of which nothing was answered.
     """
 
     enqueued: int
     invalid: int
     first_errors: tuple[str, ...]
+    replaced: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Created:
+    """A run that is in the database, and what its ledger is written from."""
+
+    run: Run
+    found: Survey
+    itemizer: Itemizer
+    replaced: bool = False
 
 
 def submit(
@@ -71,14 +84,52 @@ def submit(
         limit=asked.limit,
     )
     reader = part_of(whole, limit=asked.limit, sample=asked.sample, seed=asked.seed)
-    base = _base_of(reader)
-    name = check_run_name(options.run or reader.name)
+    try:
+        created = _create(connections, reader, options, blobs, shown=_shown(data))
+    except RunConflict:
+        if not _made_way(connections, _name(options, reader), _base_of(reader)):
+            raise
+        # Anew, since the limits of the run that is gone may have been others.
+        created = replace(_create(connections, reader, options, blobs, shown=_shown(data)), replaced=True)
+    run, found = created.run, created.found
+    if found.has_relative_paths:
+        _refuse_other_folder(run, _base_of(reader))
+    if run.state is RunState.CANCELLED:
+        refuse_stopped(run)
+    if store.queries.progress(run.id).submitted < run.items:
+        blobs.complete = True
+        # Of the run, which another submit may have created meanwhile.
+        itemizer = replace(created.itemizer, limits=run.limits, base=run.base)
+        _write_ledger(store, reader, run, itemizer, found)
+    if options.recheck:
+        run = store.runs.set_recheck(run, True)
+    if options.priority is not None and options.priority is not run.priority:
+        run, _moved = set_priority(store, run, options.priority, connections.broker_url)
+    enqueued = connections.enqueue(run, on_full=on_full)
+    return run, Submission(
+        enqueued=enqueued,
+        invalid=found.invalid,
+        first_errors=tuple(map(str, found.errors)),
+        replaced=created.replaced,
+    )
+
+
+def _create(
+    connections: Connections, reader: Reader, options: SubmitOptions, blobs: BlobStore, *, shown: str
+) -> _Created:
+    """Survey the input and create its run, or find the one that it belongs to.
+
+    Raises:
+        RunConflict: the run of this name has other data or options.
+    """
+    asked, store = options.asked, connections.store
+    name, base = _name(options, reader), _base_of(reader)
     pool = load_pool(asked.pool)
     pool.draw(asked.questions_per_image, seed=0, key="")  # Refuses a pool that is too small.
     known = store.runs.get(name)
-    limits = known.limits if known else _limits_of(settings)
+    limits = known.limits if known else _limits_of(connections.settings)
     itemizer = Itemizer(options=asked, pool=pool, limits=limits, base=known.base if known else base, blobs=blobs)
-    found = survey(reader, itemizer)
+    found = survey(reader, itemizer, shown)
     if options.strict:
         _refuse_wrong_records(found)
     run = store.runs.create(
@@ -90,20 +141,36 @@ def submit(
         item_count=(found.records - found.invalid) * asked.questions_per_image + found.invalid,
         limits=limits,
     )
-    if found.has_relative_paths:
-        _refuse_other_folder(run, base)
-    if run.state is RunState.CANCELLED:
-        refuse_stopped(run)
-    if store.queries.progress(run.id).submitted < run.items:
-        blobs.complete = True
-        # Of the run, which another submit may have created meanwhile.
-        _write_ledger(store, reader, run, replace(itemizer, limits=run.limits, base=run.base), found)
-    if options.recheck:
-        run = store.runs.set_recheck(run, True)
-    if options.priority is not None and options.priority is not run.priority:
-        run, _moved = set_priority(store, run, options.priority, connections.broker_url)
-    enqueued = connections.enqueue(run, on_full=on_full)
-    return run, Submission(enqueued=enqueued, invalid=found.invalid, first_errors=tuple(map(str, found.errors)))
+    return _Created(run=run, found=found, itemizer=itemizer)
+
+
+def _made_way(connections: Connections, name: str, base: str) -> bool:
+    """Whether the run of this name is gone: it was of the same folder, and nothing of it was answered.
+
+    Raises:
+        RunConflict: workers have begun it.
+    """
+    run = connections.store.runs.get(name)
+    if run is None:
+        return True
+    # A run of another folder is somebody else's: it shares no more than a name.
+    return run.base == base and remove_unanswered(connections.store, run, connections.broker_url)
+
+
+def _name(options: SubmitOptions, reader: Reader) -> str:
+    if options.run is not None:
+        return check_run_name(options.run)
+    try:
+        return check_run_name(reader.name)
+    except SettingsError as error:
+        raise SettingsError(f"{error}, and name the run with {option('run')}") from None
+
+
+def _shown(data: object) -> str:
+    """The input, as messages name it."""
+    if not isinstance(data, str | Path):
+        return "the data"
+    return "standard input" if str(data) == "-" else str(data)
 
 
 class _Blobs(BlobStore):
@@ -139,7 +206,8 @@ def _refuse_wrong_records(found: Survey) -> None:
     if found.invalid:
         shown = "\n  ".join(str(error) for error in found.errors)
         more = f"\n  and {found.invalid - len(found.errors)} more" if found.invalid > len(found.errors) else ""
-        raise InputError(f"{found.invalid} of {found.records} records are wrong:\n  {shown}{more}")
+        wrong = f"{found.invalid} of {counted(found.records, 'record is', 'records are')} wrong"
+        raise InputError(f"{wrong}:\n  {shown}{more}")
 
 
 def _refuse_other_folder(run: Run, base: str) -> None:
@@ -147,7 +215,7 @@ def _refuse_other_folder(run: Run, base: str) -> None:
     if run.base != base:
         raise RunConflict(
             f"the run {run.name!r} exists, and its image paths start at {run.base} and not at {base}; "
-            "choose another name with --run, or submit it from there"
+            f"choose another name with {option('run')}, or submit it from there"
         )
 
 

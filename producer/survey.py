@@ -13,6 +13,7 @@ from persqa.errors import InputError, RecordError
 from persqa.items import Item
 from persqa.results import Result, Status
 from persqa.urls import is_relative_path
+from producer.columns import Wanted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,13 +79,22 @@ class _Reading:
         return self._digest.digest()
 
 
-def survey(reader: Reader, itemizer: Itemizer) -> Survey:
+def survey(reader: Reader, itemizer: Itemizer, shown: str) -> Survey:
     """Read the whole input once; image bytes inside it go into the blob store.
 
+    Args:
+        reader: of the input.
+        itemizer: of the run.
+        shown: the input, as messages name it.
+
     Raises:
-        InputError: it cannot be read, or has no record.
+        InputError: it cannot be read, has no record, or lacks a column that the run names.
         BlobsUnavailable: image bytes cannot be stored.
     """
+    wanted = Wanted(itemizer.options, shown=shown)
+    # Before the first row is read, since the bytes of images inside it would be stored.
+    if (fields := reader.fields()) is not None:
+        wanted.check(fields)
     reading = _Reading(itemizer)
     digests: list[bytes] = []
     errors: list[RecordError] = []
@@ -92,6 +102,7 @@ def survey(reader: Reader, itemizer: Itemizer) -> Survey:
     relative = False
     for raw in reader:
         records += 1
+        wanted.look(raw.value)
         if reading.take(raw, raw.json):
             digests.append(reading.digest())
         try:
@@ -102,7 +113,8 @@ def survey(reader: Reader, itemizer: Itemizer) -> Survey:
         else:
             relative = relative or any(map(is_relative_path, record.images))
     if not records:
-        raise InputError("the input has no record")
+        raise InputError(f"{shown} has no record")
+    wanted.check()
     last = reading.digest()
     return Survey(
         fingerprint=last.hex(),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import JsonValue, ValidationError
 
+from persqa.complaints import explained
 from persqa.messages import TASK_NAME, VERSION, ItemMessage
 from persqa.reasons import Reason
 
@@ -43,7 +44,8 @@ def parse_envelope(claimed: Claimed, *, max_characters: int) -> dict[str, Any]:
     """
     size = len(claimed.text)
     if size > max_characters:
-        raise DeadMessage(Reason.OVERSIZED_MESSAGE, f"it has {size} characters, {max_characters} are allowed")
+        said = f"it has {size} characters, {max_characters} are allowed (PERSQA_MAX_MESSAGE_BYTES)"
+        raise DeadMessage(Reason.OVERSIZED_MESSAGE, said)
     try:
         envelope: dict[str, Any] = json.loads(claimed.text)
         task = envelope["headers"]["task"]
@@ -94,7 +96,7 @@ def parse_item(arguments: Sequence[JsonValue]) -> ItemMessage:
     try:
         return ItemMessage.model_validate(content)
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, part['loc']))}: {part['msg']}" for part in error.errors())
+        wrong = "; ".join(f"{'.'.join(map(str, part['loc']))}: {explained(part)}" for part in error.errors())
         raise DeadMessage(Reason.UNREADABLE_MESSAGE, f"it is not an item: {wrong}") from error
 
 

@@ -18,6 +18,7 @@ from persqa.errors import BrokerUnavailable, Infrastructure, OutOfMemory, StoreU
 from persqa.own_code import own_code_only
 from persqa.store import Store
 from persqa.urls import without_password
+from persqa.words import counted
 from worker import metrics
 from worker.answerer import Answerer
 from worker.committer import Committer
@@ -121,9 +122,11 @@ class Worker:
         if self._engine is not None:
             self._engine.let_die()
         if self._loop.jobs:
-            logger.info("finishing %d items in flight", len(self._loop.jobs))
+            logger.info("finishing %s in flight", counted(len(self._loop.jobs), "item"))
             if left := self._loop.wait(self._settings.drain_seconds):
-                logger.warning("%d items are not finished after the drain limit and go back to the queue", left)
+                said = counted(left, "item is not finished", "items are not finished")
+                limit = f"{self._settings.drain_seconds:g} s (PERSQA_DRAIN_SECONDS)"
+                logger.warning("after %s %s, what is left goes back to the queue", limit, said)
 
     def stop(self) -> None:
         """Stop all parts; items in flight go back to the queue. Safe to call twice."""

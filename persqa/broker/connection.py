@@ -54,8 +54,8 @@ def connect(url: str, *, timeout_seconds: float = 15, retry: Retry | None = None
             plain, socket_timeout=timeout_seconds, socket_connect_timeout=5, health_check_interval=10, **options
         )
     except ValueError as error:
-        message = "use redis://host:6379/0 or redis+socket:///path, the address of one server"
-        raise SettingsError(f"PERSQA_BROKER_URL: {message}, not {without_password(url)} ({error})") from None
+        message = "write redis://host:6379/0 or redis+socket:///path, the address of one server"
+        raise SettingsError(f"the broker {without_password(url)} cannot be used ({error}): {message}") from None
 
 
 @contextmanager
@@ -76,8 +76,8 @@ def translated(url: str) -> Generator[None]:
 
 def _in_a_cluster(url: str) -> str:
     return (
-        f"PERSQA_BROKER_URL: {without_password(url)} is a node of a Redis Cluster, which keeps queue and leases on "
-        "different nodes: use a single Redis or Valkey"
+        f"the broker {without_password(url)} is a node of a Redis Cluster, which keeps queue and leases on different "
+        "nodes: use a single Redis or Valkey"
     )
 
 
@@ -126,7 +126,7 @@ def ask_server(url: str, *, timeout_seconds: float = 15) -> Server:
         raise SettingsError(_in_a_cluster(url))
     if "sentinel" in (told.get("redis_mode"), told.get("server_mode")):
         raise SettingsError(
-            f"PERSQA_BROKER_URL: {without_password(url)} is a Sentinel, which has no queues: "
+            f"the broker {without_password(url)} is a Sentinel, which has no queues: "
             "name the server it watches, by an address that leads to the new one after a failover"
         )
     return Server(

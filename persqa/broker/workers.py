@@ -62,13 +62,15 @@ def live_workers(url: str, *, timeout_seconds: float = 1.0) -> list[WorkerInfo]:
     return sorted(found, key=_order)
 
 
-def unserved(model: str, workers: Iterable[WorkerInfo]) -> str | None:
-    """A sentence if none of these workers serves the model; None if one does."""
+def unserved(model: str | None, workers: Iterable[WorkerInfo]) -> str | None:
+    """A sentence if none of these workers serves the model, which is any for None; None if one does."""
     served = sorted({worker.model for worker in workers})
-    if model in served:
+    if model in served or (model is None and served):
         return None
-    others = f" (they serve {', '.join(served)})" if served else ""
-    return f"no worker that answers serves {model}{others}; until one does, what names it waits"
+    if not served:
+        start = "persqa worker --image-roots DIR" + ("" if model is None else f" --model {model}")
+        return f"no worker answers (one that loads its model does not yet); the items wait for one: {start}"
+    return f"no worker that answers serves {model} (they serve {', '.join(served)}); what names it waits until one does"
 
 
 def _info(name: str, pool: dict[str, object]) -> WorkerInfo:

@@ -149,7 +149,8 @@ def _try(kind: _Format, data: bytes, max_pixels: int, resolution: Resolution | N
     try:
         return _decoded(kind.reader(BytesIO(data)), max_pixels, resolution)
     except (_TooManyPixels, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        sentence = f"more pixels than the allowed {max_pixels} ({printable(str(error))})"
+        limit = f"the allowed {max_pixels} (PERSQA_MAX_IMAGE_PIXELS)"
+        sentence = f"more pixels than {limit}: {printable(str(error))}"
         return Rejected(Reason.TOO_MANY_PIXELS, sentence)
     except MemoryError:
         # Hostile data may ask for any amount of memory, but it may also be this machine that has too little.

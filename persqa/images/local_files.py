@@ -25,7 +25,7 @@ _OS_ERRORS = {
     errno.EACCES: (Reason.NOT_PERMITTED, "permission denied"),
     errno.EPERM: (Reason.NOT_PERMITTED, "permission denied"),
     errno.ELOOP: (Reason.OUTSIDE_ROOTS, "its symbolic links cannot be resolved"),
-    errno.ENAMETOOLONG: (Reason.BAD_PATH, "the path is too long"),
+    errno.ENAMETOOLONG: (Reason.BAD_PATH, f"the path is longer than {_LONGEST_PATH} bytes"),
     errno.EISDIR: (Reason.NOT_A_FILE, "not a regular file"),
     errno.ENXIO: (Reason.NOT_A_FILE, "not a regular file"),
     errno.ENODEV: (Reason.NOT_A_FILE, "not a regular file"),
@@ -70,7 +70,9 @@ def _resolved(path: str, base: Path, roots: tuple[Path, ...]) -> Path:
     # Not strict: the answer must not tell whether a file outside the roots exists.
     found = Path(os.path.realpath(base / path))
     if not any(found.is_relative_to(os.path.realpath(root)) for root in roots):
-        raise Rejected(Reason.OUTSIDE_ROOTS, "not inside an allowed image folder")
+        raise Rejected(
+            Reason.OUTSIDE_ROOTS, "not inside an allowed image folder; PERSQA_IMAGE_ROOTS names those that are"
+        )
     return found
 
 
@@ -84,7 +86,7 @@ def _check_path(path: str) -> None:
     if b"\0" in encoded:
         raise Rejected(Reason.BAD_PATH, "the path contains a NUL character")
     if len(encoded) > _LONGEST_PATH:
-        raise Rejected(Reason.BAD_PATH, "the path is too long")
+        raise Rejected(Reason.BAD_PATH, f"the path is longer than {_LONGEST_PATH} bytes")
 
 
 def _read(path: Path, max_bytes: int) -> bytes:
@@ -105,7 +107,8 @@ def _check_status(status: os.stat_result, max_bytes: int) -> None:
     if status.st_size == 0:
         raise Rejected(Reason.EMPTY_FILE, "the file is empty")
     if status.st_size > max_bytes:
-        raise Rejected(Reason.TOO_MANY_BYTES, f"{status.st_size} bytes, more than the allowed {max_bytes}")
+        said = f"{status.st_size} bytes, more than the allowed {max_bytes} (PERSQA_MAX_IMAGE_BYTES)"
+        raise Rejected(Reason.TOO_MANY_BYTES, said)
 
 
 def _os_rejection(error: OSError) -> Rejected | Infrastructure:

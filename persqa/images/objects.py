@@ -41,7 +41,7 @@ def read_object(url: str, *, limits: ImageLimits, stop: Event) -> bytes:
     if not is_under(url, limits.stores):
         listed = "PERSQA_IMAGE_STORES names those that are" if limits.stores else "PERSQA_IMAGE_STORES names none"
         raise Rejected(Reason.STORE_NOT_ALLOWED, f"this store is not allowed; {listed}")
-    files, path = open_file_system(url, setting="PERSQA_IMAGE_STORES")
+    files, path = open_file_system(url, what="the image store")
     return patiently(partial(_read, files, path, limits.max_bytes), seconds=limits.seconds, stop=stop)
 
 
@@ -66,7 +66,7 @@ def _read(files: FileSystem, path: str, max_bytes: int, deadline: Deadline) -> b
     if not data:
         raise Rejected(Reason.EMPTY_FILE, "the object is empty")
     if len(data) > max_bytes:
-        raise Rejected(Reason.TOO_MANY_BYTES, f"more bytes than the allowed {max_bytes}")
+        raise Rejected(Reason.TOO_MANY_BYTES, f"more bytes than the allowed {max_bytes} (PERSQA_MAX_IMAGE_BYTES)")
     return data
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from persqa.errors import Infrastructure, Rejected
 from persqa.reasons import Reason
+from persqa.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,7 +68,9 @@ def patiently(read: Callable[[Deadline], bytes], *, seconds: float, stop: Event)
             # The random factor keeps workers from retrying all at the same moment.
             wanted = max(trouble.pause_seconds, pause * random.uniform(0.5, 1.0))
             if number == _TRIES or wanted >= deadline.left():
-                sentence = f"{trouble}; asked {number} times, `persqa requeue RUN --status invalid` asks again"
+                sentence = (
+                    f"{trouble}; asked {counted(number, 'time')}, `persqa requeue RUN --status invalid` asks again"
+                )
                 raise Rejected(Reason.FETCH_FAILED, sentence) from trouble
         if stop.wait(wanted):
             break

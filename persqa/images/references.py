@@ -93,7 +93,7 @@ def check_web() -> None:
     try:
         import_module("persqa.images.web")
     except ImportError as error:
-        said = "PERSQA_IMAGE_HOSTS: http needs a library that is not installed"
+        said = "fetching images from PERSQA_IMAGE_HOSTS needs a library that is not installed"
         raise SettingsError(not_installed(said, error)) from error
 
 

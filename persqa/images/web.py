@@ -61,7 +61,7 @@ def _follow(address: WebAddress, limits: ImageLimits, deadline: Deadline) -> byt
         if isinstance(found, bytes):
             return found
         address = address.redirected(found)
-    raise Rejected(Reason.TOO_MANY_REDIRECTS, f"more than {MOST_REDIRECTS} redirects")
+    raise Rejected(Reason.TOO_MANY_REDIRECTS, f"more than {MOST_REDIRECTS} redirects: name where they lead to")
 
 
 def _ask(address: WebAddress, limits: ImageLimits, deadline: Deadline) -> bytes | str:
@@ -146,7 +146,7 @@ def _read(response: HTTPResponse, max_bytes: int, deadline: Deadline) -> bytes |
     while chunk := response.read(_CHUNK_BYTES):
         content += chunk
         if len(content) > max_bytes:
-            raise Rejected(Reason.TOO_MANY_BYTES, f"more bytes than the allowed {max_bytes}")
+            raise Rejected(Reason.TOO_MANY_BYTES, f"more bytes than the allowed {max_bytes} (PERSQA_MAX_IMAGE_BYTES)")
         deadline.left()
     # Without an announced length, a cut connection looks like the end of the content.
     deadline.left()
@@ -171,7 +171,7 @@ def _check_status(response: HTTPResponse) -> None:
 def _check_headers(response: HTTPResponse, max_bytes: int) -> None:
     length = response.headers.get("Content-Length", "")
     if length.isascii() and length.isdigit() and int(length[:20]) > max_bytes:
-        raise Rejected(Reason.TOO_MANY_BYTES, f"more bytes than the allowed {max_bytes}")
+        raise Rejected(Reason.TOO_MANY_BYTES, f"more bytes than the allowed {max_bytes} (PERSQA_MAX_IMAGE_BYTES)")
     coding = response.headers.get("Content-Encoding", "identity").strip().lower()
     if coding not in {"", "identity"}:
         # A kilobyte may unpack to a gigabyte, and compression does not make images smaller.

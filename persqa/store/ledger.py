@@ -40,7 +40,7 @@ class Ledger:
         """Add new items of one run, with the results of the invalid ones; returns how many items were new.
 
         Raises:
-            RunConflict: the run is gone, since another submit of it found that its input had changed.
+            RunConflict: the run is gone: another submit found that its input had changed, or gave its name away.
         """
         if not batch:
             return 0
@@ -51,7 +51,7 @@ class Ledger:
             # Locks the run's row first, as `reopen` does; and whoever looks for pending items looks here again.
             kept = connection.execute(sa.update(runs).where(runs.c.id == run_id).values(ended_to=unended))
             if not kept.rowcount:
-                raise RunConflict("the input has changed while several programs submitted it: submit it again")
+                raise RunConflict("another submit has removed or replaced the run meanwhile: submit it again")
             new = connection.execute(insert, [_item_row(item) for item in batch]).all()
             new_ids = {row.id for row in new}
             outcomes = [Outcome(result) for result in invalid if result.item_id in new_ids]

@@ -50,7 +50,7 @@ class Queries:
         """
         found = self._progresses(runs.c.id == run_id)
         if run_id not in found:
-            raise RunNotFound("the run was removed, as its input had changed while it was submitted: submit it again")
+            raise RunNotFound("the run was removed, or replaced by another submit: submit it again")
         return found[run_id]
 
     def progresses(self) -> dict[RunId, Progress]:

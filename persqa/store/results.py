@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from persqa.items import ItemId
+from persqa.pairs import Cause
+from persqa.results import Status
 from persqa.runs import RunState
 from persqa.store.bad_images import remember
 from persqa.store.counters import count
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     from persqa.messages import Asked
     from persqa.results import Outcome
+    from persqa.runs import RunId
 
 _LOOKUP_CHUNK = 5000
 
@@ -59,6 +62,19 @@ class Results:
             while chunk := list(islice(remaining, _LOOKUP_CHUNK)):
                 wanted += _wanted(connection, chunk)
         return wanted
+
+    def main_cause(self, run_id: RunId) -> Cause | None:
+        """The most frequent reason why items of the run are not `ok`; the time grows with the run."""
+        number, first = sa.func.count().label("number"), sa.func.min(results.c.item_id).label("first")
+        failed = sa.select(results.c.status, results.c.reason, number, first).where(
+            results.c.run_id == run_id, results.c.status != Status.OK
+        )
+        grouped = failed.group_by(results.c.status, results.c.reason).order_by(number.desc(), first).limit(1)
+        with self._database.reading() as connection:
+            if (row := connection.execute(grouped).one_or_none()) is None:
+                return None
+            example = connection.execute(sa.select(results.c.detail).where(results.c.item_id == row.first)).scalar()
+        return Cause(status=Status(row.status), reason=row.reason, items=row.number, example=example)
 
     def commit(self, outcomes: Sequence[Outcome]) -> set[ItemId]:
         """Store outcomes, except those of items that have a result; returns the items whose outcome was stored.

@@ -13,10 +13,16 @@ from persqa.clock import now
 from persqa.errors import RunConflict, RunNotFound, RunStopped
 from persqa.items import MAX_ITEMS, ItemId
 from persqa.records import DEFAULT_LIMITS, RecordLimits
+from persqa.results import Status
 from persqa.runs import Priority, Run, RunId, RunOptions, RunState
 from persqa.store.counters import PENDING_ITEMS, SUBMITTED
 from persqa.store.database import Database
-from persqa.store.schema import items, results, run_counters, runs
+from persqa.store.schema import items, results, run_counters, runs, violations
+from persqa.words import listed, nearest, option
+
+#: How many runs a message names, and how many names a mistyped one is compared with.
+_NAMED = 5
+_COMPARED = 1000
 
 
 class Runs:
@@ -67,16 +73,27 @@ class Runs:
         written = sa.select(run_counters.c["items"]).where(
             run_counters.c.run_id == run.id, run_counters.c.status == SUBMITTED
         )
-        low, high = run.id * MAX_ITEMS, (run.id + 1) * MAX_ITEMS
         with self._database.writing() as connection:
             # Locks the run's row, so nobody completes or publishes it meanwhile.
             locked = connection.execute(unpublished.values(ended_to=runs.c.ended_to)).rowcount > 0
             if not locked or (connection.execute(written).scalar() or 0) >= run.items:
                 return
-            connection.execute(sa.delete(results).where(results.c.item_id >= low, results.c.item_id < high))
-            connection.execute(sa.delete(items).where(items.c.id >= low, items.c.id < high))
-            connection.execute(sa.delete(run_counters).where(run_counters.c.run_id == run.id))
-            connection.execute(sa.delete(runs).where(runs.c.id == run.id))
+            _delete(connection, run.id)
+
+    def is_answered(self, run_id: RunId) -> bool:
+        """Whether a worker has ever generated something for the run, be it right or wrong."""
+        with self._database.reading() as connection:
+            return connection.execute(_answered(run_id)).scalar_one()
+
+    def remove_unanswered(self, run: Run) -> bool:
+        """Remove a run with all its rows, unless it is answered by now; returns whether it is gone."""
+        with self._database.writing() as connection:
+            # Waits for results that are being committed; later ones find neither item nor run.
+            connection.execute(sa.select(runs.c.id).where(runs.c.id == run.id).with_for_update())
+            if connection.execute(_answered(run.id)).scalar_one():
+                return False
+            _delete(connection, run.id)
+            return True
 
     def get(self, name: str) -> Run | None:
         """The run of this name, if there is one."""
@@ -92,8 +109,11 @@ class Runs:
         """
         if (run := self.get(name)) is not None:
             return run
-        known = ", ".join(run.name for run in self.all()[:5])
-        raise RunNotFound(f"no run is named {name!r}; " + (f"there are: {known}" if known else "there is none yet"))
+        known = [run.name for run in self.all()]
+        near = nearest(name, known[:_COMPARED])
+        hint = "" if near is None else f"did you mean {near}? "
+        newest = f"the newest {'is' if len(known) == 1 else 'are'} {listed(known[:_NAMED], 'and')}" if known else ""
+        raise RunNotFound(f"no run is named {name!r}; {hint}{newest or 'there is none yet'}")
 
     def all(self) -> list[Run]:
         """All runs, the newest first."""
@@ -116,7 +136,7 @@ class Runs:
         with self._database.reading() as connection:
             row = connection.execute(sa.select(runs).where(runs.c.id == run.id)).one_or_none()
         if row is None:
-            raise RunNotFound(f"the run {run.name!r} was removed, as its input had changed: submit it again")
+            raise RunNotFound(f"the run {run.name!r} was removed, or replaced by another submit: submit it again")
         return _run(row)
 
     def set_recheck(self, run: Run, recheck: bool) -> Run:
@@ -172,6 +192,22 @@ class Runs:
             self._update(run, broker=broker)
 
 
+def _answered(run_id: RunId) -> sa.Select[tuple[bool]]:
+    """Selects whether something was generated for the run; violations outlive the results that are taken back."""
+    answered = sa.or_(results.c.generations > 0, results.c.status.in_([Status.OK, Status.NONCOMPLIANT]))
+    generated = sa.exists().where(results.c.run_id == run_id, answered)
+    return sa.select(sa.or_(generated, sa.exists().where(violations.c.run_id == run_id)))
+
+
+def _delete(connection: sa.Connection, run_id: RunId) -> None:
+    """Delete the rows of a run without violations."""
+    low, high = run_id * MAX_ITEMS, (run_id + 1) * MAX_ITEMS
+    connection.execute(sa.delete(results).where(results.c.item_id >= low, results.c.item_id < high))
+    connection.execute(sa.delete(items).where(items.c.id >= low, items.c.id < high))
+    connection.execute(sa.delete(run_counters).where(run_counters.c.run_id == run_id))
+    connection.execute(sa.delete(runs).where(runs.c.id == run_id))
+
+
 def _refuse_conflict(run: Run, *, options: RunOptions, pool_digest: str, fingerprint: str) -> None:
     other = [name for name in RunOptions.model_fields if getattr(run.options, name) != getattr(options, name)]
     if run.pool_digest != pool_digest and "pool" not in other:
@@ -180,7 +216,7 @@ def _refuse_conflict(run: Run, *, options: RunOptions, pool_digest: str, fingerp
         other.insert(0, "the data")
     if other:
         message = f"the run {run.name!r} exists and differs in: {', '.join(other)}"
-        raise RunConflict(f"{message}; choose another name with --run, or submit what it was created with")
+        raise RunConflict(f"{message}; choose another name with {option('run')}, or submit what it was created with")
 
 
 def _run(row: sa.Row[Any]) -> Run:

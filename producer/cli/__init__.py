@@ -8,6 +8,7 @@ import sys
 import typer
 
 from persqa.errors import Infrastructure, RunStopped, UserError
+from persqa.words import write_flags
 from producer.cli import (
     audit,
     controls,
@@ -31,12 +32,13 @@ EXIT_STOPPED = 4
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
 
-_HELP = """Personalized question-answer pairs for images, by the pile.
+_HELP = """Personalized question-answer pairs for many images.
 
 Start with [bold]persqa run portraits.jsonl[/bold]: it does everything on this machine.
 
 Exit codes: 0 done, 1 a check did not hold, 2 something to change in what was typed or set,
-3 Redis, the database or the engine failed, 4 the run is paused or cancelled, 130 or 143 interrupted.
+3 Redis, the database or the engine failed, 4 the run is paused or cancelled, 5 the run has ended and nothing of it
+is ok, 130 or 143 interrupted.
 """
 
 app = typer.Typer(
@@ -65,6 +67,7 @@ for name, command in {
 
 def main() -> None:
     """Run one command; an error that the user can act on is a message without a traceback."""
+    write_flags()
     # Then `with` blocks end too, and with them a worker process.
     signal.signal(signal.SIGTERM, _terminated)
     try:

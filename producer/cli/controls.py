@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from persqa.runs import RunState
+from persqa.words import counted
 from producer import RunHandle
 from producer.cli import options
 from producer.cli.expanding import expanded
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 @expanded
 def pause(run: options.Run, *, where: options.Where, as_json: options.AsJson = False) -> None:
-    """Begin none of a run's items until it is resumed; workers finish what they have begun.
+    """Begin nothing more of a run until it is resumed; workers finish what they have begun.
 
     Its messages are taken out of the queue, and a submit of it that is under way ends. Whoever waits for the run goes
     on waiting. Safe to repeat.
@@ -31,7 +32,7 @@ def pause(run: options.Run, *, where: options.Where, as_json: options.AsJson = F
 
 @expanded
 def cancel(run: options.Run, *, where: options.Where, as_json: options.AsJson = False) -> None:
-    """Give a run up: begin none of its items, and tell whoever waits for it; workers finish what they have begun.
+    """Give a run up: begin nothing more of it, and tell whoever waits for it; workers finish what they have begun.
 
     What has a result keeps it, and can be looked at and exported. Its messages are taken out of the queue; `run`,
     `submit` and whatever else waits for it ends with exit code 4. Safe to repeat.
@@ -50,7 +51,8 @@ def _stop(run: str, then: str, stop: Callable[[RunHandle], int], *, where: optio
         print_json({"run": handle.name, "state": handle.run.state, "withdrawn": withdrawn, "pending": pending})
         return
     name = plain(handle.name)
-    console.print(f"{name} is {handle.run.state} with {pending} items pending, {withdrawn} taken out of the queue")
+    left = f"{counted(pending, 'item')} pending, {withdrawn} taken out of the queue"
+    console.print(f"{name} is {handle.run.state} with {left}")
     console.print(f"{then}: persqa resume {name}")
 
 
@@ -75,7 +77,7 @@ def resume(run: options.Run, *, where: options.Where, as_json: options.AsJson = 
             f"{plain(handle.name)} goes on: whoever works on it, or waits for it, finds that within half a minute"
         )
     else:
-        console.print(f"{plain(handle.name)} goes on, {enqueued} items are enqueued")
+        console.print(f"{plain(handle.name)} goes on, {counted(enqueued, 'item is', 'items are')} enqueued")
 
 
 @expanded
@@ -99,7 +101,8 @@ def priority(
     if as_json:
         print_json({"run": handle.name, "priority": handle.run.priority, "moved": moved})
     else:
-        console.print(f"{plain(handle.name)} has {handle.run.priority} priority, {moved} items in the queue were moved")
+        queued = counted(moved, "item in the queue was", "items in the queue were")
+        console.print(f"{plain(handle.name)} has {handle.run.priority} priority, {queued} moved")
 
 
 @expanded
@@ -122,12 +125,13 @@ def requeue(
         handle = client.run(run)
         number = handle.requeue(status, recheck=recheck)
         state = handle.run.state
+        items = counted(number, "item is", "items are")
         if as_json:
             print_json({"run": handle.name, "status": status, "requeued": number, "state": state})
         elif state is not RunState.ACTIVE:
             then = f"the run is {state}, to go on: persqa resume {handle.name}"
-            console.print(f"{number} items are pending again; {then}")
+            console.print(f"{items} pending again; {then}")
         elif client.settings.broker_url is None:
-            console.print(f"{number} items are pending again; `persqa run` with the same input asks them")
+            console.print(f"{items} pending again; `persqa run` with the same input asks again")
         else:
-            console.print(f"{number} items are enqueued again")
+            console.print(f"{items} enqueued again")

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.progress import track
 
+from persqa.words import counted
 from producer.cli.printing import notes, plain, say
 
 
@@ -29,4 +30,7 @@ def command(
     drawn = write_demo_data(count, folder, seed=seed)
     for _ in track(drawn, "drawing", total=count, console=notes, transient=True):
         pass
-    say(f"{count} portraits: {plain(str(folder / RECORDS_FILE))}, and the truth about them: {plain(TRUTH_FILE)}")
+    records = plain(str(folder / RECORDS_FILE))
+    drawn_now = f"{counted(count, 'portrait')} in {records}"
+    say(f"{drawn_now}, and the truth about {'it' if count == 1 else 'them'} in {plain(str(folder / TRUTH_FILE))}")
+    say(f"ask about {'it' if count == 1 else 'them'}: persqa run {records}")

@@ -21,6 +21,7 @@ from persqa.errors import PersqaError, SettingsError
 from persqa.settings import Settings
 from persqa.store import Store
 from persqa.urls import without_password
+from persqa.words import counted
 from producer.cli import options
 from producer.cli.expanding import expanded
 from producer.cli.printing import console, plain, print_json, table
@@ -53,9 +54,7 @@ def command(*, where: options.Where, as_json: options.AsJson = False) -> None:
 
     Example: persqa doctor --broker-url redis://localhost:6379/0
     """
-    settings = where.settings()
-    checks = (_python, _engine, _gpu, _broker, _database, _images, _stores)
-    findings = [finding for check in checks for finding in check(settings)]
+    findings = list(_findings(where))
     if as_json:
         print_json([asdict(finding) for finding in findings])
     else:
@@ -68,7 +67,19 @@ def command(*, where: options.Where, as_json: options.AsJson = False) -> None:
         raise typer.Exit(1)
 
 
-def _python(_settings: Settings) -> Iterator[Finding]:
+def _findings(where: options.Where) -> Iterator[Finding]:
+    yield from _python()
+    try:
+        settings = where.settings()
+    except SettingsError as error:
+        # Nothing else can be looked at: nobody knows where it is.
+        yield Finding("settings", Level.FAILURE, str(error))
+        return
+    for check in (_engine, _gpu, _broker, _database, _images, _stores):
+        yield from check(settings)
+
+
+def _python() -> Iterator[Finding]:
     packages = ", ".join(f"{name} {metadata.version(name)}" for name in ("persqa", "celery", "kombu", "sqlalchemy"))
     yield Finding("python", Level.OK, f"{sys.version.split()[0]}, {packages}")
 
@@ -103,7 +114,7 @@ def _gpu(_settings: Settings) -> Iterator[Finding]:
 
 def _broker(settings: Settings) -> Iterator[Finding]:
     if (url := settings.broker_url) is None:
-        text = "none named: `persqa run` brings its own, `submit` and `worker` need PERSQA_BROKER_URL"
+        text = "none named: `persqa run` brings its own, `submit` and `worker` need --broker-url or PERSQA_BROKER_URL"
         yield Finding("broker", Level.OK, text)
         return
     try:
@@ -127,7 +138,7 @@ def _database(settings: Settings) -> Iterator[Finding]:
     except PersqaError as error:
         yield Finding("database", Level.FAILURE, str(error))
         return
-    yield Finding("database", Level.OK, f"{without_password(settings.database_url)}, {runs} runs")
+    yield Finding("database", Level.OK, f"{without_password(settings.database_url)}, {counted(runs, 'run')}")
     if settings.database_url.startswith("sqlite") and sqlite3.sqlite_version_info < _SQLITE_FIXED:
         text = f"SQLite {sqlite3.sqlite_version}: fine for one worker; with several, use PostgreSQL"
         yield Finding("database", Level.WARNING, text)
@@ -151,7 +162,7 @@ def _images(settings: Settings) -> Iterator[Finding]:
 
 def _stores(settings: Settings) -> Iterator[Finding]:
     for prefix in settings.image_stores:
-        yield _usable("images", f"store {prefix}", partial(open_file_system, prefix, setting="PERSQA_IMAGE_STORES"))
+        yield _usable("images", f"store {prefix}", partial(open_file_system, prefix, what="the image store"))
     shown = f"image bytes go to {without_password(settings.blob_store)} (PERSQA_BLOB_STORE)"
     yield _usable("blobs", shown, partial(BlobStore, settings.blob_store))
 

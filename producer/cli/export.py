@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from persqa.words import counted
 from producer.cli import options
 from producer.cli.expanding import expanded
 from producer.cli.printing import console, print_json, say
@@ -66,6 +67,6 @@ def command(
         if as_json:
             print_json({"run": handle.name, "file": str(file), "rows": number})
             return
-        say(f"{number} rows written to {file}")
+        say(f"{counted(number, 'row')} written to {file}")
         if pending := handle.progress().pending:
-            console.print(f"[yellow]{pending} of them have no answer yet[/]")
+            console.print(f"[yellow]{counted(pending, 'of them has', 'of them have')} no answer yet[/]")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
-from itertools import islice
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, replace
+from itertools import groupby, islice
 from typing import Annotated
 
 import typer
@@ -60,6 +61,17 @@ def command(  # noqa: PLR0913 - one parameter an option
             _print_results(handle, status, question, shown)
 
 
+def once_each(rows: Iterable[PairRow]) -> Iterator[PairRow]:
+    """The rows for people: those of one record that have no answer for the same reason are one, which counts them."""
+    for _, alike in groupby(rows, key=_sameness):
+        first, *others = alike
+        yield replace(first, question=f"({len(others) + 1} questions)") if others else first
+
+
+def _sameness(row: PairRow) -> tuple[object, ...]:
+    return (row.position, row.detail) if row.answer is None and row.detail is not None else (row.item_id,)
+
+
 def _fields(row: PairRow | ViolationRow) -> dict[str, object]:
     """The row for a script, with the record as JSON instead of text."""
     fields = asdict(row)
@@ -69,7 +81,7 @@ def _fields(row: PairRow | ViolationRow) -> dict[str, object]:
 def _print_results(handle: RunHandle, status: str | None, question: str | None, limit: int | None) -> None:
     named = handle.run.options.id_column is not None
     shown = table(["item", *(["id"] if named else []), "image", "question", "status", "rung", "answer"])
-    rows = handle.results(status=status, question=question)
+    rows = once_each(handle.results(status=status, question=question))
     for row in islice(rows, limit):
         answer = row.answer if row.answer is not None else row.detail
         if row.reason is not None and row.answer is not None:

@@ -10,11 +10,13 @@ import typer
 from persqa.models import DEMO_MODEL, DEMO_POOL, questions_unknown_to_demo
 from persqa.questions import QuestionPool, load_pool
 from persqa.urls import without_password
+from persqa.words import counted
 from producer import Client, RunHandle
 from producer.cli import options
 from producer.cli.expanding import expanded
 from producer.cli.printing import console, image, notes, plain, print_json, progress_dict, say, styled_status, table
-from producer.cli.submit import full_queue_note, report_submission, warn_if_fruitless
+from producer.cli.results import once_each
+from producer.cli.submit import EXIT_FRUITLESS, full_queue_note, report_submission, warn_if_fruitless
 
 _SHOWN_PAIRS = 12
 
@@ -31,8 +33,9 @@ def command(
 ) -> None:
     """Do everything on this machine: embedded broker (unless one is named), one worker, SQLite.
 
-    Ends when every item has a result; exit code 0 when the audit holds and at least one item is ok. Safe to repeat:
-    what has a result is not asked again, and after Ctrl-C the same command goes on where it stopped.
+    Ends when every item has a result: with exit code 0 when the audit holds and at least one item is ok, with 5 when
+    none is. Safe to repeat: what has a result is not asked again, and after Ctrl-C the same command goes on where it
+    stopped.
 
     Example: persqa run portraits.jsonl --tag mam --questions-per-image 2
     """
@@ -51,22 +54,23 @@ def command(
         except KeyboardInterrupt:
             done = handle.progress()
             console.print(
-                f"stopped with {done.pending} of {done.submitted} items to go; "
+                f"stopped with {done.pending} of {counted(done.submitted, 'item')} to go; "
                 "what is in flight is finished, the same command goes on from there"
             )
             raise
         holds = _summarize(handle, started, as_json=as_json)
         fruitless = warn_if_fruitless(handle, handle.progress())
     if fruitless or not holds:
-        raise typer.Exit(1)
+        raise typer.Exit(EXIT_FRUITLESS if holds else 1)
 
 
 def _say_what_demo_knows(pool: QuestionPool) -> None:
     """Warn that the demo model answers questions that it was not trained on, too."""
-    known = f"drawn portraits (persqa demo-data) and the questions of the pool {DEMO_POOL}"
-    say(f"model: {DEMO_MODEL}, the small one that ships with PersQA; it knows {known}; another: --model NAME", to=notes)
+    known = f"It knows drawn portraits (persqa demo-data) and the questions of the pool {DEMO_POOL}, nothing else"
+    say(f"model: {DEMO_MODEL}, the small one that ships with PersQA. {known}; --model NAME chooses another.", to=notes)
     if unknown := questions_unknown_to_demo(pool):
-        share = f"{len(unknown)} of the {len(pool.questions)} questions of the pool {plain(pool.name)}"
+        questions = counted(len(pool.questions), "question")
+        share = f"{len(unknown)} of the {questions} of the pool {plain(pool.name)}"
         say(
             f"[yellow]warning:[/] it was not trained on {share}, and what it answers to them means nothing, "
             f"for instance to: {plain(unknown[0])}",
@@ -104,14 +108,15 @@ def _summarize(handle: RunHandle, started: datetime, *, as_json: bool) -> bool:
     for problem in audit.problems:
         console.print(f"[red]audit:[/] {plain(problem)}", soft_wrap=True)
     if audit.holds:
-        console.print(f"audit: all {progress.submitted} items accounted for")
+        all_items = "the one item" if progress.submitted == 1 else f"all {progress.submitted} items"
+        console.print(f"audit: {all_items} accounted for")
     return audit.holds
 
 
 def _print_pairs(handle: RunHandle) -> None:
     """Print the first few pairs."""
     shown = table(["image", "question", "status", "answer"])
-    rows = handle.results()
+    rows = once_each(handle.results())
     for row in islice(rows, _SHOWN_PAIRS):
         said = row.detail if row.answer is None else row.answer
         shown.add_row(image(row.image), plain(row.question), styled_status(row.status), plain(said))

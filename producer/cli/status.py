@@ -14,6 +14,7 @@ from rich.text import Text
 
 from persqa.broker.keys import queue_for
 from persqa.runs import RunState
+from persqa.words import counted
 from producer import Client
 from producer.cli import options
 from producer.cli.expanding import expanded
@@ -89,13 +90,13 @@ def _run_facts(run: Run, progress: Progress, rate: float, waiting: dict[str, int
 
 
 def _worker_facts(client: Client, runs: list[dict[str, Any]]) -> dict[str, object]:
-    """The workers, and a sentence for each model that none of them serves and a run waits for."""
+    """The workers, and a sentence for each model, or any, that none of them serves and a run waits for."""
     if client.settings.broker_url is None:
         return {"workers": [], "warnings": []}
     from persqa.broker.workers import live_workers, unserved
 
     workers = live_workers(client.settings.broker_url)
-    waiting = [run for run in runs if run["pending"] and run["state"] is RunState.ACTIVE and run["model"] is not None]
+    waiting = [run for run in runs if run["pending"] and run["state"] is RunState.ACTIVE]
     said = (unserved(model, workers) for model in dict.fromkeys(run["model"] for run in waiting))
     return {"workers": [asdict(worker) for worker in workers], "warnings": [sentence for sentence in said if sentence]}
 
@@ -118,7 +119,7 @@ def _drawn(facts: dict[str, Any]) -> RenderableType:
             queues.add_row(plain(fact["queue"]), plain(fact["waiting"]), _duration(age and round(age)))
     workers = _drawn_workers(facts["workers"])
     hidden = len(facts["runs"]) - len(shown)
-    more = [f"{hidden} more runs; --json tells of all, and persqa status RUN of one"] if hidden else []
+    more = [f"{counted(hidden, 'more run')}; --json tells of all, and persqa status RUN of one"] if hidden else []
     warnings = [Text.from_markup(f"[yellow]warning:[/] {plain(sentence)}") for sentence in facts["warnings"]]
     return Group(runs, *more, *(part for part in (queues, workers) if part.row_count), *warnings)
 

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from persqa.errors import BrokerUnavailable
 from persqa.progress import Progress
+from persqa.results import Status
 from persqa.settings import Settings, require_broker
+from persqa.variables import variable
+from persqa.words import counted
 from producer import Client, RunHandle
 from producer.cli import options
 from producer.cli.expanding import expanded
 from producer.cli.printing import notes, plain, print_json, say
 from producer.progress import counts_text
+
+if TYPE_CHECKING:
+    from persqa.pairs import Cause
+
+#: Every item has ended, and none is `ok`.
+EXIT_FRUITLESS = 5
 
 
 @expanded
@@ -29,8 +38,8 @@ def command(
 ) -> None:
     """Enqueue a run for workers that run elsewhere.
 
-    Safe to repeat: only what has no result and is not in the queue is enqueued. With --wait, exit code 1 says that no
-    item is ok in the end.
+    Safe to repeat: only what has no result and is not in the queue is enqueued. Exit code 5 says that every item has
+    ended and none is ok: with --wait in the end, without it when every record is invalid.
 
     Example: persqa submit portraits.jsonl --broker-url redis://localhost:6379/0
     """
@@ -44,22 +53,30 @@ def command(
         else:
             report_submission(handle)
         _say_who_is_missing(handle, settings)
-        if wait and warn_if_fruitless(handle, handle.wait()):
-            raise typer.Exit(1)
+        if warn_if_fruitless(handle, handle.wait() if wait else handle.progress()):
+            raise typer.Exit(EXIT_FRUITLESS)
 
 
 def warn_if_fruitless(handle: RunHandle, progress: Progress) -> bool:
-    """Whether no item of a run that has ended is `ok`; then say so on standard error, as it is no success."""
+    """Whether no item of a run that has ended is `ok`; then say so on standard error, and why: it is no success."""
     if progress.fruitless:
-        look = f"persqa results {handle.name}"
-        say(f"[red]no item is ok:[/] {counts_text(progress)}; the reasons: {look}, {look} --violations", to=notes)
+        why = "" if (cause := handle.main_cause()) is None else f"; {_why(cause, progress.submitted)}"
+        look = f"persqa results {handle.name}" + (" --violations" if progress.ended[Status.NONCOMPLIANT] else "")
+        say(f"[red]no item is ok:[/] {counts_text(progress)}{why}; all of them: {look}", to=notes)
     return progress.fruitless
 
 
+def _why(cause: Cause, submitted: int) -> str:
+    """The most frequent reason as a part of a sentence."""
+    most = "each time" if cause.items == submitted else f"most often ({cause.items} times)"
+    example = "" if cause.example is None else f", as in: {plain(cause.example)}"
+    return f"{most} {cause.reason or cause.status}{example}"
+
+
 def _say_who_is_missing(handle: RunHandle, settings: Settings) -> None:
-    """Warn that no worker serves the model that the run names; one may come later."""
+    """Warn that no worker is there, or none serves the model that the run names; one may come later."""
     model, url = handle.run.options.model, settings.broker_url
-    if model is None or url is None or handle.progress().pending == 0:
+    if url is None or handle.progress().pending == 0:
         return
     from persqa.broker.workers import live_workers, unserved
 
@@ -77,7 +94,8 @@ def full_queue_note(settings: Settings, command: str) -> Callable[[], None]:
         nonlocal told
         if not told:
             told = True
-            full = f"{settings.queue_bound} items wait in the queue, or Redis' memory is full"
+            most = f"{settings.queue_bound} items wait in the queue ({variable('queue_bound')})"
+            full = f"{most}, or Redis' memory is full"
             message = f"{full}: the rest follows as workers take what is there"
             notes.print(f"{message}; Ctrl-C is safe, the same {command} goes on from there")
 
@@ -89,14 +107,14 @@ def report_submission(handle: RunHandle) -> None:
     submission = handle.submission
     assert submission is not None
     progress = handle.progress()
-    ended = sum(progress.ended.values())
-    notes.print(
-        f"run [bold]{handle.name}[/]: {progress.submitted} items, {ended} have a result, "
-        f"{submission.enqueued} enqueued",
-        highlight=False,
-    )
+    ended = counted(sum(progress.ended.values()), "has a result", "have a result")
+    items = counted(progress.submitted, "item")
+    if submission.replaced:
+        say(f"the run {handle.name} that was here had no answer yet, and this one takes its place", to=notes)
+    say(f"run [bold]{handle.name}[/]: {items}, {ended}, {submission.enqueued} enqueued", to=notes)
     for error in submission.first_errors:
         say(f"  [magenta]invalid[/] {plain(error)}", to=notes)
     if submission.invalid > len(submission.first_errors):
         more = submission.invalid - len(submission.first_errors)
-        notes.print(f"  [magenta]invalid[/] and {more} more: persqa results {handle.name} --status invalid")
+        look = f"persqa results {handle.name} --status invalid"
+        say(f"  [magenta]invalid[/] {counted(more, 'more record')}: {look}", to=notes)

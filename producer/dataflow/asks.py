@@ -13,6 +13,7 @@ from persqa.prompts import HUMAN, human_turn
 from persqa.reasons import Reason
 from persqa.records import RawRecord, parse_record, record_key
 from persqa.tags import Tag, parse_tag
+from persqa.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -117,7 +118,8 @@ def answer_all(asks: Sequence[Ask], answer: Callable[[Sequence[Ask]], Iterable[A
     without = [(number, answer.reason) for number, answer in enumerate(answers, 1) if answer.text is None]
     if without:
         shown = "".join(f"\n  record {number}: {reason}" for number, reason in without[:_SHOWN])
-        logger.warning("%d of %d records have no answer%s", len(without), len(answers), shown)
+        of_all = counted(len(answers), "record has", "records have")
+        logger.warning("%d of %s no answer%s", len(without), of_all, shown)
     return answers
 
 

@@ -14,6 +14,7 @@ from persqa.prompts import SYSTEM_PROMPT, human_turn, rewrite_conversation
 from persqa.questions import TAG_FIELD, load_pool
 from persqa.runs import parse_options
 from persqa.tags import Tag
+from persqa.words import counted
 from producer.dataflow.asks import Answer, Ask, answer_all, draw_asks
 from producer.dataflow.cells import json_cell
 from producer.dataflow.original import register
@@ -129,7 +130,7 @@ class PersQAGenerator:
         else:
             answers = answer_all(asks, partial(_ask_foreign, self.serving, self.system_prompt))
         written = storage.write(table.with_columns(_columns(table, asks, answers, output_key)))
-        logger.info("%d records written to %s", len(asks), written)
+        logger.info("%s written to %s", counted(len(asks), "record"), written)
         return [output_key]
 
     def _asks(self, table: Table, image_key: str) -> list[Ask]:
@@ -173,7 +174,9 @@ def _ask_foreign(serving: Any, system_prompt: str, asks: Sequence[Ask]) -> list[
     """
     texts = _generate(serving, asks, system_prompt)
     if len(texts) != len(asks):
-        raise UserError(f"{type(serving).__name__} gave {len(texts)} answers to {len(asks)} prompts")
+        raise UserError(
+            f"{type(serving).__name__} gave {counted(len(texts), 'answer')} to {counted(len(asks), 'prompt')}"
+        )
     return [Answer(text=text, reason=None if text else "no_answer") for text in texts]
 
 

@@ -11,6 +11,7 @@ from persqa.errors import InputError
 from persqa.prompts import human_turn, rewrite_conversation
 from persqa.results import Status
 from persqa.tags import Tag
+from persqa.words import option
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -60,7 +61,8 @@ class Shape:
         record = exported_record(pair.row, self.output_key)
         if self.with_meta:
             if META in record:
-                raise InputError(f"record {pair.row.position + 1} has a field {META!r} itself: leave out --with-meta")
+                own = f"record {pair.row.position + 1} has a field {META!r} itself"
+                raise InputError(f"{own}: leave out {option('with_meta')}")
             record[META] = meta(pair)
         return record
 
@@ -100,7 +102,8 @@ def exported_record(row: PairRow, output_key: str) -> dict[str, JsonValue]:
     if not isinstance(given, dict):
         return {"record": given, output_key: None}
     if output_key in given:
-        raise InputError(f"record {row.position + 1} has a field {output_key!r} itself: choose another --output-key")
+        own = f"record {row.position + 1} has a field {output_key!r} itself"
+        raise InputError(f"{own}: choose another {option('output_key')}")
     if not row.question:
         return {**given, output_key: None}
     conversation = cast("list[JsonValue] | None", given.get("conversation"))

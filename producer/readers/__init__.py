@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from persqa.errors import InputError
 from persqa.records import SEED_COLUMNS, Columns
+from persqa.words import option
 from producer.readers.base import Reader, Reading
 from producer.readers.cells import Cells
 from producer.readers.hub import SCHEME, HubReader
@@ -53,7 +54,7 @@ def open_input(
     if text == "-":
         return open_standard_input(input_format, asked)
     if text.startswith(SCHEME) and input_format not in (None, "hf"):
-        raise InputError(f"{text}: --format {input_format}: leave it out, or use hf")
+        raise InputError(f"{text}: {option('input_format')} {input_format} does not go with it: leave it out")
     if text.startswith(SCHEME) or (input_format == "hf" and not Path(text).exists()):
         return HubReader(text, asked)
     return open_path(text, input_format, asked)

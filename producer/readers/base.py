@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from persqa.records import Columns, RawRecord
     from producer.readers.cells import Cells
@@ -24,6 +24,14 @@ class Reader(Protocol):
     @property
     def base(self) -> Path:
         """The absolute folder of relative image paths."""
+        ...
+
+    def fields(self) -> Sequence[str] | None:
+        """The names of the fields that every record has; None where each may have others, or nobody knows before.
+
+        Raises:
+            InputError: as of reading.
+        """
         ...
 
     def __iter__(self) -> Iterator[RawRecord]:
@@ -75,3 +83,7 @@ class SourceReader:
         self._asked = asked
         self.name = source.name
         self.base = source.base
+
+    def fields(self) -> Sequence[str] | None:
+        """As in `Reader`: most formats have no header."""
+        return None

@@ -18,7 +18,7 @@ from producer.readers.base import SourceReader
 from producer.readers.files import open_text, refusals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from pydantic import JsonValue
 
@@ -32,18 +32,29 @@ class CsvReader(SourceReader):
 
     delimiter = ","
 
+    def fields(self) -> Sequence[str]:
+        """The header."""
+        return next(self._rows())[1]
+
     def __iter__(self) -> Iterator[RawRecord]:
+        rows = self._rows()
+        _, header = next(rows)
+        for line, row in rows:
+            if row:
+                yield self._record(header, row, f"line {line}")
+
+    def _rows(self) -> Iterator[tuple[int, list[str]]]:
+        """The header, then every row, each with the number of its first line."""
         csv.field_size_limit(_MOST_CHARACTERS)
         line = 1
         with refusals(self._source), open_text(self._source.path, errors="surrogateescape", newline="") as file:
             # Strict: otherwise an unclosed quote would silently swallow the rest of the file.
             rows = csv.reader(file, delimiter=self.delimiter, strict=True)
             try:
-                header = self._header(next(rows, list[str]()))
+                yield line, self._header(next(rows, list[str]()))
                 line = rows.line_num + 1
                 for row in rows:
-                    if row:
-                        yield self._record(header, row, f"line {line}")
+                    yield line, row
                     line = rows.line_num + 1
             except csv.Error as error:
                 raise InputError(f"{self._source.shown}: line {line}: not valid CSV: {error}") from None

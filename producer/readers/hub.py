@@ -15,7 +15,7 @@ from producer.readers.arrow_rows import open_parquet, parquet_batches, records
 from producer.readers.hugging_face import choose_split
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Generator, Iterator, Sequence
 
     import pyarrow as pa
 
@@ -48,12 +48,19 @@ class HubReader:
         self.name = "-".join(part for part in parts if part)
         self.base = Path.cwd()
 
+    def fields(self) -> Sequence[str] | None:
+        """The columns of the first Parquet file, if there is one."""
+        with self._refusals():
+            batches = self._batches(self._builder())
+            first = None if batches is None else next(batches, None)
+            return None if first is None else first.schema.names
+
     def __iter__(self) -> Iterator[RawRecord]:
         with self._refusals():
             builder = self._builder()
-            parquet = library("datasets.packaged_modules.parquet.parquet", "a Hugging Face data set").Parquet
-            if isinstance(builder, parquet):
-                yield from records(self._batches(builder.config.data_files), self._asked.cells)
+            batches = self._batches(builder)
+            if batches is not None:
+                yield from records(batches, self._asked.cells)
                 return
             for number, row in enumerate(self._rows(builder), 1):
                 yield self._asked.cells.record(f"row {number}", row)
@@ -65,8 +72,15 @@ class HubReader:
             self._commit = hub.HfApi().dataset_info(self._data_set, revision=self._revision).sha
         return datasets.load_dataset_builder(self._data_set, self._subset, revision=self._commit)
 
-    def _batches(self, files: Any) -> Iterator[pa.RecordBatch]:
-        """The rows of Parquet files on the hub; the library itself would read ahead and keep all of it in memory."""
+    def _batches(self, builder: Any) -> Iterator[pa.RecordBatch] | None:
+        """The rows of Parquet files on the hub; None where it has others.
+
+        The library itself would read ahead and keep all of it in memory.
+        """
+        parquet = library("datasets.packaged_modules.parquet.parquet", "a Hugging Face data set").Parquet
+        return self._parquet(builder.config.data_files) if isinstance(builder, parquet) else None
+
+    def _parquet(self, files: Any) -> Iterator[pa.RecordBatch]:
         store = library("huggingface_hub", "a Hugging Face data set").HfFileSystem()
         by_split = {str(split): names for split, names in files.items()}
         for name in by_split[choose_split(list(by_split), self._asked.split, self._shown)]:

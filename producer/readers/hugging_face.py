@@ -13,12 +13,13 @@ import pyarrow as pa
 
 from persqa.errors import InputError
 from persqa.libraries import library
+from persqa.words import listed, no_such, option
 from producer.readers.arrow_rows import check_names, records
 from producer.readers.base import Reading, Source, SourceReader
 from producer.readers.files import refusals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from persqa.records import RawRecord
 
@@ -39,6 +40,14 @@ class DatasetFolderReader(SourceReader):
         super().__init__(source, asked)
         if asked.split is not None:
             self.name = f"{source.name}-{asked.split}"
+
+    def fields(self) -> Sequence[str] | None:
+        """The columns of the first file; the others have the same ones."""
+        with refusals(self._source):
+            for file in self._files():
+                with pa.OSFile(str(file), "rb") as stream, pa.ipc.open_stream(stream) as batches:
+                    return batches.schema.names
+        return None
 
     def __iter__(self) -> Iterator[RawRecord]:
         with refusals(self._source):
@@ -65,7 +74,7 @@ class DatasetFolderReader(SourceReader):
             path / names.DATASETDICT_JSON_FILENAME
         ).is_file():
             if self._asked.split is not None:
-                raise InputError(f"{self._source.shown}: has no splits, leave --split out")
+                raise InputError(f"{self._source.shown} has no splits: leave {option('split')} out")
             return path
         splits: Any = json.loads((path / names.DATASETDICT_JSON_FILENAME).read_text())["splits"]
         return path / choose_split([Path(split).name for split in splits], self._asked.split, self._source.shown)
@@ -99,5 +108,6 @@ def choose_split(splits: list[str], wanted: str | None, shown: str) -> str:
         return str(wanted)
     if wanted is None and len(splits) == 1:
         return splits[0]
-    what = "has several splits" if wanted is None else f"has no split {wanted!r}"
-    raise InputError(f"{shown}: {what}: choose one of {', '.join(splits)} with --split")
+    if wanted is None:
+        raise InputError(f"{shown} has several splits: choose {listed(splits)} with {option('split')}")
+    raise InputError(f"{shown}: {no_such('split', wanted, splits)}")

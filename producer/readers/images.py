@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from pathlib import Path
@@ -11,14 +13,19 @@ from typing import TYPE_CHECKING
 
 from persqa.errors import InputError
 from persqa.records import RawRecord
+from persqa.words import counted
 from producer.readers.base import Reading, Source, SourceReader
 from producer.readers.files import ScratchFile, refusals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+
+logger = logging.getLogger(__name__)
 
 #: Suffixes of the formats that a worker decodes.
 IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+#: How many suffixes of other files are named.
+_NAMED = 5
 
 
 class ImagesReader(SourceReader):
@@ -29,6 +36,12 @@ class ImagesReader(SourceReader):
         super().__init__(source, asked)
         self._find = find or _below
         self._list: ScratchFile | None = None
+        #: The files that are no images, by suffix.
+        self._others: Counter[str] = Counter()
+
+    def fields(self) -> Sequence[str]:
+        """The image column."""
+        return [self._asked.columns.image]
 
     def __iter__(self) -> Iterator[RawRecord]:
         if self._list is None:
@@ -52,17 +65,29 @@ class ImagesReader(SourceReader):
             database.commit()
         if added < 1:
             names = ", ".join(sorted(IMAGE_SUFFIXES))
+            there = f", but {self._other_files()}" if self._others else ""
             hint = "for files of records in a folder use a pattern such as folder/*.parquet"
-            raise InputError(f"{self._source.shown}: no image is there (a file with the suffix {names}); {hint}")
+            raise InputError(f"{self._source.shown} has no image (a file with the suffix {names}){there}; {hint}")
+        if self._others:
+            number = counted(self._others.total(), "file is", "files are")
+            logger.warning("%s: %s left out, as no images: %s", self._source.shown, number, self._other_files())
         return kept
+
+    def _other_files(self) -> str:
+        """As in `2 .heic, 1 .avif`."""
+        named = [f"{number} {suffix}" for suffix, number in self._others.most_common(_NAMED)]
+        return ", ".join(named + ["..."] * (len(self._others) > _NAMED))
 
     def _images(self) -> Iterator[str]:
         """Paths relative to the base, with slashes."""
         # Not relative to the base, which has its links resolved: paths would lead all the way round.
         folder = self._source.path if self._source.path.is_dir() else self._source.path.parent
         for path in self._find(self._source.path):
-            if os.path.splitext(path)[1].lower() in IMAGE_SUFFIXES:  # noqa: PTH122 - a Path a file takes seconds
+            suffix = os.path.splitext(path)[1].lower()  # noqa: PTH122 - a Path a file takes seconds
+            if suffix in IMAGE_SUFFIXES:
                 yield os.path.relpath(path, folder).replace(os.sep, "/")
+            else:
+                self._others[suffix or "without a suffix"] += 1
 
 
 def _below(path: Path) -> Iterator[str]:

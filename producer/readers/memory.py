@@ -10,7 +10,7 @@ from persqa.errors import InputError
 from persqa.records import RawRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from producer.readers.base import Reading
 
@@ -33,6 +33,10 @@ class MemoryReader:
                 self._texts.append(json.dumps(asked.cells.json(record)))
             except (ValueError, RecursionError) as error:
                 raise InputError(f"record {number} is not JSON: it holds {error}") from None
+
+    def fields(self) -> Sequence[str] | None:
+        """Each mapping may have its own."""
+        return None
 
     def __iter__(self) -> Iterator[RawRecord]:
         for number, text in enumerate(self._texts, 1):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from persqa.errors import InputError
+from persqa.words import listed, no_such, option
 from producer.compression import COMPRESSIONS
 from producer.readers.base import Reader, Reading, Source
 from producer.readers.comma_separated import CsvReader, TsvReader
@@ -59,7 +60,8 @@ def open_standard_input(input_format: str | None, asked: Reading) -> Reader:
     given = input_format or "jsonl"
     name, dot, packing = given.partition(".")
     if name not in _FILES or name == "images" or (dot and f".{packing}" not in COMPRESSIONS):
-        raise InputError(f"--format {given}: standard input can be {', '.join(n for n in _FILES if n != 'images')}")
+        streams = [name for name in _FILES if name != "images"]
+        raise InputError(f"{option('input_format')}: standard input can be {listed(streams)}, and not {given!r}")
     _refuse_split(asked, "standard input")
     packed = f"{dot}{packing}" if dot else ""
     _refuse_packed(name, packed, "standard input")
@@ -73,17 +75,26 @@ def open_path(text: str, input_format: str | None, asked: Reading) -> Reader:
         InputError: there is no such path, or no reader for its format.
     """
     if input_format is not None and input_format not in FORMATS:
-        raise InputError(f"--format {input_format}: use one of {', '.join(FORMATS)}")
+        raise InputError(f"{option('input_format')}: {no_such('format', input_format, FORMATS)}")
     if is_pattern(text):
         return _open_pattern(text, input_format, asked)
     path = Path(text)
     if path.is_dir():
         return _open_folder(path, input_format, asked)
+    _refuse_missing(path, text)
     chosen = _format(path, input_format)
-    if not path.is_file():
-        raise InputError(f"{path}: " + ("not a file" if path.exists() else "no such file"))
     _refuse_split(asked, text)
     return _FILES[chosen](_source(path), asked)
+
+
+def _refuse_missing(path: Path, text: str) -> None:
+    """Refuse what is not there, in the words for what was meant."""
+    if path.is_file():
+        return
+    if path.exists():
+        raise InputError(f"{text} is neither a file nor a folder")
+    kind = "folder" if text.endswith("/") else "file" if path.suffix else "file or folder"
+    raise InputError(f"no such {kind}: {text}")
 
 
 def _open_folder(path: Path, input_format: str | None, asked: Reading) -> Reader:
@@ -93,7 +104,7 @@ def _open_folder(path: Path, input_format: str | None, asked: Reading) -> Reader
         return DatasetFolderReader(source, asked)
     if input_format not in (None, "images"):
         hint = f"a pattern such as {path}/*.{input_format} names the files in it"
-        raise InputError(f"{path}: --format {input_format} is for files, and this is a folder; {hint}")
+        raise InputError(f"{path} is a folder, and {option('input_format')} {input_format} is for files; {hint}")
     _refuse_split(asked, str(path))
     return ImagesReader(source, asked)
 
@@ -111,7 +122,7 @@ def _open_pattern(text: str, input_format: str | None, asked: Reading) -> Reader
     # Braces keep their order; matches of a star are sorted.
     files = list(dict.fromkeys(Path(found) for pattern in patterns for found in sorted(matches(pattern))))
     if not files:
-        raise InputError(f"{text}: no file matches")
+        raise InputError(f"no file matches {text}")
     folders = {str(file.parent.resolve()) for file in files}
     shards = [(str(file), _FILES[_format(file, input_format)](_source(file), asked)) for file in files]
     return ShardsReader(name, Path(os.path.commonpath(folders)), shards)
@@ -128,7 +139,8 @@ def _format(path: Path, given: str | None) -> str:
     chosen = given or _BY_SUFFIX.get(inner.suffix.lower())
     if chosen is None:
         known = [suffix for suffix, name in _BY_SUFFIX.items() if name != "images"]
-        raise InputError(f"{path}: the suffix names no format: use {', '.join(known)}, or say it with --format")
+        said = f"use {', '.join(known)}, a suffix of images, or say it with {option('input_format')}"
+        raise InputError(f"{path}: the suffix names no format: {said}")
     if chosen == "hf":
         raise InputError(f"{path}: a Hugging Face data set on disk is a folder, as save_to_disk writes it")
     _refuse_packed(chosen, packed, str(path))
@@ -137,7 +149,7 @@ def _format(path: Path, given: str | None) -> str:
 
 def _refuse_packed(chosen: str, packed: str, shown: str) -> None:
     if packed and chosen not in _PACKABLE:
-        raise InputError(f"{shown}: {chosen} is not read from a {packed} file, unpack it first")
+        raise InputError(f"{shown}: {chosen} is not read from a {packed} file: unpack it first")
 
 
 def _source(path: Path) -> Source:
@@ -152,4 +164,4 @@ def _stem(path: Path) -> str:
 
 def _refuse_split(asked: Reading, shown: str) -> None:
     if asked.split is not None:
-        raise InputError(f"{shown}: has no splits, leave --split out; Hugging Face data sets have them")
+        raise InputError(f"{shown} has no splits, as Hugging Face data sets have: leave {option('split')} out")

@@ -11,13 +11,18 @@ from producer.readers.base import SourceReader
 from producer.readers.files import refusals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from persqa.records import RawRecord
 
 
 class ParquetReader(SourceReader):
     """Reads batch by batch; batches are small where rows are large."""
+
+    def fields(self) -> Sequence[str]:
+        """The columns of its schema."""
+        with refusals(self._source), open_parquet(self._source.path) as file:
+            return file.schema_arrow.names
 
     def __iter__(self) -> Iterator[RawRecord]:
         with refusals(self._source), open_parquet(self._source.path) as file:

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from persqa.records import RawRecord
     from producer.readers.base import Reader
@@ -51,6 +51,10 @@ class _PartReader:
         self._seed = seed
         #: The places that were drawn, once they are.
         self._places: list[int] | None = None
+
+    def fields(self) -> Sequence[str] | None:
+        """Those of the whole input."""
+        return self._reader.fields()
 
     def __iter__(self) -> Iterator[RawRecord]:
         if self._sample is None:

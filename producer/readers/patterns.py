@@ -42,7 +42,7 @@ def matches(pattern: str) -> Iterator[str]:
     """
     if _MAGIC.search(pattern) is None:
         if not Path(pattern).is_file():
-            raise InputError(f"{pattern}: no such file")
+            raise InputError(f"no such file: {pattern}")
         yield pattern
         return
     for found in glob.iglob(pattern, recursive=True):  # noqa: PTH207 - lists as it goes, and follows no links

@@ -22,6 +22,14 @@ class ShardsReader:
         self.base = base
         self._shards = shards
 
+    def fields(self) -> Sequence[str] | None:
+        """Those of all files together."""
+        of_each = [reader.fields() for _, reader in self._shards]
+        known = [fields for fields in of_each if fields is not None]
+        if len(known) < len(of_each):
+            return None
+        return list(dict.fromkeys(name for fields in known for name in fields))
+
     def __iter__(self) -> Iterator[RawRecord]:
         for file, reader in self._shards:
             for record in reader:

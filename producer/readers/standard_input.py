@@ -13,7 +13,7 @@ from producer.readers.base import Reader, Source
 from producer.readers.files import ScratchFile, refusals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from persqa.records import RawRecord
 
@@ -30,12 +30,20 @@ class StandardInputReader:
         self._file: ScratchFile | None = None
         self.base = Path.cwd()
 
+    def fields(self) -> Sequence[str] | None:
+        """As the reader of the copy says."""
+        return self._copy().fields()
+
     def __iter__(self) -> Iterator[RawRecord]:
+        return iter(self._copy())
+
+    def _copy(self) -> Reader:
+        """The reader of the copy, which the first call makes."""
         source = Source(path=Path("-"), shown="standard input", name=self.name, base=self.base)
         if self._file is None:
             with refusals(source):
                 self._file = _put_aside(self._suffix)
-        yield from self._open_file(replace(source, path=self._file.path))
+        return self._open_file(replace(source, path=self._file.path))
 
 
 def _put_aside(suffix: str) -> ScratchFile:

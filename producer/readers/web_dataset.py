@@ -16,6 +16,7 @@ from persqa.errors import InputError, RecordError
 from persqa.libraries import library
 from persqa.reasons import Reason
 from persqa.records import RawRecord
+from persqa.words import option
 from producer.compression import open_bytes
 from producer.readers.base import SourceReader
 from producer.readers.files import refusals
@@ -56,7 +57,8 @@ class WebDatasetReader(SourceReader):
                 if not member.isreg() or name.startswith(("__", "._")):
                     continue
                 if member.size > _MOST_BYTES:
-                    raise InputError(f"{self._source.shown}: {member.name} has {member.size} bytes, too many to hold")
+                    size = f"has {member.size} bytes, and can have {_MOST_BYTES}"
+                    raise InputError(f"{self._source.shown}: {member.name} {size}: keep it outside the archive")
                 content = archive.extractfile(member)
                 assert content is not None
                 yield {"fname": member.name, "data": (name, content.read()), "__url__": self._source.shown}
@@ -138,8 +140,8 @@ def _own_fields(members: Mapping[str, tuple[str, bytes]]) -> tuple[dict[str, obj
 
 
 def _taken(column: str) -> RecordError:
-    message = f"the sample's JSON has a field {column!r} and the sample such a member, too; for images --image-column"
-    return RecordError(Reason.BAD_VALUE, f"{message} names another column")
+    message = f"the sample's JSON has a field {column!r}, and the sample has such a member, too"
+    return RecordError(Reason.BAD_VALUE, f"{message}; for images {option('image_column')} can name another field")
 
 
 def _parsed(suffix: str, data: bytes, name: str) -> object:

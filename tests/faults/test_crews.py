@@ -168,7 +168,7 @@ def test_asked_twice_a_crew_gives_back_what_is_in_flight(
         run = client.submit(write_images(tmp_path / "data", 4))
         wait_until(lambda: len(notes(begun)) == 4, describe="all are begun")
         crew.process.send_signal(signal.SIGINT)
-        wait_until(lambda: "SIGINT: 1 workers finish" in crew.text(), describe="it drains")
+        wait_until(lambda: "SIGINT: 1 worker finishes" in crew.text(), describe="it drains")
         crew.process.send_signal(signal.SIGINT)
         crew.wait()
         with WorkerProcess(quick(site, "reads_colour"), tmp_path):

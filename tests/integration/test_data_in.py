@@ -22,7 +22,7 @@ from persqa.errors import RunConflict, SettingsError
 from producer import Client
 from tests.integration.test_run_command import environment
 from tests.integration.test_worker import answer_all, counts
-from tests.support.builders import write_images
+from tests.support.builders import answer_one, write_images
 from tests.support.thousand import picture, thousand, write_shards
 from tests.support.workers import WorkerProcess, scripted
 
@@ -75,7 +75,7 @@ def test_what_the_queue_has_lost_is_asked_again_with_the_images_of_the_named_col
 def test_other_columns_for_a_run_that_exists_are_refused(site: Site, tmp_path: Path) -> None:
     table = people(tmp_path / "data", 2)
     with Client(site.settings) as client:
-        client.submit(table, image_column="photo", id_column="key")
+        answer_one(client, client.submit(table, image_column="photo", id_column="key"))
         for options, named in (
             ({"image_column": "image", "id_column": "key"}, "image_column"),
             ({"image_column": "photo"}, "id_column"),

@@ -179,7 +179,7 @@ def broken(settings: Settings, engine: str) -> Settings:
     ("engine", "sentence"),
     [
         ("tests.support.broken_gpu:BrokenGpuEngine", "vLLM cannot load the model: CUDA error: unspecified launch"),
-        ("tests.support.scripts:NoEngine", "PERSQA_ENGINE: 'tests.support.scripts:NoEngine' cannot be loaded"),
+        ("tests.support.scripts:NoEngine", "the engine 'tests.support.scripts:NoEngine' cannot be loaded"),
         ("worker.engines.vllm_engine:VllmEngine", "is vLLM installed?"),
     ],
 )
@@ -204,7 +204,7 @@ def test_the_command_line_says_it_too(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "producer.cli", "run", str(records)]
     done = subprocess.run(command, cwd=tmp_path, env=environment, text=True, capture_output=True, check=False)
     assert done.returncode == 2
-    assert "persqa: PERSQA_ENGINE: 'tests.support.scripts:NoEngine' cannot be loaded" in done.stderr
+    assert "persqa: the engine 'tests.support.scripts:NoEngine' cannot be loaded" in done.stderr
 
 
 def test_a_worker_that_ends_without_a_word_is_shown_by_its_log(tmp_path: Path) -> None:

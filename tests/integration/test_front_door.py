@@ -17,7 +17,7 @@ from persqa.errors import RunConflict, SettingsError
 from persqa.results import Outcome, Result, Status
 from producer import Client, RunHandle
 from producer.cli import app
-from tests.support.builders import write_images
+from tests.support.builders import answer_one, write_images
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -42,7 +42,7 @@ def run(site: Site, tmp_path: Path) -> Generator[RunHandle]:
 
 def test_good_results_cannot_be_taken_back_however_their_status_is_written(run: RunHandle) -> None:
     for status in ("ok", Status.OK, "okk", "pending", ""):
-        with pytest.raises(SettingsError, match="choose noncompliant, invalid, dead"):
+        with pytest.raises(SettingsError, match="choose noncompliant, invalid or dead"):
             run.requeue(status)
     assert run.progress().ended[Status.OK] == 4
     assert run.requeue("dead") == 0
@@ -50,11 +50,14 @@ def test_good_results_cannot_be_taken_back_however_their_status_is_written(run: 
 
 def test_a_wrong_word_is_refused_when_it_is_said(run: RunHandle) -> None:
     refused: list[tuple[Callable[[], object], str]] = [
-        (lambda: run.results(status="okk"), "'okk' is no status: choose ok, noncompliant, invalid, dead, pending"),
-        (lambda: run.export("out.json", only="okk"), "'okk' is no status: choose ok, noncompliant"),
-        (lambda: run.export("out.json", chat=True, only=""), "'' is no status: choose ok"),
-        (lambda: run.violations(kind="late"), "'late' is no violation kind: choose empty, .*late_tag"),
-        (lambda: run.set_priority("urgent"), "'urgent' is no priority: choose high, normal, low"),
+        (
+            lambda: run.results(status="okk"),
+            "no status 'okk'; did you mean ok\\? There are ok, noncompliant, invalid, dead and pending",
+        ),
+        (lambda: run.export("out.json", only="okk"), "there is no status 'okk'; did you mean ok"),
+        (lambda: run.export("out.json", chat=True, only=""), "there is no status ''; choose ok"),
+        (lambda: run.violations(kind="late"), "there is no violation kind 'late'; .*late_tag"),
+        (lambda: run.set_priority("urgent"), "there is no priority 'urgent'; choose high, normal or low"),
     ]
     for ask, choices in refused:
         with pytest.raises(SettingsError, match=choices):
@@ -64,10 +67,10 @@ def test_a_wrong_word_is_refused_when_it_is_said(run: RunHandle) -> None:
 
 def test_the_command_line_says_the_same(run: RunHandle, site: Site) -> None:
     for command, choices in (
-        (("results", run.name, "--status", "good"), "'good' is no status: choose ok, .*pending"),
-        (("export", run.name, "out.json", "--only", "good"), "'good' is no status: choose ok, .*pending"),
-        (("requeue", run.name, "--status", "ok"), "choose noncompliant, invalid, dead"),
-        (("priority", run.name, "urgent"), "choose high, normal, low"),
+        (("results", run.name, "--status", "good"), "there is no status 'good'; choose ok, .*pending"),
+        (("export", run.name, "out.json", "--only", "good"), "there is no status 'good'; choose ok, .*pending"),
+        (("requeue", run.name, "--status", "ok"), "choose noncompliant, invalid or dead"),
+        (("priority", run.name, "urgent"), "choose high, normal or low"),
     ):
         with pytest.raises(SettingsError, match=choices):
             CliRunner().invoke(app, [*command, "--database-url", site.settings.database_url], catch_exceptions=False)
@@ -92,6 +95,7 @@ def test_a_part_of_an_input_is_what_the_run_is(site: Site, tmp_path: Path) -> No
         assert records_of(first) == list(range(10))
         assert again.submission is not None
         assert (again.run.id, again.submission.enqueued) == (first.run.id, 0)
+        answer_one(client, first)
         for other in ({"limit": 11}, {"limit": None}, {"sample": 10}):
             with pytest.raises(RunConflict, match=r"the run 'many' exists and differs in: the data, .*limit"):
                 client.submit(data, limit=other.get("limit"), sample=other.get("sample"))

@@ -85,8 +85,8 @@ def test_pictures_in_a_data_set_become_blobs(hub: Hub) -> None:
 @pytest.mark.parametrize(
     ("name", "split", "message"),
     [
-        ("hf://org/faces", "", "hf://org/faces: has several splits: choose one of train, test with --split"),
-        ("hf://org/faces", "dev", "hf://org/faces: has no split 'dev': choose one of train, test"),
+        ("hf://org/faces", "", "hf://org/faces has several splits: choose train or test with split"),
+        ("hf://org/faces", "dev", "hf://org/faces: there is no split 'dev'; choose train or test"),
         ("hf://org/nobody", "", "hf://org/nobody: the data set cannot be read from the hub: "),
         ("hf://org/faces:nothing", "train", "hf://org/faces:nothing: the data set cannot be read from the hub: "),
     ],

@@ -125,11 +125,11 @@ def test_nothing_is_left_running_however_the_run_is_stopped(data: Path, tmp_path
 def test_a_run_without_one_good_answer_is_no_success(data: Path, tmp_path: Path) -> None:
     for policy in ("repair", "check"):
         done = persqa(tmp_path, "run", str(data), "--run", policy, "--tag-policy", policy, script="always_broken")
-        assert done.returncode == 1
-        assert "no item is ok: 30 noncompliant" in done.stderr
+        assert done.returncode == 5
+        assert "no item is ok: 30 noncompliant; each time missing_tag" in done.stderr
         assert "all 30 items accounted for" in done.stdout
     assert persqa(tmp_path, "submit", str(data), "--run", "check", "--tag-policy", "check", "--wait",
-                  "--broker-url", "redis://127.0.0.1:1/0").returncode == 1  # fmt: skip
+                  "--broker-url", "redis://127.0.0.1:1/0").returncode == 5  # fmt: skip
 
 
 def test_every_looking_command_prints_a_table_and_json(data: Path, tmp_path: Path) -> None:

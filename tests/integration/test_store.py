@@ -92,7 +92,7 @@ def test_a_run_is_found_again_and_other_data_is_refused(store: Store) -> None:
         store.runs.create(
             "r", options=parse_options(tag="bob", seed=3), pool_digest="p", fingerprint="f", base="/", item_count=1
         )
-    with pytest.raises(RunNotFound, match="there are: r"):
+    with pytest.raises(RunNotFound, match="the newest is r"):
         store.runs.find("s")
 
 

@@ -113,7 +113,7 @@ def test_the_worker_starts_by_celerys_own_command_too(site: Site, tmp_path: Path
     ("change", "words"),
     [
         ({"broker_url": None}, "PERSQA_BROKER_URL"),
-        ({"engine": "nowhere:Engine"}, "PERSQA_ENGINE"),
+        ({"engine": "nowhere:Engine"}, "the engine 'nowhere:Engine' cannot be loaded"),
         ({"database_url": "sqlite:////nowhere/at/all/x.db"}, "unable to open database file"),
     ],
 )

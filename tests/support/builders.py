@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from persqa.policies import Rung
     from persqa.store import Store
     from persqa.verdicts import ViolationKind
+    from producer import Client, RunHandle
 
 MAM = Tag("<mam>")
 #: The identity of a ledger that is in no database.
@@ -78,6 +79,12 @@ def an_outcome(
     """An outcome without violations."""
     fields: dict[str, object] = {"model": "m", "generations": 1, "answer": answer, **more}
     return Outcome(Result(item_id=item.id, run_id=item.run_id, status=status, **fields))  # pyright: ignore[reportArgumentType]
+
+
+def answer_one(client: Client, run: RunHandle) -> None:
+    """Give the first pending item of a run an answer, as if a worker had; its message stays in the queue."""
+    first = next(client.store.ledger.pending(run.run.id))[0]
+    client.store.results.commit([an_outcome(first)])
 
 
 def a_violation(item: Item, rung: Rung, kind: ViolationKind, text: str = "no tag") -> Violation:

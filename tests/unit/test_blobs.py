@@ -178,7 +178,9 @@ def _read_all(store: BlobStore) -> set[str]:
 class TestSettings:
     def test_a_missing_library_is_named_with_what_installs_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "fsspec.core", None)
-        with pytest.raises(SettingsError, match=r"PERSQA_BLOB_STORE: s3:// .*; pip install 'persqa\[data\]'"):
+        with pytest.raises(
+            SettingsError, match=r"the blob store s3://.* needs a library .*; pip install 'persqa\[data\]'"
+        ):
             BlobStore("s3://bucket/prefix")
 
     def test_so_is_that_of_google(self, monkeypatch: pytest.MonkeyPatch) -> None:

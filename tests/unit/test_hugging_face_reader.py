@@ -34,7 +34,7 @@ def test_a_split_is_chosen_by_option_or_by_its_folder(splits: Path) -> None:
     assert values(opened(splits, split="train", input_format="hf")) == thousand()[:4]
 
 
-@pytest.mark.parametrize(("split", "message"), [(None, "has several splits"), ("dev", "has no split 'dev'")])
+@pytest.mark.parametrize(("split", "message"), [(None, "has several splits"), ("dev", "there is no split 'dev'")])
 def test_a_data_set_of_several_splits_asks_for_one(splits: Path, split: str | None, message: str) -> None:
     with pytest.raises(InputError, match=f"{message}: choose one of train, test with --split"):
         list(opened(splits, split=split))

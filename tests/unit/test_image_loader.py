@@ -128,7 +128,7 @@ def test_without_a_database_images_are_tried(memory: Memory) -> None:
 
 def test_a_store_without_its_library_is_found_at_the_start(memory: Memory) -> None:
     settings = load_settings(image_stores="nonsense://bucket")
-    with pytest.raises(SettingsError, match="PERSQA_IMAGE_STORES"):
+    with pytest.raises(SettingsError, match="the image store"):
         ImageLoader(memory, settings, resolution=None, stop=threading.Event())  # pyright: ignore[reportArgumentType]
 
 

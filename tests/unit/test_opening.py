@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from persqa.errors import InputError
-from producer.readers.opening import FORMATS
 from tests.support.reading import opened, values, write
 from tests.support.thousand import as_data_set, thousand, write_shards
 
@@ -39,13 +38,13 @@ def test_the_format_that_is_named_goes_before_the_suffix(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("name", "input_format", "message"),
     [
-        ("a.xml", None, r"the suffix names no format: use \.json, .*--format"),
+        ("a.xml", None, r"the suffix names no format: use \.json, .*input_format"),
         ("a", None, "the suffix names no format"),
-        ("a.jsonl", "xml", f"--format xml: use one of {', '.join(FORMATS)}"),
+        ("a.jsonl", "xml", "input_format: there is no format 'xml'; choose json, jsonl, .* or hf"),
         ("a.jsonl", "hf", "is a folder"),
         ("none.jsonl", None, "no such file"),
         ("none*.jsonl", None, "no file matches"),
-        ("none-{0..2}.jsonl", None, "none-0.jsonl: no such file"),
+        ("none-{0..2}.jsonl", None, "no such file: none-0.jsonl"),
         ("none-{0..2.jsonl", None, "braces do not match"),
         ("folder", "parquet", r"folder/\*\.parquet names the files in it"),
         ("folder", "images", r"no image is there.* use a pattern"),

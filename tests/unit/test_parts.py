@@ -33,6 +33,9 @@ class Numbers:
         self.count = count
         self.read = 0
 
+    def fields(self) -> None:
+        return None
+
     def __iter__(self) -> Iterator[RawRecord]:
         for number in range(self.count):
             self.read += 1

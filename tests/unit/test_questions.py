@@ -77,7 +77,10 @@ def test_a_file_makes_a_pool(tmp_path: Path) -> None:
     assert pool.questions[0].ask(MAM) == "How does <mam> feel?"
 
 
-@pytest.mark.parametrize("content", ["", "# nothing\n", "Who?\nWho?\n", "x" * 1001, "a\0b"])
+@pytest.mark.parametrize(
+    "content",
+    ["", "# nothing\n", "Who is {tag}?\nWho is {tag}?\n", "Who is {tag}?\nWhere is he?\n", "x" * 1001, "a\0b"],
+)
 def test_a_wrong_file_is_refused(tmp_path: Path, content: str) -> None:
     file = tmp_path / "mine.txt"
     file.write_text(content, "utf-8")
@@ -91,4 +94,13 @@ def test_a_pool_that_is_not_there_is_refused_with_the_known_names() -> None:
 
 
 def test_the_digest_tells_pools_apart() -> None:
-    assert parse_pool("a", "Who?").digest == parse_pool("b", "Who?").digest != parse_pool("a", "What?").digest
+    who = "Who is {tag}?"
+    assert parse_pool("a", who).digest == parse_pool("b", who).digest != parse_pool("a", "What is {tag}?").digest
+
+
+@pytest.mark.parametrize("template", ["Where is he?", "Where is {Tag}?", "Where is <mam>?"])
+def test_a_question_that_does_not_ask_about_the_character_is_refused_with_its_line(template: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        parse_pool("mine.txt", f"# mine\nmood: How does {{tag}} feel?\nplace: {template}\n")
+    assert f"mine.txt, line 3: the question does not ask about the main character: {template}" in str(caught.value)
+    assert "write {tag} for the name" in str(caught.value)

@@ -59,7 +59,7 @@ def test_messages_speak_of_standard_input_and_not_of_the_copy(typed: io.BytesIO)
 
 @pytest.mark.parametrize("name", ["images", "hf", "xml", "csv.rar", "csv.gz.zst"])
 def test_what_is_no_single_file_cannot_come_that_way(name: str) -> None:
-    with pytest.raises(InputError, match="standard input can be json, jsonl, csv, tsv, parquet, tar"):
+    with pytest.raises(InputError, match="standard input can be json, jsonl, csv, tsv, parquet or tar"):
         opened("-", input_format=name)
 
 

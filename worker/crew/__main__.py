@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from persqa.errors import UserError
 from persqa.logs import format_logs
 from persqa.settings import LogFormat, load_settings, require_broker, require_roots
+from persqa.words import counted
 from worker.crew.cpus import usable_cpus
 from worker.crew.crew import Crew
 from worker.crew.member import Member
@@ -52,7 +53,7 @@ def _run(wish: str, settings: Settings) -> int:
     _log_to(output, settings.log_format)
     for place, group in zip(found, groups, strict=True):
         logger.info("%s: %s", place.label, _described(group))
-    logger.info("%d workers share %d CPUs", len(found), cpus)
+    logger.info("%s %s", counted(len(found), "worker has", "workers share"), counted(cpus, "CPU"))
     members = [Member(place, _COMMAND, output) for place in found]
     return Crew(members, drain_seconds=settings.drain_seconds).run()
 

@@ -7,6 +7,7 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
+from persqa.words import counted
 from worker.process import exit_codes
 
 if TYPE_CHECKING:
@@ -75,7 +76,8 @@ class Crew:
             self._stop(signal.SIGQUIT, f"{number.name}: the workers give back what they have begun", now)
         elif self._stop_at is None:
             running = sum(member.running for member in self._members)
-            said = f"{running} workers finish what they have begun, for {self._drain_seconds:g} s at most"
+            who = counted(running, "worker finishes what it has begun", "workers finish what they have begun")
+            said = f"{who}, for {self._drain_seconds:g} s at most"
             self._stop(signal.SIGTERM, f"{number.name}: {said}; Ctrl-C or SIGQUIT is quicker", now)
 
     def _stop(self, number: signal.Signals, why: str, now: float) -> None:

@@ -111,7 +111,7 @@ def engine_maker(settings: Settings) -> Callable[[], Engine]:
     try:
         engine_class = cast("type[Engine]", getattr(import_module(module_name), class_name))
     except (ImportError, AttributeError, ValueError) as error:
-        message = f"PERSQA_ENGINE: {settings.engine!r} cannot be loaded ({error})"
+        message = f"the engine {settings.engine!r} cannot be loaded ({error})"
         if module_name == "worker.engines.vllm_engine":
             message += "; is vLLM installed? `make setup` installs the build that fits this machine"
         raise SettingsError(message) from error

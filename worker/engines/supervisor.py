@@ -11,6 +11,7 @@ from contextvars import Context
 from typing import TYPE_CHECKING
 
 from persqa.errors import EngineDead, EngineLost, PersqaError
+from persqa.words import counted
 from worker import metrics
 from worker.engines.in_flight import InFlight
 
@@ -157,7 +158,9 @@ class Supervisor:
                 self._given_up = EngineDead("the engine was being started anew when this worker was told to end")
                 break
             if self._failures > self._most_failures:
-                self._given_up = EngineDead(f"the engine died {self._failures} times without an answer in between")
+                often = counted(self._failures, "time")
+                said = f"the engine died {often} without an answer in between (PERSQA_ENGINE_FAILURES)"
+                self._given_up = EngineDead(said)
                 break
             try:
                 self._engine = self._make_engine()
@@ -199,7 +202,10 @@ class Supervisor:
             await asyncio.sleep(_LOOK_SECONDS)
             silence = self._in_flight.silence(self._engine)
             if self._up.is_set() and silence > self._hang_seconds:
-                logger.error("no token for %.0f s with %d requests in flight: the engine hangs", silence, self.asked)
+                asked = counted(self.asked, "request")
+                logger.error(
+                    "no token for %.0f s (PERSQA_HANG_SECONDS) with %s in flight: the engine hangs", silence, asked
+                )
                 self._engine.kill()
                 self._lose(self._engine, EngineDead(f"the engine hung for {silence:.0f} s"))
 

@@ -23,11 +23,19 @@ from vllm.platforms import current_platform
 
 from persqa.errors import SettingsError
 from persqa.models import DEMO_MODEL, default_model
+from persqa.words import nearest
 
 if TYPE_CHECKING:
     from persqa.settings import Settings
 
 _DEMO_FOLDER = Path(__file__).with_name("demo_model")
+
+
+def _refusal(name: str, known: set[str]) -> str:
+    if name == "model":
+        return "engine argument 'model': the model has an option of its own (--model, PERSQA_MODEL)"
+    near = nearest(name, known)
+    return f"vLLM has no engine argument {name!r}" + ("" if near is None else f"; did you mean {near}?")
 
 
 def engine_arguments(settings: Settings) -> dict[str, Any]:
@@ -39,9 +47,7 @@ def engine_arguments(settings: Settings) -> dict[str, Any]:
     model = settings.model or default_model()
     known = {field.name for field in fields(AsyncEngineArgs)}
     if unknown := sorted(settings.engine_args.keys() - (known - {"model"})):
-        raise SettingsError(
-            f"PERSQA_ENGINE_ARGS: {', '.join(unknown)}: vLLM has no such engine argument, or it is set by PERSQA_MODEL"
-        )
+        raise SettingsError("; ".join(_refusal(name, known - {"model"}) for name in unknown))
     defaults: dict[str, Any] = {
         "model": model,
         "limit_mm_per_prompt": {"image": settings.max_images, "video": 0},

@@ -14,6 +14,8 @@ import zmq
 from pydantic import TypeAdapter, ValidationError
 
 # Before vLLM, which reads the environment when it is imported.
+from persqa.complaints import explained
+from persqa.words import counted
 from worker.engines.vllm_arguments import engine_arguments
 
 # isort: split
@@ -119,7 +121,8 @@ class VllmEngine:
         tokens = prompts.tokens(request)
         if len(tokens) >= (limit := engine.model_config.max_model_len):
             # Too long even without its images, which need not be processed then.
-            raise Rejected(Reason.TOO_LONG, f"the prompt has {len(tokens)} tokens, the model's context {limit}")
+            size = f"{counted(len(tokens), 'token')}, and the model's context {limit}"
+            raise Rejected(Reason.TOO_LONG, f"the prompt has {size} (max_model_len in PERSQA_ENGINE_ARGS)")
         try:
             output = await _output(engine, request, tokens, sampling)
         except EngineDeadError as error:
@@ -251,7 +254,7 @@ def _sampling(request: Request) -> SamplingParams:
         return _SAMPLING.validate_python({**request.sampling, **own})
     except ValidationError as error:
         wrong = [
-            f"{name}: {part['msg']}" for part in error.errors() for name in part["loc"] if name in request.sampling
+            f"{name}: {explained(part)}" for part in error.errors() for name in part["loc"] if name in request.sampling
         ]
         raise Rejected(Reason.REFUSED, f"sampling: {'; '.join(wrong)}") from error
     except (VLLMValidationError, ValueError) as error:

@@ -74,7 +74,7 @@ class ImageLoader:
         if settings.image_hosts:
             check_web()
         for prefix in settings.image_stores:
-            open_file_system(prefix, setting="PERSQA_IMAGE_STORES")
+            open_file_system(prefix, what="the image store")
         self._limits = ImageLimits(
             roots=tuple(settings.image_roots),
             max_pixels=settings.max_image_pixels,

@@ -215,7 +215,7 @@ class LeaseKeeper:
             self._expired_at = now
             if expired:
                 metrics.EXPIRED.inc(len(expired))
-                logger.warning("%d messages were left behind by their workers and go back to the queue", len(expired))
+                logger.warning("messages of dead workers, put back into the queue: %d", len(expired))
         return self._claim()
 
     def _flush(self) -> None:
@@ -292,7 +292,7 @@ class LeaseKeeper:
         if self._failing_since is None:
             self._failing_since = time.monotonic()
             metrics.OUTAGES.labels("broker").inc()
-            logger.warning("%s; %d messages in hand are finished meanwhile", error, self.held)
+            logger.warning("%s; what is in hand is finished meanwhile (%d)", error, self.held)
 
     def _note_success(self) -> None:
         if self._failing_since is not None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from persqa.errors import SettingsError
+from persqa.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -132,9 +133,8 @@ def grouped(gpus: Sequence[Gpu], size: int) -> list[tuple[Gpu, ...]]:
         SettingsError: the GPUs do not divide evenly, or MIG devices would have to work together.
     """
     if len(gpus) % size:
-        raise SettingsError(
-            f"{len(gpus)} GPUs do not divide into groups of {size}: name as many with --gpus as are to be used"
-        )
+        number = counted(len(gpus), "GPU does", "GPUs do")
+        raise SettingsError(f"{number} not divide into groups of {size}: name as many with --gpus as are to be used")
     if size > 1 and any(gpu.is_part for gpu in gpus):
         raise SettingsError("MIG devices cannot share one model: leave --tensor-parallel-size out")
     return [tuple(gpus[start : start + size]) for start in range(0, len(gpus), size)]
@@ -150,7 +150,7 @@ def gpus_of_engine(engine_args: Mapping[str, JsonValue]) -> int:
     for name in ("tensor_parallel_size", "pipeline_parallel_size"):
         size = engine_args.get(name, 1)
         if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-            raise SettingsError(f"PERSQA_ENGINE_ARGS: {name} must be a whole number from 1 on, and is {size!r}")
+            raise SettingsError(f"engine argument {name!r}: {size!r} is no whole number from 1 on")
         count *= size
     return count
 

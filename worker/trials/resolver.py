@@ -105,7 +105,8 @@ class Resolver:
             raise
         except Exception as error:
             if isinstance(error, TimeoutError) and limit is not None and limit.expired():
-                outcome = self._answerer.give_up(message, Reason.TIME_LIMIT, f"not answered within {seconds:g} s")
+                said = f"not answered within {seconds:g} s (PERSQA_ITEM_SECONDS)"
+                outcome = self._answerer.give_up(message, Reason.TIME_LIMIT, said)
                 return Ended(outcome, timed_out=True)
             if (lacking := shortage(error)) is not None:
                 raise lacking from error

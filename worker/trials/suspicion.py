@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from persqa.broker.leases import SUSPECT_DELIVERIES
+from persqa.words import counted
 from worker.trials.lanes import Company
 
 if TYPE_CHECKING:
@@ -89,4 +90,4 @@ class Suspicion:
         if self.delivered_too_often:
             past = "; ".join(self._history) or "unknown"
             return f"delivered {self._deliveries} times, and no worker that took it lived to say how it ended: {past}"
-        return f"the engine died {len(self._deaths)} times under it: {'; '.join(self._deaths)}"
+        return f"the engine died {counted(len(self._deaths), 'time')} under it: {'; '.join(self._deaths)}"

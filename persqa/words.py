@@ -1,0 +1,67 @@
+"""The words of messages: counts, lists, near names, and options as the person of this program writes them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+#: More names than these are cut, or not listed where a near one is known.
+_MOST_LISTED = 20
+_FEW = 10
+#: Flags that are not the name with dashes.
+_FLAGS = {"input_format": "--format"}
+
+#: Whether the person of this program writes flags on a command line, and not keywords in Python.
+_writes_flags = False
+
+
+def write_flags() -> None:
+    """From now on `option` gives flags: the command line says so when it starts."""
+    global _writes_flags
+    _writes_flags = True
+
+
+def option(name: str) -> str:
+    """An option as it is written here: `--tag-policy` on the command line, `tag_policy` in Python."""
+    return _FLAGS.get(name, f"--{name.replace('_', '-')}") if _writes_flags else name
+
+
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """A number with its noun, and perhaps a verb: `counted(1, "item has", "items have")`.
+
+    Args:
+        number: how many.
+        one: the words for one.
+        many: those for any other number; by default the word for one with an s.
+    """
+    return f"{number} {one if number == 1 else many or f'{one}s'}"
+
+
+def listed(names: Iterable[object], word: str = "or") -> str:
+    """The names with commas, and the word before the last: `high, normal or low`; long lists are cut."""
+    shown = [str(name) for name in names]
+    if len(shown) > _MOST_LISTED:
+        shown = [*shown[: _MOST_LISTED - 1], f"{len(shown) - _MOST_LISTED + 1} more"]
+    *others, last = shown
+    return f"{', '.join(others)} {word} {last}" if others else last
+
+
+def nearest(name: str, names: Iterable[str]) -> str | None:
+    """The name that was probably meant, whatever its case; None where none is near."""
+    # Imported here: only who has mistyped something needs it.
+    from difflib import get_close_matches
+
+    known = {one.lower(): one for one in names}
+    found = get_close_matches(name.lower(), known, n=1, cutoff=0.6)
+    return known[found[0]] if found else None
+
+
+def no_such(what: str, name: str, names: Collection[str]) -> str:
+    """A sentence: there is no such thing; with the name that was probably meant, or the names that there are."""
+    near = nearest(name, names)
+    if near is None:
+        return f"there is no {what} {name!r}; choose {listed(names)}"
+    others = "" if len(names) > _FEW else f" There are {listed(names, 'and')}"
+    return f"there is no {what} {name!r}; did you mean {near}?{others}"
