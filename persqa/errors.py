@@ -5,7 +5,7 @@ PersqaError
 │   ├── RecordError      one record cannot be used; it is stored as an `invalid` result
 │   ├── InputError       the input as a whole cannot be read; nothing is enqueued
 │   ├── SettingsError    an option or setting is wrong or missing
-│   ├── RunConflict      the run's name is taken by other data or options
+│   ├── RunConflict      the run's name is taken by other data or options, and something of it is answered
 │   ├── RunNotFound      no run has this name
 │   └── RunStopped       the run is paused or cancelled; exit code 4
 ├── Rejected             this item can never be answered; it becomes an `invalid` result

@@ -98,7 +98,8 @@ class Client:
         Raises:
             InputError: the input cannot be read, or has changed meanwhile; nothing was written.
             SettingsError: an option is wrong, or has an unknown name; nothing was written.
-            RunConflict: the run exists with other data or options, or in another folder; nothing was written.
+            RunConflict: the run exists with other data or options, or in another folder, and is answered or begun;
+                nothing was written. One without an answer is replaced.
             RunStopped: the run is cancelled, and nothing was enqueued. Or it is paused, or was stopped meanwhile; the
                 ledger is written, and `resume` enqueues the rest.
             BlobsUnavailable: image bytes could not be stored; nothing was enqueued, submit again.
