@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 _MOST_LISTED = 20
 _FEW = 10
 #: Flags that are not the name with dashes.
-_FLAGS = {"input_format": "--format"}
+_FLAGS = {"input_format": "--format", "metrics_address": "--address"}
 
 #: Whether the person of this program writes flags on a command line, and not keywords in Python.
 _writes_flags = False

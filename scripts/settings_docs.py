@@ -22,10 +22,10 @@ that are empty or relative do not reach workers. A folder with an engine of your
 `PYTHONPATH=/opt/engines`. What a `.env` may still say is which broker and database are used, so think before you start
 anything in a folder with a `.env` that you have not read.
 
-A variable `PERSQA_...` that is none of these is refused, in the environment and in `.env`, with the one that was probably
-meant: `PERSQA_WINDW=3` would otherwise be a window of 256. Those of `docker-compose.yml` and those with which Kubernetes
-tells of services are left alone. What is wrong with a setting is said of the option, keyword, variable or file that it
-was given by.
+A variable `PERSQA_...` that is none of these is refused, in the environment and in `.env`, with the one that was
+probably meant: `PERSQA_WINDW=3` would otherwise be a window of 256. Those of `docker-compose.yml` are left alone, and
+those with which Kubernetes tells of services. What is wrong with a setting is said of the option, keyword, variable or
+file that it was given by.
 
 | variable | default | meaning |
 |---|---|---|

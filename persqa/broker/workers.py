@@ -44,8 +44,13 @@ class WorkerInfo:
     gpus: list[GpuInfo]
 
 
-def live_workers(url: str, *, timeout_seconds: float = 1.0) -> list[WorkerInfo]:
+def live_workers(url: str, *, timeout_seconds: float = 1.0, most: int | None = None) -> list[WorkerInfo]:
     """Ask all workers; one that does not answer in time is not listed.
+
+    Args:
+        url: the broker.
+        timeout_seconds: how long answers are waited for; nobody knows how many will come.
+        most: an end of the waiting, after so many answers.
 
     Raises:
         BrokerUnavailable: Redis does not answer.
@@ -53,7 +58,7 @@ def live_workers(url: str, *, timeout_seconds: float = 1.0) -> list[WorkerInfo]:
     app = Celery("persqa", broker=celery_url(url), set_as_current=False, fixups=[])
     app.conf.broker_transport_options = TRANSPORT_OPTIONS
     try:
-        answers = app.control.inspect(timeout=timeout_seconds).stats() or {}
+        answers = app.control.inspect(timeout=timeout_seconds, limit=most).stats() or {}
     except OperationalError as error:
         raise BrokerUnavailable(f"Redis at {without_password(url)} failed: {error}") from error
     finally:

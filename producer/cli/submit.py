@@ -10,7 +10,6 @@ import typer
 
 from persqa.errors import BrokerUnavailable
 from persqa.progress import Progress
-from persqa.results import Status
 from persqa.settings import Settings, require_broker
 from persqa.variables import variable
 from persqa.words import counted
@@ -60,17 +59,18 @@ def command(
 def warn_if_fruitless(handle: RunHandle, progress: Progress) -> bool:
     """Whether no item of a run that has ended is `ok`; then say so on standard error, and why: it is no success."""
     if progress.fruitless:
-        why = "" if (cause := handle.main_cause()) is None else f"; {_why(cause, progress.submitted)}"
-        look = f"persqa results {handle.name}" + (" --violations" if progress.ended[Status.NONCOMPLIANT] else "")
-        say(f"[red]no item is ok:[/] {counts_text(progress)}{why}; all of them: {look}", to=notes)
+        why = "" if (cause := handle.main_cause()) is None else _why(cause, handle, progress.submitted)
+        say(f"[red]no item is ok:[/] {counts_text(progress)}{why}", to=notes)
     return progress.fruitless
 
 
-def _why(cause: Cause, submitted: int) -> str:
-    """The most frequent reason as a part of a sentence."""
+def _why(cause: Cause, handle: RunHandle, submitted: int) -> str:
+    """The most frequent reason, and what to do about it, as parts of a sentence."""
     most = "each time" if cause.items == submitted else f"most often ({cause.items} times)"
     example = "" if cause.example is None else f", as in: {plain(cause.example)}"
-    return f"{most} {cause.reason or cause.status}{example}"
+    wrong_records = handle.submission is not None and handle.submission.invalid == submitted
+    again = "submit it again" if wrong_records else f"persqa requeue {handle.name} --status {cause.status}"
+    return f"; {most} {cause.reason or cause.status}{example}; after mending it: {again}"
 
 
 def _say_who_is_missing(handle: RunHandle, settings: Settings) -> None:
@@ -82,7 +82,8 @@ def _say_who_is_missing(handle: RunHandle, settings: Settings) -> None:
 
     # What is enqueued stays so, whoever answers now.
     with suppress(BrokerUnavailable):
-        if sentence := unserved(model, live_workers(url)):
+        # Where any worker will do, the first one that answers is enough.
+        if sentence := unserved(model, live_workers(url, most=1 if model is None else None)):
             say(f"[yellow]warning:[/] {plain(sentence)}", to=notes)
 
 
