@@ -75,8 +75,9 @@ def remove_unanswered(store: Store, run: Run, broker_url: str | None) -> bool:
         return store.runs.remove_unanswered(run)
     _refuse_begun(store, run, broker_url)
     active, gone = run.state is RunState.ACTIVE, False
+    stopped = store.runs.set_state(run, RunState.PAUSED) if active else run
     try:
-        stop(store, run, RunState.PAUSED if active else run.state, broker_url)
+        stop(store, stopped, stopped.state, broker_url)
         _refuse_begun(store, run, broker_url)
         gone = store.runs.remove_unanswered(run)
     finally:

@@ -36,7 +36,7 @@ class ImagesReader(SourceReader):
         super().__init__(source, asked)
         self._find = find or _below
         self._list: ScratchFile | None = None
-        #: The files that are no images, by suffix.
+        #: The files that no worker decodes, by suffix.
         self._others: Counter[str] = Counter()
 
     def fields(self) -> Sequence[str]:
@@ -70,7 +70,7 @@ class ImagesReader(SourceReader):
             raise InputError(f"{self._source.shown} has no image (a file with the suffix {names}){there}; {hint}")
         if self._others:
             number = counted(self._others.total(), "file is", "files are")
-            logger.warning("%s: %s left out, as no images: %s", self._source.shown, number, self._other_files())
+            logger.warning("%s: %s left out, as not read: %s", self._source.shown, number, self._other_files())
         return kept
 
     def _other_files(self) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import JsonValue
 
+from persqa.errors import InputError
 from persqa.records import Columns
 from tests.support.reading import opened, values
 
@@ -93,3 +94,22 @@ def test_no_list_is_left_behind(folder: Path, tmp_path: Path, monkeypatch: pytes
     assert len(list(tmp_path.glob("persqa-*"))) == 1
     del reader
     assert list(tmp_path.glob("persqa-*")) == []
+
+
+def test_what_is_left_out_is_said_once_with_its_suffixes(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("x.heic", "a/y.HEIC", "z.avif", "README"):
+        (folder / name).touch()
+    reader = opened(folder)
+    assert len(paths(reader)) == len(paths(reader)) == 5
+    (said,) = caplog.messages
+    assert said.startswith(f"{folder}: 5 files are left out, as not read: 2 .heic, ")
+    assert "1 .avif" in said
+    assert "1 without a suffix" in said
+
+
+def test_a_folder_of_other_files_only_says_what_is_there(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    for number in range(3):
+        (tmp_path / "photos" / f"{number}.heic").touch()
+    with pytest.raises(InputError, match=r"photos has no image \(.*\), but 3 \.heic; for files of records"):
+        list(opened(tmp_path / "photos"))
