@@ -117,7 +117,7 @@ def test_the_program_runs_as_it_stands(tmp_path: Path, given: list[dict[str, Any
 _UNLOADABLE = {
     "'no/such/model'": "vLLM cannot load no/such/model with these engine arguments",
     "'demo', settings=Settings(engine_args={'dtype': 'none'})": "vLLM cannot load demo with these engine arguments",
-    "'demo', settings=Settings(engine_args={'nonsense': 1})": "nonsense: vLLM has no such engine argument",
+    "'demo', settings=Settings(engine_args={'nonsense': 1})": "vLLM has no engine argument 'nonsense'",
 }
 
 

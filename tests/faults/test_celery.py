@@ -124,7 +124,11 @@ def test_a_time_limit_ends_its_item_alone(site: Site, tmp_path: Path, monkeypatc
         finish(run)
         assert worker.process.poll() is None
         (dead,) = run.results(status="dead")
-        assert (dead.position, dead.reason, dead.detail) == (3, "time_limit", "not answered within 2 s")
+        assert (dead.position, dead.reason, dead.detail) == (
+            3,
+            "time_limit",
+            "not answered within 2 s (PERSQA_ITEM_SECONDS)",
+        )
         assert run.progress().ended[Status.OK] == 29
         wait_until(lambda: events["task-succeeded"] + events["task-failed"] == 30, describe=f"all end: {events}")
         assert "Hard time limit (2.0s) exceeded" in worker.text()

@@ -144,7 +144,7 @@ def test_items_of_a_paused_run_that_are_asked_again_wait_for_its_end(
         client.store.results.commit([Outcome(dead)])
         run.pause()
     controls.requeue("records", "dead", broker_url=site.settings.broker_url, database_url=site.settings.database_url)
-    assert "1 items are pending again; the run is paused, to go on: persqa resume records" in capsys.readouterr().out
+    assert "1 item is pending again; the run is paused, to go on: persqa resume records" in capsys.readouterr().out
     assert waiting(site.settings) == 0
 
 

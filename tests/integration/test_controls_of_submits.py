@@ -71,5 +71,5 @@ def test_a_submit_under_way_goes_on_in_another_queue(site: Site, tmp_path: Path)
         # Given again, a priority is changed; not given, it stays.
         assert client.submit(data).run.priority is Priority.HIGH
         assert client.submit(data, priority="low").run.priority is Priority.LOW
-        with pytest.raises(SettingsError, match="'urgent' is no priority: choose high, normal, low"):
+        with pytest.raises(SettingsError, match="there is no priority 'urgent'; choose high, normal or low"):
             client.submit(data, priority="urgent")

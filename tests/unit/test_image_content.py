@@ -32,7 +32,7 @@ class TestSizes:
         assert load("good.png", folder, max_bytes=size).size == (64, 64)
         error = rejected("good.png", folder, max_bytes=size - 1)
         assert error.reason is Reason.TOO_MANY_BYTES
-        assert str(error) == f"good.png: {size} bytes, more than the allowed {size - 1}"
+        assert str(error) == f"good.png: {size} bytes, more than the allowed {size - 1} (PERSQA_MAX_IMAGE_BYTES)"
 
     @pytest.mark.timeout(5)
     def test_bytes_are_counted_before_reading(self, folder: Path) -> None:
@@ -46,7 +46,7 @@ class TestSizes:
         assert load("a", folder, max_pixels=64 * 64).size == (64, 64)
         error = rejected("a", folder, max_pixels=64 * 64 - 1)
         assert error.reason is Reason.TOO_MANY_PIXELS
-        assert str(error) == "a: more pixels than the allowed 4095 (64 x 64)"
+        assert str(error) == "a: more pixels than the allowed 4095 (PERSQA_MAX_IMAGE_PIXELS): 64 x 64"
 
     def test_bomb(self, folder: Path) -> None:
         data = png_of_zeros(20_000, 20_000, rows=20_000)

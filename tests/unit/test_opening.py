@@ -47,8 +47,8 @@ def test_the_format_that_is_named_goes_before_the_suffix(tmp_path: Path) -> None
         ("none-{0..2}.jsonl", None, "no such file: none-0.jsonl"),
         ("none-{0..2.jsonl", None, "braces do not match"),
         ("folder", "parquet", r"folder/\*\.parquet names the files in it"),
-        ("folder", "images", r"no image is there.* use a pattern"),
-        ("folder", None, r"no image is there"),
+        ("folder", "images", r"folder has no image .* use a pattern"),
+        ("folder", None, r"folder has no image"),
     ],
 )
 def test_what_cannot_be_read_is_refused_with_what_to_do(
