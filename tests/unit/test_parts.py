@@ -99,7 +99,7 @@ def test_without_a_number_it_is_the_whole_input() -> None:
 
 
 def test_a_limit_and_a_sample_are_refused_together_and_below_one() -> None:
-    with pytest.raises(SettingsError, match="^limit and sample do not go together: choose one"):
+    with pytest.raises(SettingsError, match=r"^limit and sample do not go together: choose one"):
         parse_options(limit=3, sample=3)
     for name in ("limit", "sample"):
         with pytest.raises(SettingsError, match=f"{name}: .* is too small: write 1 or more"):
