@@ -227,8 +227,14 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _a_hanging_engine_is_found_before_its_items_are_blamed(self) -> Self:
         if self.hang_seconds >= self.item_seconds:
-            most = f"{self.item_seconds:g}, the longest time of one item ({variable('item_seconds')})"
-            raise WrongSetting("hang_seconds", f"must be below {most}, or items die of an engine that hangs")
+            # Of the two it is the one that somebody has given.
+            name, must, other = (
+                ("hang_seconds", "below", "item_seconds")
+                if "hang_seconds" in self.model_fields_set
+                else ("item_seconds", "above", "hang_seconds")
+            )
+            limit = f"{getattr(self, other):g} ({variable(other)})"
+            raise WrongSetting(name, f"must be {must} {limit}, or items die of an engine that hangs")
         return self
 
     def environment(self) -> dict[str, str]:
