@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from persqa.audit import Audit
+from persqa.results import Status
 from producer.cli import options
 from producer.cli.expanding import expanded
 from producer.cli.printing import console, plain, print_json, progress_dict, say, table
@@ -52,14 +53,12 @@ def _facts(audit: Audit) -> dict[str, object]:
 
 
 def _print(audits: list[Audit]) -> None:
-    names = ["run", "submitted", "=", "ok", "noncompliant", "invalid", "dead", "pending", "holds"]
-    sums = table(names, numbers=names[1:-1])
+    counted = ["submitted", *Status, "pending"]
+    sums = table(["run", *counted, "holds"], keys=["run", "holds"], numbers=counted)
     for audit in audits:
         counts = progress_dict(audit.census.rows)
         verdict = "[green]yes[/]" if audit.holds else "[red]no[/]"
-        sums.add_row(
-            plain(audit.run.name), str(counts["submitted"]), "=", *(str(counts[name]) for name in names[3:-1]), verdict
-        )
+        sums.add_row(plain(audit.run.name), *(str(counts[name]) for name in counted), verdict)
     console.print(sums if audits else "no run yet")
     for audit in audits:
         for problem in audit.problems:

@@ -60,7 +60,7 @@ def command(*, where: options.Where, as_json: options.AsJson = False) -> None:
         print_json([asdict(finding) for finding in findings])
     else:
         styles = {Level.OK: "green", Level.WARNING: "yellow", Level.FAILURE: "red"}
-        shown = table(["what", "", "finding"])
+        shown = table(["what", "", "finding"], keys=["what", ""])
         for finding in findings:
             shown.add_row(finding.subject, f"[{styles[finding.level]}]{finding.level}[/]", plain(finding.text))
         console.print(shown)

@@ -90,12 +90,12 @@ def _summarize(handle: RunHandle, started: datetime, *, as_json: bool) -> bool:
         )
         return audit.holds
     _print_pairs(handle)
-    counts = table(["status", "items"], numbers=["items"])
+    counts = table(["status", "items"], keys=["status"], numbers=["items"])
     for status, number in progress.ended.items():
         counts.add_row(styled_status(status), str(number))
     console.print(counts, "")
     if kinds:
-        broken = table(["broken tag rule", "generations"], numbers=["generations"])
+        broken = table(["broken tag rule", "generations"], keys=["broken tag rule"], numbers=["generations"])
         for kind, number in kinds.items():
             broken.add_row(kind, str(number))
         console.print(broken, "")
@@ -110,7 +110,7 @@ def _summarize(handle: RunHandle, started: datetime, *, as_json: bool) -> bool:
 
 def _print_pairs(handle: RunHandle) -> None:
     """Print the first few pairs."""
-    shown = table(["image", "question", "status", "answer"])
+    shown = table(["image", "question", "status", "answer"], names=["image"], keys=["status"])
     rows = handle.results()
     for row in islice(rows, _SHOWN_PAIRS):
         said = row.detail if row.answer is None else row.answer
