@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
 from persqa.audit import Audit
@@ -15,17 +13,20 @@ from producer.cli.printing import console, plain, print_json, progress_dict, say
 
 @expanded
 def command(
-    run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="One run; all of them if left out.")] = None,
+    run: options.OneRun = None,
     *,
     where: options.Where,
     as_json: options.AsJson = False,
 ) -> None:
-    """Prove that submitted = ok + noncompliant + invalid + dead + pending, row by row.
+    """Prove that no item is lost or doubled.
 
-    With a broker, also that every pending item is in the queue or with a worker. Exit code 1 when it does not
-    hold; the items that break it are named.
+    It counts row by row: submitted = ok + noncompliant + invalid + dead + pending. With a broker it also looks whether
+    every pending item is in the queue or with a worker. Exit code 1 says that something does not hold; the items that
+    break it are named.
 
-    Example: persqa audit portraits
+    Examples:
+        persqa audit
+        persqa audit portraits --json
     """
     with where.client() as client:
         handles = client.runs() if run is None else [client.run(run)]

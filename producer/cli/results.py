@@ -23,10 +23,16 @@ def command(  # noqa: PLR0913 - one parameter an option
     run: options.Run,
     *,
     status: Annotated[
-        str | None, typer.Option("--status", help="Only ok, noncompliant, invalid, dead or pending.")
+        str | None,
+        typer.Option("--status", metavar="STATUS", help="Only ok, noncompliant, invalid, dead or pending."),
     ] = None,
     question: Annotated[
-        str | None, typer.Option("--question", help="Only this topic, or questions with these words.")
+        str | None,
+        typer.Option(
+            "--question",
+            metavar="TEXT",
+            help="Only this topic, or questions with these words; {tag} stands for any tag.",
+        ),
     ] = None,
     violations: Annotated[
         bool, typer.Option("--violations", help="Every generation that broke the tag rule, with its raw text.")
@@ -38,9 +44,14 @@ def command(  # noqa: PLR0913 - one parameter an option
     where: options.Where,
     as_json: options.AsJson = False,
 ) -> None:
-    """Show questions and answers, or the violations; with --json one row a line.
+    """Show questions and answers, or what broke the tag rule.
 
-    Example: persqa results portraits --status noncompliant
+    With --json, each line is a row, with the record as it was given.
+
+    Examples:
+        persqa results portraits --status noncompliant
+        persqa results portraits --question "What color are {tag}'s eyes?" --json
+        persqa results portraits --violations
     """
     if status is not None and violations:
         raise SettingsError("--status does not go with --violations: a violation is a generation, not a result")

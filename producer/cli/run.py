@@ -29,12 +29,18 @@ def command(
     where: options.Where,
     as_json: options.AsJson = False,
 ) -> None:
-    """Do everything on this machine: embedded broker (unless one is named), one worker, SQLite.
+    """Ask questions about every image of INPUT, all on this machine.
 
-    Ends when every item has a result; exit code 0 when the audit holds and at least one item is ok. Safe to repeat:
-    what has a result is not asked again, and after Ctrl-C the same command goes on where it stopped.
+    It brings a broker of its own, unless one is named, starts one worker, keeps the answers in SQLite, unless another
+    database is named, and ends when every item has a result. Exit code 0 says that the audit holds and at least one
+    item is ok.
 
-    Example: persqa run portraits.jsonl --tag mam --questions-per-image 2
+    Safe to repeat: what has a result is not asked again, and after Ctrl-C the same command goes on where it stopped.
+
+    Examples:
+        persqa run people/portraits.jsonl --questions-per-image 4
+        persqa run photos/ --tag anna --pool questions.txt
+        persqa run people.csv --image-column photo --id-column key
     """
     settings = where.settings(
         model=flags.model, engine_args=options.json_object(engine_args, "--engine-args"), image_roots=image_roots

@@ -35,15 +35,19 @@ _COUNTS = {
 
 @expanded
 def command(
-    run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="One run; all of them if left out.")] = None,
+    run: options.OneRun = None,
     *,
     watch: Annotated[bool, typer.Option("--watch", help="Stay, and look again every two seconds.")] = False,
     where: options.Where,
     as_json: options.AsJson = False,
 ) -> None:
-    """Show progress, rate, time left, queue depth and workers; of many runs those that are not done, and the newest.
+    """Show how far the runs are, what waits, and who works.
 
-    Example: persqa status portraits --watch
+    Of very many runs it shows those that are not done, and the newest.
+
+    Examples:
+        persqa status
+        persqa status portraits --watch
     """
     with where.client() as client:
         if as_json:
