@@ -163,7 +163,7 @@ def _drawn(page: Page, width: int) -> Iterator[Text]:
 def _drawn_rows(rows: Iterable[tuple[str, str]], width: int) -> Iterator[Text]:
     console = Console(width=width)
     longest = max(len(name) for name, _ in rows)
-    column = min(longest, _NAME_WIDTH) + 2 * _INDENT
+    column = min(longest, _NAME_WIDTH, width // 3) + 2 * _INDENT
     for name, meaning in rows:
         left = Text(" " * _INDENT + name, style="cyan")
         if len(left) + _INDENT > column:
