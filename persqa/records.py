@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -15,8 +16,6 @@ from persqa.settings import MAX_IMAGE_BYTES, MAX_IMAGES, MAX_MESSAGE_BYTES
 from persqa.tags import Tag, parse_tag
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from pydantic import JsonValue
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
@@ -152,13 +151,19 @@ def place_of(raw: RawRecord, column: str | None) -> str:
     return raw.place if named is None else f"{raw.place} (id {named})"
 
 
-def record_id(record_json: str, column: str | None) -> str | None:
-    """The value of the id column; None if there is no such column, or the record lacks it."""
-    return None if column is None else _id_of(json.loads(record_json), column)
+def stored_record(record_json: str) -> dict[str, JsonValue]:
+    """A record of the ledger; one that is no object stands in a field `record`, as in an export."""
+    value = cast("JsonValue", json.loads(record_json))
+    return value if isinstance(value, dict) else {"record": value}
 
 
-def _id_of(value: JsonValue, column: str | None) -> str | None:
-    found = value.get(column) if isinstance(value, dict) and column is not None else None
+def record_id(record: Mapping[str, JsonValue], column: str | None) -> str | None:
+    """What names the record for people: the id column, by default the field `id`; None if it lacks that."""
+    return _id_of(record, column or "id")
+
+
+def _id_of(value: JsonValue | Mapping[str, JsonValue], column: str | None) -> str | None:
+    found = value.get(column) if isinstance(value, Mapping) and column is not None else None
     return found if found is None or isinstance(found, str) else json.dumps(found)
 
 

@@ -16,7 +16,8 @@ from persqa.items import MAX_ITEMS
 from persqa.pairs import PENDING, Broken, PairRow, ViolationRow
 from persqa.policies import Rung
 from persqa.progress import Census, Progress, RunProgress
-from persqa.records import record_id
+from persqa.questions import TAG_FIELD
+from persqa.records import record_id, stored_record
 from persqa.results import Status
 from persqa.runs import RunId, RunState
 from persqa.store.counters import PENDING_ITEMS, SUBMITTED
@@ -154,7 +155,7 @@ class Queries:
         Args:
             run: the run.
             status: only this `Status`, or `pending`.
-            question: only this topic, or questions that contain this text.
+            question: only this topic, or questions that contain this text, in which `{tag}` is any tag.
             chunk: rows read at a time.
         """
         query = (
@@ -259,11 +260,13 @@ def _progress(counts: Mapping[str | None, int], state: RunState = RunState.ACTIV
 
 
 def _pair_row(row: dict[str, Any], run: Run) -> PairRow:
+    record = stored_record(row["record"])
     read: dict[str, Any] = {
+        "record": record,
         "image": ", ".join(json.loads(row.pop("images"))),
         "status": PENDING if row["status"] is None else Status(row["status"]),
         "rung": None if row["rung"] is None else Rung(row["rung"]),
-        "record_id": record_id(row["record"], run.options.id_column),
+        "record_id": record_id(record, run.options.id_column),
     }
     return PairRow(**row | read)
 
@@ -274,10 +277,13 @@ def _violation_row(row: dict[str, Any], run: Run) -> ViolationRow:
         "rung": Rung(row["rung"]),
         "kind": ViolationKind(row["kind"]),
         "finish_reason": FinishReason(row["finish_reason"]),
-        "record_id": record_id(row.pop("record"), run.options.id_column),
+        "record_id": record_id(stored_record(row.pop("record")), run.options.id_column),
     }
     return ViolationRow(**row | read)
 
 
 def _asks(question: str) -> sa.ColumnElement[bool]:
-    return sa.or_(items.c.topic == question, items.c.question.contains(question, autoescape=True))
+    # As it was asked, or as it stands in its pool.
+    template = sa.func.replace(items.c.question, items.c.tag, TAG_FIELD)
+    said = (written.contains(question, autoescape=True) for written in (items.c.question, template))
+    return sa.or_(items.c.topic == question, *said)

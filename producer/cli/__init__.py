@@ -23,6 +23,7 @@ from producer.cli import (
     submit,
     worker,
 )
+from producer.cli.help import HELP_NAMES, Command, Group, versions
 from producer.cli.printing import notes, plain, say
 
 #: Exit codes of every command; also in the help.
@@ -32,18 +33,24 @@ EXIT_STOPPED = 4
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
 
-_HELP = """Personalized question-answer pairs for many images.
+_HELP = """Ask a vision-language model about the main character of each of many images, and keep every answer in SQL.
 
-Start with [bold]persqa run portraits.jsonl[/bold]: it does everything on this machine.
+`persqa run` does everything on this machine. `persqa COMMAND --help` explains a command.
 
 Exit codes: 0 done, 1 a check did not hold, 2 something to change in what was typed or set,
 3 Redis, the database or the engine failed, 4 the run is paused or cancelled, 5 the run has ended and nothing of it
 is ok, 130 or 143 interrupted.
+
+Examples:
+    persqa demo-data 300 people
+    persqa run people/portraits.jsonl --questions-per-image 4
+    persqa results portraits
 """
 
 app = typer.Typer(
-    help=_HELP, no_args_is_help=True, rich_markup_mode="rich", add_completion=False, pretty_exceptions_enable=False
+    cls=Group, help=_HELP, no_args_is_help=True, context_settings=HELP_NAMES, pretty_exceptions_enable=False
 )
+app.callback()(versions)
 for name, command in {
     "run": run.command,
     "submit": submit.command,
@@ -62,7 +69,7 @@ for name, command in {
     "exporter": exporter.command,
     "demo-data": demo_data.command,
 }.items():
-    app.command(name=name)(command)
+    app.command(name=name, cls=Command)(command)
 
 
 def main() -> None:

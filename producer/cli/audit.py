@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
 from persqa.audit import Audit
+from persqa.results import Status
 from producer.cli import options
 from producer.cli.expanding import expanded
 from producer.cli.printing import console, plain, print_json, progress_dict, say, table
@@ -14,17 +13,20 @@ from producer.cli.printing import console, plain, print_json, progress_dict, say
 
 @expanded
 def command(
-    run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="One run; all of them if left out.")] = None,
+    run: options.OneRun = None,
     *,
     where: options.Where,
     as_json: options.AsJson = False,
 ) -> None:
-    """Prove that submitted = ok + noncompliant + invalid + dead + pending, row by row.
+    """Prove that no item is lost or doubled.
 
-    With a broker, also that every pending item is in the queue or with a worker. Exit code 1 when it does not
-    hold; the items that break it are named.
+    It counts row by row: submitted = ok + noncompliant + invalid + dead + pending. With a broker it also looks whether
+    every pending item is in the queue or with a worker. Exit code 1 says that something does not hold; the items that
+    break it are named.
 
-    Example: persqa audit portraits
+    Examples:
+        persqa audit
+        persqa audit portraits --json
     """
     with where.client() as client:
         handles = client.runs() if run is None else [client.run(run)]
@@ -52,14 +54,12 @@ def _facts(audit: Audit) -> dict[str, object]:
 
 
 def _print(audits: list[Audit]) -> None:
-    names = ["run", "submitted", "=", "ok", "noncompliant", "invalid", "dead", "pending", "holds"]
-    sums = table(names, numbers=names[1:-1])
+    counted = ["submitted", *Status, "pending"]
+    sums = table(["run", *counted, "holds"], keys=["run", "holds"], numbers=counted)
     for audit in audits:
         counts = progress_dict(audit.census.rows)
         verdict = "[green]yes[/]" if audit.holds else "[red]no[/]"
-        sums.add_row(
-            plain(audit.run.name), str(counts["submitted"]), "=", *(str(counts[name]) for name in names[3:-1]), verdict
-        )
+        sums.add_row(plain(audit.run.name), *(str(counts[name]) for name in counted), verdict)
     console.print(sums if audits else "no run yet")
     for audit in audits:
         for problem in audit.problems:

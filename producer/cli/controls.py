@@ -20,24 +20,29 @@ if TYPE_CHECKING:
 
 @expanded
 def pause(run: options.Run, *, where: options.Where, as_json: options.AsJson = False) -> None:
-    """Begin nothing more of a run until it is resumed; workers finish what they have begun.
+    """Begin nothing more of a run until it is resumed.
 
-    Its messages are taken out of the queue, and a submit of it that is under way ends. Whoever waits for the run goes
-    on waiting. Safe to repeat.
+    Workers finish what they have begun. Its messages are taken out of the queue, and a submit of it that is under way
+    ends. Whoever waits for the run goes on waiting. Safe to repeat.
 
-    Example: persqa pause portraits
+    Examples:
+        persqa pause portraits
+        persqa pause portraits --broker-url redis://localhost:6379/0
     """
     _stop(run, "to go on", RunHandle.pause, where=where, as_json=as_json)
 
 
 @expanded
 def cancel(run: options.Run, *, where: options.Where, as_json: options.AsJson = False) -> None:
-    """Give a run up: begin nothing more of it, and tell whoever waits for it; workers finish what they have begun.
+    """Give a run up, and tell whoever waits for it.
 
-    What has a result keeps it, and can be looked at and exported. Its messages are taken out of the queue; `run`,
-    `submit` and whatever else waits for it ends with exit code 4. Safe to repeat.
+    Workers begin nothing more of it, and finish what they have begun. What has a result keeps it, and can be looked at
+    and exported. Its messages are taken out of the queue; `run`, `submit` and whatever else waits for it ends with exit
+    code 4. Safe to repeat.
 
-    Example: persqa cancel portraits
+    Examples:
+        persqa cancel portraits
+        persqa cancel portraits --broker-url redis://localhost:6379/0
     """
     _stop(run, "to take it up again all the same", RunHandle.cancel, where=where, as_json=as_json)
 
@@ -58,13 +63,15 @@ def _stop(run: str, then: str, stop: Callable[[RunHandle], int], *, where: optio
 
 @expanded
 def resume(run: options.Run, *, where: options.Where, as_json: options.AsJson = False) -> None:
-    """Go on with a run that was paused or cancelled: what is pending is enqueued again.
+    """Go on with a run that was paused or cancelled.
 
-    Without a broker nothing can be enqueued from here: workers, and a `persqa run` that waits for the run, find it
-    within half a minute, and otherwise the next `persqa run` of the same input does. Safe to repeat, and after
-    Ctrl-C it goes on where it stopped.
+    What is pending is enqueued again. Where no broker is named, nothing can be enqueued from here: workers, and a
+    `persqa run` that waits for the run, find it within half a minute; if there is none, the next `persqa run` of the
+    same input does. Safe to repeat, and after Ctrl-C it goes on where it stopped.
 
-    Example: persqa resume portraits
+    Examples:
+        persqa resume portraits
+        persqa resume portraits --broker-url redis://localhost:6379/0
     """
     with where.client() as client:
         settings = client.settings
@@ -83,17 +90,19 @@ def resume(run: options.Run, *, where: options.Where, as_json: options.AsJson = 
 @expanded
 def priority(
     run: options.Run,
-    priority: Annotated[str, typer.Argument(metavar="high|normal|low", help="Its priority from now on.")],
+    priority: Annotated[str, typer.Argument(metavar="PRIORITY", help="high, normal or low.")],
     *,
     where: options.Where,
     as_json: options.AsJson = False,
 ) -> None:
-    """Let a run's items go before those of other runs, or after them, from now on.
+    """Let a run's items go before or after those of other runs.
 
     What waits in the queue is moved; workers finish what they have begun. Nothing of a lower priority is begun while
     something of a higher one waits. Safe to repeat.
 
-    Example: persqa priority portraits high
+    Examples:
+        persqa priority portraits high
+        persqa priority portraits normal --broker-url redis://localhost:6379/0
     """
     with where.client() as client:
         handle = client.run(run)
@@ -108,18 +117,22 @@ def priority(
 @expanded
 def requeue(
     run: options.Run,
-    status: Annotated[str, typer.Option("--status", metavar="noncompliant|invalid|dead", help="Which items.")],
+    status: Annotated[
+        str, typer.Option("--status", metavar="STATUS", help="Which items: noncompliant, invalid or dead.")
+    ],
     *,
     recheck: options.Recheck = False,
     where: options.Where,
     as_json: options.AsJson = False,
 ) -> None:
-    """Take back the results of one status and enqueue their items again, with new seeds.
+    """Take results back and ask again, with new seeds.
 
-    Their violations stay. Records that were wrong in themselves stay invalid. Without a broker the items become
-    pending, and the next `persqa run` of the same input asks them.
+    Their violations stay. Records that were wrong in themselves stay invalid. Where no broker is named, the items
+    become pending, and the next `persqa run` of the same input asks them.
 
-    Example: persqa requeue portraits --status noncompliant
+    Examples:
+        persqa requeue portraits --status noncompliant
+        persqa requeue portraits --status invalid --recheck
     """
     with where.client() as client:
         handle = client.run(run)

@@ -13,16 +13,20 @@ from producer.cli.printing import notes, plain, say
 
 
 def command(
-    count: Annotated[int, typer.Argument(metavar="N", min=1, max=999_999, help="How many portraits.")],
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to; made if it does not exist.")],
-    seed: Annotated[int, typer.Option("--seed", help="Another seed draws other people.")] = 0,
+    count: Annotated[int, typer.Argument(metavar="N", min=1, max=999_999, help="How many.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="The folder to write to; it is made if it does not exist.")
+    ],
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Another seed draws other people.")] = 0,
 ) -> None:
-    """Draw portraits of people who do not exist, with records to ask about them and the truth beside them.
+    """Draw portraits of people who do not exist, to try PersQA with.
 
-    The model that ships with PersQA knows such portraits. Each line of truth.jsonl has an image, its attributes
-    and the right answer to every question of the human pool.
+    The model that ships with PersQA knows such portraits. The records to ask about are in DIR/portraits.jsonl; each
+    line of DIR/truth.jsonl has an image, its attributes and the right answer to every question of the pool `human`.
 
-    Example: persqa demo-data 300 people && persqa run people/portraits.jsonl
+    Examples:
+        persqa demo-data 300 people
+        persqa demo-data 12 others --seed 7
     """
     # Imported here: no other command draws.
     from producer.demo.data import RECORDS_FILE, TRUTH_FILE, write_demo_data

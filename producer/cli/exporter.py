@@ -26,17 +26,21 @@ def command(
     *,
     port: Annotated[int, typer.Option("--port", metavar="N", help="The port to listen on.")] = 9750,
     address: Annotated[
-        str | None, typer.Option("--address", help="The address to listen on (default: 127.0.0.1; 0.0.0.0 for all).")
+        str | None,
+        typer.Option("--address", metavar="IP", help="Where to listen: 127.0.0.1 (default), or 0.0.0.0 for all."),
     ] = None,
     log_format: options.LogFormat = None,
     where: options.Where,
 ) -> None:
-    """Serve /metrics until stopped: queue depth, oldest waiting item, and how far the runs are.
+    """Serve metrics of queues and runs to Prometheus.
 
-    It only reads, so it needs no more than accounts that may, and it goes on while Redis or the database is away.
-    What workers know they serve themselves (PERSQA_METRICS_PORT).
+    The page is /metrics: how much waits, for how long, and how far the runs are. It only reads, so accounts that may
+    only read are enough, and it goes on while Redis or the database is away. What workers know they serve themselves
+    (PERSQA_METRICS_PORT).
 
-    Example: persqa exporter --port 9750
+    Examples:
+        persqa exporter --broker-url redis://localhost:6379/0
+        persqa exporter --address 0.0.0.0 --port 9750 --log-format json
     """
     settings = where.settings(log_format=log_format, metrics_address=address)
     broker = require_broker(settings)

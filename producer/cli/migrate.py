@@ -17,17 +17,20 @@ from producer.cli.printing import plain, print_json, say
 
 def command(
     check: Annotated[
-        bool, typer.Option("--check", help="Change nothing; exit code 1 when something is to be done.")
+        bool, typer.Option("--check", help="Change nothing; exit code 1 says that something is to be done.")
     ] = False,
     database_url: options.DatabaseUrl = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Bring the tables of the database up to date, and say what was done.
+    """Bring the tables of the database up to date.
 
-    Every command and worker does this by itself where its role may. Where only the owner of the tables may, run this as
-    the owner, once, before programs of a new version start. Safe to repeat, and to run while the old ones work.
+    Every command that writes, and every worker, does this by itself where its role may. Where only the owner of the
+    tables may, run this as the owner, once, before programs of a new version start. Safe to repeat, and to run while
+    the old ones work.
 
-    Example: persqa migrate --database-url postgresql://persqa_owner@localhost/persqa
+    Examples:
+        persqa migrate --check
+        persqa migrate --database-url postgresql://persqa_owner@localhost/persqa
     """
     settings = load_settings(database_url=database_url)
     with closing(Database(settings.database_url)) as database:

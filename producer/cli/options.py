@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
@@ -20,45 +21,60 @@ if TYPE_CHECKING:
     from persqa.settings import Settings
     from producer.options import GivenSettings, GivenSubmitOptions
 
-#: An option of each panel of the help.
+#: An option of each panel of the help; others stand in the panel "Options".
 _input = partial(typer.Option, rich_help_panel="Input")
-_asked = partial(typer.Option, rich_help_panel="Questions and answers")
-_enqueued = partial(typer.Option, rich_help_panel="Submitting")
+_questions = partial(typer.Option, rich_help_panel="Questions")
+_tag = partial(typer.Option, rich_help_panel="Tag")
+of_model = partial(typer.Option, rich_help_panel="Model")
+_run = partial(typer.Option, rich_help_panel="Run")
+of_where = partial(typer.Option, rich_help_panel="Where things are")
+_output = partial(typer.Option, rich_help_panel="Output")
 
-_RECHECK = "Try images again whose content no earlier run could decode."
-_MODEL = "Hugging Face name or folder; only workers that serve it answer this run."
+_RECHECK = "Try images again that no earlier run could decode."
 
 Input = Annotated[
     str,
     typer.Argument(
         metavar="INPUT",
-        help="Records: .json, .jsonl, .csv, .tsv (also .gz or .zst), .parquet, WebDataset .tar, or a pattern of them; "
-        "a Hugging Face data set (a folder, or hf://org/name); images (a folder or a pattern); - for standard input.",
+        help="Records: .json, .jsonl, .csv, .tsv (each also .gz or .zst), .parquet, WebDataset .tar, or a pattern of "
+        "them; a Hugging Face data set (a folder, or hf://org/name); a folder or pattern of images; - for standard "
+        "input.",
+        rich_help_panel="Input",
     ),
 ]
 Run = Annotated[str, typer.Argument(metavar="RUN", help="The run's name.")]
-Model = Annotated[str | None, typer.Option("--model", help=_MODEL)]
+OneRun = Annotated[str | None, typer.Argument(metavar="RUN", help="One run; without it, all.")]
+ServedModel = Annotated[
+    str | None,
+    of_model("--model", metavar="NAME", help="Hugging Face name or folder (default: one that fits this machine)."),
+]
 EngineArgs = Annotated[
     str | None,
-    typer.Option("--engine-args", metavar="JSON", help='vLLM arguments, for instance {"max_model_len": 4096}.'),
+    of_model("--engine-args", metavar="JSON", help="""Arguments of vLLM's engine, as in '{"max_model_len":4096}'."""),
 ]
 ImageRoots = Annotated[
     str | None,
-    typer.Option(
+    of_where(
         "--image-roots",
         metavar="DIR[:DIR]",
-        help="Folders images may be read from (default of run: the input's folder; a worker needs them).",
+        help="Folders below which images may be read (default: the folder of INPUT).",
     ),
 ]
 LogFormat = Annotated[
-    str | None, typer.Option("--log-format", metavar="text|json", help="How it writes its log (default: text).")
+    str | None, _output("--log-format", metavar="text|json", help="How the log is written (default: text).")
 ]
 DatabaseUrl = Annotated[
     str | None,
-    typer.Option("--database-url", metavar="URL", help="sqlite:///file.db (default: persqa.db) or postgresql://..."),
+    of_where(
+        "--database-url",
+        metavar="URL",
+        help="sqlite:///FILE or postgresql://USER@HOST/NAME (also PERSQA_DATABASE_URL; default: persqa.db in this "
+        "folder).",
+    ),
 ]
 Recheck = Annotated[bool, typer.Option("--recheck", help=_RECHECK)]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+Wait = Annotated[bool, _output("--wait", help="Stay until every item has a result.")]
+AsJson = Annotated[bool, _output("--json", help="Print JSON, for scripts.")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +83,11 @@ class Where:
 
     broker_url: Annotated[
         str | None,
-        typer.Option("--broker-url", metavar="URL", help="Redis or Valkey, for instance redis://localhost:6379/0."),
+        of_where(
+            "--broker-url",
+            metavar="URL",
+            help="Redis or Valkey, as in redis://localhost:6379/0 (also PERSQA_BROKER_URL).",
+        ),
     ] = None
     database_url: DatabaseUrl = None
 
@@ -98,67 +118,90 @@ class SubmitFlags:
         _input(
             "--format",
             metavar="NAME",
-            help="What INPUT is, where its suffix does not say it: json, jsonl (default for -), csv, tsv, parquet, "
-            "tar, images or hf.",
+            help="What INPUT is, if its name does not say so: json, jsonl (default for -), csv, tsv, parquet, tar, "
+            "images or hf.",
         ),
     ] = None
     split: Annotated[
-        str | None,
-        _input("--split", metavar="NAME", help="The split of a Hugging Face data set, where it has several."),
+        str | None, _input("--split", metavar="NAME", help="Which split of a Hugging Face data set, if it has several.")
     ] = None
     image_column: Annotated[
-        str | None, _input("--image-column", metavar="NAME", help="The field that holds the images (default: image).")
+        str | None, _input("--image-column", metavar="NAME", help="The field with the images (default: image).")
     ] = None
     id_column: Annotated[
-        str | None, _input("--id-column", metavar="NAME", help="The field that names a record in messages and results.")
+        str | None,
+        _input("--id-column", metavar="NAME", help="The field that names a record in messages and results."),
     ] = None
-    limit: Annotated[int | None, _input("--limit", metavar="N", help="Only the first N records of INPUT.")] = None
+    limit: Annotated[int | None, _input("--limit", metavar="N", help="Only the first N records.")] = None
     sample: Annotated[
         int | None,
-        _input(
-            "--sample", metavar="N", help="Only N records of INPUT, drawn at random by --seed, in the input's order."
-        ),
+        _input("--sample", metavar="N", help="Only N records, drawn at random by --seed, in the input's order."),
     ] = None
-    tag: Annotated[
-        str | None, _asked("--tag", help="The main character's name in question and answer (default: <mam>).")
-    ] = None
-    tag_policy: Annotated[
-        str | None,
-        _asked(
-            "--tag-policy",
-            metavar="check|repair|prefill",
-            help="What to do about an answer that does not begin with the tag: store it (check), ask again and at last "
-            "write the tag for the model (repair, the default), or write it from the start (prefill).",
-        ),
-    ] = None
+    strict: Annotated[bool, _input("--strict", help="Refuse the whole input if one record is wrong.")] = False
+    recheck: Annotated[bool, _input("--recheck", help=_RECHECK)] = False
     pool: Annotated[
         str | None,
-        _asked(
-            "--pool", help="Question pool: human (default), object, or a file: a question a line, {tag} for the tag."
+        _questions(
+            "--pool",
+            metavar="NAME|FILE",
+            help="The questions to draw from: human (default), object, or a file with one question a line and {tag} "
+            "for the tag.",
         ),
     ] = None
     questions_per_image: Annotated[
-        int | None, _asked("--questions-per-image", metavar="K", help="Different questions per record (default: 1).")
+        int | None,
+        _questions(
+            "--questions-per-image", metavar="K", help="How many different questions each record is asked (default: 1)."
+        ),
     ] = None
     seed: Annotated[
         int | None,
-        _asked("--seed", help="Decides the questions and the --sample drawn, and the answers' sampling (default: 0)."),
+        _questions(
+            "--seed",
+            metavar="N",
+            help="Decides which questions and which --sample are drawn, and how answers are sampled (default: 0).",
+        ),
     ] = None
-    model: Annotated[str | None, _asked("--model", help=_MODEL)] = None
+    system_prompt: Annotated[
+        str | None,
+        _questions(
+            "--system-prompt",
+            metavar="TEXT|@FILE",
+            help="What the model is told before each question: the text itself, or @ and the name of a file.",
+        ),
+    ] = None
+    tag: Annotated[
+        str | None,
+        _tag("--tag", metavar="NAME", help="The main character's name in question and answer (default: <mam>)."),
+    ] = None
+    tag_policy: Annotated[
+        str | None,
+        _tag(
+            "--tag-policy",
+            metavar="check|repair|prefill",
+            help="What to do with an answer that does not begin with the tag. check: store it. repair (default): ask "
+            "again, and at last write the tag for the model. prefill: write it from the start.",
+        ),
+    ] = None
+    model: Annotated[
+        str | None,
+        of_model(
+            "--model", metavar="NAME", help="Hugging Face name or folder; only workers that serve it answer this run."
+        ),
+    ] = None
     sampling: Annotated[
-        str | None, _asked("--sampling", metavar="JSON", help='Sampling, for instance {"temperature": 0.2}.')
+        str | None,
+        of_model("--sampling", metavar="JSON", help="""How answers are sampled, as in '{"temperature":0.2}'."""),
     ] = None
     run: Annotated[
-        str | None, _enqueued("--run", metavar="NAME", help="The run's name (default: the input's, without suffix).")
+        str | None, _run("--run", metavar="NAME", help="The run's name (default: that of INPUT, without suffix).")
     ] = None
-    strict: Annotated[bool, _enqueued("--strict", help="Refuse the whole input if one record is wrong.")] = False
-    recheck: Annotated[bool, _enqueued("--recheck", help=_RECHECK)] = False
     priority: Annotated[
         str | None,
-        _enqueued(
+        _run(
             "--priority",
             metavar="high|normal|low",
-            help="Whether its items go before those of other runs; given again, it is changed (default: normal).",
+            help="Whether its items go before those of other runs (default: normal); given again, it is changed.",
         ),
     ] = None
 
@@ -166,10 +209,25 @@ class SubmitFlags:
         """The options as the client takes them.
 
         Raises:
-            SettingsError: `--sampling` is no JSON object.
+            SettingsError: `--sampling` is no JSON object, or the file of `--system-prompt` cannot be read.
         """
         sampling = json_object(self.sampling, "--sampling")
-        return cast("GivenSubmitOptions", {**asdict(self), "sampling": sampling})
+        system_prompt = text_or_file(self.system_prompt, "--system-prompt")
+        return cast("GivenSubmitOptions", {**asdict(self), "sampling": sampling, "system_prompt": system_prompt})
+
+
+def text_or_file(text: str | None, option: str) -> str | None:
+    """Read an option that takes a text, or a file with it after an `@`; the line end after the last line is no part.
+
+    Raises:
+        SettingsError: the file cannot be read.
+    """
+    if text is None or not text.startswith("@"):
+        return text
+    try:
+        return Path(text[1:]).read_text("utf-8").removesuffix("\n")
+    except (OSError, UnicodeError) as error:
+        raise SettingsError(f"{option}: the file {text[1:]!r} cannot be read ({error})") from None
 
 
 def json_object(text: str | None, option: str) -> dict[str, JsonValue] | None:

@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from persqa.results import Status
+from producer.cli.tables import Column, Kind, Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from persqa.progress import Progress
 
-#: Standard output; without a terminal nothing is cut to its width.
-console = Console(width=None if sys.stdout.isatty() else 200)
+#: Standard output; without a terminal nothing is wrapped or cut.
+console = Console(width=None if sys.stdout.isatty() else 200, soft_wrap=not sys.stdout.isatty())
 #: Standard error, for notes beside the output.
-notes = Console(stderr=True)
+notes = Console(stderr=True, soft_wrap=not sys.stderr.isatty())
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _DIGEST = re.compile("blob:([0-9a-f]{8})[0-9a-f]{56}")
@@ -39,13 +39,18 @@ def print_json(value: object) -> None:
     sys.stdout.write(json.dumps(value, ensure_ascii=False, default=str) + "\n")
 
 
-def table(columns: Iterable[str], *, title: str | None = None, numbers: Iterable[str] = ()) -> Table:
-    """A table in the house style; the named columns hold numbers."""
-    made = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
-    right = set(numbers)
-    for column in columns:
-        made.add_column(column, justify="right" if column in right else "left", overflow="fold")
-    return made
+def table(
+    columns: Iterable[str],
+    *,
+    title: str | None = None,
+    keys: Iterable[str] = (),
+    names: Iterable[str] = (),
+    numbers: Iterable[str] = (),
+) -> Table:
+    """A table with these heads; the columns that are not named as another `Kind` hold prose."""
+    named = {Kind.KEY: keys, Kind.NAME: names, Kind.NUMBER: numbers}
+    kinds = {head: kind for kind, heads in named.items() for head in heads}
+    return Table([Column(head, kinds.get(head, Kind.PROSE)) for head in columns], title)
 
 
 def styled_status(status: str) -> str:
@@ -59,8 +64,8 @@ def plain(value: object) -> str:
 
 
 def image(references: str) -> str:
-    """Image references as text that is safe to print, with digests shortened."""
-    return plain(_DIGEST.sub("blob:\\1…", references))
+    """Image references as text that is safe to print, on a terminal with digests shortened."""
+    return plain(_DIGEST.sub("blob:\\1…", references) if console.is_terminal else references)
 
 
 def progress_dict(progress: Progress) -> dict[str, int]:

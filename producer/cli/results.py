@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
 from itertools import groupby, islice
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from persqa.errors import SettingsError
-from persqa.pairs import PairRow, ViolationRow
+from persqa.pairs import PairRow
 from producer import RunHandle
 from producer.cli import options
 from producer.cli.expanding import expanded
 from producer.cli.printing import console, image, plain, print_json, styled_status, table
+from producer.cli.tables import Table
 
 _TABLE_LIMIT = 50
 
@@ -26,10 +25,16 @@ def command(  # noqa: PLR0913 - one parameter an option
     run: options.Run,
     *,
     status: Annotated[
-        str | None, typer.Option("--status", help="Only ok, noncompliant, invalid, dead or pending.")
+        str | None,
+        typer.Option("--status", metavar="STATUS", help="Only ok, noncompliant, invalid, dead or pending."),
     ] = None,
     question: Annotated[
-        str | None, typer.Option("--question", help="Only this topic, or questions with these words.")
+        str | None,
+        typer.Option(
+            "--question",
+            metavar="TEXT",
+            help="Only this topic, or questions with these words; {tag} stands for any tag.",
+        ),
     ] = None,
     violations: Annotated[
         bool, typer.Option("--violations", help="Every generation that broke the tag rule, with its raw text.")
@@ -41,9 +46,14 @@ def command(  # noqa: PLR0913 - one parameter an option
     where: options.Where,
     as_json: options.AsJson = False,
 ) -> None:
-    """Show questions and answers, or the violations; with --json one row a line.
+    """Show questions and answers, or what broke the tag rule.
 
-    Example: persqa results portraits --status noncompliant
+    With --json, each line is a row, with the record as it was given.
+
+    Examples:
+        persqa results portraits --status noncompliant
+        persqa results portraits --question "What color are {tag}'s eyes?" --json
+        persqa results portraits --violations
     """
     if status is not None and violations:
         raise SettingsError("--status does not go with --violations: a violation is a generation, not a result")
@@ -52,7 +62,7 @@ def command(  # noqa: PLR0913 - one parameter an option
         rows = handle.violations(question=question) if violations else handle.results(status=status, question=question)
         if as_json:
             for row in islice(rows, limit or None):
-                print_json(_fields(row))
+                print_json(asdict(row))
             return
         shown = _TABLE_LIMIT if limit is None else limit or None
         if violations:
@@ -72,33 +82,27 @@ def _sameness(row: PairRow) -> tuple[object, ...]:
     return (row.position, row.detail) if row.answer is None and row.detail is not None else (row.item_id,)
 
 
-def _fields(row: PairRow | ViolationRow) -> dict[str, object]:
-    """The row for a script, with the record as JSON instead of text."""
-    fields = asdict(row)
-    return {**fields, "record": json.loads(row.record)} if isinstance(row, PairRow) else fields
-
-
 def _print_results(handle: RunHandle, status: str | None, question: str | None, limit: int | None) -> None:
-    named = handle.run.options.id_column is not None
-    shown = table(["item", *(["id"] if named else []), "image", "question", "status", "rung", "answer"])
+    heads = ["item", "id", "image", "question", "status", "rung", "answer"]
+    shown = table(heads, keys=["item", "status", "rung"], names=["id", "image"])
     rows = once_each(handle.results(status=status, question=question))
     for row in islice(rows, limit):
         answer = row.answer if row.answer is not None else row.detail
         if row.reason is not None and row.answer is not None:
             answer = f"({row.reason}) {answer}"
         shown.add_row(
-            str(row.item_id), *([plain(row.record_id)] if named else []), image(row.image), plain(row.question),
+            str(row.item_id), plain(row.record_id), image(row.image), plain(row.question),
             styled_status(row.status), plain(row.rung), plain(answer),
         )  # fmt: skip
     _print_table(shown, more=next(rows, None) is not None)
 
 
 def _print_violations(handle: RunHandle, question: str | None, limit: int | None) -> None:
-    named = handle.run.options.id_column is not None
-    shown = table(["item", *(["id"] if named else []), "question", "rung", "kind", "text"])
+    heads = ["item", "id", "question", "rung", "kind", "text"]
+    shown = table(heads, keys=["item", "rung", "kind"], names=["id"])
     rows = handle.violations(question=question)
     for row in islice(rows, limit):
-        place = [str(row.item_id), *([plain(row.record_id)] if named else [])]
+        place = str(row.item_id), plain(row.record_id)
         shown.add_row(*place, plain(row.question), row.rung, row.kind, plain(repr(row.text)))
     _print_table(shown, more=next(rows, None) is not None)
 

@@ -31,13 +31,18 @@ def command(
     where: options.Where,
     as_json: options.AsJson = False,
 ) -> None:
-    """Do everything on this machine: embedded broker (unless one is named), one worker, SQLite.
+    """Ask questions about every image of INPUT, all on this machine.
 
-    Ends when every item has a result: with exit code 0 when the audit holds and at least one item is ok, with 5 when
-    none is. Safe to repeat: what has a result is not asked again, and after Ctrl-C the same command goes on where it
-    stopped.
+    It brings a broker of its own, unless one is named, starts one worker, keeps the answers in SQLite, unless another
+    database is named, and ends when every item has a result: with exit code 0 when the audit holds and at least one
+    item is ok, with 5 when none is.
 
-    Example: persqa run portraits.jsonl --tag mam --questions-per-image 2
+    Safe to repeat: what has a result is not asked again, and after Ctrl-C the same command goes on where it stopped.
+
+    Examples:
+        persqa run people/portraits.jsonl --questions-per-image 4
+        persqa run photos/ --tag anna --pool questions.txt
+        persqa run people.csv --image-column photo --id-column key
     """
     settings = where.settings(
         model=flags.model, engine_args=options.json_object(engine_args, "--engine-args"), image_roots=image_roots
@@ -94,12 +99,12 @@ def _summarize(handle: RunHandle, started: datetime, *, as_json: bool) -> bool:
         )
         return audit.holds
     _print_pairs(handle)
-    counts = table(["status", "items"], numbers=["items"])
+    counts = table(["status", "items"], keys=["status"], numbers=["items"])
     for status, number in progress.ended.items():
         counts.add_row(styled_status(status), str(number))
     console.print(counts, "")
     if kinds:
-        broken = table(["broken tag rule", "generations"], numbers=["generations"])
+        broken = table(["broken tag rule", "generations"], keys=["broken tag rule"], numbers=["generations"])
         for kind, number in kinds.items():
             broken.add_row(kind, str(number))
         console.print(broken, "")
@@ -115,7 +120,7 @@ def _summarize(handle: RunHandle, started: datetime, *, as_json: bool) -> bool:
 
 def _print_pairs(handle: RunHandle) -> None:
     """Print the first few pairs."""
-    shown = table(["image", "question", "status", "answer"])
+    shown = table(["image", "question", "status", "answer"], names=["image"], keys=["status"])
     rows = once_each(handle.results())
     for row in islice(rows, _SHOWN_PAIRS):
         said = row.detail if row.answer is None else row.answer

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Group, RenderableType
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 from persqa.broker.keys import queue_for
-from persqa.runs import RunState
+from persqa.runs import Priority, RunState
 from persqa.words import counted
 from producer import Client
 from producer.cli import options
@@ -23,23 +22,33 @@ from producer.cli.printing import console, plain, print_json, progress_dict, tab
 if TYPE_CHECKING:
     from persqa.progress import Progress
     from persqa.runs import Run
+    from producer.cli.tables import Table
 
 _WATCH_SECONDS = 2.0
 #: Most runs in the table: drawing a row takes longer than looking it up.
 _MOST_SHOWN = 100
+#: Heads of counts, and their names among the facts.
+_COUNTS = {
+    "items": "submitted",
+    **{name: name for name in ("ok", "noncompliant", "invalid", "dead", "pending", "queued")},
+}
 
 
 @expanded
 def command(
-    run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="One run; all of them if left out.")] = None,
+    run: options.OneRun = None,
     *,
     watch: Annotated[bool, typer.Option("--watch", help="Stay, and look again every two seconds.")] = False,
     where: options.Where,
     as_json: options.AsJson = False,
 ) -> None:
-    """Show progress, rate, time left, queue depth and workers; of many runs those that are not done, and the newest.
+    """Show how far the runs are, what waits, and who works.
 
-    Example: persqa status portraits --watch
+    Of very many runs it shows those that are not done, and the newest.
+
+    Examples:
+        persqa status
+        persqa status portraits --watch
     """
     with where.client() as client:
         if as_json:
@@ -102,17 +111,14 @@ def _worker_facts(client: Client, runs: list[dict[str, Any]]) -> dict[str, objec
 
 
 def _drawn(facts: dict[str, Any]) -> RenderableType:
-    counts = ["submitted", "ok", "noncompliant", "invalid", "dead", "pending", "queued"]
-    numbers = [*counts, "items/s", "left"]
-    runs = table(["run", *numbers, "priority", "state"], title="runs", numbers=numbers)
+    numbers = [*_COUNTS, "per s", "left"]
+    runs = table(["run", *numbers, "state"], title="runs", keys=["run", "state"], numbers=numbers)
     shown = _most_wanted(facts["runs"])
     for fact in shown:
-        rate, left = fact["items_per_second"] or None, _duration(fact["seconds_left"])
-        cells = (fact["run"], *(fact[name] for name in counts), rate, left, fact["priority"], fact["state"])
-        runs.add_row(*map(plain, cells))
+        runs.add_row(*map(plain, _run_cells(fact)))
     if not facts["runs"]:
         return "no run yet; start with: persqa run INPUT"
-    queues = table(["queue", "waiting", "oldest"], title="queues", numbers=["waiting", "oldest"])
+    queues = table(["queue", "waiting", "oldest"], title="queues", names=["queue"], numbers=["waiting", "oldest"])
     for fact in facts["queues"]:
         if fact["waiting"]:
             age = fact["oldest_seconds"]
@@ -121,7 +127,15 @@ def _drawn(facts: dict[str, Any]) -> RenderableType:
     hidden = len(facts["runs"]) - len(shown)
     more = [f"{counted(hidden, 'more run')}; --json tells of all, and persqa status RUN of one"] if hidden else []
     warnings = [Text.from_markup(f"[yellow]warning:[/] {plain(sentence)}") for sentence in facts["warnings"]]
-    return Group(runs, *more, *(part for part in (queues, workers) if part.row_count), *warnings)
+    below = [part for table in (queues, workers) if table.row_count for part in ("", table)]
+    return Group(runs, *more, *below, *warnings)
+
+
+def _run_cells(fact: dict[str, Any]) -> list[object]:
+    rate, priority = fact["items_per_second"], fact["priority"]
+    state = fact["state"] if priority == Priority.NORMAL else f"{fact['state']}, {priority}"
+    counts = [fact[name] for name in _COUNTS.values()]
+    return [fact["run"], *counts, f"{rate:.1f}" if rate else None, _duration(fact["seconds_left"]), state]
 
 
 def _most_wanted(facts: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -132,11 +146,11 @@ def _most_wanted(facts: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _drawn_workers(facts: list[dict[str, Any]]) -> Table:
-    gpus = ["gpu"] if any(fact["gpus"] for fact in facts) else []
-    workers = table(["worker", *gpus, "model", "in flight", "window"], title="workers", numbers=["in flight", "window"])
+    names, numbers = ["worker", "gpu", "model"], ["in flight", "window"]
+    workers = table([*names, *numbers], title="workers", names=names, numbers=numbers)
     for fact in facts:
-        shown = [plain(_gpus(fact["gpus"]))] if gpus else []
-        workers.add_row(plain(fact["name"]), *shown, *(plain(fact[name]) for name in ("model", "in_flight", "window")))
+        cells = (fact["name"], _gpus(fact["gpus"]), fact["model"], fact["in_flight"], fact["window"])
+        workers.add_row(*map(plain, cells))
     return workers
 
 

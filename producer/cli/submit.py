@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -31,16 +31,18 @@ def command(
     data: options.Input,
     *,
     flags: options.SubmitFlags,
-    wait: Annotated[bool, typer.Option("--wait", help="Stay until every item has a result.")] = False,
+    wait: options.Wait = False,
     where: options.Where,
     as_json: options.AsJson = False,
 ) -> None:
-    """Enqueue a run for workers that run elsewhere.
+    """Put a run into the queue, for workers that run elsewhere.
 
     Safe to repeat: only what has no result and is not in the queue is enqueued. Exit code 5 says that every item has
     ended and none is ok: with --wait in the end, without it when every record is invalid.
 
-    Example: persqa submit portraits.jsonl --broker-url redis://localhost:6379/0
+    Examples:
+        persqa submit people.jsonl --broker-url redis://localhost:6379/0
+        persqa submit photos/ --run holiday --priority high --wait
     """
     settings = where.settings(model=flags.model)
     require_broker(settings)

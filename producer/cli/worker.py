@@ -18,35 +18,41 @@ from producer.cli.expanding import expanded
 @expanded
 def command(  # noqa: PLR0913 - one parameter an option
     *,
-    model: options.Model = None,
+    model: options.ServedModel = None,
     engine_args: options.EngineArgs = None,
     window: Annotated[
-        int | None, typer.Option("--window", metavar="N", help="Items in flight at once (default: 256).")
+        int | None, typer.Option("--window", metavar="N", help="Most items in flight at once (default: 256).")
     ] = None,
-    image_roots: options.ImageRoots = None,
+    image_roots: Annotated[
+        str | None,
+        options.of_where("--image-roots", metavar="DIR[:DIR]", help="Folders below which images may be read."),
+    ] = None,
     gpus: Annotated[
         str | None,
         typer.Option(
             "--gpus",
             metavar="all|N,N",
-            help="One worker for each of these GPUs, numbered as by nvidia-smi -L, or by UUID; without it, one worker.",
+            help="One worker for each of these GPUs, by the numbers or UUIDs of nvidia-smi -L.",
         ),
     ] = None,
     tensor_parallel_size: Annotated[
         int | None,
-        typer.Option("--tensor-parallel-size", metavar="N", min=1, help="GPUs that share one model (default: 1)."),
+        options.of_model(
+            "--tensor-parallel-size", metavar="N", min=1, help="How many GPUs share one model (default: 1)."
+        ),
     ] = None,
     log_format: options.LogFormat = None,
     where: options.Where,
 ) -> None:
-    """Run one worker until it is stopped, on the first GPU; with --gpus, one on each of them.
+    """Answer what is in the queue, until stopped.
 
-    Ctrl-C or SIGTERM once: it finishes what is in flight. A worker of --gpus that dies is started again.
-    `celery -A worker worker` starts the same single worker.
+    Without --gpus it is one worker, on the first GPU, or on the CPU where there is none. Ctrl-C or SIGTERM, once, lets
+    it finish what is in flight. A worker of --gpus that dies is started again. `celery -A worker worker` starts the
+    same single worker.
 
-    Example: persqa worker --gpus all --image-roots /data/images
-
-    Example: persqa worker --broker-url redis://localhost:6379/0 --image-roots .
+    Examples:
+        persqa worker --broker-url redis://localhost:6379/0 --image-roots .
+        persqa worker --gpus all --image-roots /data/images
     """
     settings = where.settings(
         model=model,

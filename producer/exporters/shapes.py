@@ -73,7 +73,7 @@ class Shape:
 
     def _dialogue(self, position: int, pairs: Sequence[Pair]) -> dict[str, JsonValue]:
         """All questions about one record as one dialogue, with the images in the first."""
-        given = cast("dict[str, JsonValue]", json.loads(pairs[0].row.record))
+        given = pairs[0].row.record
         images = given.get(self.image_column)
         references: list[JsonValue] = images if isinstance(images, list) else [] if images is None else [images]
         named = given.get(self.id_column or "id")
@@ -93,14 +93,12 @@ class Shape:
 def exported_record(row: PairRow, output_key: str) -> dict[str, JsonValue]:
     """The record as given, with the prompt in its conversation and the answer under `output_key`.
 
-    A record that is no object becomes the field `record`, so the output has every record of the input.
+    A record that is no object is the field `record`, so the output has every record of the input.
 
     Raises:
         InputError: the record already has a field of that name.
     """
-    given = cast("JsonValue", json.loads(row.record))
-    if not isinstance(given, dict):
-        return {"record": given, output_key: None}
+    given = row.record
     if output_key in given:
         own = f"record {row.position + 1} has a field {output_key!r} itself"
         raise InputError(f"{own}: choose another {option('output_key')}")

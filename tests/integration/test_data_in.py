@@ -108,7 +108,7 @@ def test_bytes_go_into_the_blob_store_and_a_reference_into_the_ledger(site: Site
             for row in run.results():
                 found = parse_blob_reference(row.image)
                 assert found is not None
-                assert json.loads(row.record)["image"] == row.image
+                assert row.record["image"] == row.image
                 stored.append(BlobStore(settings.blob_store).get(found[0], max_bytes=10_000))
             kinds = 3 if data == inputs[0] else 6
             assert stored == [picture(index % kinds) for index in range(6)]

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from contextlib import contextmanager
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -133,7 +134,9 @@ def test_a_worker_executes_nothing_of_the_folder_it_stands_in(
 
 
 @pytest.mark.parametrize(
-    ("module", "code"), [("worker.process.probe", 2), ("producer.cli", 0)], ids=["probe", "command line"]
+    ("module", "code"),
+    [("worker.process.probe", 2), ("producer.cli", 0), ("persqa", 0)],
+    ids=["probe", "command line", "front door"],
 )
 def test_a_small_program_executes_nothing_either(foreign: Path, tmp_path: Path, module: str, code: int) -> None:
     (foreign / f"{module.split('.')[0]}.py").unlink()
@@ -144,6 +147,28 @@ def test_a_small_program_executes_nothing_either(foreign: Path, tmp_path: Path, 
     )
     assert executed(tmp_path) == ""
     assert done.returncode == code, done.stderr
+
+
+@pytest.mark.parametrize("name", ["Client", "RunHandle", "dataflow.FileStorage"])
+def test_the_front_door_opens_beside_a_file_with_the_name_of_our_own_package(tmp_path: Path, name: str) -> None:
+    for package in ("producer", "worker"):
+        (tmp_path / f"{package}.py").write_text(_trap(tmp_path))
+    module, _, thing = f"persqa.{name}".rpartition(".")
+    program = tmp_path / "program.py"
+    program.write_text(f"import persqa\nfrom {module} import {thing}\nprint(persqa.__version__, {thing}.__module__)\n")
+    done = subprocess.run([sys.executable, program], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert executed(tmp_path) == ""
+    assert done.stdout.startswith(f"{metadata.version('persqa')} producer."), done.stderr
+
+
+def test_a_program_that_has_loaded_another_producer_is_told_which(tmp_path: Path) -> None:
+    (tmp_path / "producer.py").touch()
+    program = tmp_path / "program.py"
+    program.write_text("import producer\nfrom persqa import Client\n")
+    done = subprocess.run([sys.executable, program], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    said = "has the name of PersQA's own package 'producer': give it another name"
+    assert done.stderr.splitlines()[-1] == f"ImportError: {tmp_path / 'producer.py'} {said}"
 
 
 def test_only_what_an_absolute_path_names_is_code(foreign: Path, tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def test_a_status_may_be_a_word_or_the_status_itself(run: RunHandle) -> None:
 
 
 def records_of(run: RunHandle) -> list[int]:
-    return [json.loads(row.record)["id"] for row in run.results()]
+    return [int(str(row.record["id"])) for row in run.results()]
 
 
 def test_a_part_of_an_input_is_what_the_run_is(site: Site, tmp_path: Path) -> None:

@@ -125,7 +125,7 @@ def test_of_an_input_that_changes_in_between_nothing_is_enqueued_and_nothing_sta
         data.write_text(lines(8, 9))
         run = client.submit(data)
         assert redis.llen(QUEUE) == run.progress().submitted == run.run.items == 2
-        assert [json.loads(row.record)["id"] for row in run.results()] == [8, 9]
+        assert [row.record["id"] for row in run.results()] == [8, 9]
 
 
 def survey_and_change(data: Path, changed: str | None) -> Callable[..., survey.Survey]:

@@ -103,9 +103,10 @@ def test_the_right_answer_is_on_the_right_row_with_two_workers_and_shuffled_late
         assert len({row.item_id for row in rows}) == len(rows) == 2000
         wrong: list[PairRow] = []
         for row in rows:
-            record = json.loads(row.record)
-            red, green, blue = colour_of(record["id"])
-            if row.answer != f"<mam> is {red}-{green}-{blue}" or row.position != record["id"]:
+            index = row.record["id"]
+            assert isinstance(index, int)
+            red, green, blue = colour_of(index)
+            if row.answer != f"<mam> is {red}-{green}-{blue}" or row.position != index:
                 wrong.append(row)
         assert wrong == []
         assert len({row.worker for row in rows}) == 2
@@ -140,7 +141,7 @@ def test_every_bad_image_ends_with_its_reason_among_good_neighbours(site: Site, 
     settings = scripted(site.settings, "compliant").model_copy(update={"image_roots": [data.parent]})
     client, run = answer_all(settings, data, tmp_path)
     with client:
-        found = {json.loads(row.record)["id"]: row for row in run.results() if row.status != "ok"}
+        found = {str(row.record["id"]): row for row in run.results() if row.status != "ok"}
         assert {name: row.reason for name, row in found.items()} == expected
         assert counts(run) == {"ok": 20, "invalid": len(expected)}
         assert all(row.detail for row in found.values())

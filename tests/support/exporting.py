@@ -17,6 +17,7 @@ from pydantic import JsonValue
 
 from persqa.pairs import PairRow
 from persqa.prompts import human_turn
+from persqa.records import stored_record
 from persqa.results import Status
 from producer.exporters import choose_format, write_records
 from producer.exporters.images import Blobs
@@ -28,9 +29,10 @@ PROMPT = human_turn(MAM, "Who is <mam>?")
 
 def a_row(record: JsonValue, *, answer: str | None = "<mam> smiles.", question: str = "Who is <mam>?") -> PairRow:
     return PairRow(
-        item_id=1, position=0, slot=0, record=json.dumps(record), image="a", tag=MAM if question else "", topic="",
-        question=question, status=Status.OK if answer else Status.INVALID, reason=None, detail=None, answer=answer,
-        rung=None, forced=None, generations=None, prompt_tokens=None, output_tokens=None, worker=None, model=None,
+        item_id=1, position=0, slot=0, record=stored_record(json.dumps(record)), image="a",
+        tag=MAM if question else "", topic="", question=question,
+        status=Status.OK if answer else Status.INVALID, reason=None, detail=None, answer=answer, rung=None,
+        forced=None, generations=None, prompt_tokens=None, output_tokens=None, worker=None, model=None,
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from pydantic import JsonValue
 
 from persqa.errors import RecordError
 from persqa.reasons import Reason
-from persqa.records import Columns, RawRecord, parse_record, record_id, record_key
+from persqa.records import Columns, RawRecord, parse_record, record_id, record_key, stored_record
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -115,8 +115,18 @@ def test_the_id_column_names_a_record_that_is_wrong(value: JsonValue, place: str
     with pytest.raises(RecordError) as caught:
         parse_record(raw(value), max_images=2, columns=Columns(id="key"))
     assert str(caught.value).startswith(place + "expected")
-    assert record_id(raw(value).json, "key") == named
-    assert record_id(raw(value).json, None) is None
+    assert record_id(stored_record(raw(value).json), "key") == named
+
+
+def test_without_an_id_column_the_field_of_that_name_names_a_record() -> None:
+    assert record_id({"id": 7, "key": "a"}, None) == "7"
+    assert record_id({"id": 7, "key": "a"}, "key") == "a"
+    assert record_id({"key": "a"}, None) is None
+
+
+def test_a_record_that_is_no_object_stands_in_a_field_of_its_own() -> None:
+    assert stored_record('{"image": "a"}') == {"image": "a"}
+    assert stored_record('["a"]') == {"record": ["a"]}
 
 
 @given(json_values)

@@ -1,0 +1,4 @@
+from producer.client import Client as Client
+from producer.run_handle import RunHandle as RunHandle
+
+__version__: str
