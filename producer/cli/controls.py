@@ -22,7 +22,7 @@ def pause(run: options.Run, *, where: options.Where, as_json: options.AsJson = F
     """Begin none of a run's items until it is resumed; workers finish what they have begun.
 
     Its messages are taken out of the queue, and a submit of it that is under way ends. Whoever waits for the run goes
-    on waiting. Safe to repeat.
+    on waiting. Safe to repeat. A run that is done cannot be paused.
 
     Example: persqa pause portraits
     """
@@ -34,7 +34,8 @@ def cancel(run: options.Run, *, where: options.Where, as_json: options.AsJson = 
     """Give a run up: begin none of its items, and tell whoever waits for it; workers finish what they have begun.
 
     What has a result keeps it, and can be looked at and exported. Its messages are taken out of the queue; `run`,
-    `submit` and whatever else waits for it ends with exit code 4. Safe to repeat.
+    `submit` and whatever else waits for it ends with exit code 4. Safe to repeat. A run that is done cannot be
+    cancelled.
 
     Example: persqa cancel portraits
     """
@@ -68,8 +69,11 @@ def resume(run: options.Run, *, where: options.Where, as_json: options.AsJson = 
         settings = client.settings
         handle = client.run(run)
         enqueued = handle.resume(on_full=full_queue_note(settings, "resume"))
+        state = handle.progress().state
     if as_json:
-        print_json({"run": handle.name, "state": handle.run.state, "enqueued": enqueued})
+        print_json({"run": handle.name, "state": state, "enqueued": enqueued})
+    elif state is RunState.DONE:
+        console.print(f"{plain(handle.name)} is done: nothing of it is pending")
     elif settings.broker_url is None:
         console.print(
             f"{plain(handle.name)} goes on: whoever works on it, or waits for it, finds that within half a minute"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,6 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from persqa.broker.keys import queue_for
+from persqa.clock import duration, seconds_since
+from persqa.phases import Phase, in_words
 from persqa.runs import RunState
 from producer import Client
 from producer.cli import options
@@ -20,6 +23,7 @@ from producer.cli.expanding import expanded
 from producer.cli.printing import console, plain, print_json, progress_dict, table
 
 if TYPE_CHECKING:
+    from persqa.broker.workers import WorkerInfo
     from persqa.progress import Progress
     from persqa.runs import Run
 
@@ -55,15 +59,15 @@ def command(
 def _facts(client: Client, name: str | None) -> dict[str, Any]:
     # However many runs there are, the database is asked as often, and Redis once.
     runs = [handle.run for handle in (client.runs() if name is None else [client.run(name)])]
-    queries = client.store.queries
+    queries, rates = client.store.queries, client.store.rates
     if name is None:
-        progresses, rates = queries.progresses(), queries.rates()
+        progresses, found = queries.progresses(), rates.present()
     else:
         (run,) = runs
-        progresses, rates = {run.id: queries.progress(run.id)}, {run.id: queries.rate(run.id)}
+        progresses, found = {run.id: queries.progress(run.id)}, {run.id: rates.of(run.id)}
     backlog = client.backlog(runs)
     waiting = {queue.queue: queue.waiting for queue in backlog.queues} if backlog else {}
-    facts = [_run_facts(run, progresses[run.id], rates.get(run.id, 0.0), waiting) for run in runs]
+    facts = [_run_facts(run, progresses[run.id], found.get(run.id), waiting) for run in runs]
     return {
         "runs": facts,
         **_worker_facts(client, facts),
@@ -72,14 +76,14 @@ def _facts(client: Client, name: str | None) -> dict[str, Any]:
     }
 
 
-def _run_facts(run: Run, progress: Progress, rate: float, waiting: dict[str, int]) -> dict[str, object]:
+def _run_facts(run: Run, progress: Progress, rate: float | None, waiting: dict[str, int]) -> dict[str, object]:
     # A run that is done has nothing in its queue, which other runs may share.
     queued = waiting.get(queue_for(run.options.model, run.priority)) if progress.pending else None
     return {
         "run": run.name,
         **progress_dict(progress),
-        "items_per_second": round(rate, 2) if progress.pending else 0.0,
-        "seconds_left": round(progress.pending / rate) if progress.pending and rate else None,
+        "items_per_second": round(rate, 2) if rate else None,
+        "seconds_left": round(progress.pending / rate) if rate else None,
         "queued": queued,
         "model": run.options.model,
         "priority": run.priority,
@@ -94,10 +98,25 @@ def _worker_facts(client: Client, runs: list[dict[str, Any]]) -> dict[str, objec
         return {"workers": [], "warnings": []}
     from persqa.broker.workers import live_workers, unserved
 
-    workers = live_workers(client.settings.broker_url)
+    workers, ledger = live_workers(client.settings.broker_url), client.store.ledger.id
+    ours = [worker for worker in workers if worker.ledger in (None, ledger)]
     waiting = [run for run in runs if run["pending"] and run["state"] is RunState.ACTIVE and run["model"] is not None]
-    said = (unserved(model, workers) for model in dict.fromkeys(run["model"] for run in waiting))
-    return {"workers": [asdict(worker) for worker in workers], "warnings": [sentence for sentence in said if sentence]}
+    said = [unserved(model, ours) for model in dict.fromkeys(run["model"] for run in waiting)]
+    said += [
+        f"{worker.name}: {one.sentence} ({duration(seconds_since(one.since))})"
+        for worker in workers
+        for one in worker.hindrances
+    ]
+    return {"workers": [_told(worker) for worker in workers], "warnings": [sentence for sentence in said if sentence]}
+
+
+def _told(worker: WorkerInfo) -> dict[str, object]:
+    hindrances = [{"sentence": one.sentence, "since": _moment(one.since)} for one in worker.hindrances]
+    return {**asdict(worker), "since": _moment(worker.since), "hindrances": hindrances}
+
+
+def _moment(when: datetime) -> str:
+    return when.isoformat(timespec="seconds")
 
 
 def _drawn(facts: dict[str, Any]) -> RenderableType:
@@ -106,7 +125,7 @@ def _drawn(facts: dict[str, Any]) -> RenderableType:
     runs = table(["run", *numbers, "priority", "state"], title="runs", numbers=numbers)
     shown = _most_wanted(facts["runs"])
     for fact in shown:
-        rate, left = fact["items_per_second"] or None, _duration(fact["seconds_left"])
+        rate, left = fact["items_per_second"], _duration(fact["seconds_left"])
         cells = (fact["run"], *(fact[name] for name in counts), rate, left, fact["priority"], fact["state"])
         runs.add_row(*map(plain, cells))
     if not facts["runs"]:
@@ -132,11 +151,24 @@ def _most_wanted(facts: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _drawn_workers(facts: list[dict[str, Any]]) -> Table:
     gpus = ["gpu"] if any(fact["gpus"] for fact in facts) else []
-    workers = table(["worker", *gpus, "model", "in flight", "window"], title="workers", numbers=["in flight", "window"])
+    numbers = ["in flight", "window"]
+    workers = table(["worker", *gpus, "model", "phase", *numbers], title="workers", numbers=numbers)
     for fact in facts:
         shown = [plain(_gpus(fact["gpus"]))] if gpus else []
-        workers.add_row(plain(fact["name"]), *shown, *(plain(fact[name]) for name in ("model", "in_flight", "window")))
+        cells = (
+            fact["model"],
+            _phase(fact["phase"], datetime.fromisoformat(fact["since"])),
+            fact["in_flight"],
+            fact["window"],
+        )
+        workers.add_row(plain(fact["name"]), *shown, *map(plain, cells))
     return workers
+
+
+def _phase(phase: Phase, since: datetime) -> str:
+    """As in `loading the model: weights, 0:12`."""
+    passed = "" if phase is Phase.READY else f", {duration(seconds_since(since))}"
+    return f"{in_words(phase)}{passed}"
 
 
 def _gpus(gpus: list[dict[str, str]]) -> str:
@@ -145,7 +177,4 @@ def _gpus(gpus: list[dict[str, str]]) -> str:
 
 
 def _duration(seconds: object) -> str:
-    if not isinstance(seconds, int):
-        return ""
-    hours, rest = divmod(seconds, 3600)
-    return f"{hours}:{rest // 60:02}:{rest % 60:02}"
+    return duration(seconds) if isinstance(seconds, int) else ""

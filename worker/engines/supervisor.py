@@ -11,7 +11,9 @@ from contextvars import Context
 from typing import TYPE_CHECKING
 
 from persqa.errors import EngineDead, EngineLost, PersqaError
+from persqa.phases import Phase
 from worker import metrics
+from worker.condition import CONDITION
 from worker.engines.in_flight import InFlight
 
 if TYPE_CHECKING:
@@ -140,7 +142,9 @@ class Supervisor:
         if self._ending:
             self._given_up = error
             return
-        logger.error("%s; it is started anew, and what was in flight is asked again", error)
+        sentence = f"{error}; it is started anew, and what was in flight is asked again"
+        logger.error("%s", sentence)
+        CONDITION.begin(self, sentence)
         metrics.RESTARTS.inc()
         self._up.clear()
         self.down_since = time.monotonic()
@@ -164,7 +168,9 @@ class Supervisor:
                 await self._load()
             except Exception as error:
                 defect = not isinstance(error, PersqaError)
-                logger.error("the engine cannot be started: %s; trying again in %.0f s", error, pause, exc_info=defect)
+                sentence = f"the engine cannot be started: {error}; trying again in {pause:.0f} s"
+                logger.error("%s", sentence, exc_info=defect)
+                CONDITION.begin(self, sentence)
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
                 continue
@@ -172,6 +178,8 @@ class Supervisor:
             break
         self._in_flight.begin_anew()
         self._be_up()
+        CONDITION.end(self)
+        CONDITION.enter(Phase.READY)
 
     def _be_up(self) -> None:
         self.down_since = None
@@ -179,6 +187,7 @@ class Supervisor:
 
     async def _load(self) -> None:
         """Start the engine, which blocks the loop; kill an engine that loads for too long, so that its start fails."""
+        CONDITION.enter(Phase.LOADING)
         too_long = threading.Timer(self._load_seconds, self._engine.kill)
         too_long.name = "persqa-load"
         too_long.start()
