@@ -70,19 +70,20 @@ class Lookout:
     def _about(self, workers: Sequence[WorkerInfo] | None, progress: Progress | None) -> News:
         """What has to end before answers come."""
         fleet = self._connections.fleet
-        log = None if fleet is None else str(fleet.log)
+        log, started = (None, None) if fleet is None else (str(fleet.log), fleet.started)
         self._seen = self._seen or bool(workers)
         if workers is None or any(worker.phase is Phase.READY for worker in workers):
             waits = workers and progress is not None and progress.submitted - progress.pending == self._ended
             return News(doing="waiting for the first answer" if waits else "")
         if workers:
             nearest = max(workers, key=lambda worker: _ORDER.index(worker.phase))
-            return _news_of(nearest.phase, nearest.since, nearest.model, log)
-        if fleet is None or fleet.started is None:
+            since = started if started and nearest.phase is Phase.STARTING else nearest.since
+            return _news_of(nearest.phase, since, nearest.model, log)
+        if fleet is None or started is None:
             return News(doing="no worker is there that answers this run; to start one: persqa worker")
         if self._seen:
             return News(doing="nothing is heard of the worker", log=log)
-        return _news_of(Phase.STARTING, fleet.started, fleet.settings.model or "", log)
+        return _news_of(Phase.STARTING, started, fleet.settings.model or "", log)
 
     def _serving(self) -> list[WorkerInfo] | None:
         """The workers that answer items of this run, or will; None where nobody can tell."""
@@ -97,7 +98,7 @@ class Lookout:
             workers, ledger = self._workers.all(), self._connections.store.ledger.id
         except BrokerUnavailable as error:
             since = now() if self._away is None else self._away.since
-            self._away = Hindrance(sentence=f"{error}; nothing is lost, still waiting", since=since)
+            self._away = Hindrance(sentence=f"{error}; nothing is lost, trying again", since=since)
             return None
         except StoreUnavailable:
             return None

@@ -63,8 +63,7 @@ def wait_for(
             if found is not None and found.pending == 0:
                 show(found, News())
                 return found
-            told = news(found)
-            show(found, told if away is None else replace(told, hindrances=(away, *told.hindrances)))
+            show(found, _with(away, news(found)))
             if found is not None:
                 pending = str(found.pending)
                 _refuse_cancelled(found, name)
@@ -87,7 +86,15 @@ def _read(progress: Callable[[], Progress], away: Hindrance | None) -> tuple[Pro
         return progress(), None
     except StoreUnavailable as error:
         since = now() if away is None else away.since
-        return None, Hindrance(sentence=f"{error}; nothing is lost, still waiting", since=since)
+        return None, Hindrance(sentence=f"{error}; nothing is lost, trying again", since=since)
+
+
+def _with(away: Hindrance | None, news: News) -> News:
+    """The news, and that the database is away, which a worker may have noticed, too."""
+    if away is None:
+        return news
+    others = (one for one in news.hindrances if one.sentence != away.sentence)
+    return replace(news, hindrances=(away, *others))
 
 
 def _logging(display: WaitDisplay) -> ShowNews:

@@ -21,8 +21,6 @@ from persqa.runs import Run, RunState, parse_priority
 from persqa.verdicts import ViolationKind
 from producer.exporters import choose_format, write_records
 from producer.exporters.shapes import Pair, Shape
-from producer.lookout import Lookout
-from producer.progress import WaitDisplay, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,6 +28,7 @@ if TYPE_CHECKING:
     from persqa.pairs import PairRow, ViolationRow
     from persqa.progress import Progress
     from producer.connections import Connections
+    from producer.progress import WaitDisplay
     from producer.submit import Submission
 
 #: How many items' violations are looked up at once.
@@ -70,12 +69,19 @@ class RunHandle:
     def wait(self, *, timeout_seconds: float | None = None, display: WaitDisplay | None = None) -> Progress:
         """Wait until every item has a result, with a progress bar on a terminal.
 
+        The bar says what is waited for, such as a model that is loaded, and what hinders the run, such as a full disk.
+        With a `display` of your own, what hinders it is logged.
+
         Raises:
             TimeoutError: it took longer.
             RunStopped: the run was cancelled; a paused run is waited for.
             SettingsError: the worker that this client started cannot start its engine.
             WorkerDied: the worker that this client started has ended.
         """
+        # Imported here, as most programs do not wait: the bar takes long to load.
+        from producer.lookout import Lookout
+        from producer.progress import wait_for
+
         with closing(Lookout(self._connections, self.run)) as lookout:
             return wait_for(
                 self.progress,

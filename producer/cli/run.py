@@ -41,7 +41,8 @@ def command(
     )
     started = datetime.now(UTC)
     with Client(settings, local_worker=True) as client:
-        handle = client.submit(data, on_full=full_queue_note(settings, "run"), **flags.given())
+        with notes.status("reading the input and enqueueing its items; a broker starts if none is named"):
+            handle = client.submit(data, on_full=full_queue_note(settings, "run"), **flags.given())
         if not as_json:
             report_submission(handle)
         if client.fleet and client.fleet.settings.model == DEMO_MODEL:
