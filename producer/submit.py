@@ -92,9 +92,10 @@ def submit(
     )
     if found.has_relative_paths:
         _refuse_other_folder(run, base)
-    if run.state is RunState.CANCELLED:
+    progress = store.queries.progress(run.id)
+    if progress.state is RunState.CANCELLED:
         refuse_stopped(run)
-    if store.queries.progress(run.id).submitted < run.items:
+    if progress.submitted < run.items:
         blobs.complete = True
         # Of the run, which another submit may have created meanwhile.
         _write_ledger(store, reader, run, replace(itemizer, limits=run.limits, base=run.base), found)
