@@ -114,17 +114,21 @@ def strike(worker: WorkerProcess, number: signal.Signals, settings: Settings) ->
     engine.send_signal(number)
     struck = time.monotonic()
     wait_until(lambda: not _lives(engine), describe="the old engine is gone", seconds=60)
-    wait_until(lambda: _told(settings, hindered=True) not in (None, Phase.READY), describe="it says that it loads")
+    wait_until(
+        lambda: _told(worker, settings, hindered=True) not in (None, Phase.READY), describe="it says that it loads"
+    )
     wait_until(lambda: worker.text().count("engine ready again") > starts, describe="a new one", seconds=LOAD_SECONDS)
-    wait_until(lambda: _told(settings, hindered=False) is Phase.READY, describe="it says that it is ready")
+    wait_until(lambda: _told(worker, settings, hindered=False) is Phase.READY, describe="it says that it is ready")
     print(f"{number.name}: a new engine after {time.monotonic() - struck:.1f} s")
 
 
-def _told(settings: Settings, *, hindered: bool) -> Phase | None:
-    """The phase that the one worker is in, if it says, as expected, that a new engine hinders it or that nothing does."""
-    (worker,) = live_workers(settings.broker_url or "")
-    said = any("started anew" in one.sentence for one in worker.hindrances)
-    return worker.phase if said == hindered else None
+def _told(worker: WorkerProcess, settings: Settings, *, hindered: bool) -> Phase | None:
+    """The worker's phase, if it says, as expected, that a new engine hinders it or that nothing does."""
+    for one in live_workers(settings.broker_url or ""):
+        if one.name.startswith(f"worker-{worker.process.pid}-"):
+            said = any("started anew" in found.sentence for found in one.hindrances)
+            return one.phase if said == hindered else None
+    return None
 
 
 def _lives(process: psutil.Process) -> bool:
