@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
 
+#: More sentences at once say the same in other words, as of each image of a store that fails.
+_MOST_SENTENCES = 5
+
+
 class Condition:
     """What people see of this process who wait for it."""
 
@@ -30,7 +34,7 @@ class Condition:
         first: dict[str, Hindrance] = {}
         for found in sorted(self._hindrances.copy().values(), key=lambda one: one.since):
             first.setdefault(found.sentence, found)
-        return tuple(first.values())
+        return tuple(first.values())[:_MOST_SENTENCES]
 
     def enter(self, phase: Phase) -> None:
         """Begin a phase; the last one ends with the process."""

@@ -34,6 +34,14 @@ def test_what_several_wait_for_is_said_once_and_since_the_first() -> None:
     assert [one.sentence for one in condition.hindrances] == ["the disk is full"]
 
 
+def test_a_thousand_sentences_are_not_for_people() -> None:
+    condition = Condition()
+    for number in range(1000):
+        condition.begin(number, f"image {number} cannot be read")
+    assert [one.sentence for one in condition.hindrances][:2] == ["image 0 cannot be read", "image 1 cannot be read"]
+    assert len(condition.hindrances) == 5
+
+
 def test_what_is_waited_for_ends_with_the_block_however_that_ends() -> None:
     condition = Condition()
 
