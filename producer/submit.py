@@ -92,8 +92,7 @@ def submit(
     )
     if found.has_relative_paths:
         _refuse_other_folder(run, base)
-    progress = store.queries.progress(run.id)
-    if progress.state is RunState.CANCELLED:
+    if (progress := store.queries.progress(run.id)).state is RunState.CANCELLED:
         refuse_stopped(run)
     if progress.submitted < run.items:
         blobs.complete = True

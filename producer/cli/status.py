@@ -42,8 +42,8 @@ def command(
 ) -> None:
     """Show progress, rate, time left, queue depth and workers; of many runs those that are not done, and the newest.
 
-    A worker is listed with what it is about, such as loading its model, and what it waits out, such as a full disk. What
-    does not run has no rate.
+    A worker is listed with what it is about, such as loading its model, and what it waits out, such as a full disk.
+    What does not run has no rate.
 
     Example: persqa status portraits --watch
     """
