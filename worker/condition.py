@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from persqa.clock import now
-from persqa.phases import Hindrance, Phase
+from persqa.phases import Hindrance, Phase, in_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
+
+logger = logging.getLogger(__name__)
 
 #: More sentences at once say the same in other words, as of each image of a store that fails.
 _MOST_SENTENCES = 5
@@ -41,6 +44,9 @@ class Condition:
         if self.phase[0] not in (phase, Phase.STOPPING):
             self.phase = phase, now()
             self.changed.set()
+            # Of its end the worker logs more than this.
+            if phase not in (Phase.READY, Phase.STOPPING):
+                logger.info("%s", in_words(phase))
 
     def begin(self, key: object, sentence: str) -> None:
         """Say that something has to be waited out, or another sentence about the same; `key` tells one from others."""
