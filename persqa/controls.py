@@ -49,9 +49,11 @@ def stop(store: Store, run: Run, state: RunState, broker_url: str | None) -> tup
         The run as it is now, and how many messages were withdrawn.
 
     Raises:
-        RunStopped: a cancelled run cannot be paused.
+        RunStopped: a cancelled run cannot be paused, and one that is done cannot be stopped.
         BrokerUnavailable: the run is stopped, but some of its messages are still in the queue.
     """
+    if store.queries.progress(run.id).state is RunState.DONE:
+        raise RunStopped(f"the run {run.name!r} is done: nothing of it is pending, so it cannot be {state}")
     stopped = store.runs.set_state(run, state)
     if broker_url is None:
         return stopped, 0

@@ -7,7 +7,7 @@ PersqaError
 │   ├── SettingsError    an option or setting is wrong or missing
 │   ├── RunConflict      the run's name is taken by other data or options, and something of it is answered
 │   ├── RunNotFound      no run has this name
-│   └── RunStopped       the run is paused or cancelled; exit code 4
+│   └── RunStopped       the run is paused, cancelled or done; exit code 4
 ├── Rejected             this item can never be answered; it becomes an `invalid` result
 │   └── BadContent       its bytes are no image (persqa/bad_images.py)
 ├── EngineLost           the engine died and another one is being started; ask again
@@ -88,7 +88,7 @@ class RunNotFound(UserError):
 
 
 class RunStopped(UserError):
-    """The run is paused or cancelled; it must be resumed first."""
+    """The run is paused or cancelled and must be resumed first; or it is done, and cannot be stopped."""
 
 
 class Rejected(PersqaError):

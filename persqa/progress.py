@@ -15,6 +15,7 @@ class Progress:
     Attributes:
         submitted: items in the ledger.
         ended: items with a result, by status; every status has an entry.
+        state: whether its items are begun; `done` where every one has a result.
     """
 
     submitted: int

@@ -57,6 +57,7 @@ class RunState(StrEnum):
     ACTIVE = "active"  #: they are
     PAUSED = "paused"  #: not now; what has begun is finished
     CANCELLED = "cancelled"  #: never again, unless it is resumed; nobody waits for it any longer
+    DONE = "done"  #: each has a result; not stored, as it follows from the counts, and a requeue changes it
 
 
 class Sampling(BaseModel):
@@ -140,6 +141,7 @@ class Run:
         key: random; another database has no run with this key.
         broker: the identity of the broker whose queues have its items; None before any is enqueued.
         published_to: the last item that was enqueued at least once; 0 if none was since the run was stopped or resumed.
+        state: what people have decided; `Progress` has the state with `done`.
     """
 
     id: RunId

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
 import sys
 from contextlib import ExitStack, suppress
+from datetime import datetime
 from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Self
+from typing import IO, Self
 
 from persqa.broker.embedded import EmbeddedBroker
+from persqa.clock import now
 from persqa.errors import SettingsError, WorkerDied
 from persqa.models import default_model
 from persqa.own_code import own_code_only
@@ -36,6 +39,9 @@ class LocalFleet:
         self._broker: EmbeddedBroker | None = None
         #: Here the worker reports that it is ready, or why it never will be; None once it is ready.
         self._pipe: int | None = None
+        #: When the worker was started; None before.
+        self.started: datetime | None = None
+        #: The worker's log; another one, once it is started, where another program's worker writes to this one.
         self.log = _log_path(settings.database_url)
         #: The given settings, with the model and the broker in use.
         self.settings = settings.model_copy(update={"model": settings.model or default_model()})
@@ -69,7 +75,7 @@ class LocalFleet:
         self._pipe, theirs = os.pipe()
         self._stack.callback(os.close, self._pipe)
         try:
-            with self.log.open("ab") as log:
+            with self._open_log() as log:
                 # A session of its own: Ctrl-C at the terminal reaches only us, and we end the worker.
                 # Its standard input closes however we end, and the worker then ends, too.
                 self._worker = subprocess.Popen(
@@ -83,6 +89,21 @@ class LocalFleet:
                 )
         finally:
             os.close(theirs)
+        self.started = now()
+
+    def _open_log(self) -> IO[bytes]:
+        """Open the log for the worker, which keeps it locked as long as something of it lives."""
+        log = self.log.open("ab")
+        try:
+            fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log.close()
+            self.log = self.log.with_stem(f"{self.log.stem}-{os.getpid()}")
+            log = self.log.open("ab")
+        except OSError:
+            # This file system has no locks: all share one log.
+            pass
+        return log
 
     def _narrow(self, base: Path) -> None:
         """Let the worker read from this folder alone; a worker that runs keeps the one that it was started for."""

@@ -4,29 +4,23 @@ from __future__ import annotations
 
 import logging
 import time
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.progress import Progress as Bar
-
+from persqa.clock import now
 from persqa.errors import RunStopped, StoreUnavailable
-from persqa.results import Status
+from persqa.phases import Hindrance
 from persqa.runs import RunState
 from persqa.words import counted
+from producer.wait_bar import News, ShowNews, counts_text, wait_bar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable
 
     from persqa.progress import Progress
+
+__all__ = ["WaitDisplay", "counts_text", "wait_for"]
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +38,7 @@ def wait_for(
     check: Callable[[], None],
     timeout_seconds: float | None,
     display: WaitDisplay | None,
+    news: Callable[[Progress | None], News] = lambda _progress: News(),
 ) -> Progress:
     """Poll until nothing is pending; also wait while the database is away.
 
@@ -52,26 +47,27 @@ def wait_for(
         name: of the run.
         check: called between polls; raises when the wait would be in vain.
         timeout_seconds: longest wait.
-        display: shows the progress; by default a bar on standard error.
+        display: shows the progress, and what hinders the run is logged then; by default a bar on standard error.
+        news: what goes on besides, given the progress if it can be read.
 
     Raises:
         TimeoutError: it took longer.
         RunStopped: the run was cancelled.
     """
-    with progress_bar(name) if display is None else nullcontext(display) as show:
+    with wait_bar(name) if display is None else nullcontext(_logging(display)) as show:
         started = time.monotonic()
         pause = _FIRST_POLL_SECONDS
         pending = "an unknown number of items"
+        away: Hindrance | None = None
         while True:
-            if (now := _read(progress)) is not None:
-                show(now)
-                if now.pending == 0:
-                    return now
-                if now.state is RunState.CANCELLED:
-                    to_go = f"{now.pending} of {counted(now.submitted, 'item')} to go"
-                    message = f"the run {name!r} was cancelled with {to_go}"
-                    raise RunStopped(f"{message}; to take it up again: persqa resume {name}")
-                pending = counted(now.pending, "item")
+            found, away = _read(progress, away)
+            if found is not None and found.pending == 0:
+                show(found, News())
+                return found
+            show(found, _with(away, news(found)))
+            if found is not None:
+                pending = counted(found.pending, "item")
+                _refuse_cancelled(found, name)
             if timeout_seconds is not None and time.monotonic() - started > timeout_seconds:
                 raise TimeoutError(f"the run {name!r} has {pending} pending after {timeout_seconds:g} s")
             check()
@@ -79,62 +75,41 @@ def wait_for(
             pause = min(pause * 1.5, _LONGEST_POLL_SECONDS)
 
 
-def _read(progress: Callable[[], Progress]) -> Progress | None:
+def _refuse_cancelled(progress: Progress, name: str) -> None:
+    if progress.state is RunState.CANCELLED:
+        to_go = f"{progress.pending} of {counted(progress.submitted, 'item')} to go"
+        message = f"the run {name!r} was cancelled with {to_go}"
+        raise RunStopped(f"{message}; to take it up again: persqa resume {name}")
+
+
+def _read(progress: Callable[[], Progress], away: Hindrance | None) -> tuple[Progress, None] | tuple[None, Hindrance]:
+    """The progress; or what hinders reading it, and since when, if `away` says so of the last time."""
     try:
-        return progress()
+        return progress(), None
     except StoreUnavailable as error:
-        logger.warning("%s; nothing is lost, still waiting", error)
-        return None
+        since = now() if away is None else away.since
+        return None, Hindrance(sentence=f"{error}; nothing is lost, trying again", since=since)
 
 
-@contextmanager
-def progress_bar(name: str) -> Generator[WaitDisplay]:
-    """A bar on standard error; without a terminal, a line at every tenth of the run."""
-    console = Console(stderr=True)
-    columns = (
-        SpinnerColumn(),
-        TextColumn("[bold]{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[counts]}"),
-    )
-    with Bar(*columns, console=console, disable=not console.is_terminal, speed_estimate_period=20) as bar:
-        task = bar.add_task(name, total=None, rate="", counts="waiting for a worker")
-        printed = -1.0
-        state = RunState.ACTIVE
-
-        def show(progress: Progress) -> None:
-            nonlocal printed, state
-            done = sum(progress.ended.values())
-            speed = bar.tasks[0].speed
-            bar.update(
-                task,
-                total=progress.submitted,
-                completed=done,
-                rate=f"{speed:.1f}/s" if speed else "",
-                counts=_doing(progress, name),
-            )
-            share = done / max(progress.submitted, 1)
-            if not console.is_terminal and progress.state is not state:
-                state = progress.state
-                console.print(f"{name}: {_doing(progress, name)}", highlight=False)
-            if not console.is_terminal and share - printed >= 0.1:
-                printed = share
-                console.print(f"{name}: {done} of {progress.submitted} done", highlight=False)
-
-        yield show
+def _with(away: Hindrance | None, news: News) -> News:
+    """The news, and that the database is away, which a worker may have noticed, too."""
+    if away is None:
+        return news
+    others = (one for one in news.hindrances if one.sentence != away.sentence)
+    return replace(news, hindrances=(away, *others))
 
 
-def counts_text(progress: Progress) -> str:
-    """The counts above zero, in words."""
-    return ", ".join(f"{progress.ended[status]} {status}" for status in Status if progress.ended[status])
+def _logging(display: WaitDisplay) -> ShowNews:
+    """For a display of somebody else's: hindrances are logged, each when it begins."""
+    before: set[str] = set()
 
+    def show(progress: Progress | None, news: News) -> None:
+        sentences = {one.sentence for one in news.hindrances}
+        for sentence in sorted(sentences - before):
+            logger.warning("%s", sentence)
+        before.clear()
+        before.update(sentences)
+        if progress is not None:
+            display(progress)
 
-def _doing(progress: Progress, name: str) -> str:
-    if progress.state is not RunState.ACTIVE:
-        return f"{progress.state}; to go on: persqa resume {name}"
-    return counts_text(progress) or "waiting for the first answer, the model may be loading"
+    return show

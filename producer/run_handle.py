@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -21,7 +21,6 @@ from persqa.runs import Run, RunState, parse_priority
 from persqa.verdicts import ViolationKind
 from producer.exporters import choose_format, write_records
 from producer.exporters.shapes import Pair, Shape
-from producer.progress import WaitDisplay, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from persqa.pairs import Cause, PairRow, ViolationRow
     from persqa.progress import Progress
     from producer.connections import Connections
+    from producer.progress import WaitDisplay
     from producer.submit import Submission
 
 #: How many items' violations are looked up at once.
@@ -54,16 +54,23 @@ class RunHandle:
         """How many items have which status; cheap at any size."""
         return self._queries.progress(self.run.id)
 
-    def rate(self) -> float:
-        """Results of the last minute, in items per second."""
-        return self._queries.rate(self.run.id)
+    def rate(self, *, since: datetime | None = None) -> float | None:
+        """Items that workers ended, a second, over the time in which they came.
 
-    def throughput(self, *, since: datetime) -> float:
-        """Items per second between the first and the last answer since a moment; 0 if there is no time between."""
-        return self._queries.throughput(self.run.id, since=since)
+        Args:
+            since: count from here to the last item; by default over the last minute. A run that is paused, cancelled or
+                done has no rate at present.
+
+        Returns:
+            Items per second; None where nothing ended in that time.
+        """
+        return self._store.rates.of(self.run.id, since=since)
 
     def wait(self, *, timeout_seconds: float | None = None, display: WaitDisplay | None = None) -> Progress:
         """Wait until every item has a result, with a progress bar on a terminal.
+
+        The bar says what is waited for, such as a model that is loaded, and what hinders the run, such as a full disk.
+        With a `display` of your own, what hinders it is logged.
 
         Raises:
             TimeoutError: it took longer.
@@ -71,9 +78,19 @@ class RunHandle:
             SettingsError: the worker that this client started cannot start its engine.
             WorkerDied: the worker that this client started has ended.
         """
-        return wait_for(
-            self.progress, name=self.name, check=self._tend, timeout_seconds=timeout_seconds, display=display
-        )
+        # Imported here, as most programs do not wait: the bar takes long to load.
+        from producer.lookout import Lookout
+        from producer.progress import wait_for
+
+        with closing(Lookout(self._connections, self.run)) as lookout:
+            return wait_for(
+                self.progress,
+                name=self.name,
+                check=self._tend,
+                timeout_seconds=timeout_seconds,
+                display=display,
+                news=lookout.look,
+            )
 
     def _tend(self) -> None:
         """Check the worker, and enqueue again what the queue has lost."""
@@ -174,6 +191,9 @@ class RunHandle:
         """
         wanted = parse_choice(status, _ASKED_AGAIN, name="status of items that are asked again")
         self.run = self._store.runs.reread(self.run)
+        if self.run.state is not RunState.ACTIVE and self.progress().state is RunState.DONE:
+            # It ended although it was stopped, as all of it had begun.
+            self.run = self._store.runs.set_state(self.run, RunState.ACTIVE)
         if self.run.state is RunState.CANCELLED:
             refuse_stopped(self.run)
         self.run = self._store.runs.set_recheck(self.run, recheck)
@@ -190,7 +210,7 @@ class RunHandle:
             The number of messages taken out of the queue. Without a broker they stay there, and workers drop them.
 
         Raises:
-            RunStopped: the run is cancelled.
+            RunStopped: the run is cancelled, or done.
             BrokerUnavailable: the run is paused, and some messages are still in the queue.
         """
         return self._stop(RunState.PAUSED)
@@ -201,6 +221,7 @@ class RunHandle:
         Results stay, and `resume` can still take the run up again.
 
         Raises:
+            RunStopped: the run is done.
             BrokerUnavailable: the run is cancelled, and some messages are still in the queue.
         """
         return self._stop(RunState.CANCELLED)

@@ -94,9 +94,9 @@ def submit(
     run, found = created.run, created.found
     if found.has_relative_paths:
         _refuse_other_folder(run, _base_of(reader))
-    if run.state is RunState.CANCELLED:
+    if (progress := store.queries.progress(run.id)).state is RunState.CANCELLED:
         refuse_stopped(run)
-    if store.queries.progress(run.id).submitted < run.items:
+    if progress.submitted < run.items:
         blobs.complete = True
         # Of the run, which another submit may have created meanwhile.
         itemizer = replace(created.itemizer, limits=run.limits, base=run.base)

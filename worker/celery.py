@@ -30,6 +30,8 @@ class LeasingCelery(Celery):
         self.settings = settings
         #: Whether the parent has started the broker for this worker alone.
         self.own_broker = False
+        #: Celery's name for this worker, once it is known.
+        self.node = ""
 
     def connection_for_read(self, url: str | None = None, **options: Any) -> Any:
         """The connection that the worker consumes on."""
@@ -97,8 +99,9 @@ def create_app(settings: Settings) -> LeasingCelery:
 
 
 @signals.celeryd_init.connect
-def _leave_out_banner(instance: Any, **_signal: object) -> None:
-    """Leave out Celery's banner where the output has to be JSON."""
+def _begin(instance: Any, **_signal: object) -> None:
+    """Note the worker's name, and leave out Celery's banner where the output has to be JSON."""
+    app.node = instance.hostname
     instance.quiet = instance.quiet or app.settings.log_format is LogFormat.JSON
 
 

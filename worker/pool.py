@@ -44,7 +44,7 @@ class EnginePool(BasePool):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._worker = Worker(app.settings)
+        self._worker = Worker(app.settings, node=app.node)
 
     def on_start(self) -> None:
         """Load the engine; the first message is taken after this returns."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from persqa.errors import BlobsUnavailable, StoreUnavailable
 from worker import metrics
+from worker.condition import CONDITION
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -30,29 +31,33 @@ def retry_database(call: Callable[[], Answer], *, stop: Event) -> Answer:
         StoreUnavailable: the database did not answer, and the worker is stopping.
     """
     pauses = _pauses("database")
-    while True:
-        try:
-            return call()
-        except StoreUnavailable as error:
-            if stop.is_set():
-                raise
-            seconds = next(pauses)
-            logger.warning("%s; nothing is lost, trying again in %.1f s", error, seconds)
-            stop.wait(seconds)
+    with CONDITION.hindered() as hindered:
+        while True:
+            try:
+                return call()
+            except StoreUnavailable as error:
+                if stop.is_set():
+                    raise
+                seconds = next(pauses)
+                hindered(f"{error}; nothing is lost, trying again")
+                logger.warning("%s; nothing is lost, trying again in %.1f s", error, seconds)
+                stop.wait(seconds)
 
 
 async def retry_blobs(call: Callable[[], Awaitable[Answer]]) -> Answer:
     """Call until the blob store answers, with the same pauses; cancel the task to stop."""
     pauses = None
-    while True:
-        try:
-            return await call()
-        except BlobsUnavailable as error:
-            if pauses is None:
-                pauses = _pauses("blobs")
-                # Once for each item in flight is enough.
-                logger.warning("%s; nothing is lost, trying again until it answers", error)
-            await asyncio.sleep(next(pauses))
+    with CONDITION.hindered() as hindered:
+        while True:
+            try:
+                return await call()
+            except BlobsUnavailable as error:
+                if pauses is None:
+                    pauses = _pauses("blobs")
+                    # Once for each item in flight is enough.
+                    logger.warning("%s; nothing is lost, trying again until it answers", error)
+                hindered(f"{error}; nothing is lost, trying again")
+                await asyncio.sleep(next(pauses))
 
 
 def _pauses(service: str) -> Iterator[float]:

@@ -16,12 +16,14 @@ from persqa.broker.connection import ask_server
 from persqa.broker.leases import Leases
 from persqa.errors import BrokerUnavailable, Infrastructure, OutOfMemory, StoreUnavailable
 from persqa.own_code import own_code_only
+from persqa.phases import Phase
 from persqa.store import Store
 from persqa.urls import without_password
 from persqa.words import counted
 from worker import metrics
 from worker.answerer import Answerer
 from worker.committer import Committer
+from worker.condition import CONDITION
 from worker.dead_letters import DeadLetters
 from worker.engines.engine import engine_maker
 from worker.engines.orphans import sweep_orphans
@@ -38,6 +40,7 @@ from worker.process.identity import worker_name
 from worker.process.loop_thread import Job, LoopThread
 from worker.process.ready_pipe import report_ready
 from worker.process.reconciling import Reconciling
+from worker.process.reporting import Reporting
 from worker.process.watchdog import Watchdog
 from worker.trials.resolver import Resolver
 
@@ -66,10 +69,12 @@ class Worker:
     #: Set by `start`, before messages are taken.
     dead_letters: DeadLetters
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, node: str) -> None:
+        """Prepare; `node` is Celery's name for this worker."""
         assert settings.broker_url is not None
         self._settings = settings
         self._name = worker_name()
+        self._reporting = Reporting(settings, node=node, facts=self.facts)
         leases = Leases(settings.broker_url, worker=self._name, seconds=settings.lease_seconds)
         self.keeper = LeaseKeeper(leases, lease_seconds=settings.lease_seconds)
         self._loop = LoopThread("persqa-pipeline")
@@ -118,6 +123,7 @@ class Worker:
 
     def drain(self) -> None:
         """Finish what is in flight, within the drain limit."""
+        CONDITION.enter(Phase.STOPPING)
         self._watchdog.stopping()
         if self._engine is not None:
             self._engine.let_die()
@@ -130,13 +136,14 @@ class Worker:
 
     def stop(self) -> None:
         """Stop all parts; items in flight go back to the queue. Safe to call twice."""
+        CONDITION.enter(Phase.STOPPING)
         self._watchdog.stopping()
         self._stopping.set()
         self._loop.cancel()
         self._started.close()
 
     def facts(self) -> dict[str, object]:
-        """What `celery inspect stats` shows of this worker."""
+        """What `celery inspect stats` shows of this worker, and `persqa status` most of it."""
         return {
             "model": self._engine.model if self._pipeline is not None and self._engine is not None else None,
             "in-flight": len(self._loop.jobs),
@@ -152,9 +159,12 @@ class Worker:
         self._watchdog.start()
         self._measure()
         self._health.start()
+        self._reporting.start()
+        started.callback(self._reporting.stop)
         self._check_broker()
         self._store = store = Store.open(self._settings.database_url, connections=DATABASE_CONNECTIONS)
         started.callback(store.close)
+        self._reporting.ledger = store.ledger.id
         engine = self._load_engine()
         committer = Committer(store.results, self._settings, stop=self._stopping)
         started.callback(self._close_in_loop, committer)
@@ -171,6 +181,7 @@ class Worker:
         # Stopped first, because other workers wait for what it holds, and an engine may take half a minute to stop.
         started.callback(self.keeper.close)
         logger.info("engine ready after %.1f s: model %s", time.monotonic() - self._created, engine.model)
+        CONDITION.enter(Phase.READY)
         report_ready()
 
     def _check_broker(self) -> None:
@@ -189,6 +200,7 @@ class Worker:
         self._gpus = self._small_tasks.submit(gpus_in_use, self._settings.engine_args)
         logger.info("loading the engine; messages are taken once it is ready")
         self._started.callback(self._stop_engine)
+        CONDITION.enter(Phase.IMPORTING)
         loading = self._loop.submit(self._start_engine())
         try:
             while not wait([loading], timeout=_POLL_SECONDS).done:

@@ -21,6 +21,9 @@ BROKER = "persqa:broker"
 RECONCILED = "persqa:reconciled"
 #: A prefix of keys that expire: somebody is enqueueing the items of a run.
 PUBLISHING = "persqa:publishing"
+#: A sorted set: the names of workers. What each last told of itself is in a key of its own, which expires.
+WORKERS = "persqa:workers"
+WORKER = "persqa:worker"
 #: A prefix of keys that stay: gone only where the server has lost everything.
 MEMORY = "persqa:memory"
 

@@ -1,20 +1,27 @@
-"""Which workers are alive, asked over Celery's remote control."""
+"""The workers of a broker: each tells every second what it is about, and anybody can read it."""
 
 from __future__ import annotations
 
+from contextlib import closing, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from datetime import datetime
+from typing import TYPE_CHECKING, Final, cast
 
-from celery import Celery
-from kombu.exceptions import OperationalError
+from pydantic import TypeAdapter, ValidationError
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
-from persqa.broker.connection import celery_url
-from persqa.broker.keys import TRANSPORT_OPTIONS
-from persqa.errors import BrokerUnavailable
-from persqa.urls import without_password
+from persqa.broker.connection import BrokerClient, translated
+from persqa.broker.keys import WORKER, WORKERS
+from persqa.phases import Hindrance, Phase
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+#: How long a worker is listed of which nothing is heard: longer than anything in its process blocks all threads.
+LISTED_SECONDS: Final = 10
+#: Longest wait for an answer: who looks can look again.
+_LIMIT_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,64 +35,101 @@ class GpuInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerInfo:
-    """One live worker.
+    """One live worker, as it has told within the last seconds.
 
     Attributes:
         name: Celery's node name.
         in_flight: items it has taken and not committed yet.
         window: most items in flight.
+        phase: what it is about; it takes items where this is `ready`.
+        since: when the phase began.
+        ledger: the identity of its database; None before that is open.
         gpus: the GPUs of its engine; empty without one, or before it is known.
+        hindrances: what it waits out at present.
     """
 
     name: str
     model: str
     in_flight: int
     window: int
-    gpus: list[GpuInfo]
+    phase: Phase
+    since: datetime
+    ledger: str | None = None
+    gpus: tuple[GpuInfo, ...] = ()
+    hindrances: tuple[Hindrance, ...] = ()
 
 
-def live_workers(url: str, *, timeout_seconds: float = 1.0, most: int | None = None) -> list[WorkerInfo]:
-    """Ask all workers; one that does not answer in time is not listed.
+_INFO = TypeAdapter(WorkerInfo)
 
-    Args:
-        url: the broker.
-        timeout_seconds: how long answers are waited for; nobody knows how many will come.
-        most: an end of the waiting, after so many answers.
+
+class Workers(BrokerClient):
+    """What the workers of one broker have told."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url, timeout_seconds=_LIMIT_SECONDS, retry=Retry(NoBackoff(), 0))
+
+    def report(self, worker: WorkerInfo) -> None:
+        """Tell of one worker; it is listed for some seconds."""
+        with translated(self.url):
+            steps = self._redis.pipeline()  # pyright: ignore[reportUnknownMemberType] - not typed
+            steps.zadd(WORKERS, {worker.name: 0})
+            steps.set(_key(worker.name), _INFO.dump_json(worker), ex=LISTED_SECONDS)
+            steps.execute()
+
+    def remove(self, name: str) -> None:
+        """List a worker no longer."""
+        with translated(self.url):
+            self._redis.zrem(WORKERS, name)
+            self._redis.delete(_key(name))
+
+    def tidy(self) -> None:
+        """Forget the names of workers that have died; one of a live worker comes back with its next report."""
+        with translated(self.url):
+            names = self._names()
+            if dead := [name for name, said in zip(names, self._said(names), strict=True) if said is None]:
+                self._redis.zrem(WORKERS, *dead)
+
+    def all(self) -> list[WorkerInfo]:
+        """All live workers, by machine and GPU."""
+        with translated(self.url):
+            told = self._said(self._names())
+        found: list[WorkerInfo] = []
+        for text in told:
+            # One of another version of PersQA may tell what this one does not know.
+            with suppress(ValidationError):
+                found += [] if text is None else [_INFO.validate_json(text)]
+        return sorted(found, key=_order)
+
+    def _names(self) -> list[str]:
+        return [name.decode() for name in cast("list[bytes]", self._redis.zrange(WORKERS, 0, -1))]
+
+    def _said(self, names: list[str]) -> list[bytes | None]:
+        return cast("list[bytes | None]", self._redis.mget([_key(name) for name in names])) if names else []
+
+
+def live_workers(url: str) -> list[WorkerInfo]:
+    """All workers of a broker; one that has died is listed for some seconds more.
 
     Raises:
         BrokerUnavailable: Redis does not answer.
     """
-    app = Celery("persqa", broker=celery_url(url), set_as_current=False, fixups=[])
-    app.conf.broker_transport_options = TRANSPORT_OPTIONS
-    try:
-        answers = app.control.inspect(timeout=timeout_seconds, limit=most).stats() or {}
-    except OperationalError as error:
-        raise BrokerUnavailable(f"Redis at {without_password(url)} failed: {error}") from error
-    finally:
-        app.close()
-    found = [_info(name, cast("dict[str, object]", stats.get("pool", {}))) for name, stats in answers.items()]
-    return sorted(found, key=_order)
+    with closing(Workers(url)) as workers:
+        return workers.all()
 
 
 def unserved(model: str | None, workers: Iterable[WorkerInfo]) -> str | None:
-    """A sentence if none of these workers serves the model, which is any for None; None if one does."""
+    """A sentence if none of these workers serves the model, or loads it; any model for None. None if one does."""
     served = sorted({worker.model for worker in workers})
     if model in served or (model is None and served):
         return None
     if not served:
         start = "persqa worker --image-roots DIR" + ("" if model is None else f" --model {model}")
-        return f"no worker answers (one that loads its model does not yet); the items wait for one: {start}"
-    return f"no worker that answers serves {model} (they serve {', '.join(served)}); what names it waits until one does"
+        return f"there is no worker; the items wait for one: {start}"
+    return f"no worker serves {model} (they serve {', '.join(served)}); what names it waits until one does"
 
 
-def _info(name: str, pool: dict[str, object]) -> WorkerInfo:
-    return WorkerInfo(
-        name=name,
-        model=str(pool.get("model", "?")),
-        in_flight=int(str(pool.get("in-flight", 0))),
-        window=int(str(pool.get("max-concurrency", 0))),
-        gpus=[GpuInfo(**gpu) for gpu in cast("list[dict[str, str]]", pool.get("gpus", []))],
-    )
+def _key(name: str) -> str:
+    return f"{WORKER}:{name}"
 
 
 def _order(worker: WorkerInfo) -> tuple[str, list[int], str]:

@@ -8,6 +8,7 @@ from persqa.store.dead_letters import DeadLetters
 from persqa.store.ledger import Ledger
 from persqa.store.migrate import migrate
 from persqa.store.queries import Queries
+from persqa.store.rates import Rates
 from persqa.store.results import Results, Want
 from persqa.store.runs import Runs
 
@@ -26,6 +27,7 @@ class Store:
         self.ledger = Ledger(database)
         self.results = Results(database)
         self.queries = Queries(database)
+        self.rates = Rates(database)
         self.dead_letters = DeadLetters(database)
         self.bad_images = BadImages(database)
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import sqlalchemy as sa
 
-from persqa.clock import now
 from persqa.errors import RunNotFound
 from persqa.generations import FinishReason
 from persqa.items import MAX_ITEMS
@@ -29,10 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from persqa.runs import Run
-
-
-#: The time over which the present rate of a run is taken.
-_RECENT = timedelta(minutes=1)
 
 _AnySelect: TypeAlias = "sa.Select[*tuple[Any, ...]]"
 
@@ -59,15 +53,17 @@ class Queries:
         return self._progresses(sa.true())
 
     def _progresses(self, which: sa.ColumnElement[bool]) -> dict[RunId, Progress]:
-        counted = sa.select(runs.c.id, runs.c.state, run_counters.c.status, run_counters.c["items"])
-        states, counts = dict[RunId, RunState](), defaultdict[RunId, dict[str | None, int]](dict)
+        counted = sa.select(
+            runs.c.id, runs.c.state, runs.c["items"], run_counters.c.status, run_counters.c["items"].label("number")
+        )
+        states, counts = dict[RunId, tuple[str, int]](), defaultdict[RunId, dict[str | None, int]](dict)
         with self._database.reading() as connection:
-            for run_id, state, status, number in connection.execute(
+            for run_id, state, whole, status, number in connection.execute(
                 counted.select_from(runs.outerjoin(run_counters)).where(which)
             ):
-                states[run_id] = RunState(state)
+                states[run_id] = state, whole
                 counts[run_id][status] = number
-        return {run_id: _progress(counts[run_id], state) for run_id, state in states.items()}
+        return {run_id: _progress(counts[run_id], state, whole) for run_id, (state, whole) in states.items()}
 
     def overview(self, *, unfinished: int, newest: int) -> list[RunProgress]:
         """The progress of the newest runs, read from their counters.
@@ -85,18 +81,18 @@ class Queries:
             sa.select(sa.select(runs.c.id).order_by(runs.c.id.desc()).limit(newest).subquery().c.id),
         )
         query = (
-            sa.select(runs.c.name, runs.c.state, run_counters.c.status, number)
+            sa.select(runs.c.name, runs.c.state, runs.c["items"], run_counters.c.status, number.label("number"))
             .select_from(runs.outerjoin(run_counters))
             .where(runs.c.id.in_(chosen))
             .order_by(runs.c.id)
         )
-        found: dict[tuple[str, str], dict[str | None, int]] = {}
+        found: dict[tuple[str, str, int], dict[str | None, int]] = {}
         with self._database.reading() as connection:
-            for name, state, status, count in connection.execute(query):
-                found.setdefault((name, state), {})[status] = count
+            for name, state, whole, status, count in connection.execute(query):
+                found.setdefault((name, state, whole), {})[status] = count
         return [
-            RunProgress(run=name, progress=_progress(counts, RunState(state)))
-            for (name, state), counts in found.items()
+            RunProgress(run=name, progress=_progress(counts, state, whole))
+            for (name, state, whole), counts in found.items()
         ]
 
     def models(self) -> list[str]:
@@ -104,36 +100,6 @@ class Queries:
         query = sa.select(runs.c.model).where(runs.c.model.is_not(None)).distinct()
         with self._database.reading() as connection:
             return list(connection.execute(query).scalars())
-
-    def rate(self, run_id: RunId) -> float:
-        """Results a second over the last minute."""
-        return self._rates(runs.c.id == run_id)[run_id]
-
-    def rates(self) -> dict[RunId, float]:
-        """Results a second over the last minute, of all runs with pending items, in one query."""
-        pending = sa.select(run_counters.c.run_id).group_by(run_counters.c.run_id).having(PENDING_ITEMS > 0)
-        return self._rates(runs.c.id.in_(pending))
-
-    def _rates(self, which: sa.ColumnElement[bool]) -> dict[RunId, float]:
-        recent = sa.and_(results.c.run_id == runs.c.id, results.c.finished_at > now() - _RECENT)
-        # A look into the index for each run; grouping the results would read those of all time.
-        number = sa.select(sa.func.count()).select_from(results).where(recent).correlate(runs).scalar_subquery()
-        first = sa.select(sa.func.min(results.c.finished_at)).where(recent).correlate(runs).scalar_subquery()
-        with self._database.reading() as connection:
-            rows = connection.execute(sa.select(runs.c.id, number, first).where(which)).all()
-        return {
-            run_id: count / max((now() - since).total_seconds(), 1.0) if count else 0.0 for run_id, count, since in rows
-        }
-
-    def throughput(self, run_id: RunId, *, since: datetime) -> float:
-        """Answered items a second, from the first to the last since a time; 0 if there are fewer than two."""
-        query = sa.select(
-            sa.func.count(), sa.func.min(results.c.finished_at), sa.func.max(results.c.finished_at)
-        ).where(results.c.run_id == run_id, results.c.finished_at >= since, results.c.generations > 0)
-        with self._database.reading() as connection:
-            number, first, last = connection.execute(query).one()
-        seconds = (last - first).total_seconds() if number > 1 else 0.0
-        return (number - 1) / seconds if seconds else 0.0
 
     def kinds(self, run_id: RunId) -> dict[str, int]:
         """The number of violations of each kind, the most frequent first."""
@@ -254,9 +220,13 @@ _VIOLATION_COLUMNS = (
 )
 
 
-def _progress(counts: Mapping[str | None, int], state: RunState = RunState.ACTIVE) -> Progress:
+def _progress(counts: Mapping[str | None, int], state: str = RunState.ACTIVE, whole: int = 0) -> Progress:
+    """The counts; `state` and `whole` are those of the row in `runs`, `whole` the number of all items."""
+    submitted = counts.get(SUBMITTED, 0)
     ended = {status: counts.get(status, 0) for status in Status}
-    return Progress(submitted=counts.get(SUBMITTED, 0), ended=ended, state=state)
+    # While the ledger is being written, all that is there so far may have a result.
+    done = submitted == sum(ended.values()) and submitted >= whole
+    return Progress(submitted=submitted, ended=ended, state=RunState.DONE if done else RunState(state))
 
 
 def _pair_row(row: dict[str, Any], run: Run) -> PairRow:

@@ -23,7 +23,7 @@ def pause(run: options.Run, *, where: options.Where, as_json: options.AsJson = F
     """Begin nothing more of a run until it is resumed.
 
     Workers finish what they have begun. Its messages are taken out of the queue, and a submit of it that is under way
-    ends. Whoever waits for the run goes on waiting. Safe to repeat.
+    ends. Whoever waits for the run goes on waiting. Safe to repeat. A run that is done cannot be paused.
 
     Examples:
         persqa pause portraits
@@ -38,7 +38,7 @@ def cancel(run: options.Run, *, where: options.Where, as_json: options.AsJson = 
 
     Workers begin nothing more of it, and finish what they have begun. What has a result keeps it, and can be looked at
     and exported. Its messages are taken out of the queue; `run`, `submit` and whatever else waits for it ends with exit
-    code 4. Safe to repeat.
+    code 4. Safe to repeat. A run that is done cannot be cancelled.
 
     Examples:
         persqa cancel portraits
@@ -77,8 +77,11 @@ def resume(run: options.Run, *, where: options.Where, as_json: options.AsJson = 
         settings = client.settings
         handle = client.run(run)
         enqueued = handle.resume(on_full=full_queue_note(settings, "resume"))
+        state = handle.progress().state
     if as_json:
-        print_json({"run": handle.name, "state": handle.run.state, "enqueued": enqueued})
+        print_json({"run": handle.name, "state": state, "enqueued": enqueued})
+    elif state is RunState.DONE:
+        console.print(f"{plain(handle.name)} is done: nothing of it is pending")
     elif settings.broker_url is None:
         console.print(
             f"{plain(handle.name)} goes on: whoever works on it, or waits for it, finds that within half a minute"

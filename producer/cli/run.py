@@ -49,7 +49,8 @@ def command(
     )
     started = datetime.now(UTC)
     with Client(settings, local_worker=True) as client:
-        handle = client.submit(data, on_full=full_queue_note(settings, "run"), **flags.given())
+        with notes.status("reading the input and enqueueing its items; a broker starts if none is named"):
+            handle = client.submit(data, on_full=full_queue_note(settings, "run"), **flags.given())
         if not as_json:
             report_submission(handle)
         if client.fleet and client.fleet.settings.model == DEMO_MODEL:
@@ -85,14 +86,14 @@ def _say_what_demo_knows(pool: QuestionPool) -> None:
 
 def _summarize(handle: RunHandle, started: datetime, *, as_json: bool) -> bool:
     progress, audit = handle.progress(), handle.audit()
-    kinds, throughput = handle.violation_kinds(), handle.throughput(since=started)
+    kinds, rate = handle.violation_kinds(), handle.rate(since=started)
     if as_json:
         print_json(
             {
                 "run": handle.name,
                 **progress_dict(progress),
                 "violations": kinds,
-                "items_per_second": round(throughput, 2),
+                "items_per_second": round(rate, 2) if rate else None,
                 "database": without_password(handle.database_url),
                 "audit_holds": audit.holds,
             }
@@ -108,7 +109,7 @@ def _summarize(handle: RunHandle, started: datetime, *, as_json: bool) -> bool:
         for kind, number in kinds.items():
             broken.add_row(kind, str(number))
         console.print(broken, "")
-    speed = f"{throughput:.1f} items/s, " if throughput else ""
+    speed = f"{rate:.1f} items/s, " if rate else ""
     say(f"{speed}database {without_password(handle.database_url)}")
     for problem in audit.problems:
         console.print(f"[red]audit:[/] {plain(problem)}", soft_wrap=True)

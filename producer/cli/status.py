@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,6 +13,8 @@ from rich.live import Live
 from rich.text import Text
 
 from persqa.broker.keys import queue_for
+from persqa.clock import duration, seconds_since
+from persqa.phases import Phase, in_words
 from persqa.runs import Priority, RunState
 from persqa.words import counted
 from producer import Client
@@ -20,6 +23,7 @@ from producer.cli.expanding import expanded
 from producer.cli.printing import console, plain, print_json, progress_dict, table
 
 if TYPE_CHECKING:
+    from persqa.broker.workers import WorkerInfo
     from persqa.progress import Progress
     from persqa.runs import Run
     from producer.cli.tables import Table
@@ -44,7 +48,8 @@ def command(
 ) -> None:
     """Show how far the runs are, what waits, and who works.
 
-    Of very many runs it shows those that are not done, and the newest.
+    Of very many runs it shows those that are not done, and the newest. A worker is listed with what it is about, such
+    as loading its model, and what it waits out, such as a full disk. What does not run has no rate.
 
     Examples:
         persqa status
@@ -65,15 +70,15 @@ def command(
 def _facts(client: Client, name: str | None) -> dict[str, Any]:
     # However many runs there are, the database is asked as often, and Redis once.
     runs = [handle.run for handle in (client.runs() if name is None else [client.run(name)])]
-    queries = client.store.queries
+    queries, rates = client.store.queries, client.store.rates
     if name is None:
-        progresses, rates = queries.progresses(), queries.rates()
+        progresses, found = queries.progresses(), rates.present()
     else:
         (run,) = runs
-        progresses, rates = {run.id: queries.progress(run.id)}, {run.id: queries.rate(run.id)}
+        progresses, found = {run.id: queries.progress(run.id)}, {run.id: rates.of(run.id)}
     backlog = client.backlog(runs)
     waiting = {queue.queue: queue.waiting for queue in backlog.queues} if backlog else {}
-    facts = [_run_facts(run, progresses[run.id], rates.get(run.id, 0.0), waiting) for run in runs]
+    facts = [_run_facts(run, progresses[run.id], found.get(run.id), waiting) for run in runs]
     return {
         "runs": facts,
         **_worker_facts(client, facts),
@@ -82,14 +87,14 @@ def _facts(client: Client, name: str | None) -> dict[str, Any]:
     }
 
 
-def _run_facts(run: Run, progress: Progress, rate: float, waiting: dict[str, int]) -> dict[str, object]:
+def _run_facts(run: Run, progress: Progress, rate: float | None, waiting: dict[str, int]) -> dict[str, object]:
     # A run that is done has nothing in its queue, which other runs may share.
     queued = waiting.get(queue_for(run.options.model, run.priority)) if progress.pending else None
     return {
         "run": run.name,
         **progress_dict(progress),
-        "items_per_second": round(rate, 2) if progress.pending else 0.0,
-        "seconds_left": round(progress.pending / rate) if progress.pending and rate else None,
+        "items_per_second": round(rate, 2) if rate else None,
+        "seconds_left": round(progress.pending / rate) if rate else None,
         "queued": queued,
         "model": run.options.model,
         "priority": run.priority,
@@ -104,10 +109,25 @@ def _worker_facts(client: Client, runs: list[dict[str, Any]]) -> dict[str, objec
         return {"workers": [], "warnings": []}
     from persqa.broker.workers import live_workers, unserved
 
-    workers = live_workers(client.settings.broker_url)
+    workers, ledger = live_workers(client.settings.broker_url), client.store.ledger.id
+    ours = [worker for worker in workers if worker.ledger in (None, ledger)]
     waiting = [run for run in runs if run["pending"] and run["state"] is RunState.ACTIVE]
-    said = (unserved(model, workers) for model in dict.fromkeys(run["model"] for run in waiting))
-    return {"workers": [asdict(worker) for worker in workers], "warnings": [sentence for sentence in said if sentence]}
+    said = [unserved(model, ours) for model in dict.fromkeys(run["model"] for run in waiting)]
+    said += [
+        f"{worker.name}: {one.sentence} ({duration(seconds_since(one.since))})"
+        for worker in workers
+        for one in worker.hindrances
+    ]
+    return {"workers": [_told(worker) for worker in workers], "warnings": [sentence for sentence in said if sentence]}
+
+
+def _told(worker: WorkerInfo) -> dict[str, object]:
+    hindrances = [{"sentence": one.sentence, "since": _moment(one.since)} for one in worker.hindrances]
+    return {**asdict(worker), "since": _moment(worker.since), "hindrances": hindrances}
+
+
+def _moment(when: datetime) -> str:
+    return when.isoformat(timespec="seconds")
 
 
 def _drawn(facts: dict[str, Any]) -> RenderableType:
@@ -147,11 +167,18 @@ def _most_wanted(facts: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _drawn_workers(facts: list[dict[str, Any]]) -> Table:
     names, numbers = ["worker", "gpu", "model"], ["in flight", "window"]
-    workers = table([*names, *numbers], title="workers", names=names, numbers=numbers)
+    workers = table([*names, "phase", *numbers], title="workers", names=names, numbers=numbers)
     for fact in facts:
-        cells = (fact["name"], _gpus(fact["gpus"]), fact["model"], fact["in_flight"], fact["window"])
+        phase = _phase(fact["phase"], datetime.fromisoformat(fact["since"]))
+        cells = (fact["name"], _gpus(fact["gpus"]), fact["model"], phase, fact["in_flight"], fact["window"])
         workers.add_row(*map(plain, cells))
     return workers
+
+
+def _phase(phase: Phase, since: datetime) -> str:
+    """As in `loading the model: weights, 0:12`."""
+    passed = "" if phase is Phase.READY else f", {duration(seconds_since(since))}"
+    return f"{in_words(phase)}{passed}"
 
 
 def _gpus(gpus: list[dict[str, str]]) -> str:
@@ -160,7 +187,4 @@ def _gpus(gpus: list[dict[str, str]]) -> str:
 
 
 def _duration(seconds: object) -> str:
-    if not isinstance(seconds, int):
-        return ""
-    hours, rest = divmod(seconds, 3600)
-    return f"{hours}:{rest // 60:02}:{rest % 60:02}"
+    return duration(seconds) if isinstance(seconds, int) else ""

@@ -47,7 +47,8 @@ def command(
     settings = where.settings(model=flags.model)
     require_broker(settings)
     with Client(settings) as client:
-        handle = client.submit(data, on_full=full_queue_note(settings, "submit"), **flags.given())
+        with notes.status("reading the input and enqueueing its items"):
+            handle = client.submit(data, on_full=full_queue_note(settings, "submit"), **flags.given())
         if as_json and handle.submission is not None:
             submission = handle.submission
             print_json({"run": handle.name, "enqueued": submission.enqueued, "invalid": submission.invalid})

@@ -11,6 +11,8 @@ import psutil
 import pytest
 import sqlalchemy as sa
 
+from persqa.broker.workers import live_workers
+from persqa.phases import Phase
 from persqa.results import Status
 from persqa.settings import Settings
 from producer import Client, RunHandle
@@ -63,7 +65,7 @@ def test_the_engine_may_die_hang_or_lose_its_worker_and_no_item_is_lost(demo: De
         run = submit(client, demo, "struck", people=size(80, 320))
         for number in [signal.SIGKILL] * size(1, 10) + [signal.SIGSTOP]:
             wait_progress(run, seconds=LOAD_SECONDS)
-            strike(worker, number)
+            strike(worker, number, settings)
             wait_progress(run, seconds=LOAD_SECONDS)
         assert worker.process.poll() is None
         assert "the engine hangs" in worker.text()
@@ -105,15 +107,28 @@ def check_metrics(settings: Settings, worker: WorkerProcess, *, restarts: int) -
     assert "throughput" not in worker.text()
 
 
-def strike(worker: WorkerProcess, number: signal.Signals) -> None:
-    """Kill or stop the engine, and wait for another one."""
+def strike(worker: WorkerProcess, number: signal.Signals, settings: Settings) -> None:
+    """Kill or stop the engine, and wait for another one; meanwhile the worker says so."""
     engine = engine_of(worker)
     starts = worker.text().count("engine ready again")
     engine.send_signal(number)
     struck = time.monotonic()
     wait_until(lambda: not _lives(engine), describe="the old engine is gone", seconds=60)
+    wait_until(
+        lambda: _told(worker, settings, hindered=True) not in (None, Phase.READY), describe="it says that it loads"
+    )
     wait_until(lambda: worker.text().count("engine ready again") > starts, describe="a new one", seconds=LOAD_SECONDS)
+    wait_until(lambda: _told(worker, settings, hindered=False) is Phase.READY, describe="it says that it is ready")
     print(f"{number.name}: a new engine after {time.monotonic() - struck:.1f} s")
+
+
+def _told(worker: WorkerProcess, settings: Settings, *, hindered: bool) -> Phase | None:
+    """The worker's phase, if it says, as expected, that a new engine hinders it or that nothing does."""
+    for one in live_workers(settings.broker_url or ""):
+        if one.name.startswith(f"worker-{worker.process.pid}-"):
+            said = any("started anew" in found.sentence for found in one.hindrances)
+            return one.phase if said == hindered else None
+    return None
 
 
 def _lives(process: psutil.Process) -> bool:

@@ -18,11 +18,13 @@ from PIL import Image
 
 from persqa.errors import EngineDead, Infrastructure, Rejected, SettingsError
 from persqa.generations import FinishReason, Generation
+from persqa.phases import Phase
 from persqa.reasons import Reason
 from persqa.settings import Settings
 from tests.support.noise_model import build_noise_model, noise_settings
 from tests.support.requests import USER, picture, request
 from tests.support.wait import wait_until
+from worker.condition import CONDITION
 from worker.engines.engine import Request
 from worker.process.loop_thread import LoopThread
 
@@ -45,6 +47,8 @@ class RunningEngine:
         from worker.engines.vllm_engine import VllmEngine
 
         self.engine: VllmEngine = VllmEngine(settings)
+        #: What is told of its loading.
+        self.phases: list[Phase] = []
         self._thread = LoopThread("test-engine")
         self._thread.start()
 
@@ -91,7 +95,9 @@ def check_that_a_killed_one_leaves_nothing_open(running: RunningEngine) -> None:
 def running() -> Iterator[RunningEngine]:
     running = RunningEngine(noise_settings(max_images=2, max_model_len=512))
     try:
-        running.run(running.engine.start())
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(CONDITION, "enter", running.phases.append)
+            running.run(running.engine.start())
         yield running
         assert running.answer(request("at the end")).output_tokens > 0, "the engine survived all of the above"
         check_that_a_killed_one_leaves_nothing_open(running)
@@ -99,6 +105,10 @@ def running() -> Iterator[RunningEngine]:
         running.close()
         # vLLM leaves a ZeroMQ context to the garbage collector, which warns; here the warning is ignored, later not.
         gc.collect()
+
+
+def test_its_own_process_tells_how_far_the_loading_is(running: RunningEngine) -> None:
+    assert running.phases == [Phase.WEIGHTS, Phase.PROFILING]
 
 
 @pytest.mark.parametrize("images", [0, 1, 2])

@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from persqa.broker.workers import live_workers
+from persqa.phases import Phase
 from persqa.results import Status
 from producer import Client
 from tests.conftest import Site
@@ -50,15 +51,18 @@ def wait_starts(crew: WorkerProcess, count: int) -> None:
 
 
 def by_gpu(settings: Settings, count: int) -> dict[str, psutil.Process]:
-    """The workers, by what their engines would run on."""
-    url = settings.broker_url or ""
-    found = wait_until(
-        lambda: [] if len(workers := live_workers(url)) < count else workers, describe=f"{count} workers answer"
-    )
-    return {
-        "+".join(gpu.number for gpu in worker.gpus): psutil.Process(int(worker.name.split("@")[0].split("-")[1]))
-        for worker in found
-    }
+    """The workers that are ready, by what their engines would run on; a killed one is listed for some seconds more."""
+
+    def ready() -> dict[str, psutil.Process]:
+        return {
+            "+".join(gpu.number for gpu in worker.gpus): psutil.Process(process)
+            for worker in live_workers(settings.broker_url or "")
+            if psutil.pid_exists(process := int(worker.name.split("@")[0].split("-")[1]))
+            and worker.gpus
+            and worker.phase is Phase.READY
+        }
+
+    return wait_until(lambda: found if len(found := ready()) == count else {}, describe=f"{count} workers are ready")
 
 
 def test_a_killed_worker_comes_back_while_the_others_go_on_and_all_end_together(
@@ -192,6 +196,10 @@ def test_a_choice_that_cannot_be_had_is_refused_by_the_command(tmp_path: Path) -
 
 def _status(settings: Settings) -> str:
     environment = {**os.environ, **settings.environment(), "COLUMNS": "160"}
-    facts = json.loads(run_program("producer.cli", "status", "--json", env=environment, cwd=Path.cwd()).stdout)
-    assert [worker["gpus"][0]["name"] for worker in facts["workers"]] == ["NVIDIA H100 80GB HBM3", "NVIDIA L4"]
+
+    def listed() -> list[str]:
+        facts = json.loads(run_program("producer.cli", "status", "--json", env=environment, cwd=Path.cwd()).stdout)
+        return [worker["gpus"][0]["name"] for worker in facts["workers"]]
+
+    wait_until(lambda: listed() == ["NVIDIA H100 80GB HBM3", "NVIDIA L4"], describe="the killed one is listed no more")
     return run_program("producer.cli", "status", env=environment, cwd=Path.cwd()).stdout

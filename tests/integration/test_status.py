@@ -97,8 +97,9 @@ def test_many_runs_take_no_more_questions_than_few(
     assert (half["ok"], half["dead"], half["pending"], half["queued"]) == (0, 1, 1, 3)
     assert half["items_per_second"] > 0
     assert half["seconds_left"] is not None
-    assert (done["ok"], done["pending"], done["queued"], done["items_per_second"]) == (2, 0, None, 0.0)
-    assert (high["pending"], high["queued"], high["priority"], high["items_per_second"]) == (2, 1, "high", 0.0)
+    assert (done["ok"], done["pending"], done["queued"], done["items_per_second"]) == (2, 0, None, None)
+    assert (high["pending"], high["queued"], high["priority"], high["items_per_second"]) == (2, 1, "high", None)
+    assert (half["state"], done["state"]) == ("active", "done")
     assert all_of_them["held"] == 0
     for run in (done, high):
         assert told(run["run"])["runs"] == [run], "one alone is described as among the others"

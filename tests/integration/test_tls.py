@@ -110,8 +110,11 @@ def test_postgresql_over_tls(tmp_path: Path) -> None:
 def _ask_workers(url: str, *, answers: str) -> None:
     """In a process of its own: kombu keeps connections, and takes another URL of the same host for the same."""
     program = (
-        "import sys; from persqa.broker.workers import live_workers\n"
-        "try: print([worker.name for worker in live_workers(sys.argv[1])])\n"
+        "import sys; from celery import Celery; from persqa.broker.connection import celery_url\n"
+        "from persqa.broker.keys import TRANSPORT_OPTIONS\n"
+        "app = Celery('peer', broker=celery_url(sys.argv[1]), set_as_current=False, fixups=[])\n"
+        "app.conf.broker_transport_options = TRANSPORT_OPTIONS\n"
+        "try: print(list(app.control.inspect().stats() or {}))\n"
         "except Exception as error: print(error)"
     )
     ended = subprocess.run(

@@ -77,7 +77,7 @@ def an_outcome(
     item: Item, status: Status = Status.OK, *, answer: str | None = "<mam> wears red.", **more: object
 ) -> Outcome:
     """An outcome without violations."""
-    fields: dict[str, object] = {"model": "m", "generations": 1, "answer": answer, **more}
+    fields: dict[str, object] = {"worker": "w", "model": "m", "generations": 1, "answer": answer, **more}
     return Outcome(Result(item_id=item.id, run_id=item.run_id, status=status, **fields))  # pyright: ignore[reportArgumentType]
 
 

@@ -9,7 +9,19 @@ from typing import TYPE_CHECKING, cast
 from persqa.audit import audit
 from persqa.broker.connection import connect
 from persqa.broker.depth import Inspector
-from persqa.broker.keys import BROKER, COUNTS, HELD, LEASES, MEMORY, PUBLISHING, QUEUE, RECONCILED, queues_for
+from persqa.broker.keys import (
+    BROKER,
+    COUNTS,
+    HELD,
+    LEASES,
+    MEMORY,
+    PUBLISHING,
+    QUEUE,
+    RECONCILED,
+    WORKER,
+    WORKERS,
+    queues_for,
+)
 from persqa.store import Store
 from tests.support.builders import colour_of
 from tests.support.wait import wait_until
@@ -31,12 +43,12 @@ def check_audits(settings: Settings) -> None:
 
 
 def check_keys(broker: str) -> None:
-    """Only the queues may be left in Redis, and what kombu keeps of its exchanges."""
+    """Only the queues may be left in Redis, what killed workers told, and what kombu keeps of its exchanges."""
     client = connect(broker)
     keys = {key.decode() for key in cast("Iterable[bytes]", client.scan_iter())}  # pyright: ignore
     client.close()
     ours = {key for key in keys if not key.startswith("_kombu.binding")}
-    known = (BROKER, MEMORY, PUBLISHING, RECONCILED, *queues_for(""))
+    known = (BROKER, MEMORY, PUBLISHING, RECONCILED, WORKER, WORKERS, *queues_for(""))
     unknown = {key for key in ours if key not in queues_for(None) and not key.startswith(known)}
     assert not unknown, f"keys left in Redis: {unknown}"
 

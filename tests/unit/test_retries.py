@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from persqa.errors import StoreUnavailable
+from worker.condition import CONDITION
 from worker.retries import retry_database
 
 
@@ -33,6 +34,19 @@ def test_after_a_long_outage_a_worker_is_back_within_seconds() -> None:
 
     assert retry_database(away_for_an_hour, stop=clock) == "here"
     assert max(clock.waits) <= 5
+
+
+def test_what_is_waited_for_is_to_be_seen_meanwhile() -> None:
+    seen: list[list[str]] = []
+
+    def away_twice() -> None:
+        seen.append([found.sentence for found in CONDITION.hindrances])
+        if len(seen) < 3:
+            raise StoreUnavailable("disk full")
+
+    retry_database(away_twice, stop=Clock())
+    assert seen == [[], *[["disk full; nothing is lost, trying again"]] * 2]
+    assert CONDITION.hindrances == ()
 
 
 def test_a_worker_that_stops_waits_for_no_database() -> None:

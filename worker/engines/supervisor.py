@@ -11,8 +11,10 @@ from contextvars import Context
 from typing import TYPE_CHECKING
 
 from persqa.errors import EngineDead, EngineLost, PersqaError
+from persqa.phases import Phase
 from persqa.words import counted
 from worker import metrics
+from worker.condition import CONDITION
 from worker.engines.in_flight import InFlight
 
 if TYPE_CHECKING:
@@ -141,7 +143,9 @@ class Supervisor:
         if self._ending:
             self._given_up = error
             return
-        logger.error("%s; it is started anew, and what was in flight is asked again", error)
+        sentence = f"{error}; it is started anew, and what was in flight is asked again"
+        logger.error("%s", sentence)
+        CONDITION.begin(self, sentence)
         metrics.RESTARTS.inc()
         self._up.clear()
         self.down_since = time.monotonic()
@@ -158,16 +162,17 @@ class Supervisor:
                 self._given_up = EngineDead("the engine was being started anew when this worker was told to end")
                 break
             if self._failures > self._most_failures:
-                often = counted(self._failures, "time")
-                said = f"the engine died {often} without an answer in between (PERSQA_ENGINE_FAILURES)"
-                self._given_up = EngineDead(said)
+                often = f"the engine died {counted(self._failures, 'time')} without an answer in between"
+                self._given_up = EngineDead(f"{often} (PERSQA_ENGINE_FAILURES)")
                 break
             try:
                 self._engine = self._make_engine()
                 await self._load()
             except Exception as error:
                 defect = not isinstance(error, PersqaError)
-                logger.error("the engine cannot be started: %s; trying again in %.0f s", error, pause, exc_info=defect)
+                sentence = f"the engine cannot be started: {error}; trying again in {pause:.0f} s"
+                logger.error("%s", sentence, exc_info=defect)
+                CONDITION.begin(self, sentence)
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
                 continue
@@ -175,6 +180,8 @@ class Supervisor:
             break
         self._in_flight.begin_anew()
         self._be_up()
+        CONDITION.end(self)
+        CONDITION.enter(Phase.READY)
 
     def _be_up(self) -> None:
         self.down_since = None
@@ -182,6 +189,7 @@ class Supervisor:
 
     async def _load(self) -> None:
         """Start the engine, which blocks the loop; kill an engine that loads for too long, so that its start fails."""
+        CONDITION.enter(Phase.LOADING)
         too_long = threading.Timer(self._load_seconds, self._engine.kill)
         too_long.name = "persqa-load"
         too_long.start()

@@ -34,7 +34,9 @@ from persqa.generations import FinishReason, Generation
 from persqa.images import Resolution
 from persqa.models import default_model
 from persqa.reasons import Reason
+from worker.condition import CONDITION
 from worker.engines.chat_prompts import ChatPrompts
+from worker.engines.loading_steps import hearing_steps
 from worker.engines.orphans import kill_stamped, new_stamp, stamping
 
 if TYPE_CHECKING:
@@ -87,7 +89,7 @@ class VllmEngine:
         arguments = engine_arguments(self._settings)
         try:
             # vLLM's class for offline use takes more requests at once and longer steps than its class for servers.
-            with stamping(self._stamp):
+            with stamping(self._stamp), hearing_steps(CONDITION.enter):
                 self._engine = AsyncLLM.from_engine_args(
                     AsyncEngineArgs(**arguments),
                     usage_context=UsageContext.LLM_CLASS,

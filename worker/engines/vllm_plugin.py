@@ -5,11 +5,15 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from functools import cache, wraps
 from typing import TYPE_CHECKING, Any
 
 from vllm.platforms import current_platform
+
+from persqa.phases import Phase
+from worker.engines.loading_steps import tell_step
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +25,7 @@ def register() -> None:
         return
     _leave_process_group()
     _die_with_parent()
+    _tell_steps()
     if current_platform.is_cpu():
         _keep_generators_during_chunked_prefill()
 
@@ -42,6 +47,24 @@ def _die_with_parent() -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
     threading.Thread(target=watch, name="persqa-parent", daemon=True).start()
+
+
+@cache
+def _tell_steps() -> None:
+    """Tell the worker that the weights are read now, and later that they are."""
+    tell_step(Phase.WEIGHTS)
+    # In the process that has it. Where another vLLM has another name for it, people only know less.
+    core: Any = getattr(sys.modules.get("vllm.v1.engine.core"), "EngineCore", None)
+    original: Callable[..., Any] | None = getattr(core, "_initialize_kv_caches", None)
+    if original is None:
+        return
+
+    @wraps(original)
+    def initialize(*arguments: Any, **options: Any) -> Any:
+        tell_step(Phase.PROFILING)
+        return original(*arguments, **options)
+
+    core._initialize_kv_caches = initialize  # noqa: SLF001
 
 
 @cache

@@ -1,0 +1,71 @@
+"""Rates: how fast the items of runs end; the one place that says so."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from persqa.clock import now
+from persqa.runs import RunId, RunState
+from persqa.store.counters import PENDING_ITEMS
+from persqa.store.database import Database
+from persqa.store.schema import results, run_counters, runs
+
+#: The time over which the present rate of a run is taken.
+_RECENT = timedelta(minutes=1)
+#: Runs of which workers begin items.
+_RUNNING = sa.and_(
+    runs.c.state == RunState.ACTIVE,
+    runs.c.id.in_(sa.select(run_counters.c.run_id).group_by(run_counters.c.run_id).having(PENDING_ITEMS > 0)),
+)
+
+
+class Rates:
+    """Reads only."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def of(self, run_id: RunId, *, since: datetime | None = None) -> float | None:
+        """The rate of a run: items that workers ended, a second, over the time in which they came.
+
+        That time begins when the first of them was begun, and lasts at least a second, so that a handful of items that
+        one batch brings does not look like thousands a second. Loading a model before the first is no part of it.
+
+        Args:
+            run_id: the run.
+            since: count from here to the last item. By default the last minute counts, up to now, and a run has no
+                rate then that is paused, cancelled or done.
+
+        Returns:
+            Items per second; None where nothing ended in that time.
+        """
+        which = runs.c.id == run_id
+        found = self._present(which) if since is None else self._measured(since, None, which)
+        return found.get(run_id)
+
+    def present(self) -> dict[RunId, float]:
+        """The present rates of all runs that have one, in one query; `of` says what a rate is."""
+        return self._present(sa.true())
+
+    def _present(self, which: sa.ColumnElement[bool]) -> dict[RunId, float]:
+        until = now()
+        return self._measured(until - _RECENT, until, sa.and_(which, _RUNNING))
+
+    def _measured(self, since: datetime, until: datetime | None, which: sa.ColumnElement[bool]) -> dict[RunId, float]:
+        """The rates of the runs that have one, up to a moment or to their last item."""
+        recent = sa.and_(results.c.run_id == runs.c.id, results.c.finished_at > since, results.c.worker.is_not(None))
+        begun = sa.func.coalesce(results.c.image_seconds, 0.0) + sa.func.coalesce(results.c.engine_seconds, 0.0)
+        first, last = sa.func.min(results.c.finished_at), sa.func.max(results.c.finished_at)
+        # A look into the index for each run; grouping the results would read those of all time.
+        looks = [sa.select(column).select_from(results).where(recent) for column in (sa.func.count(), first, last)]
+        looks.append(sa.select(begun).where(recent).order_by(results.c.finished_at).limit(1))
+        query = sa.select(runs.c.id, *(look.correlate(runs).scalar_subquery() for look in looks)).where(which)
+        with self._database.reading() as connection:
+            rows = connection.execute(query).all()
+        return {
+            run_id: number / max(((until or end) - max(start - timedelta(seconds=took), since)).total_seconds(), 1.0)
+            for run_id, number, start, end, took in rows
+            if number
+        }
