@@ -49,7 +49,11 @@ def audit(store: Store, run: Run, inspector: Inspector | None) -> Audit:
         StoreUnavailable: the database does not answer.
         BrokerUnavailable: Redis does not answer.
     """
-    problems = list(_sums(run, census := store.queries.census(run.id, strays=_NAMED)))
+    census = store.queries.census(run.id, strays=_NAMED)
+    if store.runs.reread(run).deleting:
+        problems = [f"it is being deleted, {census.rows.submitted} items are left: persqa delete {run.name}"]
+        return Audit(run=run, census=census, queue_checked=False, problems=tuple(problems))
+    problems = list(_sums(run, census))
     if inspector is not None and (lost := _lost(store, run, inspector)):
         problems.append(f"{len(lost)} pending items are in no queue and with no worker: {_names(lost)}")
     return Audit(run=run, census=census, queue_checked=inspector is not None, problems=tuple(problems))

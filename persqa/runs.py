@@ -135,6 +135,7 @@ class Run:
         key: random; another database has no run with this key.
         broker: the identity of the broker whose queues have its items; None before any is enqueued.
         published_to: the last item that was enqueued at least once; 0 if none was since the run was stopped or resumed.
+        deleting: whether it is being deleted; such a run is cancelled for good.
     """
 
     id: RunId
@@ -152,6 +153,7 @@ class Run:
     recheck: bool = False
     priority: Priority = Priority.NORMAL
     state: RunState = RunState.ACTIVE
+    deleting: bool = False
 
 
 def parse_options(**options: object) -> RunOptions:

@@ -7,18 +7,21 @@ stopped half-way goes on when it is repeated.
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from persqa.blobs import BlobStore, digest_of
+from persqa.blob_locks import Filling
+from persqa.blobs import digest_of
 from persqa.controls import refuse_stopped, set_priority
 from persqa.errors import InputError, RowRefused, RunConflict
 from persqa.questions import load_pool
 from persqa.records import RecordLimits
 from persqa.runs import RunState, check_run_name
+from persqa.urls import without_password
 from producer.itemizing import Itemizer
 from producer.options import parse_submit_options
-from producer.readers import open_input, part_of
+from producer.readers import input_path, open_input, part_of
 from producer.survey import drafts, survey
 
 if TYPE_CHECKING:
@@ -58,10 +61,24 @@ def submit(
     **given: Unpack[GivenSubmitOptions],
 ) -> tuple[Run, Submission]:
     """Submit a data set, as `Client.submit` describes."""
+    database = without_password(connections.settings.database_url)
+    ledger = connections.store.ledger.id
+    with closing(_Blobs(connections.settings.blob_store, ledger=ledger, database=database)) as blobs:
+        blobs.hold_what_is_there()
+        return _submit(connections, data, blobs, on_full=on_full, **given)
+
+
+def _submit(
+    connections: Connections,
+    data: str | Path | Iterable[Mapping[str, object]],
+    blobs: _Blobs,
+    *,
+    on_full: Callable[[], None],
+    **given: Unpack[GivenSubmitOptions],
+) -> tuple[Run, Submission]:
     settings, store = connections.settings, connections.store
     options = parse_submit_options(settings.model, **given)
     asked = options.asked
-    blobs = _Blobs(settings.blob_store)
     whole = open_input(
         data,
         blobs=blobs,
@@ -75,10 +92,10 @@ def submit(
     name = check_run_name(options.run or reader.name)
     pool = load_pool(asked.pool)
     pool.draw(asked.questions_per_image, seed=0, key="")  # Refuses a pool that is too small.
-    known = store.runs.get(name)
+    known = _known_run(store, name)
     limits = known.limits if known else _limits_of(settings)
     itemizer = Itemizer(options=asked, pool=pool, limits=limits, base=known.base if known else base, blobs=blobs)
-    found = survey(reader, itemizer)
+    found = _survey(reader, itemizer, blobs)
     if options.strict:
         _refuse_wrong_records(found)
     run = store.runs.create(
@@ -90,6 +107,7 @@ def submit(
         item_count=(found.records - found.invalid) * asked.questions_per_image + found.invalid,
         limits=limits,
     )
+    store.runs.remember_input(run, input_path(data))
     if found.has_relative_paths:
         _refuse_other_folder(run, base)
     if run.state is RunState.CANCELLED:
@@ -98,6 +116,8 @@ def submit(
         blobs.complete = True
         # Of the run, which another submit may have created meanwhile.
         _write_ledger(store, reader, run, replace(itemizer, limits=run.limits, base=run.base), found)
+    # The ledger has all references now.
+    blobs.close()
     if options.recheck:
         run = store.runs.set_recheck(run, True)
     if options.priority is not None and options.priority is not run.priority:
@@ -106,13 +126,29 @@ def submit(
     return run, Submission(enqueued=enqueued, invalid=found.invalid, first_errors=tuple(map(str, found.errors)))
 
 
-class _Blobs(BlobStore):
+def _known_run(store: Store, name: str) -> Run | None:
+    """The run of this name, if there is one; raises RunStopped if it is being deleted."""
+    known = store.runs.get(name)
+    if known and known.deleting:
+        refuse_stopped(known)
+    return known
+
+
+class _Blobs(Filling):
     """The blob store of one submit: the first reading fills it, so the second only needs the digests."""
 
     complete = False
 
     def put(self, data: bytes) -> str:
         return digest_of(data) if self.complete else super().put(data)
+
+
+def _survey(reader: Reader, itemizer: Itemizer, blobs: _Blobs) -> Survey:
+    """Read the input once; the blob store learns that items of the ledger will refer to it."""
+    found = survey(reader, itemizer)
+    if found.has_blobs:
+        blobs.leave_mark()
+    return found
 
 
 def _base_of(reader: Reader) -> str:

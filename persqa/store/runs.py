@@ -10,13 +10,16 @@ from typing import Any
 import sqlalchemy as sa
 
 from persqa.clock import now
-from persqa.errors import RunConflict, RunNotFound, RunStopped
+from persqa.errors import RowRefused, RunConflict, RunNotFound, RunStopped
 from persqa.items import MAX_ITEMS, ItemId
 from persqa.records import DEFAULT_LIMITS, RecordLimits
 from persqa.runs import Priority, Run, RunId, RunOptions, RunState
 from persqa.store.counters import PENDING_ITEMS, SUBMITTED
 from persqa.store.database import Database
 from persqa.store.schema import items, results, run_counters, runs
+
+#: Inputs that are remembered of one run, which may be submitted from several copies of its data.
+_MOST_INPUTS = 20
 
 
 class Runs:
@@ -38,7 +41,7 @@ class Runs:
     ) -> Run:
         """Create the run, or find the one of this name with the same data and options.
 
-        The one that is found keeps its own base and limits.
+        The one that is found keeps its own base and limits; one that is being deleted is given as it is.
 
         Raises:
             RunConflict: the name is taken by other data or other options.
@@ -58,6 +61,8 @@ class Runs:
         with self._database.writing() as connection:
             connection.execute(self._database.insert(runs).values(row).on_conflict_do_nothing())
             run = _run(connection.execute(sa.select(runs).where(runs.c.name == name)).one())
+        if run.deleting:
+            return run
         _refuse_conflict(run, options=options, pool_digest=pool_digest, fingerprint=fingerprint)
         return run
 
@@ -77,6 +82,22 @@ class Runs:
             connection.execute(sa.delete(items).where(items.c.id >= low, items.c.id < high))
             connection.execute(sa.delete(run_counters).where(run_counters.c.run_id == run.id))
             connection.execute(sa.delete(runs).where(runs.c.id == run.id))
+
+    def remember_input(self, run: Run, given: str | None) -> None:
+        """Note a file, folder or pattern, absolute, that the run's records were read from; None changes nothing."""
+        if given is None:
+            return
+        of_run = sa.select(runs.c.input).where(runs.c.id == run.id)
+        with self._database.reading() as connection:
+            known = _inputs(connection.execute(of_run).scalar())
+        if given not in known:
+            self._update(run, input=json.dumps([*known, given][-_MOST_INPUTS:]))
+
+    def inputs(self) -> dict[str, list[str]]:
+        """What each run's records were read from, by its name; runs are left out that read nothing one could lose."""
+        query = sa.select(runs.c.name, runs.c.input).where(runs.c.input.is_not(None)).order_by(runs.c.id)
+        with self._database.reading() as connection:
+            return {row.name: _inputs(row.input) for row in connection.execute(query)}
 
     def get(self, name: str) -> Run | None:
         """The run of this name, if there is one."""
@@ -116,8 +137,24 @@ class Runs:
         with self._database.reading() as connection:
             row = connection.execute(sa.select(runs).where(runs.c.id == run.id)).one_or_none()
         if row is None:
-            raise RunNotFound(f"the run {run.name!r} was removed, as its input had changed: submit it again")
+            raise gone(run)
         return _run(row)
+
+    def rename(self, run: Run, name: str) -> Run:
+        """Give the run another name.
+
+        Raises:
+            RunConflict: another run has it.
+            RunNotFound: the run is gone.
+        """
+        try:
+            with self._database.writing() as connection:
+                found = connection.execute(sa.update(runs).where(runs.c.id == run.id).values(name=name)).rowcount
+        except RowRefused as error:
+            raise RunConflict(f"another run is named {name!r}: choose another name, or delete that one") from error
+        if not found:
+            raise gone(run)
+        return replace(run, name=name)
 
     def set_recheck(self, run: Run, recheck: bool) -> Run:
         """Decide whether items enqueued from now on try known bad images again."""
@@ -142,14 +179,20 @@ class Runs:
         there until the run is active, as nobody enqueues items before.
 
         Raises:
-            RunStopped: a cancelled run is to be paused.
+            RunStopped: a cancelled run is to be paused, or one that is being deleted is to be resumed.
+            RunNotFound: the run is gone.
         """
-        update = sa.update(runs).where(runs.c.id == run.id, runs.c.state != state)
+        update = sa.update(runs).where(runs.c.id == run.id, runs.c.state != state, runs.c.deleting.is_(False))
         if state is RunState.PAUSED:
             update = update.where(runs.c.state != RunState.CANCELLED)
         with self._database.writing() as connection:
             connection.execute(update.values(state=state, published_to=0))
-            changed = _run(connection.execute(sa.select(runs).where(runs.c.id == run.id)).one())
+            row = connection.execute(sa.select(runs).where(runs.c.id == run.id)).one_or_none()
+        if row is None:
+            raise gone(run)
+        changed = _run(row)
+        if changed.deleting and state is not RunState.CANCELLED:
+            raise RunStopped(f"the run {run.name!r} is being deleted, and cannot be taken up again")
         if changed.state is not state:
             raise RunStopped(
                 f"the run {run.name!r} is cancelled already; to take it up again: persqa resume {run.name}"
@@ -170,6 +213,16 @@ class Runs:
         """Note where the run's items are enqueued from now on; that broker's reconcilers look after them."""
         if run.broker != broker:
             self._update(run, broker=broker)
+
+
+def gone(run: Run) -> RunNotFound:
+    """The error about a run that was there."""
+    why = "somebody deleted it, or its input had changed while it was submitted"
+    return RunNotFound(f"the run {run.name!r} is gone: {why}; to have it again, submit it")
+
+
+def _inputs(text: str | None) -> list[str]:
+    return [] if text is None else json.loads(text)
 
 
 def _refuse_conflict(run: Run, *, options: RunOptions, pool_digest: str, fingerprint: str) -> None:
@@ -200,4 +253,5 @@ def _run(row: sa.Row[Any]) -> Run:
         recheck=row.recheck,
         priority=Priority(row.priority),
         state=RunState(row.state),
+        deleting=row.deleting,
     )

@@ -1,4 +1,4 @@
-"""`persqa pause`, `resume`, `cancel`, `priority` and `requeue`: what people do to a run after its submit."""
+"""`persqa pause`, `resume`, `cancel`, `priority` and `rename`: what people do to a run after its submit."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from persqa.runs import RunState
 from producer import RunHandle
 from producer.cli import options
 from producer.cli.expanding import expanded
@@ -103,31 +102,24 @@ def priority(
 
 
 @expanded
-def requeue(
+def rename(
     run: options.Run,
-    status: Annotated[str, typer.Option("--status", metavar="noncompliant|invalid|dead", help="Which items.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Its name from now on.")],
     *,
-    recheck: options.Recheck = False,
     where: options.Where,
     as_json: options.AsJson = False,
 ) -> None:
-    """Take back the results of one status and enqueue their items again, with new seeds.
+    """Give a run another name; all that it has stays as it is, and what is under way goes on.
 
-    Their violations stay. Records that were wrong in themselves stay invalid. Without a broker the items become
-    pending, and the next `persqa run` of the same input asks them.
+    A `run` or `submit` of the same input that does not say --run NAME makes a new run under the old name.
 
-    Example: persqa requeue portraits --status noncompliant
+    Example: persqa rename portraits portraits-2024
     """
     with where.client() as client:
         handle = client.run(run)
-        number = handle.requeue(status, recheck=recheck)
-        state = handle.run.state
-        if as_json:
-            print_json({"run": handle.name, "status": status, "requeued": number, "state": state})
-        elif state is not RunState.ACTIVE:
-            then = f"the run is {state}, to go on: persqa resume {handle.name}"
-            console.print(f"{number} items are pending again; {then}")
-        elif client.settings.broker_url is None:
-            console.print(f"{number} items are pending again; `persqa run` with the same input asks them")
-        else:
-            console.print(f"{number} items are enqueued again")
+        handle.rename(name)
+    if as_json:
+        print_json({"run": handle.name, "before": run})
+    else:
+        new = plain(handle.name)
+        console.print(f"{plain(run)} is now {new}; who submits its input again says: --run {new}")

@@ -41,6 +41,10 @@ class Shape:
             "--chat", help="Dialogues to train with (ShareGPT, LLaVA): id, image and conversations, one a record."
         ),
     ] = False
+    overwrite: Annotated[
+        bool,
+        typer.Option("--overwrite", help="Replace FILE if it exists; never a run's input, an image or a database."),
+    ] = False
 
 
 @expanded
@@ -56,7 +60,8 @@ def command(
 ) -> None:
     """Write the records in the input's order and shape, with the prompt and the answer.
 
-    Every record of the input is there; the answer is null where there is none. The file appears when it is whole.
+    Every record of the input is there; the answer is null where there is none. The file appears when it is whole, and
+    replaces nothing unless --overwrite says so.
 
     Example: persqa export portraits pairs.jsonl --only ok --output-key pers_qa
     """

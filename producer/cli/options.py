@@ -37,6 +37,10 @@ Input = Annotated[
     ),
 ]
 Run = Annotated[str, typer.Argument(metavar="RUN", help="The run's name.")]
+Items = Annotated[
+    list[int] | None,
+    typer.Option("--item", metavar="ID", help="Only this item, as `results` names it; may be repeated."),
+]
 Model = Annotated[str | None, typer.Option("--model", help=_MODEL)]
 EngineArgs = Annotated[
     str | None,

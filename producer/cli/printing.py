@@ -48,6 +48,11 @@ def table(columns: Iterable[str], *, title: str | None = None, numbers: Iterable
     return made
 
 
+def counted(number: int, noun: str, more: str = "") -> str:
+    """A number of things, as in `1 item` and `2 items in the queue`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}{more and ' '}{more}"
+
+
 def styled_status(status: str) -> str:
     """A status in its colour."""
     return f"[{STYLES.get(status, 'none')}]{status}[/]"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeAlias
 
@@ -84,6 +85,23 @@ def open_path(text: str, input_format: str | None, asked: Reading) -> Reader:
         raise InputError(f"{path}: " + ("not a file" if path.exists() else "no such file"))
     _refuse_split(asked, text)
     return _FILES[chosen](_source(path), asked)
+
+
+def input_files(text: str) -> Iterator[Path]:
+    """The files and folders that were read, given what `open_path` was given; not each image of a folder of images."""
+    if is_pattern(text):
+        try:
+            patterns = in_braces(text)
+        except InputError:
+            return
+        for pattern in patterns:
+            with suppress(InputError):
+                yield from map(Path, matches(pattern))
+        return
+    path = Path(text)
+    yield path
+    if path.is_dir() and is_data_set(path):
+        yield from path.rglob("*")
 
 
 def _open_folder(path: Path, input_format: str | None, asked: Reading) -> Reader:
