@@ -16,7 +16,7 @@ from persqa.records import DEFAULT_LIMITS, RecordLimits
 from persqa.runs import Priority, Run, RunId, RunOptions, RunState
 from persqa.store.counters import PENDING_ITEMS, SUBMITTED
 from persqa.store.database import Database
-from persqa.store.schema import items, results, run_counters, runs
+from persqa.store.schema import earlier_results, items, results, run_counters, runs
 
 #: Inputs that are remembered of one run, which may be submitted from several copies of its data.
 _MOST_INPUTS = 20
@@ -78,7 +78,8 @@ class Runs:
             locked = connection.execute(unpublished.values(ended_to=runs.c.ended_to)).rowcount > 0
             if not locked or (connection.execute(written).scalar() or 0) >= run.items:
                 return
-            connection.execute(sa.delete(results).where(results.c.item_id >= low, results.c.item_id < high))
+            for table in (earlier_results, results):
+                connection.execute(sa.delete(table).where(table.c.item_id >= low, table.c.item_id < high))
             connection.execute(sa.delete(items).where(items.c.id >= low, items.c.id < high))
             connection.execute(sa.delete(run_counters).where(run_counters.c.run_id == run.id))
             connection.execute(sa.delete(runs).where(runs.c.id == run.id))

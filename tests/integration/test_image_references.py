@@ -136,7 +136,7 @@ def test_a_data_uri_that_cannot_be_used_is_refused_at_the_submit(site: Site, tmp
             ("invalid", "bad_url"),
             ("invalid", "empty_file"),
         ]
-        assert run.requeue(Status.INVALID) == 0
+        assert run.requeue(Status.INVALID).taken_back == 0
     assert not (tmp_path / "blobs").exists()
 
 
