@@ -13,8 +13,8 @@ from persqa.blobs import BlobStore
 from persqa.broker.depth import Depth
 from persqa.broker.keys import queue_for
 from persqa.choices import parse_choice
-from persqa.controls import set_priority, stop
-from persqa.errors import Infrastructure
+from persqa.controls import refuse_stopped, set_priority, stop
+from persqa.errors import Infrastructure, RunStopped
 from persqa.pairs import parse_status
 from persqa.results import Status
 from persqa.runs import Run, RunState, parse_priority
@@ -65,13 +65,19 @@ class RunHandle(RunChanges):
 
         Raises:
             TimeoutError: it took longer.
-            RunStopped: the run was cancelled; a paused run is waited for.
+            RunStopped: the run was cancelled, or is being deleted; a paused run is waited for.
+            RunNotFound: it was deleted.
             SettingsError: the worker that this client started cannot start its engine.
             WorkerDied: the worker that this client started has ended.
         """
-        return wait_for(
-            self.progress, name=self.name, check=self._tend, timeout_seconds=timeout_seconds, display=display
-        )
+        try:
+            return wait_for(
+                self.progress, name=self.name, check=self._tend, timeout_seconds=timeout_seconds, display=display
+            )
+        except RunStopped:
+            if (run := self._store.runs.reread(self.run)).deleting:
+                refuse_stopped(run)
+            raise
 
     def _tend(self) -> None:
         """Check the worker, and enqueue again what the queue has lost."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from contextlib import closing
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from persqa.blob_locks import Filling
@@ -26,7 +27,6 @@ from producer.survey import drafts, survey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from pathlib import Path
     from typing import Unpack
 
     from persqa.runs import Run
@@ -107,7 +107,7 @@ def _submit(
         item_count=(found.records - found.invalid) * asked.questions_per_image + found.invalid,
         limits=limits,
     )
-    store.runs.remember_input(run, input_path(data))
+    store.runs.remember_inputs(run, _files_of(data, asked.pool))
     if found.has_relative_paths:
         _refuse_other_folder(run, base)
     if run.state is RunState.CANCELLED:
@@ -141,6 +141,12 @@ class _Blobs(Filling):
 
     def put(self, data: bytes) -> str:
         return digest_of(data) if self.complete else super().put(data)
+
+
+def _files_of(data: object, pool: str) -> list[str]:
+    """What of an input, and of a question pool, are files that somebody could lose."""
+    found = [input_path(data), input_path(pool) if Path(pool).is_file() else None]
+    return [path for path in found if path is not None]
 
 
 def _survey(reader: Reader, itemizer: Itemizer, blobs: _Blobs) -> Survey:

@@ -136,11 +136,12 @@ class Ledger:
     def unknown(self, run_id: RunId, item_ids: Iterable[ItemId]) -> list[ItemId]:
         """The numbers among these that no item of the run has, in order."""
         wanted = sorted(set(item_ids))
+        # Others may be too large for the database.
+        possible = [item_id for item_id in wanted if item_id // MAX_ITEMS == run_id]
         known: set[int] = set()
         with self._database.reading() as connection:
-            for some in _slices(wanted):
-                query = sa.select(items.c.id).where(items.c.run_id == run_id, items.c.id.in_(some))
-                known.update(connection.execute(query).scalars())
+            for some in _slices(possible):
+                known.update(connection.execute(sa.select(items.c.id).where(items.c.id.in_(some))).scalars())
         return [item_id for item_id in wanted if item_id not in known]
 
     def reopen(self, run_id: RunId, choice: Choice) -> Requeued:
@@ -165,12 +166,15 @@ class Ledger:
 
     def _not_askable(self, run_id: RunId, choice: Choice) -> tuple[int, int]:
         """How many of the chosen items are of wrong records, and how many of those that are named have no result."""
-        wrong = _chosen(run_id, choice).where(_of_wrong_record).subquery()
-        named = sa.and_(items.c.run_id == run_id, items.c.id.in_(choice.items or ()))
-        pending = sa.select(sa.func.count()).select_from(items_and_results).where(named, has_no_result)
+        wrong = sa.select(sa.func.count()).select_from(_chosen(run_id, choice).where(_of_wrong_record).subquery())
+        named = sa.select(sa.func.count()).select_from(items_and_results).where(items.c.id.in_(choice.items or ()))
+        if choice.question is not None:
+            named = named.where(asks(choice.question))
         with self._database.reading() as connection:
-            counted = connection.execute(sa.select(sa.func.count()).select_from(wrong)).scalar_one()
-            return counted, connection.execute(pending).scalar_one() if choice.items else 0
+            counted = connection.execute(wrong).scalar_one()
+            if choice.items is None or choice.status is not None:
+                return counted, 0
+            return counted, connection.execute(named.where(has_no_result)).scalar_one()
 
     def _reopen(self, run_id: RunId, choice: Choice, after: ItemId) -> list[ItemId]:
         """One step behind an item; returns the items that are pending again, in order."""

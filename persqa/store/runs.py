@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from dataclasses import asdict, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
@@ -17,6 +17,9 @@ from persqa.runs import Priority, Run, RunId, RunOptions, RunState
 from persqa.store.counters import PENDING_ITEMS, SUBMITTED
 from persqa.store.database import Database
 from persqa.store.schema import earlier_results, items, results, run_counters, runs
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 #: Inputs that are remembered of one run, which may be submitted from several copies of its data.
 _MOST_INPUTS = 20
@@ -84,18 +87,16 @@ class Runs:
             connection.execute(sa.delete(run_counters).where(run_counters.c.run_id == run.id))
             connection.execute(sa.delete(runs).where(runs.c.id == run.id))
 
-    def remember_input(self, run: Run, given: str | None) -> None:
-        """Note a file, folder or pattern, absolute, that the run's records were read from; None changes nothing."""
-        if given is None:
-            return
+    def remember_inputs(self, run: Run, given: Sequence[str]) -> None:
+        """Note files, folders or patterns, absolute, that the run was made from."""
         of_run = sa.select(runs.c.input).where(runs.c.id == run.id)
         with self._database.reading() as connection:
             known = _inputs(connection.execute(of_run).scalar())
-        if given not in known:
-            self._update(run, input=json.dumps([*known, given][-_MOST_INPUTS:]))
+        if new := [one for one in given if one not in known]:
+            self._update(run, input=json.dumps([*known, *new][-_MOST_INPUTS:]))
 
     def inputs(self) -> dict[str, list[str]]:
-        """What each run's records were read from, by its name; runs are left out that read nothing one could lose."""
+        """What each run was made from, by its name, as far as that is files; other runs are left out."""
         query = sa.select(runs.c.name, runs.c.input).where(runs.c.input.is_not(None)).order_by(runs.c.id)
         with self._database.reading() as connection:
             return {row.name: _inputs(row.input) for row in connection.execute(query)}
@@ -171,7 +172,8 @@ class Runs:
 
     def _update(self, run: Run, **values: object) -> None:
         with self._database.writing() as connection:
-            connection.execute(sa.update(runs).where(runs.c.id == run.id).values(values))
+            if not connection.execute(sa.update(runs).where(runs.c.id == run.id).values(values)).rowcount:
+                raise gone(run)
 
     def set_state(self, run: Run, state: RunState) -> Run:
         """Pause, cancel or resume a run; safe to repeat.

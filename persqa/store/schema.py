@@ -79,7 +79,7 @@ runs = Table(
     # People change these two while the run is under way.
     Column("priority", String(16), nullable=False, server_default="normal"),
     Column("state", String(16), nullable=False, server_default="active"),
-    # Where its records came from, as a JSON list of files, folders and patterns; exports keep off them.
+    # What it was made from, as a JSON list of files, folders and patterns; exports keep off them.
     Column("input", Text),
     # A run that is being deleted is cancelled, too, and cannot be taken up again.
     Column("deleting", Boolean, nullable=False, server_default=false()),

@@ -27,9 +27,14 @@ _STANDARD_INPUT = "-"
 
 
 def input_path(data: object) -> str | None:
-    """An input as an absolute path or pattern; None for one that is neither."""
-    text = str(data) if isinstance(data, str | Path) else _STANDARD_INPUT
-    return None if text == _STANDARD_INPUT or text.startswith(SCHEME) else os.path.abspath(text)  # noqa: PTH100 - links stay
+    """An input as an absolute path or pattern, with its links resolved; None for one that is neither."""
+    if not isinstance(data, str | Path) or str(data).startswith(SCHEME):
+        return None
+    if str(data) == _STANDARD_INPUT:
+        # A file may be behind it, as in `persqa run - <people.jsonl`.
+        file = os.path.realpath("/dev/stdin")
+        return file if os.path.isfile(file) else None  # noqa: PTH113 - so is the line above
+    return os.path.realpath(data)
 
 
 def open_input(

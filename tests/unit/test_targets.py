@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 
 from persqa.errors import InputError
 from producer.exporters.drafts import draft_file, draft_folder
+from producer.readers import input_path
 from producer.targets import check_target
 
 
@@ -78,6 +81,17 @@ def test_a_data_set_that_was_read_is_an_input_as_a_whole(tmp_path: Path) -> None
     (photos / "pairs.json").touch()
     check(photos / "pairs.json", photos, overwrite=True)
     refused("input of the run 'faces'", photos, photos)
+
+
+def test_a_file_behind_standard_input_is_known(tmp_path: Path) -> None:
+    data = tmp_path / "faces.jsonl"
+    data.touch()
+    command = [sys.executable, "-c", "from producer.readers import input_path; print(input_path('-'))"]
+    with data.open() as file:
+        said = [subprocess.check_output(command, stdin=stdin, text=True) for stdin in (file, subprocess.DEVNULL)]
+    assert said == [f"{data}\n", "None\n"]
+    assert input_path([{"image": "a.png"}]) is input_path("hf://org/name") is None
+    assert input_path("a/../*.jsonl") == f"{Path.cwd()}/*.jsonl"
 
 
 @pytest.mark.parametrize("name", ["me.jpg", "me.PNG", "me.webp"])
