@@ -65,7 +65,7 @@ def _in_words(done: Requeued, *, status: str | None, named: int, what: str) -> s
     if not chosen:
         return f"no {kind} of the run was chosen, so none is asked again"
     number = counted(taken, kind) if taken == chosen else f"{taken} of {counted(chosen, kind)}"
-    parts = [f"{number if taken else 'nothing'} {'are' if taken > 1 else 'is'} {what} again"]
+    parts = [f"{number} {'is' if taken == 1 else 'are'} {what} again" if taken else "nothing is asked again"]
     if done.wrong == 1:
         parts.append("1 stays invalid: its record is wrong in itself")
     elif done.wrong:

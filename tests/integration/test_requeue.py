@@ -172,7 +172,7 @@ def test_it_is_said_what_becomes_of_all(site: Site, tmp_path: Path) -> None:
     stays = "1 stays invalid: its record is wrong in itself"
     invalid = ("requeue", "records", "--status", "invalid")
     assert persqa(site, *invalid) == f"2 of 3 invalid items are enqueued again; {stays}\n"
-    assert persqa(site, *invalid) == f"nothing is enqueued again; {stays}\n"
+    assert persqa(site, *invalid) == f"nothing is asked again; {stays}\n"
     dead = persqa(site, "requeue", "records", "--status", "dead")
     assert dead == "no dead item of the run was chosen, so none is asked again\n"
     named = [word for at in (items[2].id, items[3].id, wrong) for word in ("--item", str(at))]
@@ -180,7 +180,7 @@ def test_it_is_said_what_becomes_of_all(site: Site, tmp_path: Path) -> None:
         "1 ok item is enqueued again; 2 of those named are ruled out by the other options\n"
     )
     said = persqa(site, "requeue", "records", *named)
-    assert said == f"nothing is enqueued again; {stays}; 2 are pending already\n"
+    assert said == f"nothing is asked again; {stays}; 2 are pending already\n"
     facts = json.loads(persqa(site, "requeue", "records", *named, "--json"))
     assert (facts["requeued"], facts["wrong_records"], facts["already_pending"]) == (0, 1, 2)
 
