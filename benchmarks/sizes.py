@@ -101,14 +101,14 @@ def _result(item: Item, status: Status) -> Result:
 def _answer(side: _Side, status: Status) -> float:
     """Take back what has this status, and let the worker answer it."""
     before = side.run.progress().ended[Status.OK]
-    taken = side.run.requeue(status)
+    taken = side.run.requeue(status, sure=True).taken_back
     rate = steady_rate(lambda: side.run.progress().ended[Status.OK] - before, taken, timeout_seconds=300)
     return 1 / rate
 
 
 def _export(side: _Side) -> float:
     written: list[int] = []
-    seconds = seconds_of(lambda: written.append(side.run.export(side.site.folder / "out.jsonl")))
+    seconds = seconds_of(lambda: written.append(side.run.export(side.site.folder / "out.jsonl", overwrite=True)))
     assert written == [side.items]
     return seconds / side.items
 

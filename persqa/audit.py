@@ -50,7 +50,11 @@ def audit(store: Store, run: Run, inspector: Inspector | None) -> Audit:
         StoreUnavailable: the database does not answer.
         BrokerUnavailable: Redis does not answer.
     """
-    problems = list(_sums(run, census := store.queries.census(run.id, strays=_NAMED)))
+    census = store.queries.census(run.id, strays=_NAMED)
+    if store.runs.reread(run).deleting:
+        problems = [f"it is being deleted, {census.rows.submitted} items are left: persqa delete {run.name}"]
+        return Audit(run=run, census=census, queue_checked=False, problems=tuple(problems))
+    problems = list(_sums(run, census))
     if inspector is not None and (lost := _lost(store, run, inspector)):
         missing = counted(len(lost), "pending item is", "pending items are")
         problems.append(f"{missing} in no queue and with no worker: {_names(lost)}")

@@ -98,6 +98,27 @@ class BlobStore:
         else:
             self._objects = _Remote(self.url)
 
+    @property
+    def folder(self) -> Path | None:
+        """The folder, if the store is one; what other stores have is never removed."""
+        return self._objects.root if isinstance(self._objects, _Folder) else None
+
+    @property
+    def shown(self) -> str:
+        """The store, for people."""
+        return self._objects.shown
+
+    def remove(self, digest: str) -> bool:
+        """Remove a blob from a folder; returns whether it was there. Only for who has the folder alone.
+
+        Raises:
+            BlobsUnavailable: it is still there.
+        """
+        if not isinstance(self._objects, _Folder):
+            return False
+        with self._translated():
+            return self._objects.remove(_path(digest))
+
     def put(self, data: bytes) -> str:
         """Store the bytes unless they are there, undamaged; returns their digest.
 
@@ -179,17 +200,17 @@ class _Folder:
     failures = OSError
 
     def __init__(self, root: Path) -> None:
-        self._root = root
+        self.root = root
         self.shown = str(root)
 
     def size(self, path: str) -> int | None:
         try:
-            return (self._root / path).stat().st_size
+            return (self.root / path).stat().st_size
         except FileNotFoundError:
             return None
 
     def write(self, path: str, data: bytes) -> None:
-        target = self._root / path
+        target = self.root / path
         # Each of several writers has a name of its own, and puts a whole file in place.
         temporary = target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(8)}")
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -205,10 +226,17 @@ class _Folder:
 
     def read(self, path: str, most: int) -> bytes | None:
         try:
-            with (self._root / path).open("rb") as file:
+            with (self.root / path).open("rb") as file:
                 return file.read(most)
         except FileNotFoundError:
             return None
+
+    def remove(self, path: str) -> bool:
+        try:
+            (self.root / path).unlink()
+        except FileNotFoundError:
+            return False
+        return True
 
 
 class _Remote:

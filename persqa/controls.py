@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 
 def refuse_stopped(run: Run) -> None:
-    """Raise RunStopped if the run is paused or cancelled; the message says how to resume it."""
+    """Raise RunStopped if the run is paused, cancelled or being deleted; the message says what to do."""
+    if run.deleting:
+        raise RunStopped(f"the run {run.name!r} is being deleted; to delete the rest of it: persqa delete {run.name}")
     if run.state is not RunState.ACTIVE:
         raise RunStopped(f"the run {run.name!r} is {run.state}; to take it up again: persqa resume {run.name}")
 

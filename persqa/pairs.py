@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Final, Literal
 
 from persqa.choices import parse_choice
 from persqa.generations import FinishReason
+from persqa.items import ItemId
 from persqa.policies import Rung
 from persqa.results import Status
 from persqa.verdicts import ViolationKind
@@ -85,6 +87,63 @@ class Cause:
     reason: str | None
     items: int
     example: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EarlierRow:
+    """A result that was taken back so that its item could be asked again.
+
+    Attributes:
+        requeues: how often the item had been requeued before.
+        finished_at: when the item ended so; `taken_back_at`, when somebody requeued it.
+    """
+
+    item_id: int
+    status: Status
+    reason: str | None
+    detail: str | None
+    answer: str | None
+    rung: Rung | None
+    forced: bool
+    finish_reason: FinishReason | None
+    generations: int
+    prompt_tokens: int | None
+    output_tokens: int | None
+    worker: str | None
+    model: str | None
+    finished_at: datetime
+    requeues: int
+    taken_back_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """Some items of a run; what is None matters not.
+
+    Attributes:
+        status: of their results.
+        question: their topic, or words of their question.
+        items: their numbers.
+    """
+
+    status: Status | None = None
+    question: str | None = None
+    items: tuple[ItemId, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requeued:
+    """What a requeue did with the items that were chosen.
+
+    Attributes:
+        taken_back: their results are earlier results now, and they are pending again.
+        wrong: their records are wrong in themselves, so they stay `invalid`.
+        pending: they had no result.
+    """
+
+    taken_back: int
+    wrong: int
+    pending: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

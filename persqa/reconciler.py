@@ -20,7 +20,7 @@ from persqa.broker.publisher import Publisher
 from persqa.broker.publishing import Publishing
 from persqa.broker.reconciling_lock import ReconcilingLock
 from persqa.enqueueing import BATCH, enqueue
-from persqa.errors import RowRefused, RunStopped
+from persqa.errors import RowRefused, RunNotFound, RunStopped
 from persqa.items import MAX_ITEMS, ItemId
 from persqa.messages import item_of
 from persqa.reasons import Reason
@@ -109,8 +109,8 @@ class Reconciler:
             for lost in found:
                 try:
                     recovered += self._recover(lost, publisher, lock)
-                except RunStopped:
-                    # Paused or cancelled meanwhile.
+                except (RunStopped, RunNotFound):
+                    # Paused, cancelled or deleted meanwhile.
                     continue
                 except RowRefused as error:
                     logger.error("run %s: %s; its lost items are looked for again later", lost.run.name, error)

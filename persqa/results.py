@@ -77,11 +77,17 @@ class Violation:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """All that is stored of an item when it ends, in one transaction."""
+    """All that is stored of an item when it ends, in one transaction.
+
+    Attributes:
+        requeues: those of the message that was answered; nothing is stored where the item has others by now. None
+            where it does not matter.
+    """
 
     result: Result
     violations: tuple[Violation, ...] = ()
     bad_images: tuple[BadImage, ...] = ()
+    requeues: int | None = None
 
     @classmethod
     def dead(

@@ -142,6 +142,7 @@ class Run:
         broker: the identity of the broker whose queues have its items; None before any is enqueued.
         published_to: the last item that was enqueued at least once; 0 if none was since the run was stopped or resumed.
         state: what people have decided; `Progress` has the state with `done`.
+        deleting: whether it is being deleted; such a run is cancelled for good.
     """
 
     id: RunId
@@ -159,6 +160,7 @@ class Run:
     recheck: bool = False
     priority: Priority = Priority.NORMAL
     state: RunState = RunState.ACTIVE
+    deleting: bool = False
 
 
 def parse_options(**options: object) -> RunOptions:

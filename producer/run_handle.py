@@ -21,11 +21,14 @@ from persqa.runs import Run, RunState, parse_priority
 from persqa.verdicts import ViolationKind
 from producer.exporters import choose_format, write_records
 from producer.exporters.shapes import Pair, Shape
+from producer.run_changes import RunChanges
+from producer.targets import check_target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from persqa.pairs import Cause, PairRow, ViolationRow
+    from persqa.items import ItemId
+    from persqa.pairs import Cause, EarlierRow, PairRow, ViolationRow
     from persqa.progress import Progress
     from producer.connections import Connections
     from producer.progress import WaitDisplay
@@ -33,19 +36,14 @@ if TYPE_CHECKING:
 
 #: How many items' violations are looked up at once.
 _LOOKED_UP = 500
-#: Statuses that can be asked again: good results are never taken back.
-_ASKED_AGAIN = (Status.NONCOMPLIANT, Status.INVALID, Status.DEAD)
 
 
-class RunHandle:
+class RunHandle(RunChanges):
     """One run; `submission` says what the submit that returned it has done."""
 
     def __init__(self, connections: Connections, run: Run, submission: Submission | None = None) -> None:
-        self._connections = connections
-        self._store = connections.store
+        super().__init__(connections, run)
         self._queries = connections.store.queries
-        self.run = run
-        self.name = run.name
         self.submission = submission
         #: The database with the run's rows.
         self.database_url = connections.settings.database_url
@@ -74,7 +72,8 @@ class RunHandle:
 
         Raises:
             TimeoutError: it took longer.
-            RunStopped: the run was cancelled; a paused run is waited for.
+            RunStopped: the run was cancelled, or is being deleted; a paused run is waited for.
+            RunNotFound: it was deleted.
             SettingsError: the worker that this client started cannot start its engine.
             WorkerDied: the worker that this client started has ended.
         """
@@ -83,14 +82,19 @@ class RunHandle:
         from producer.progress import wait_for
 
         with closing(Lookout(self._connections, self.run)) as lookout:
-            return wait_for(
-                self.progress,
-                name=self.name,
-                check=self._tend,
-                timeout_seconds=timeout_seconds,
-                display=display,
-                news=lookout.look,
-            )
+            try:
+                return wait_for(
+                    self.progress,
+                    name=self.name,
+                    check=self._tend,
+                    timeout_seconds=timeout_seconds,
+                    display=display,
+                    news=lookout.look,
+                )
+            except RunStopped:
+                if (run := self._store.runs.reread(self.run)).deleting:
+                    refuse_stopped(run)
+                raise
 
     def _tend(self) -> None:
         """Check the worker, and enqueue again what the queue has lost."""
@@ -98,31 +102,49 @@ class RunHandle:
         with suppress(Infrastructure):
             self._connections.reconcile()
 
-    def results(self, *, status: str | None = None, question: str | None = None) -> Iterator[PairRow]:
+    def results(
+        self, *, status: str | None = None, question: str | None = None, item: int | None = None
+    ) -> Iterator[PairRow]:
         """The items with their results, in the input's order.
 
         Args:
             status: only `ok`, `noncompliant`, `invalid`, `dead` or `pending`.
             question: only this topic, or questions that contain these words.
+            item: only the item of this number.
 
         Raises:
-            SettingsError: there is no such status.
+            SettingsError: there is no such status, or the run has no such item.
         """
         wanted = None if status is None else parse_status(status)
-        return self._queries.pairs(self.run, status=wanted, question=question)
+        return self._queries.pairs(self.run, status=wanted, question=question, item=self._own_item(item))
 
-    def violations(self, *, kind: str | None = None, question: str | None = None) -> Iterator[ViolationRow]:
+    def violations(
+        self, *, kind: str | None = None, question: str | None = None, item: int | None = None
+    ) -> Iterator[ViolationRow]:
         """Every generation that broke the tag rule, oldest first.
 
         Args:
             kind: only this `ViolationKind`.
             question: only this topic, or questions that contain these words.
+            item: only the item of this number.
 
         Raises:
-            SettingsError: there is no such kind.
+            SettingsError: there is no such kind, or the run has no such item.
         """
         wanted = None if kind is None else parse_choice(kind, ViolationKind, name="violation kind")
-        return self._queries.violations(self.run, kind=wanted, question=question)
+        return self._queries.violations(self.run, kind=wanted, question=question, item=self._own_item(item))
+
+    def earlier_results(self, item: int) -> list[EarlierRow]:
+        """The results of an item that `requeue` has taken back, the oldest first.
+
+        Raises:
+            SettingsError: the run has no such item.
+        """
+        own = self._own_item(item)
+        return [] if own is None else self._store.results.earlier(own)
+
+    def _own_item(self, item: int | None) -> ItemId | None:
+        return None if item is None else self._items_of_run([item])[0]
 
     def violation_kinds(self) -> dict[str, int]:
         """The number of violations of each kind, most frequent first."""
@@ -132,7 +154,7 @@ class RunHandle:
         """The most frequent reason why items are not `ok`; None where all are, or nothing has ended."""
         return self._store.results.main_cause(self.run.id)
 
-    def export(
+    def export(  # noqa: PLR0913 - all that an export can be
         self,
         path: str | Path,
         *,
@@ -141,25 +163,30 @@ class RunHandle:
         file_format: str | None = None,
         with_meta: bool = False,
         chat: bool = False,
+        overwrite: bool = False,
     ) -> int:
         """Write the records to a file or folder, in the input's order; returns the number of rows.
 
         Args:
-            path: `.json`, `.jsonl` or `.csv`, each also with `.gz` or `.zst`, `.parquet`, or a folder. It is replaced
-                when everything is written.
+            path: `.json`, `.jsonl` or `.csv`, each also with `.gz` or `.zst`, `.parquet`, or a folder. It appears when
+                everything is written.
             output_key: the field for the answer; null where there is none.
             only: the status of the items to write; by default any, or `ok` for dialogues.
             file_format: `json`, `jsonl`, `csv`, `parquet` or `hf`, a Hugging Face data set; by default the suffix says.
             with_meta: add a field `persqa` with question, verdict, rung, model, tokens and more.
             chat: write one dialogue for each record, ready for training, instead of the records.
+            overwrite: replace a file or data set that is there; never an input of a run, an image or the database.
 
         Raises:
             SettingsError: there is no such status.
-            InputError: the format is unknown, the file cannot be written, or a record already has such a field.
+            InputError: the format is unknown, the file cannot be written or is there already, or a record already has
+                such a field.
             BlobsUnavailable: the blob store does not answer.
         """
         target = Path(path)
         chosen = choose_format(target, file_format)
+        blobs = BlobStore(self._connections.settings.blob_store)
+        check_target(target, overwrite=overwrite, inputs=self._store.runs.inputs(), blob_folder=blobs.folder)
         shape = Shape(
             output_key=output_key,
             with_meta=with_meta,
@@ -169,39 +196,13 @@ class RunHandle:
         )
         rows = self.results(status=Status.OK if only is None and chat else only)
         pairs = self._with_broken(rows) if with_meta else (Pair(row=row) for row in rows)
-        blobs = BlobStore(self._connections.settings.blob_store)
-        return write_records(shape.records(pairs), target, file_format=chosen, blobs=blobs)
+        return write_records(shape.records(pairs), target, file_format=chosen, blobs=blobs, overwrite=overwrite)
 
     def _with_broken(self, rows: Iterator[PairRow]) -> Iterator[Pair]:
         while chunk := list(islice(rows, _LOOKED_UP)):
             broken = self._queries.broken([row.item_id for row in chunk])
             for row in chunk:
                 yield Pair(row=row, broken=broken.get(row.item_id, ()))
-
-    def requeue(self, status: str, *, recheck: bool = False) -> int:
-        """Take back all results of one status and enqueue their items again; returns their number.
-
-        Args:
-            status: `noncompliant`, `invalid` or `dead`.
-            recheck: try known broken images again.
-
-        Raises:
-            SettingsError: there is no such status, or it is `ok`.
-            RunStopped: the run is cancelled. Items of a paused run are enqueued when it is resumed.
-        """
-        wanted = parse_choice(status, _ASKED_AGAIN, name="status of items that are asked again")
-        self.run = self._store.runs.reread(self.run)
-        if self.run.state is not RunState.ACTIVE and self.progress().state is RunState.DONE:
-            # It ended although it was stopped, as all of it had begun.
-            self.run = self._store.runs.set_state(self.run, RunState.ACTIVE)
-        if self.run.state is RunState.CANCELLED:
-            refuse_stopped(self.run)
-        self.run = self._store.runs.set_recheck(self.run, recheck)
-        reopened = self._store.ledger.reopen(self.run.id, wanted)
-        if reopened and self.run.state is RunState.ACTIVE and self._connections.broker_url is not None:
-            with suppress(RunStopped):
-                self._connections.enqueue(self.run, on_full=lambda: None)
-        return reopened
 
     def pause(self) -> int:
         """Let workers begin no more of its items, and finish those they have begun. Safe to repeat.

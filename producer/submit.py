@@ -7,20 +7,23 @@ stopped half-way goes on when it is repeated.
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from persqa.blobs import BlobStore, digest_of
+from persqa.blob_locks import Filling
+from persqa.blobs import digest_of
 from persqa.controls import refuse_stopped, remove_unanswered, set_priority
 from persqa.errors import InputError, RowRefused, RunConflict, SettingsError
 from persqa.questions import load_pool
 from persqa.records import RecordLimits
 from persqa.runs import RunState, check_run_name
+from persqa.urls import without_password
 from persqa.words import counted, option
 from producer.itemizing import Itemizer
 from producer.options import parse_submit_options
-from producer.readers import open_input, part_of
+from producer.readers import input_path, open_input, part_of
 from producer.survey import drafts, survey
 
 if TYPE_CHECKING:
@@ -71,10 +74,24 @@ def submit(
     **given: Unpack[GivenSubmitOptions],
 ) -> tuple[Run, Submission]:
     """Submit a data set, as `Client.submit` describes."""
+    database = without_password(connections.settings.database_url)
+    ledger = connections.store.ledger.id
+    with closing(_Blobs(connections.settings.blob_store, ledger=ledger, database=database)) as blobs:
+        blobs.hold_what_is_there()
+        return _submit(connections, data, blobs, on_full=on_full, **given)
+
+
+def _submit(
+    connections: Connections,
+    data: str | Path | Iterable[Mapping[str, object]],
+    blobs: _Blobs,
+    *,
+    on_full: Callable[[], None],
+    **given: Unpack[GivenSubmitOptions],
+) -> tuple[Run, Submission]:
     settings, store = connections.settings, connections.store
     options = parse_submit_options(settings.model, **given)
     asked = options.asked
-    blobs = _Blobs(settings.blob_store)
     whole = open_input(
         data,
         blobs=blobs,
@@ -92,6 +109,7 @@ def submit(
         # Anew, since the limits of the run that is gone may have been others.
         created = replace(_create(connections, reader, options, blobs, shown=_shown(data)), replaced=True)
     run, found = created.run, created.found
+    store.runs.remember_inputs(run, _files_of(data, asked.pool))
     if found.has_relative_paths:
         _refuse_other_folder(run, _base_of(reader))
     if (progress := store.queries.progress(run.id)).state is RunState.CANCELLED:
@@ -101,6 +119,8 @@ def submit(
         # Of the run, which another submit may have created meanwhile.
         itemizer = replace(created.itemizer, limits=run.limits, base=run.base)
         _write_ledger(store, reader, run, itemizer, found)
+    # The ledger has all references now.
+    blobs.close()
     if options.recheck:
         run = store.runs.set_recheck(run, True)
     if options.priority is not None and options.priority is not run.priority:
@@ -114,9 +134,7 @@ def submit(
     )
 
 
-def _create(
-    connections: Connections, reader: Reader, options: SubmitOptions, blobs: BlobStore, *, shown: str
-) -> _Created:
+def _create(connections: Connections, reader: Reader, options: SubmitOptions, blobs: _Blobs, *, shown: str) -> _Created:
     """Survey the input and create its run, or find the one that it belongs to.
 
     Raises:
@@ -126,10 +144,10 @@ def _create(
     name, base = _name(options, reader), _base_of(reader)
     pool = load_pool(asked.pool)
     pool.draw(asked.questions_per_image, seed=0, key="")  # Refuses a pool that is too small.
-    known = store.runs.get(name)
+    known = _known_run(store, name)
     limits = known.limits if known else _limits_of(connections.settings)
     itemizer = Itemizer(options=asked, pool=pool, limits=limits, base=known.base if known else base, blobs=blobs)
-    found = survey(reader, itemizer, shown)
+    found = _survey(reader, itemizer, blobs, shown)
     if options.strict:
         _refuse_wrong_records(found)
     run = store.runs.create(
@@ -173,13 +191,35 @@ def _shown(data: object) -> str:
     return "standard input" if str(data) == "-" else str(data)
 
 
-class _Blobs(BlobStore):
+def _known_run(store: Store, name: str) -> Run | None:
+    """The run of this name, if there is one; raises RunStopped if it is being deleted."""
+    known = store.runs.get(name)
+    if known and known.deleting:
+        refuse_stopped(known)
+    return known
+
+
+class _Blobs(Filling):
     """The blob store of one submit: the first reading fills it, so the second only needs the digests."""
 
     complete = False
 
     def put(self, data: bytes) -> str:
         return digest_of(data) if self.complete else super().put(data)
+
+
+def _files_of(data: object, pool: str) -> list[str]:
+    """What of an input, and of a question pool, are files that somebody could lose."""
+    found = [input_path(data), input_path(pool) if Path(pool).is_file() else None]
+    return [path for path in found if path is not None]
+
+
+def _survey(reader: Reader, itemizer: Itemizer, blobs: _Blobs, shown: str) -> Survey:
+    """Read the input once; the blob store learns that items of the ledger will refer to it."""
+    found = survey(reader, itemizer, shown)
+    if found.has_blobs:
+        blobs.leave_mark()
+    return found
 
 
 def _base_of(reader: Reader) -> str:

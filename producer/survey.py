@@ -9,6 +9,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
+from persqa.blobs import parse_blob_reference
 from persqa.errors import InputError, RecordError
 from persqa.items import Item
 from persqa.results import Result, Status
@@ -44,6 +45,7 @@ class Survey:
         errors: errors of the first few wrong records.
         invalid: number of wrong records.
         has_relative_paths: whether an image path means another file in another folder.
+        has_blobs: whether an image is in the blob store.
     """
 
     fingerprint: str
@@ -52,6 +54,7 @@ class Survey:
     errors: tuple[RecordError, ...]
     invalid: int
     has_relative_paths: bool
+    has_blobs: bool
 
 
 class _Reading:
@@ -99,7 +102,7 @@ def survey(reader: Reader, itemizer: Itemizer, shown: str) -> Survey:
     digests: list[bytes] = []
     errors: list[RecordError] = []
     records = invalid = 0
-    relative = False
+    relative = blobs = False
     for raw in reader:
         records += 1
         wanted.look(raw.value)
@@ -112,6 +115,7 @@ def survey(reader: Reader, itemizer: Itemizer, shown: str) -> Survey:
             errors = [*errors, error][:_SHOWN]
         else:
             relative = relative or any(map(is_relative_path, record.images))
+            blobs = blobs or any(map(parse_blob_reference, record.images))
     if not records:
         raise InputError(f"{shown} has no record")
     wanted.check()
@@ -123,6 +127,7 @@ def survey(reader: Reader, itemizer: Itemizer, shown: str) -> Survey:
         errors=tuple(errors),
         invalid=invalid,
         has_relative_paths=relative,
+        has_blobs=blobs,
     )
 
 

@@ -74,7 +74,7 @@ class Intake:
 
         An item with a result is not wanted: the message is a copy, or its worker died between commit and
         acknowledgement. Nor is an item of a paused or cancelled run: it stays pending in the ledger, and `resume`
-        enqueues it again.
+        enqueues it again. Nor is one of a deleted run.
 
         Raises:
             DeadMessage: the item is of a run that this database does not have.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from persqa.logs import ABOUT, About
@@ -42,7 +43,7 @@ class Pipeline:
             ABOUT.set(About(run=message.run, item=message.item))
             async with self._resolver.resolve(message, delivery) as ended:
                 if ended is not None:
-                    await self._committer.commit(ended.outcome)
+                    await self._committer.commit(replace(ended.outcome, requeues=message.requeues))
         except DeadMessage as dead:
             await self._bury(delivery, dead)
         delivery.acknowledge(timed_out=ended is not None and ended.timed_out)

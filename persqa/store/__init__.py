@@ -5,6 +5,7 @@ from __future__ import annotations
 from persqa.store.bad_images import BadImages
 from persqa.store.database import Database
 from persqa.store.dead_letters import DeadLetters
+from persqa.store.deletion import Deletion
 from persqa.store.ledger import Ledger
 from persqa.store.migrate import migrate
 from persqa.store.queries import Queries
@@ -30,6 +31,7 @@ class Store:
         self.rates = Rates(database)
         self.dead_letters = DeadLetters(database)
         self.bad_images = BadImages(database)
+        self.deletion = Deletion(database)
 
     @classmethod
     def open(cls, url: str, *, connections: int | None = None) -> Store:

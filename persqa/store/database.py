@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager
 from sqlite3 import OperationalError
+from threading import Event
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 _SQLITE_LOCK_SECONDS = 30
 _CONNECT_SECONDS = 5
 _SQLITE_POLL_SECONDS = 0.05
+_GIVE_WAY_SECONDS = 0.05
 #: For libpq: a host that has vanished is noticed within seconds and not within hours.
 _NOTICE_LOST_HOST = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 20_000}
 #: PostgreSQL's error classes about rows: bad data, broken constraints, errors raised by triggers, sizes.
@@ -81,6 +83,11 @@ class Database:
                 # If this host vanished in a transaction, its locks would block all others for hours.
                 connection.exec_driver_sql(_END_IF_IDLE)
             yield connection
+
+    def give_way(self) -> None:
+        """Let others write, between two of many transactions: whoever waits for SQLite's lock has to look at times."""
+        if self.is_sqlite:
+            Event().wait(_GIVE_WAY_SECONDS)
 
     def ping(self) -> None:
         """Make sure that the database answers."""

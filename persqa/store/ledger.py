@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -11,17 +12,18 @@ import sqlalchemy as sa
 
 from persqa.errors import RunConflict
 from persqa.items import MAX_ITEMS, Item, ItemId
-from persqa.results import Outcome, Result, Status
+from persqa.pairs import Choice, Requeued
+from persqa.results import Outcome, Result
 from persqa.runs import RunId
 from persqa.store.counters import SUBMITTED, count
 from persqa.store.database import Database
-from persqa.store.results import insert_outcomes
-from persqa.store.schema import has_no_result, items, items_and_results, ledger, results, runs
+from persqa.store.results import insert_outcomes, keep_as_earlier
+from persqa.store.schema import asks, has_no_result, items, items_and_results, ledger, results, runs
 from persqa.store.text import storable
 from persqa.tags import Tag
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 
 class Ledger:
@@ -40,7 +42,8 @@ class Ledger:
         """Add new items of one run, with the results of the invalid ones; returns how many items were new.
 
         Raises:
-            RunConflict: the run is gone: another submit found that its input had changed, or gave its name away.
+            RunConflict: the run is gone or going: another submit of it found that its input had changed, or somebody
+                deletes it.
         """
         if not batch:
             return 0
@@ -49,9 +52,10 @@ class Ledger:
         insert = self._database.insert(items).on_conflict_do_nothing().returning(items.c.id, items.c.run_id)
         with self._database.writing() as connection:
             # Locks the run's row first, as `reopen` does; and whoever looks for pending items looks here again.
-            kept = connection.execute(sa.update(runs).where(runs.c.id == run_id).values(ended_to=unended))
-            if not kept.rowcount:
-                raise RunConflict("another submit has removed or replaced the run meanwhile: submit it again")
+            kept = sa.update(runs).where(runs.c.id == run_id, runs.c.deleting.is_(False)).values(ended_to=unended)
+            if not connection.execute(kept).rowcount:
+                why = "somebody deleted it, or its input had changed while several programs submitted it"
+                raise RunConflict(f"the run is gone: {why}; submit it again")
             new = connection.execute(insert, [_item_row(item) for item in batch]).all()
             new_ids = {row.id for row in new}
             outcomes = [Outcome(result) for result in invalid if result.item_id in new_ids]
@@ -129,20 +133,71 @@ class Ledger:
             connection.execute(sa.update(runs).where(runs.c.id.in_(run_ids)).values(ended_to=runs.c.ended_to))
             connection.execute(update)
 
-    def reopen(self, run_id: RunId, status: Status) -> int:
-        """Delete the results of one status, so that their items are pending again; returns how many."""
-        chosen = sa.select(results.c.item_id).where(results.c.run_id == run_id, results.c.status == status)
-        # An item without a question comes from an invalid record: asking again cannot end differently.
-        askable = chosen.join(items, items.c.id == results.c.item_id).where(items.c.question != "")
+    def unknown(self, run_id: RunId, item_ids: Iterable[ItemId]) -> list[ItemId]:
+        """The numbers among these that no item of the run has, in order."""
+        wanted = sorted(set(item_ids))
+        # Others may be too large for the database.
+        possible = [item_id for item_id in wanted if item_id // MAX_ITEMS == run_id]
+        known: set[int] = set()
+        with self._database.reading() as connection:
+            for some in _slices(possible):
+                known.update(connection.execute(sa.select(items.c.id).where(items.c.id.in_(some))).scalars())
+        return [item_id for item_id in wanted if item_id not in known]
+
+    def reopen(self, run_id: RunId, choice: Choice) -> Requeued:
+        """Take back the results of the chosen items, so that they are pending again; they are kept as earlier results.
+
+        It goes on in steps, each a transaction, so that nobody waits for long. What an interruption leaves still has
+        its results.
+        """
+        wrong, pending, taken = 0, 0, 0
+        for some in [None] if choice.items is None else _slices(sorted(set(choice.items))):
+            part = replace(choice, items=some)
+            more = self._not_askable(run_id, part)
+            wrong, pending = wrong + more[0], pending + more[1]
+            after = ItemId(run_id * MAX_ITEMS - 1)
+            while step := self._reopen(run_id, part, after):
+                taken += len(step)
+                after = step[-1]
+                if len(step) < _REOPENED_AT_ONCE:
+                    break
+                self._database.give_way()
+        return Requeued(taken_back=taken, wrong=wrong, pending=pending)
+
+    def _not_askable(self, run_id: RunId, choice: Choice) -> tuple[int, int]:
+        """How many of the chosen items are of wrong records, and how many of those that are named have no result."""
+        wrong = sa.select(sa.func.count()).select_from(_chosen(run_id, choice).where(_of_wrong_record).subquery())
+        named = sa.select(sa.func.count()).select_from(items_and_results).where(items.c.id.in_(choice.items or ()))
+        if choice.question is not None:
+            named = named.where(asks(choice.question))
+        with self._database.reading() as connection:
+            counted = connection.execute(wrong).scalar_one()
+            if choice.items is None or choice.status is not None:
+                return counted, 0
+            return counted, connection.execute(named.where(has_no_result)).scalar_one()
+
+    def _reopen(self, run_id: RunId, choice: Choice, after: ItemId) -> list[ItemId]:
+        """One step behind an item; returns the items that are pending again, in order."""
+        askable = _chosen(run_id, choice).where(sa.not_(_of_wrong_record), items.c.id > after)
         with self._database.writing() as connection:
+            # Locks the run's row first, against deadlocks; and whoever looks for pending items looks everywhere again.
             connection.execute(sa.update(runs).where(runs.c.id == run_id).values(ended_to=0))
+            found = connection.execute(askable.order_by(items.c.id).limit(_REOPENED_AT_ONCE)).all()
+            taken = [ItemId(row.id) for row in found]
+            # Before the count of requeues goes up, which is that of the result.
+            keep_as_earlier(connection, taken)
             anew = {"requeues": items.c.requeues + 1, "recoveries": 0}
-            connection.execute(sa.update(items).where(items.c.id.in_(askable)).values(anew))
-            taken = connection.execute(sa.delete(results).where(results.c.item_id.in_(askable))).rowcount
-            count(self._database, connection, Counter({(run_id, status): -taken}))
+            connection.execute(sa.update(items).where(items.c.id.in_(taken)).values(anew))
+            connection.execute(sa.delete(results).where(results.c.item_id.in_(taken)))
+            changes = Counter((int(run_id), str(row.status)) for row in found)
+            count(self._database, connection, Counter({key: -number for key, number in changes.items()}))
         return taken
 
 
+#: Items whose results are taken back in one transaction.
+_REOPENED_AT_ONCE = 5000
+#: An item without a question comes from a wrong record: asking again cannot end differently.
+_of_wrong_record = items.c.question == ""
 #: The columns that a message is made of.
 _SENT = tuple(column for column in items.c if column.name != "record")
 
@@ -155,6 +210,23 @@ def _pending(run_id: RunId, *columns: sa.FromClause | sa.ColumnElement[Any]) -> 
         .where(items.c.id > sa.bindparam("after"), items.c.id < (run_id + 1) * MAX_ITEMS, has_no_result)
         .order_by(items.c.id)
     )
+
+
+def _chosen(run_id: RunId, choice: Choice) -> sa.Select[int, str]:
+    """Selects the chosen items that have a result, with its status."""
+    query = sa.select(items.c.id, results.c.status).join(results, results.c.item_id == items.c.id)
+    query = query.where(results.c.run_id == run_id, items.c.id < (run_id + 1) * MAX_ITEMS)
+    if choice.status is not None:
+        query = query.where(results.c.status == choice.status)
+    if choice.question is not None:
+        query = query.where(asks(choice.question))
+    return query if choice.items is None else query.where(items.c.id.in_(choice.items))
+
+
+def _slices(item_ids: Sequence[ItemId]) -> Iterator[tuple[ItemId, ...]]:
+    # A statement takes at most some ten thousand parameters.
+    for start in range(0, len(item_ids), _REOPENED_AT_ONCE):
+        yield tuple(item_ids[start : start + _REOPENED_AT_ONCE])
 
 
 def _item_row(item: Item) -> dict[str, object]:

@@ -10,17 +10,16 @@ import sqlalchemy as sa
 
 from persqa.errors import RunNotFound
 from persqa.generations import FinishReason
-from persqa.items import MAX_ITEMS
+from persqa.items import MAX_ITEMS, ItemId
 from persqa.pairs import PENDING, Broken, PairRow, ViolationRow
 from persqa.policies import Rung
 from persqa.progress import Census, Progress, RunProgress
-from persqa.questions import TAG_FIELD
 from persqa.records import record_id, stored_record
 from persqa.results import Status
 from persqa.runs import RunId, RunState
 from persqa.store.counters import PENDING_ITEMS, SUBMITTED
 from persqa.store.database import Database
-from persqa.store.schema import has_no_result, items, items_and_results, results, run_counters, runs, violations
+from persqa.store.schema import asks, has_no_result, items, items_and_results, results, run_counters, runs, violations
 from persqa.verdicts import ViolationKind
 
 if TYPE_CHECKING:
@@ -45,7 +44,8 @@ class Queries:
         """
         found = self._progresses(runs.c.id == run_id)
         if run_id not in found:
-            raise RunNotFound("the run was removed, or replaced by another submit: submit it again")
+            why = "somebody deleted it, or its input had changed while it was submitted"
+            raise RunNotFound(f"the run is gone: {why}; to have it again, submit it")
         return found[run_id]
 
     def progresses(self) -> dict[RunId, Progress]:
@@ -114,7 +114,13 @@ class Queries:
             return dict(connection.execute(query).all())
 
     def pairs(
-        self, run: Run, *, status: str | None = None, question: str | None = None, chunk: int = 1000
+        self,
+        run: Run,
+        *,
+        status: str | None = None,
+        question: str | None = None,
+        item: ItemId | None = None,
+        chunk: int = 1000,
     ) -> Iterator[PairRow]:
         """The run's items in the input's order, read in chunks.
 
@@ -122,6 +128,7 @@ class Queries:
             run: the run.
             status: only this `Status`, or `pending`.
             question: only this topic, or questions that contain this text, in which `{tag}` is any tag.
+            item: only this one.
             chunk: rows read at a time.
         """
         query = (
@@ -133,12 +140,20 @@ class Queries:
         if status is not None:
             query = query.where(has_no_result if status == PENDING else results.c.status == status)
         if question is not None:
-            query = query.where(_asks(question))
+            query = query.where(asks(question))
+        if item is not None:
+            query = query.where(items.c.id == item)
         for row in self._chunks(query, after=run.id * MAX_ITEMS - 1, chunk=chunk, key="item_id"):
             yield _pair_row(row, run)
 
     def violations(
-        self, run: Run, *, kind: str | None = None, question: str | None = None, chunk: int = 1000
+        self,
+        run: Run,
+        *,
+        kind: str | None = None,
+        question: str | None = None,
+        item: ItemId | None = None,
+        chunk: int = 1000,
     ) -> Iterator[ViolationRow]:
         """The run's violations, the oldest first, read in chunks."""
         query = (
@@ -150,7 +165,9 @@ class Queries:
         if kind is not None:
             query = query.where(violations.c.kind == kind)
         if question is not None:
-            query = query.where(_asks(question))
+            query = query.where(asks(question))
+        if item is not None:
+            query = query.where(violations.c.item_id == item)
         for row in self._chunks(query, after=0, chunk=chunk, key="id"):
             yield _violation_row(row, run)
 
@@ -250,10 +267,3 @@ def _violation_row(row: dict[str, Any], run: Run) -> ViolationRow:
         "record_id": record_id(stored_record(row.pop("record")), run.options.id_column),
     }
     return ViolationRow(**row | read)
-
-
-def _asks(question: str) -> sa.ColumnElement[bool]:
-    # As it was asked, or as it stands in its pool.
-    template = sa.func.replace(items.c.question, items.c.tag, TAG_FIELD)
-    said = (written.contains(question, autoescape=True) for written in (items.c.question, template))
-    return sa.or_(items.c.topic == question, *said)

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from enum import Enum, auto
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from persqa.clock import now
+from persqa.errors import RowRefused
+from persqa.generations import FinishReason
 from persqa.items import ItemId
-from persqa.pairs import Cause
+from persqa.pairs import Cause, EarlierRow
+from persqa.policies import Rung
 from persqa.results import Status
 from persqa.runs import RunState
 from persqa.store.bad_images import remember
 from persqa.store.counters import count
 from persqa.store.database import Database
-from persqa.store.schema import results, runs, violations
+from persqa.store.schema import deleted_runs, earlier_results, items, results, runs, violations
 from persqa.store.text import row_of
 
 if TYPE_CHECKING:
@@ -33,7 +37,7 @@ class Want(Enum):
     """Whether an item needs work."""
 
     YES = auto()
-    NO = auto()  #: it has a result, or its run is paused or cancelled
+    NO = auto()  #: it has a result, or its run is paused, cancelled or deleted
     UNKNOWN = auto()  #: this database has no such run
 
 
@@ -77,25 +81,44 @@ class Results:
         return Cause(status=Status(row.status), reason=row.reason, items=row.number, example=example)
 
     def commit(self, outcomes: Sequence[Outcome]) -> set[ItemId]:
-        """Store outcomes, except those of items that have a result; returns the items whose outcome was stored.
+        """Store outcomes; returns the items whose outcome was stored.
+
+        Others have a result already, were requeued since they were asked, or are of a run that was deleted.
 
         Raises:
             StoreUnavailable: nothing was stored, as far as is known; a repetition is safe.
             RowRefused: nothing was stored, since at least one of the outcomes cannot be.
         """
-        with self._database.writing() as connection:
-            return insert_outcomes(self._database, connection, outcomes)
+        try:
+            with self._database.writing() as connection:
+                return insert_outcomes(self._database, connection, outcomes)
+        except RowRefused:
+            # A late answer to an item of a deleted run has no item, and must not cost the others theirs.
+            with self._database.writing() as connection:
+                wanted = _of_kept_runs(connection, outcomes)
+                if len(wanted) == len(outcomes):
+                    raise
+                return insert_outcomes(self._database, connection, wanted)
+
+    def earlier(self, item_id: ItemId) -> list[EarlierRow]:
+        """The results of an item that were taken back, the oldest first."""
+        query = sa.select(earlier_results).where(earlier_results.c.item_id == item_id).order_by(earlier_results.c.id)
+        with self._database.reading() as connection:
+            return [_earlier_row(dict(row)) for row in connection.execute(query).mappings()]
 
 
 def _wanted(connection: sa.Connection, asked: Sequence[Asked]) -> list[Want]:
     # One statement, since every item waits for it.
     of_run = sa.select(runs.c.id, runs.c.key, runs.c.state)
+    of_deleted_run = sa.select(deleted_runs.c.id, deleted_runs.c.key, sa.literal(RunState.CANCELLED.value))
     of_item = sa.select(results.c.item_id, sa.null(), sa.null())
-    both = sa.union_all(
-        of_run.where(runs.c.id.in_(sorted({one.run for one in asked}))),
+    run_ids = sorted({one.run for one in asked})
+    all_of_it = sa.union_all(
+        of_run.where(runs.c.id.in_(run_ids)),
+        of_deleted_run.where(deleted_runs.c.id.in_(run_ids)),
         of_item.where(results.c.item_id.in_([one.item for one in asked])),
     )
-    found = connection.execute(both).all()
+    found = connection.execute(all_of_it).all()
     states = {(row.id, row.key): row.state for row in found if row.key is not None}
     ended = {row.id for row in found if row.key is None}
     wanted: list[Want] = []
@@ -121,6 +144,7 @@ def insert_outcomes(database: Database, connection: sa.Connection, outcomes: Seq
         for result in (outcome.result for outcome in ordered)
     ]
     stored = {ItemId(item_id) for item_id in connection.execute(insert, rows).scalars()}
+    stored -= _take_out_stale(connection, [outcome for outcome in ordered if outcome.result.item_id in stored])
     written = [outcome for outcome in ordered if outcome.result.item_id in stored]
     broken = [row_of(violation) for outcome in written for violation in outcome.violations]
     if broken:
@@ -128,3 +152,49 @@ def insert_outcomes(database: Database, connection: sa.Connection, outcomes: Seq
     remember(database, connection, (image for outcome in written for image in outcome.bad_images))
     count(database, connection, Counter((o.result.run_id, o.result.status.value) for o in written))
     return stored
+
+
+def _take_out_stale(connection: sa.Connection, written: Sequence[Outcome]) -> set[ItemId]:
+    """Delete the results just written of items that were requeued since they were asked; returns those items.
+
+    A copy of a message may still be in a worker's hand when its item is requeued. After the rows are written nobody can
+    requeue their items unseen, so it is looked for then.
+    """
+    by_requeues: defaultdict[int, list[ItemId]] = defaultdict(list)
+    for outcome in written:
+        if outcome.requeues is not None:
+            by_requeues[outcome.requeues].append(outcome.result.item_id)
+    stale: set[ItemId] = set()
+    for requeues, item_ids in by_requeues.items():
+        others = sa.select(items.c.id).where(items.c.id.in_(item_ids), items.c.requeues != requeues)
+        stale.update(ItemId(item_id) for item_id in connection.execute(others).scalars())
+    if stale:
+        connection.execute(sa.delete(results).where(results.c.item_id.in_(stale)))
+    return stale
+
+
+def _of_kept_runs(connection: sa.Connection, outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """The outcomes of runs that are there and are not being deleted."""
+    run_ids = {outcome.result.run_id for outcome in outcomes}
+    query = sa.select(runs.c.id).where(runs.c.id.in_(run_ids), runs.c.deleting.is_(False))
+    kept = set(connection.execute(query).scalars())
+    return [outcome for outcome in outcomes if outcome.result.run_id in kept]
+
+
+def keep_as_earlier(connection: sa.Connection, item_ids: Sequence[ItemId]) -> None:
+    """Copy the results of items into the earlier results, inside a transaction that takes them back."""
+    own = list(results.c)
+    copied = sa.select(*own, items.c.requeues, sa.literal(now(), earlier_results.c.taken_back_at.type))
+    copied = copied.join(items, items.c.id == results.c.item_id).where(results.c.item_id.in_(item_ids))
+    names = [*(column.name for column in own), "requeues", "taken_back_at"]
+    connection.execute(sa.insert(earlier_results).from_select(names, copied.order_by(results.c.item_id)))
+
+
+def _earlier_row(row: dict[str, Any]) -> EarlierRow:
+    del row["id"], row["run_id"], row["image_seconds"], row["engine_seconds"]
+    read: dict[str, Any] = {
+        "status": Status(row["status"]),
+        "rung": None if row["rung"] is None else Rung(row["rung"]),
+        "finish_reason": None if row["finish_reason"] is None else FinishReason(row["finish_reason"]),
+    }
+    return EarlierRow(**row | read)

@@ -5,24 +5,29 @@ from __future__ import annotations
 import json
 import secrets
 from dataclasses import asdict, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from persqa.clock import now
-from persqa.errors import RunConflict, RunNotFound, RunStopped
+from persqa.errors import RowRefused, RunConflict, RunNotFound, RunStopped
 from persqa.items import MAX_ITEMS, ItemId
 from persqa.records import DEFAULT_LIMITS, RecordLimits
 from persqa.results import Status
 from persqa.runs import Priority, Run, RunId, RunOptions, RunState
 from persqa.store.counters import PENDING_ITEMS, SUBMITTED
 from persqa.store.database import Database
-from persqa.store.schema import items, results, run_counters, runs, violations
+from persqa.store.schema import deleted_runs, earlier_results, items, results, run_counters, runs, violations
 from persqa.words import listed, nearest, option
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 #: How many runs a message names, and how many names a mistyped one is compared with.
 _NAMED = 5
 _COMPARED = 1000
+#: Inputs that are remembered of one run, which may be submitted from several copies of its data.
+_MOST_INPUTS = 20
 
 
 class Runs:
@@ -44,7 +49,7 @@ class Runs:
     ) -> Run:
         """Create the run, or find the one of this name with the same data and options.
 
-        The one that is found keeps its own base and limits.
+        The one that is found keeps its own base and limits; one that is being deleted is given as it is.
 
         Raises:
             RunConflict: the name is taken by other data or other options.
@@ -64,6 +69,8 @@ class Runs:
         with self._database.writing() as connection:
             connection.execute(self._database.insert(runs).values(row).on_conflict_do_nothing())
             run = _run(connection.execute(sa.select(runs).where(runs.c.name == name)).one())
+        if run.deleting:
+            return run
         _refuse_conflict(run, options=options, pool_digest=pool_digest, fingerprint=fingerprint)
         return run
 
@@ -87,13 +94,29 @@ class Runs:
 
     def remove_unanswered(self, run: Run) -> bool:
         """Remove a run with all its rows, unless it is answered by now; returns whether it is gone."""
+        letter = {"id": run.id, "key": run.key, "name": run.name, "deleted_at": now()}
         with self._database.writing() as connection:
             # Waits for results that are being committed; later ones find neither item nor run.
             connection.execute(sa.select(runs.c.id).where(runs.c.id == run.id).with_for_update())
             if connection.execute(_answered(run.id)).scalar_one():
                 return False
+            connection.execute(self._database.insert(deleted_runs).values(letter).on_conflict_do_nothing())
             _delete(connection, run.id)
             return True
+
+    def remember_inputs(self, run: Run, given: Sequence[str]) -> None:
+        """Note files, folders or patterns, absolute, that the run was made from."""
+        of_run = sa.select(runs.c.input).where(runs.c.id == run.id)
+        with self._database.reading() as connection:
+            known = _inputs(connection.execute(of_run).scalar())
+        if new := [one for one in given if one not in known]:
+            self._update(run, input=json.dumps([*known, *new][-_MOST_INPUTS:]))
+
+    def inputs(self) -> dict[str, list[str]]:
+        """What each run was made from, by its name, as far as that is files; other runs are left out."""
+        query = sa.select(runs.c.name, runs.c.input).where(runs.c.input.is_not(None)).order_by(runs.c.id)
+        with self._database.reading() as connection:
+            return {row.name: _inputs(row.input) for row in connection.execute(query)}
 
     def get(self, name: str) -> Run | None:
         """The run of this name, if there is one."""
@@ -136,8 +159,24 @@ class Runs:
         with self._database.reading() as connection:
             row = connection.execute(sa.select(runs).where(runs.c.id == run.id)).one_or_none()
         if row is None:
-            raise RunNotFound(f"the run {run.name!r} was removed, or replaced by another submit: submit it again")
+            raise gone(run)
         return _run(row)
+
+    def rename(self, run: Run, name: str) -> Run:
+        """Give the run another name.
+
+        Raises:
+            RunConflict: another run has it.
+            RunNotFound: the run is gone.
+        """
+        try:
+            with self._database.writing() as connection:
+                found = connection.execute(sa.update(runs).where(runs.c.id == run.id).values(name=name)).rowcount
+        except RowRefused as error:
+            raise RunConflict(f"another run is named {name!r}: choose another name, or delete that one") from error
+        if not found:
+            raise gone(run)
+        return replace(run, name=name)
 
     def set_recheck(self, run: Run, recheck: bool) -> Run:
         """Decide whether items enqueued from now on try known bad images again."""
@@ -153,7 +192,8 @@ class Runs:
 
     def _update(self, run: Run, **values: object) -> None:
         with self._database.writing() as connection:
-            connection.execute(sa.update(runs).where(runs.c.id == run.id).values(values))
+            if not connection.execute(sa.update(runs).where(runs.c.id == run.id).values(values)).rowcount:
+                raise gone(run)
 
     def set_state(self, run: Run, state: RunState) -> Run:
         """Pause, cancel or resume a run; safe to repeat.
@@ -162,14 +202,20 @@ class Runs:
         there until the run is active, as nobody enqueues items before.
 
         Raises:
-            RunStopped: a cancelled run is to be paused.
+            RunStopped: a cancelled run is to be paused, or one that is being deleted is to be resumed.
+            RunNotFound: the run is gone.
         """
-        update = sa.update(runs).where(runs.c.id == run.id, runs.c.state != state)
+        update = sa.update(runs).where(runs.c.id == run.id, runs.c.state != state, runs.c.deleting.is_(False))
         if state is RunState.PAUSED:
             update = update.where(runs.c.state != RunState.CANCELLED)
         with self._database.writing() as connection:
             connection.execute(update.values(state=state, published_to=0))
-            changed = _run(connection.execute(sa.select(runs).where(runs.c.id == run.id)).one())
+            row = connection.execute(sa.select(runs).where(runs.c.id == run.id)).one_or_none()
+        if row is None:
+            raise gone(run)
+        changed = _run(row)
+        if changed.deleting and state is not RunState.CANCELLED:
+            raise RunStopped(f"the run {run.name!r} is being deleted, and cannot be taken up again")
         if changed.state is not state:
             raise RunStopped(
                 f"the run {run.name!r} is cancelled already; to take it up again: persqa resume {run.name}"
@@ -194,18 +240,33 @@ class Runs:
 
 def _answered(run_id: RunId) -> sa.Select[tuple[bool]]:
     """Selects whether something was generated for the run; violations outlive the results that are taken back."""
-    answered = sa.or_(results.c.generations > 0, results.c.status.in_([Status.OK, Status.NONCOMPLIANT]))
-    generated = sa.exists().where(results.c.run_id == run_id, answered)
-    return sa.select(sa.or_(generated, sa.exists().where(violations.c.run_id == run_id)))
+    ended = (_generated(table, run_id) for table in (results, earlier_results))
+    return sa.select(sa.or_(*ended, sa.exists().where(violations.c.run_id == run_id)))
+
+
+def _generated(table: sa.Table, run_id: RunId) -> sa.ColumnElement[bool]:
+    answered = sa.or_(table.c.generations > 0, table.c.status.in_([Status.OK, Status.NONCOMPLIANT]))
+    return sa.exists().where(table.c.run_id == run_id, answered)
 
 
 def _delete(connection: sa.Connection, run_id: RunId) -> None:
     """Delete the rows of a run without violations."""
     low, high = run_id * MAX_ITEMS, (run_id + 1) * MAX_ITEMS
-    connection.execute(sa.delete(results).where(results.c.item_id >= low, results.c.item_id < high))
+    for table in (earlier_results, results):
+        connection.execute(sa.delete(table).where(table.c.item_id >= low, table.c.item_id < high))
     connection.execute(sa.delete(items).where(items.c.id >= low, items.c.id < high))
     connection.execute(sa.delete(run_counters).where(run_counters.c.run_id == run_id))
     connection.execute(sa.delete(runs).where(runs.c.id == run_id))
+
+
+def gone(run: Run) -> RunNotFound:
+    """The error about a run that was there."""
+    why = "somebody deleted it, or another submit has replaced it"
+    return RunNotFound(f"the run {run.name!r} is gone: {why}; to have it again, submit it")
+
+
+def _inputs(text: str | None) -> list[str]:
+    return [] if text is None else json.loads(text)
 
 
 def _refuse_conflict(run: Run, *, options: RunOptions, pool_digest: str, fingerprint: str) -> None:
@@ -236,4 +297,5 @@ def _run(row: sa.Row[Any]) -> Run:
         recheck=row.recheck,
         priority=Priority(row.priority),
         state=RunState(row.state),
+        deleting=row.deleting,
     )

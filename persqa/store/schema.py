@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ColumnElement,
     DateTime,
     Dialect,
     Float,
@@ -19,8 +21,12 @@ from sqlalchemy import (
     Table,
     Text,
     false,
+    func,
+    or_,
 )
 from sqlalchemy.types import TypeDecorator
+
+from persqa.questions import TAG_FIELD
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -76,8 +82,22 @@ runs = Table(
     # People change these two while the run is under way.
     Column("priority", String(16), nullable=False, server_default="normal"),
     Column("state", String(16), nullable=False, server_default="active"),
+    # What it was made from, as a JSON list of files, folders and patterns; exports keep off them.
+    Column("input", Text),
+    # A run that is being deleted is cancelled, too, and cannot be taken up again.
+    Column("deleting", Boolean, nullable=False, server_default=false()),
     # Nobody may take the items of a run that was removed for those of a new one.
     sqlite_autoincrement=True,
+)
+
+# Runs that are deleted, or are being deleted: messages of theirs may still be on their way.
+deleted_runs = Table(
+    "deleted_runs",
+    metadata,
+    Column("id", _KEY, primary_key=True, autoincrement=False),
+    Column("key", String(16), nullable=False),
+    Column("name", String(100), nullable=False),
+    Column("deleted_at", UtcDateTime, nullable=False),
 )
 
 items = Table(
@@ -98,28 +118,48 @@ items = Table(
     Column("recoveries", Integer, nullable=False, server_default="0"),
 )
 
+
+def _of_a_result() -> tuple[Column[Any], ...]:
+    return (
+        Column("status", String(16), nullable=False),
+        Column("reason", String(32)),
+        Column("detail", Text),
+        Column("answer", Text),
+        Column("rung", String(16)),
+        Column("forced", Boolean, nullable=False),
+        Column("finish_reason", String(16)),
+        Column("generations", Integer, nullable=False),
+        Column("prompt_tokens", Integer),
+        Column("output_tokens", Integer),
+        Column("image_seconds", Float),
+        Column("engine_seconds", Float),
+        Column("worker", Text),
+        Column("model", Text),
+        Column("finished_at", UtcDateTime, nullable=False),
+    )
+
+
 results = Table(
     "results",
     metadata,
     Column("item_id", _KEY, ForeignKey("items.id"), primary_key=True, autoincrement=False),
     Column("run_id", _KEY, ForeignKey("runs.id"), nullable=False),
-    Column("status", String(16), nullable=False),
-    Column("reason", String(32)),
-    Column("detail", Text),
-    Column("answer", Text),
-    Column("rung", String(16)),
-    Column("forced", Boolean, nullable=False),
-    Column("finish_reason", String(16)),
-    Column("generations", Integer, nullable=False),
-    Column("prompt_tokens", Integer),
-    Column("output_tokens", Integer),
-    Column("image_seconds", Float),
-    Column("engine_seconds", Float),
-    Column("worker", Text),
-    Column("model", Text),
-    Column("finished_at", UtcDateTime, nullable=False),
+    *_of_a_result(),
     Index(None, "run_id", "status"),
     Index(None, "run_id", "finished_at"),
+)
+
+# Results that a requeue has taken back, as they were.
+earlier_results = Table(
+    "earlier_results",
+    metadata,
+    Column("id", _KEY, primary_key=True),
+    Column("item_id", _KEY, ForeignKey("items.id"), nullable=False, index=True),
+    Column("run_id", _KEY, ForeignKey("runs.id"), nullable=False),
+    *_of_a_result(),
+    # How often the item had been requeued before.
+    Column("requeues", Integer, nullable=False),
+    Column("taken_back_at", UtcDateTime, nullable=False),
 )
 
 violations = Table(
@@ -179,3 +219,10 @@ run_counters = Table(
 #: Every item with its result, if any; and the condition for items without one.
 items_and_results = items.outerjoin(results, results.c.item_id == items.c.id)
 has_no_result = results.c.item_id.is_(None)
+
+
+def asks(question: str) -> ColumnElement[bool]:
+    """The condition for items with this topic, or with these words in their question, as asked or as in its pool."""
+    template = func.replace(items.c.question, items.c.tag, TAG_FIELD)
+    said = (written.contains(question, autoescape=True) for written in (items.c.question, template))
+    return or_(items.c.topic == question, *said)

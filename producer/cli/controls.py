@@ -1,4 +1,4 @@
-"""`persqa pause`, `resume`, `cancel`, `priority` and `requeue`: what people do to a run after its submit."""
+"""`persqa pause`, `resume`, `cancel`, `priority` and `rename`: what people do to a run after its submit."""
 
 from __future__ import annotations
 
@@ -118,36 +118,27 @@ def priority(
 
 
 @expanded
-def requeue(
+def rename(
     run: options.Run,
-    status: Annotated[
-        str, typer.Option("--status", metavar="STATUS", help="Which items: noncompliant, invalid or dead.")
-    ],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Its name from now on.")],
     *,
-    recheck: options.Recheck = False,
     where: options.Where,
     as_json: options.AsJson = False,
 ) -> None:
-    """Take results back and ask again, with new seeds.
+    """Give a run another name.
 
-    Their violations stay. Records that were wrong in themselves stay invalid. Where no broker is named, the items
-    become pending, and the next `persqa run` of the same input asks them.
+    All that it has stays as it is, and what is under way goes on. A `run` or `submit` of the same input that does not
+    say --run NAME makes a new run under the old name.
 
     Examples:
-        persqa requeue portraits --status noncompliant
-        persqa requeue portraits --status invalid --recheck
+        persqa rename portraits portraits-2024
+        persqa rename portraits portraits-2024 --json
     """
     with where.client() as client:
         handle = client.run(run)
-        number = handle.requeue(status, recheck=recheck)
-        state = handle.run.state
-        items = counted(number, "item is", "items are")
-        if as_json:
-            print_json({"run": handle.name, "status": status, "requeued": number, "state": state})
-        elif state is not RunState.ACTIVE:
-            then = f"the run is {state}, to go on: persqa resume {handle.name}"
-            console.print(f"{items} pending again; {then}")
-        elif client.settings.broker_url is None:
-            console.print(f"{items} pending again; `persqa run` with the same input asks again")
-        else:
-            console.print(f"{items} enqueued again")
+        handle.rename(name)
+    if as_json:
+        print_json({"run": handle.name, "before": run})
+    else:
+        new = plain(handle.name)
+        console.print(f"{plain(run)} is now {new}; who submits its input again says: --run {new}")

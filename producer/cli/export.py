@@ -47,6 +47,10 @@ class Shape:
             "--chat", help="Dialogues to train with (ShareGPT, LLaVA): id, image and conversations, one a record."
         ),
     ] = False
+    overwrite: Annotated[
+        bool,
+        typer.Option("--overwrite", help="Replace FILE if it exists; never a run's input, an image or a database."),
+    ] = False
 
 
 @expanded
@@ -63,7 +67,7 @@ def command(
     """Write a run's records, with prompts and answers, to a file.
 
     Every record of the input is there, in the input's order and shape; the answer is null where there is none. The
-    file appears when it is whole.
+    file appears when it is whole, and replaces nothing unless --overwrite says so.
 
     Examples:
         persqa export portraits pairs.jsonl --only ok --output-key pers_qa

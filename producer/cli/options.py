@@ -44,6 +44,10 @@ Input = Annotated[
 ]
 Run = Annotated[str, typer.Argument(metavar="RUN", help="The run's name.")]
 OneRun = Annotated[str | None, typer.Argument(metavar="RUN", help="One run; without it, all.")]
+Items = Annotated[
+    list[int] | None,
+    typer.Option("--item", metavar="ID", help="Only this item, as `results` names it; may be repeated."),
+]
 ServedModel = Annotated[
     str | None,
     of_model("--model", metavar="NAME", help="Hugging Face name or folder (default: one that fits this machine)."),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
 from itertools import groupby, islice
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +16,11 @@ from producer.cli import options
 from producer.cli.expanding import expanded
 from producer.cli.printing import console, image, plain, print_json, styled_status, table
 from producer.cli.tables import Table
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from persqa.pairs import ViolationRow
 
 _TABLE_LIMIT = 50
 
@@ -39,6 +44,10 @@ def command(  # noqa: PLR0913 - one parameter an option
     violations: Annotated[
         bool, typer.Option("--violations", help="Every generation that broke the tag rule, with its raw text.")
     ] = False,
+    item: Annotated[
+        int | None,
+        typer.Option("--item", metavar="ID", help="All about one item: its result, earlier results and violations."),
+    ] = None,
     limit: Annotated[
         int | None,
         typer.Option("--limit", metavar="N", help="Rows at most (default: 50 in a table, all with --json); 0: all."),
@@ -53,12 +62,17 @@ def command(  # noqa: PLR0913 - one parameter an option
     Examples:
         persqa results portraits --status noncompliant
         persqa results portraits --question "What color are {tag}'s eyes?" --json
-        persqa results portraits --violations
+        persqa results portraits --item 10000000003
     """
     if status is not None and violations:
         raise SettingsError("--status does not go with --violations: a violation is a generation, not a result")
+    if item is not None and (status is not None or question is not None or violations):
+        raise SettingsError("--item shows all about one item: leave --status, --question and --violations out")
     with where.client() as client:
         handle = client.run(run)
+        if item is not None:
+            _show_item(handle, item, as_json=as_json)
+            return
         rows = handle.violations(question=question) if violations else handle.results(status=status, question=question)
         if as_json:
             for row in islice(rows, limit or None):
@@ -66,7 +80,7 @@ def command(  # noqa: PLR0913 - one parameter an option
             return
         shown = _TABLE_LIMIT if limit is None else limit or None
         if violations:
-            _print_violations(handle, question, shown)
+            _print_violations(handle.violations(question=question), shown)
         else:
             _print_results(handle, status, question, shown)
 
@@ -80,6 +94,40 @@ def once_each(rows: Iterable[PairRow]) -> Iterator[PairRow]:
 
 def _sameness(row: PairRow) -> tuple[object, ...]:
     return (row.position, row.detail) if row.answer is None and row.detail is not None else (row.item_id,)
+
+
+def _show_item(handle: RunHandle, item: int, *, as_json: bool) -> None:
+    (row,) = handle.results(item=item)
+    earlier, violations = handle.earlier_results(item), list(handle.violations(item=item))
+    if as_json:
+        print_json({**asdict(row), "earlier": list(map(asdict, earlier)), "violations": list(map(asdict, violations))})
+        return
+    facts = Table(box=None, show_header=False, pad_edge=False)
+    # Field by field, since the answer may be long.
+    told = (row.reason, row.detail) if row.answer is None else (row.reason,)
+    for name, value in (
+        ("item", row.item_id), ("id", row.record_id), ("record", row.position + 1), ("image", image(row.image)),
+        ("question", plain(row.question)), ("status", styled_status(row.status)),
+        ("reason", plain(": ".join(filter(None, told)))), ("answer", plain(row.answer)), ("rung", plain(row.rung)),
+        ("model", plain(row.model)), ("worker", plain(row.worker)),
+    ):  # fmt: skip
+        if value not in (None, ""):
+            facts.add_row(f"[bold]{name}[/]", value if isinstance(value, str) else plain(value))
+    console.print(facts)
+    if earlier:
+        before = table(["ended", "status", "rung", "answer", "taken back"], title="earlier results")
+        for one in earlier:
+            said = plain(one.detail if one.answer is None else one.answer)
+            status = styled_status(one.status)
+            before.add_row(_moment(one.finished_at), status, plain(one.rung), said, _moment(one.taken_back_at))
+        console.print("", before)
+    if violations:
+        console.print()
+        _print_violations(iter(violations), None)
+
+
+def _moment(at: datetime) -> str:
+    return f"{at.astimezone():%Y-%m-%d %H:%M:%S}"
 
 
 def _print_results(handle: RunHandle, status: str | None, question: str | None, limit: int | None) -> None:
@@ -97,10 +145,9 @@ def _print_results(handle: RunHandle, status: str | None, question: str | None, 
     _print_table(shown, more=next(rows, None) is not None)
 
 
-def _print_violations(handle: RunHandle, question: str | None, limit: int | None) -> None:
+def _print_violations(rows: Iterator[ViolationRow], limit: int | None) -> None:
     heads = ["item", "id", "question", "rung", "kind", "text"]
     shown = table(heads, keys=["item", "rung", "kind"], names=["id"])
-    rows = handle.violations(question=question)
     for row in islice(rows, limit):
         place = str(row.item_id), plain(row.record_id)
         shown.add_row(*place, plain(row.question), row.rung, row.kind, plain(repr(row.text)))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-from persqa.blobs import BlobStore
+from persqa.blob_locks import Filling
 from persqa.errors import UserError
 from persqa.policies import Policy
 from persqa.prompts import SYSTEM_PROMPT, human_turn, rewrite_conversation
@@ -22,7 +23,7 @@ from producer.dataflow.servings import PersQAServing
 from producer.dataflow.tables import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from pydantic import JsonValue
 
@@ -124,22 +125,22 @@ class PersQAGenerator:
         if not output_key:
             raise ValueError("output_key must not be empty: it names the column of the answers")
         table = Table(storage)
-        asks = self._asks(table, input_modal_key)
         if isinstance(self.serving, PersQAServing):
-            answers = answer_all(asks, partial(self.serving.answer_records, options=self._options))
+            # Until all are answered, and so in the ledger, nobody deletes the images that are put there.
+            with closing(Filling(self.serving.settings.blob_store)) as blobs:
+                most = self.serving.settings.max_images
+                asks = self._asks(table, input_modal_key, keep=blobs.put, max_images=most)
+                answers = answer_all(asks, partial(self.serving.answer_records, options=self._options))
         else:
+            asks = self._asks(table, input_modal_key, keep=None, max_images=_MOST_IMAGES)
             answers = answer_all(asks, partial(_ask_foreign, self.serving, self.system_prompt))
         written = storage.write(table.with_columns(_columns(table, asks, answers, output_key)))
         logger.info("%s written to %s", counted(len(asks), "record"), written)
         return [output_key]
 
-    def _asks(self, table: Table, image_key: str) -> list[Ask]:
-        keep, most = None, _MOST_IMAGES
-        if isinstance(self.serving, PersQAServing):
-            keep = BlobStore(self.serving.settings.blob_store).put
-            most = self.serving.settings.max_images
+    def _asks(self, table: Table, image_key: str, *, keep: Callable[[bytes], str] | None, max_images: int) -> list[Ask]:
         records = table.records(image_key=image_key, keep=keep)
-        return draw_asks(records, self._options, self._pool, max_images=most)
+        return draw_asks(records, self._options, self._pool, max_images=max_images)
 
 
 def _columns(table: Table, asks: Sequence[Ask], answers: Sequence[Answer], output_key: str) -> dict[str, list[object]]:

@@ -106,10 +106,14 @@ class FileStorage(DataFlowStorage):
             data: a DataFrame or a list of dictionaries.
 
         Raises:
-            ValueError: `step` was never called, or the data is neither a DataFrame nor a list of dictionaries.
+            ValueError: `step` was never called, the data is neither a DataFrame nor a list of dictionaries, or the file
+                would be the input itself.
             OSError: the file cannot be written.
         """
         target = self._file(1)
+        first = Path(self.first_entry_file_name)
+        if target.exists() and first.exists() and target.samefile(first):
+            raise ValueError(f"{target} is the input itself: choose another cache_path or file_name_prefix")
         target.parent.mkdir(parents=True, exist_ok=True)
         if hasattr(data, "to_parquet"):
             write_frame(data, target)

@@ -59,12 +59,12 @@ def write_demo_data(count: int, folder: Path, *, seed: int = 0) -> Iterator[int]
         UserError: the folder already has such a file, or cannot be written.
     """
     records, truth = folder / RECORDS_FILE, folder / TRUTH_FILE
-    for file in (records, truth):
-        if file.exists():
-            raise UserError(f"{file} exists already: name another folder, or remove it first")
+    drafts = {file: file.with_name(f".{file.name}.part") for file in (records, truth)}
+    images = [] if drafts[records].exists() else _there(folder, count)
+    if there := [*filter(os.path.lexists, (records, truth)), *images]:
+        raise UserError(f"{there[0]} exists already: name another folder, or remove it first")
     try:
         (folder / "images").mkdir(parents=True, exist_ok=True)
-        drafts = {file: file.with_name(f".{file.name}.part") for file in (records, truth)}
         with drafts[records].open("w", encoding="utf-8") as for_records, drafts[truth].open("w") as for_truth:
             for portrait in _drawn(count, folder, seed):
                 for_records.write(_line(_record(portrait)))
@@ -74,6 +74,16 @@ def write_demo_data(count: int, folder: Path, *, seed: int = 0) -> Iterator[int]
             draft.replace(file)
     except OSError as error:
         raise UserError(f"the demo data cannot be written: {error}") from error
+
+
+def _there(folder: Path, count: int) -> list[Path]:
+    """The images that would be drawn over; those of a drawing that was broken off are not looked for."""
+    numbers = range(1, count + 1)
+    try:
+        found = {path.name for path in (folder / "images").iterdir()}
+    except OSError:
+        return []
+    return [folder / name for name in (_Portrait(0, at).image for at in numbers) if Path(name).name in found]
 
 
 def _drawn(count: int, folder: Path, seed: int) -> Iterator[_Portrait]:

@@ -56,25 +56,32 @@ def choose_format(path: Path, given: str | None) -> str:
 
 
 def write_records(
-    records: Iterable[dict[str, JsonValue]], path: Path, *, file_format: str, blobs: Blobs | None = None
+    records: Iterable[dict[str, JsonValue]],
+    path: Path,
+    *,
+    file_format: str,
+    blobs: Blobs | None = None,
+    overwrite: bool = True,
 ) -> int:
-    """Write the records to a file or folder, which appears when it is whole and replaces what is there.
+    """Write the records to a file or folder, which appears when it is whole.
 
     Args:
         records: in their order.
         path: of the file or folder.
         file_format: one of `FORMATS`.
         blobs: where the bytes of blob references are; without it they stay references.
+        overwrite: whether it may take the place of a file or data set that is there.
 
     Returns:
         The number of records.
 
     Raises:
-        InputError: the path cannot be written, or a folder that is no data set is in the way.
+        InputError: the path cannot be written, or a folder that is no data set is in the way, or anything if it must
+            not be overwritten.
     """
     drafting = draft_folder if file_format == HUGGING_FACE else draft_file
     try:
-        with drafting(path) as draft:
+        with drafting(path, overwrite=overwrite) as draft:
             return FORMATS[file_format](records, draft, blobs)
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror or error}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import secrets
 import shutil
 from contextlib import contextmanager, suppress
@@ -18,44 +19,72 @@ if TYPE_CHECKING:
 _MARKS = ("dataset_info.json", "dataset_dict.json")
 
 
+def already_there(target: Path) -> InputError:
+    """The error about a target that exists and must not be overwritten."""
+    return InputError(f"{target} exists: --overwrite (in Python overwrite=True) replaces it; or choose another name")
+
+
 @contextmanager
-def draft_file(target: Path) -> Generator[Path]:
-    """A file beside the target, with the same suffixes; it replaces the target at the end, unless something fails."""
+def draft_file(target: Path, *, overwrite: bool = True) -> Generator[Path]:
+    """A file beside the target, with the same suffixes; it gets the target's name at the end, unless something fails.
+
+    Raises:
+        InputError: the target exists by then, and must not be overwritten.
+    """
     draft = _beside(target, "part")
     try:
         yield draft
-        draft.replace(target)
+        if overwrite:
+            draft.replace(target)
+        else:
+            _give_new_name(draft, target)
     finally:
         draft.unlink(missing_ok=True)
 
 
+def _give_new_name(draft: Path, target: Path) -> None:
+    try:
+        # Unlike a change of name, this never takes the place of a file that somebody has just made.
+        target.hardlink_to(draft)
+    except FileExistsError:
+        raise already_there(target) from None
+    except OSError:
+        # Some file systems have no second names.
+        if os.path.lexists(target):
+            raise already_there(target) from None
+        draft.replace(target)
+
+
 @contextmanager
-def draft_folder(target: Path) -> Generator[Path]:
+def draft_folder(target: Path, *, overwrite: bool = True) -> Generator[Path]:
     """A folder beside the target; it replaces the target at the end, unless something fails.
 
     Raises:
-        InputError: the target exists and is no data set.
+        InputError: the target exists and is no data set; or it is one by the end, and must not be overwritten.
     """
     _refuse_other(target)
     draft = _beside(target, "part")
     draft.mkdir()
     try:
         yield draft
-        while not _put_in_place(draft, target):
+        while not _put_in_place(draft, target, overwrite=overwrite):
             pass
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def _put_in_place(draft: Path, target: Path) -> bool:
+def _put_in_place(draft: Path, target: Path, *, overwrite: bool) -> bool:
     """Replace the target; returns whether it worked, as another export may put its own there in between."""
     old = _beside(target, "old")
-    with suppress(FileNotFoundError):
-        # No system replaces a folder with content; for a moment the name is free.
-        target.rename(old)
+    if overwrite:
+        with suppress(FileNotFoundError):
+            # No system replaces a folder with content; for a moment the name is free.
+            target.rename(old)
     try:
         draft.rename(target)
     except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST) and not overwrite:
+            raise already_there(target) from None
         if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
             shutil.rmtree(old, ignore_errors=True)
             return False

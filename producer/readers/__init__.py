@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from itertools import islice
 from pathlib import Path
@@ -13,14 +14,28 @@ from persqa.words import option
 from producer.readers.base import Reader, Reading
 from producer.readers.cells import Cells
 from producer.readers.hub import SCHEME, HubReader
+from producer.readers.images import IMAGE_SUFFIXES
 from producer.readers.memory import MemoryReader
-from producer.readers.opening import open_path, open_standard_input
+from producer.readers.opening import input_files, open_path, open_standard_input
 from producer.readers.parts import part_of
 
 if TYPE_CHECKING:
     from persqa.blobs import BlobStore
 
-__all__ = ["open_input", "part_of"]
+__all__ = ["IMAGE_SUFFIXES", "input_files", "input_path", "open_input", "part_of"]
+
+_STANDARD_INPUT = "-"
+
+
+def input_path(data: object) -> str | None:
+    """An input as an absolute path or pattern, with its links resolved; None for one that is neither."""
+    if not isinstance(data, str | Path) or str(data).startswith(SCHEME):
+        return None
+    if str(data) == _STANDARD_INPUT:
+        # A file may be behind it, as in `persqa run - <people.jsonl`.
+        file = os.path.realpath("/dev/stdin")
+        return file if os.path.isfile(file) else None  # noqa: PTH113 - so is the line above
+    return os.path.realpath(data)
 
 
 def open_input(
@@ -51,7 +66,7 @@ def open_input(
             raise InputError("records in memory have no format and no split: leave both out")
         return MemoryReader(islice(data, limit), asked)
     text = str(data)
-    if text == "-":
+    if text == _STANDARD_INPUT:
         return open_standard_input(input_format, asked)
     if text.startswith(SCHEME) and input_format not in (None, "hf"):
         raise InputError(f"{text}: {option('input_format')} {input_format} does not go with it: leave it out")

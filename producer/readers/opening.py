@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeAlias
 
@@ -95,6 +96,23 @@ def _refuse_missing(path: Path, text: str) -> None:
         raise InputError(f"{text} is neither a file nor a folder")
     kind = "folder" if text.endswith("/") else "file" if path.suffix else "file or folder"
     raise InputError(f"no such {kind}: {text}")
+
+
+def input_files(text: str) -> Iterator[Path]:
+    """The files and folders that were read, given what `open_path` was given; not each image of a folder of images."""
+    if is_pattern(text):
+        try:
+            patterns = in_braces(text)
+        except InputError:
+            return
+        for pattern in patterns:
+            with suppress(InputError):
+                yield from map(Path, matches(pattern))
+        return
+    path = Path(text)
+    yield path
+    if path.is_dir() and is_data_set(path):
+        yield from path.rglob("*")
 
 
 def _open_folder(path: Path, input_format: str | None, asked: Reading) -> Reader:

@@ -61,11 +61,11 @@ class TestKnownBad:
             first = answered(client, settings, data, tmp_path, run="first")
             assert [row.detail for row in first.results()] == [_known(client.store, digest)]
             # A requeue remembers, unless it says otherwise.
-            assert first.requeue(Status.INVALID) == 1
+            assert first.requeue(Status.INVALID).taken_back == 1
             with WorkerProcess(settings, tmp_path):
                 first.wait(timeout_seconds=60, display=quiet)
                 assert first.progress().ended[Status.INVALID] == 1
-                assert first.requeue(Status.INVALID, recheck=True) == 1
+                assert first.requeue(Status.INVALID, recheck=True).taken_back == 1
                 first.wait(timeout_seconds=60, display=quiet)
             assert first.progress().ended[Status.OK] == 1
             assert client.store.bad_images.known([digest]) == {}

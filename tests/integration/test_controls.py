@@ -18,7 +18,7 @@ from persqa.reconciler import Reconciler
 from persqa.results import Outcome, Result, Status
 from persqa.runs import Priority, RunState
 from producer import Client
-from producer.cli import controls
+from producer.cli import requeue
 from producer.progress import wait_for
 from tests.integration.test_worker import quiet
 from tests.support.builders import an_outcome, write_images
@@ -143,8 +143,8 @@ def test_items_of_a_paused_run_that_are_asked_again_wait_for_its_end(
         dead = Result(item_id=item.id, run_id=run.run.id, status=Status.DEAD, reason=Reason.LOST)
         client.store.results.commit([Outcome(dead)])
         run.pause()
-    controls.requeue("records", "dead", broker_url=site.settings.broker_url, database_url=site.settings.database_url)
-    assert "1 item is pending again; the run is paused, to go on: persqa resume records" in capsys.readouterr().out
+    requeue.command("records", "dead", broker_url=site.settings.broker_url, database_url=site.settings.database_url)
+    assert "1 dead item is pending again; the run is paused, to go on: persqa resume records" in capsys.readouterr().out
     assert waiting(site.settings) == 0
 
 
@@ -181,7 +181,7 @@ def test_what_is_requeued_of_a_paused_run_waits_until_it_is_resumed(site: Site, 
         *most, _ = next(client.store.ledger.pending(run.run.id))
         client.store.results.commit([an_outcome(item, Status.NONCOMPLIANT) for item in most])
         run.pause()
-        assert run.requeue(Status.NONCOMPLIANT) == 9
+        assert run.requeue(Status.NONCOMPLIANT).taken_back == 9
         assert (waiting(settings), run.progress().pending) == (0, 10)
         assert run.resume() == 10
         with WorkerProcess(settings, tmp_path):

@@ -43,7 +43,7 @@ def test_all_that_count_agree(site: Site, tmp_path: Path) -> None:
             ended = _counts(ok=6, noncompliant=4, invalid=6, dead=1)
             assert _counted(client, run, port) == ended
         # What is asked again is pending again, and whatever was counted of it is not counted twice.
-        assert run.requeue(Status.DEAD) + run.requeue(Status.NONCOMPLIANT) == 5
+        assert run.requeue(Status.DEAD).taken_back + run.requeue(Status.NONCOMPLIANT).taken_back == 5
         assert _counted(client, run, port) == _counts(ok=6, invalid=6, pending=5)
         with WorkerProcess(settings, tmp_path):
             run.wait(timeout_seconds=60, display=quiet)

@@ -116,3 +116,26 @@ def test_an_export_that_cannot_be_written_says_so(site: Site, tmp_path: Path) ->
         with pytest.raises(InputError, match="has a field 'image' itself"):
             run.export(tmp_path / "out.json", output_key="image")
     assert not list(tmp_path.glob("*out*"))
+
+
+def test_an_export_destroys_nothing_of_the_users(site: Site, tmp_path: Path) -> None:
+    data, pool = write_images(tmp_path / "data", 3), tmp_path / "questions.txt"
+    pool.write_text("Where is {tag}?\n")
+    database = tmp_path / "persqa.db"
+    sqlite = site.settings.database_url.startswith("sqlite")
+    with Client(site.settings) as client:
+        client.submit(data, run="faces")
+        run = client.submit(data, pool=str(pool))
+        kept = [data, pool, tmp_path / "data" / "images" / "0.png", *([database] if sqlite else [])]
+        for dear, overwrite in ((dear, overwrite) for dear in kept for overwrite in (False, True)):
+            before = dear.read_bytes() if dear != database else b""
+            with pytest.raises(InputError, match="name another file"):
+                run.export(dear, file_format="jsonl", overwrite=overwrite)
+            assert dear == database or dear.read_bytes() == before
+        # Nor does the run of another input.
+        assert client.run("faces").export(tmp_path / "out.jsonl") == 3
+    refused = CliRunner().invoke(
+        app, ["export", "records", str(tmp_path / "out.jsonl"), "--database-url", site.settings.database_url]
+    )
+    assert "--overwrite" in str(refused.exception)
+    assert "3 rows written" in export(site, str(tmp_path / "out.jsonl"), "--only", "pending", "--overwrite")

@@ -40,12 +40,17 @@ def run(site: Site, tmp_path: Path) -> Generator[RunHandle]:
         yield handle
 
 
-def test_good_results_cannot_be_taken_back_however_their_status_is_written(run: RunHandle) -> None:
-    for status in ("ok", Status.OK, "okk", "pending", ""):
-        with pytest.raises(SettingsError, match="choose noncompliant, invalid or dead"):
+def test_all_good_results_are_not_taken_back_by_mistake_however_their_status_is_written(run: RunHandle) -> None:
+    for status in ("ok", Status.OK):
+        with pytest.raises(SettingsError, match=r"every good answer .*--question TEXT or --item ID, or say --yes"):
             run.requeue(status)
+    for status in ("okk", "pending", ""):
+        with pytest.raises(SettingsError, match="choose ok, noncompliant, invalid, dead"):
+            run.requeue(status)
+    with pytest.raises(SettingsError, match=r"--status.*--item"):
+        run.requeue()
     assert run.progress().ended[Status.OK] == 4
-    assert run.requeue("dead") == 0
+    assert run.requeue("dead").taken_back == 0
 
 
 def test_a_wrong_word_is_refused_when_it_is_said(run: RunHandle) -> None:
@@ -69,7 +74,9 @@ def test_the_command_line_says_the_same(run: RunHandle, site: Site) -> None:
     for command, choices in (
         (("results", run.name, "--status", "good"), "there is no status 'good'; choose ok, .*pending"),
         (("export", run.name, "out.json", "--only", "good"), "there is no status 'good'; choose ok, .*pending"),
-        (("requeue", run.name, "--status", "ok"), "choose noncompliant, invalid or dead"),
+        (("requeue", run.name, "--status", "ok"), "every good answer"),
+        (("requeue", run.name, "--item", "7"), "has no item 7; its items: persqa results records"),
+        (("results", run.name, "--item", "7"), "has no item 7; its items: persqa results records"),
         (("priority", run.name, "urgent"), "choose high, normal or low"),
     ):
         with pytest.raises(SettingsError, match=choices):

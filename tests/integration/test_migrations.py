@@ -10,14 +10,16 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
 from persqa.audit import audit
 from persqa.errors import SettingsError, StoreUnavailable
+from persqa.pairs import Choice
 from persqa.store import Store
 from persqa.store.database import Database
-from persqa.store.migrate import inspect, migrate
+from persqa.store.migrate import _config, inspect, migrate  # pyright: ignore[reportPrivateUsage]
 from persqa.store.schema import metadata
 from tests.support.builders import a_stored_run, an_outcome
 from tests.support.schemas import NEXT, next_version
@@ -61,14 +63,34 @@ def test_an_older_schema_is_brought_up_to_date_and_its_runs_are_as_they_were(dat
         store.results.commit([an_outcome(batch[0])])
     with next_version(tmp_path), closing(Database(database_url)) as old:
         assert inspect(old).missing == (NEXT,)
-        assert migrate(old).found == "0001"
+        assert migrate(old).found == "0002"
         assert inspect(old).missing == migrate(old).missing == ()
         with closing(Store.open(database_url)) as store:
             assert store.runs.find("r") == run
             assert audit(store, run, None).holds
     assert select(database_url, "SELECT colour FROM runs") == [("red",)]
-    with pytest.raises(SettingsError, match="schema 0002, newer than this PersQA"):
+    with pytest.raises(SettingsError, match="schema 0003, newer than this PersQA"):
         Store.open(database_url)
+
+
+def test_runs_of_the_first_schema_can_be_requeued_and_deleted(database_url: str) -> None:
+    with closing(Store.open(database_url)) as store:
+        run, batch = a_stored_run(store, 2)
+        store.results.commit([an_outcome(item) for item in batch])
+    with closing(Database(database_url)) as database:
+        with database.writing() as connection:
+            config = _config()
+            config.attributes["connection"] = connection
+            command.downgrade(config, "0001")
+        assert inspect(database).found == "0001"
+    with closing(Store.open(database_url)) as store:
+        assert store.runs.find("r") == run
+        assert store.runs.inputs() == {}
+        assert store.ledger.reopen(run.id, Choice(items=(batch[0].id,))).taken_back == 1
+        assert len(store.results.earlier(batch[0].id)) == 1
+        store.deletion.begin(run)
+        assert [step.items for step in store.deletion.steps(run.id)] == [2]
+        assert store.runs.all() == []
 
 
 @pytest.mark.parametrize("url", ["", "nonsense", "mysql://x/y", "sqlite://", "sqlite:///:memory:"])

@@ -201,7 +201,7 @@ def test_requeued_items_are_asked_again_with_new_seeds(site: Site, tmp_path: Pat
     with client:
         before = counts(run)["noncompliant"]
         assert 5 < before < 55
-        assert run.requeue(Status.NONCOMPLIANT) == before
+        assert run.requeue(Status.NONCOMPLIANT).taken_back == before
         with WorkerProcess(settings, tmp_path):
             run.wait(timeout_seconds=60, display=quiet)
         assert counts(run)["noncompliant"] < before

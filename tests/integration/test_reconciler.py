@@ -144,7 +144,7 @@ def test_an_item_that_is_lost_alone_again_and_again_ends_as_dead(site: Site, tmp
         ended = {row.item_id: row.reason for row in run.results(status="dead")}
         assert ended == {lost[0]: "oversized_message" if letter else "lost", lost[1]: "lost"}
         # Asked for again, they begin anew.
-        assert run.requeue(Status.DEAD) == 2
+        assert run.requeue(Status.DEAD).taken_back == 2
         lose(site.settings, but=1)
         assert reconciler.reconcile() == 2
     finish(site.settings, tmp_path)
@@ -163,7 +163,7 @@ def test_a_queue_that_is_gone_as_a_whole_blames_no_item(site: Site, tmp_path: Pa
                 with closing(connect(site.settings.broker_url or "")) as redis:
                     redis.flushall()  # pyright: ignore[reportUnknownMemberType]
                 # One run is enqueued again by its producer, a part of the other before the look.
-                assert other.requeue("dead") == 0
+                assert other.requeue("dead").taken_back == 0
                 client.submit(tmp_path / "other" / "records.jsonl", run="other")
                 with closing(
                     Publisher(site.settings.broker_url or "", ledger=client.store.ledger.id, queue_bound=9)

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from persqa.audit import audit
 from persqa.errors import RowRefused, RunConflict, RunNotFound, RunStopped
 from persqa.messages import Asked
-from persqa.pairs import PENDING
+from persqa.pairs import PENDING, Choice, Requeued
 from persqa.policies import Rung
 from persqa.reasons import Reason
 from persqa.records import RecordLimits
@@ -197,7 +197,7 @@ def test_requeued_items_are_pending_again_with_a_new_count(store: Store) -> None
     bad = an_outcome(wrong, Status.INVALID, answer=None, reason=Reason.NOT_JSON).result
     store.ledger.add([wrong], [bad])
     store.results.commit([an_outcome(item, Status.INVALID if item.position < 2 else Status.OK) for item in batch])
-    assert store.ledger.reopen(run.id, Status.INVALID) == 2
+    assert store.ledger.reopen(run.id, Choice(status=Status.INVALID)) == Requeued(taken_back=2, wrong=1, pending=0)
     pending = [item for chunk in store.ledger.pending(run.id) for item in chunk]
     assert [(item.position, item.requeues) for item in pending] == [(0, 1), (1, 1)]
     assert [row.position for row in store.queries.pairs(run, status="invalid")] == [4]
@@ -216,7 +216,7 @@ def test_what_was_requeued_is_pending_wherever_one_has_looked_before(store: Stor
     assert pending() == [2]
     store.results.commit([an_outcome(batch[2])])
     assert pending() == []
-    store.ledger.reopen(run.id, Status.DEAD)
+    store.ledger.reopen(run.id, Choice(status=Status.DEAD))
     assert pending() == [0]
 
 

@@ -15,17 +15,17 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
 #: The revision it knows and this one does not, as `persqa migrate` shows it.
-NEXT = "0002: A colour for each run"
+NEXT = "0003: A colour for each run"
 
 _MIGRATION = '''"""A colour for each run.
 
-Revision: 0002
+Revision: 0003
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision, down_revision = "0002", "0001"
+revision, down_revision = "0003", "0002"
 branch_labels = depends_on = None
 
 
@@ -37,7 +37,7 @@ def upgrade():
 @contextmanager
 def next_version(folder: Path) -> Generator[None]:
     """As long as this lasts, this program is that PersQA."""
-    (folder / "0002_colours.py").write_text(_MIGRATION)
+    (folder / "0003_colours.py").write_text(_MIGRATION)
     config = _config()
     versions = f"{config.get_main_option('script_location')}/versions"
     config.set_main_option("path_separator", "newline")

@@ -19,7 +19,19 @@ from producer.options import GivenSubmitOptions
 
 COMMANDS = (
     *("run", "submit", "worker", "status", "results", "export", "requeue"),
-    *("pause", "resume", "cancel", "priority", "audit", "migrate", "doctor", "exporter", "demo-data"),
+    *(
+        "pause",
+        "resume",
+        "cancel",
+        "priority",
+        "rename",
+        "delete",
+        "audit",
+        "migrate",
+        "doctor",
+        "exporter",
+        "demo-data",
+    ),
 )
 README = Path(__file__).parents[2] / "README.md"
 

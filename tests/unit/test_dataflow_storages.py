@@ -159,6 +159,15 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "cache").iterdir()] == ["p_step1.jsonl"]
 
 
+def test_the_input_is_never_written_over(tmp_path: Path) -> None:
+    first = tmp_path / "p_step1.jsonl"
+    first.write_text('{"id": "007"}\n')
+    made = FileStorage(str(first), cache_path=str(tmp_path), file_name_prefix="p").step()
+    with pytest.raises(ValueError, match=r"p_step1\.jsonl is the input itself: choose another"):
+        made.write(ROWS)
+    assert made.read("dict") == [{"id": "007"}]
+
+
 def test_values_of_the_libraries_become_ordinary_ones_and_bytes_go_to_parquet(tmp_path: Path) -> None:
     made = storage(tmp_path, "jsonl")
     row: dict[str, Any] = {"at": dt.date(2024, 1, 2), "n": pd.Series([3]).iloc[0]}

@@ -117,3 +117,13 @@ def test_an_interrupted_drawing_leaves_no_records_and_can_be_repeated(tmp_path: 
     assert not (tmp_path / "portraits.jsonl").exists()
     list(write_demo_data(3, tmp_path))
     assert len(lines(tmp_path / "portraits.jsonl")) == 3
+
+
+def test_pictures_that_are_there_are_not_drawn_over(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    dear = tmp_path / "images" / "portrait-000002.jpg"
+    dear.write_bytes(b"dear")
+    with pytest.raises(UserError, match=r"portrait-000002\.jpg exists already"):
+        list(write_demo_data(2, tmp_path))
+    assert dear.read_bytes() == b"dear"
+    assert list(write_demo_data(1, tmp_path)) == [1]
