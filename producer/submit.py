@@ -7,12 +7,13 @@ stopped half-way goes on when it is repeated.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from persqa.blobs import BlobStore, digest_of
 from persqa.controls import refuse_stopped, set_priority
-from persqa.errors import InputError, RowRefused, RunConflict
+from persqa.errors import InputError, NoDatabase, RowRefused, RunConflict
 from persqa.questions import load_pool
 from persqa.records import RecordLimits
 from persqa.runs import RunState, check_run_name
@@ -75,7 +76,7 @@ def submit(
     name = check_run_name(options.run or reader.name)
     pool = load_pool(asked.pool)
     pool.draw(asked.questions_per_image, seed=0, key="")  # Refuses a pool that is too small.
-    known = store.runs.get(name)
+    known = _known(store, name)
     limits = known.limits if known else _limits_of(settings)
     itemizer = Itemizer(options=asked, pool=pool, limits=limits, base=known.base if known else base, blobs=blobs)
     found = survey(reader, itemizer)
@@ -113,6 +114,14 @@ class _Blobs(BlobStore):
 
     def put(self, data: bytes) -> str:
         return digest_of(data) if self.complete else super().put(data)
+
+
+def _known(store: Store, name: str) -> Run | None:
+    """The run of this name, if there is one; first make sure that runs can be written here."""
+    store.prepare()
+    with suppress(NoDatabase):
+        return store.runs.get(name)
+    return None
 
 
 def _base_of(reader: Reader) -> str:

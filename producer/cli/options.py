@@ -84,7 +84,6 @@ class Where:
 
         Raises:
             SettingsError: a setting is wrong.
-            StoreUnavailable: the database does not answer.
         """
         return Client(self.settings())
 
