@@ -151,10 +151,8 @@ class Database:
 
 
 def _parsed(url: str) -> sa.URL:
-    refused = SettingsError(
-        "the database URL must be like sqlite:///file.db or postgresql://user@host/name, "
-        f"not {without_password(url) or 'empty'}"
-    )
+    message = "the database URL: use sqlite:///file.db or postgresql://user@host/name, not"
+    refused = SettingsError(f"{message} {without_password(url)!r}")
     try:
         parsed = sa.make_url(url)
     except exc.ArgumentError:

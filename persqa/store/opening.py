@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from persqa.errors import NoDatabase, PersqaError, SettingsError, StoreUnavailable
 from persqa.store.database import Database
 from persqa.store.migrate import Schema, inspect, migrate
-from persqa.store.sqlite_files import is_there, refuse_strange, refuse_unreadable, refuse_unwritable
+from persqa.store.sqlite_files import is_there, refuse_strange, refuse_unreadable_beside, refuse_unwritable
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -199,7 +199,7 @@ def _refuse_file(database: Database, error: sqlite3.Error, *, writing: bool) -> 
     if code in _OF_FILES and writing:
         refuse_unwritable(database.file)
     elif code in _OF_FILES:
-        refuse_unreadable(database.file)
+        refuse_unreadable_beside(database.file)
 
 
 def _of_postgresql(database: Database, original: object) -> PersqaError | None:

@@ -15,6 +15,8 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
+import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -23,12 +25,14 @@ from urllib.parse import quote
 from persqa.errors import NoDatabase, SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 #: Longest wait for a lock while looking: writers lock nobody out for longer than it takes to begin.
 _LOCK_SECONDS = 5
-#: What changes when a file is written.
+#: What changes when a file is written: which one it is, its bytes, and its time in nanoseconds; None if it is gone.
 _State: TypeAlias = "tuple[int, int, int] | None"
+#: The times of files go on in steps, of 10 ms at most.
+_STEP_NS = 20_000_000
 
 _MAKE_OR_NAME = "`persqa run INPUT` makes one, --database-url names another"
 
@@ -59,8 +63,9 @@ def open_to_look(path: Path) -> tuple[sqlite3.Connection, Unlocked | None]:
     refuse_unreadable(path)
     real = path.resolve()
     wal, shm, journal = _beside(real)
-    # In this order: if the WAL is empty now, then what is written to the file later is seen later.
+    # In this order: if the WAL is empty now, then the file is whole, and all that is written to it later is noticed.
     before = {file: _state(file) for file in (real, wal)}
+    _let_their_time_pass(before.values())
     if _size(wal) and not shm.exists():
         connection = _connect(real, "vfs=unix-none")
         # It alone needs no FILE-shm; the file system is told nothing of it.
@@ -77,7 +82,19 @@ def refuse_unreadable(path: Path) -> None:
         raise NoDatabase(f"there is no database at {path}: {_MAKE_OR_NAME}")
     if not size:
         raise NoDatabase(f"the file {path} is empty, and so no database yet: {_MAKE_OR_NAME}")
-    for file in (path, *(file for file in _beside(path.resolve()) if _size(file))):
+    _refuse_unreadable_files(path)
+
+
+def refuse_unreadable_beside(path: Path) -> None:
+    """Raise SettingsError if this user cannot read what is beside a database; only for one that cannot be read.
+
+    These files come and go while others write, so a look at them alone proves nothing.
+    """
+    _refuse_unreadable_files(*(file for file in _beside(path.resolve()) if file.exists()))
+
+
+def _refuse_unreadable_files(*files: Path) -> None:
+    for file in files:
         if not _may(file, os.R_OK):
             raise SettingsError(f"this user may not read {file}, which the database needs: its owner can allow it")
 
@@ -87,7 +104,7 @@ def refuse_unwritable(path: Path) -> None:
     there = is_there(path)
     real = path.resolve()
     for file in (real.parent, real, *_beside(real)):
-        if file.exists() and not _may(file, os.W_OK):
+        if not _may(file, os.W_OK) and file.exists():
             trouble = f"the database {path} can only be looked at" if there else f"no database can be made at {path}"
             raise SettingsError(f"{trouble}: {_not_writable(file)}")
 
@@ -131,6 +148,14 @@ def _not_writable(file: Path) -> str:
         return f"{kind} {file} is on a file system that is mounted read-only"
     needed = ", where SQLite keeps files beside it" if file.is_dir() else ""
     return f"this user may not write {kind} {file}{needed}; its owner can allow it, or --database-url names another"
+
+
+def _let_their_time_pass(states: Iterable[_State]) -> None:
+    """Wait until whatever is written gives a file another time than it has."""
+    newest = max((state[2] for state in states if state is not None), default=0)
+    passed = time.time_ns() - newest
+    if 0 <= passed < _STEP_NS:
+        threading.Event().wait((_STEP_NS - passed) / 1e9)
 
 
 def _connect(path: Path, option: str) -> sqlite3.Connection:
