@@ -17,7 +17,7 @@ from persqa.blobs import BlobStore
 from persqa.errors import BlobsUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
 _LOCK = ".lock"
 _LEDGERS = ".ledgers"
@@ -29,12 +29,12 @@ class Filling(BlobStore):
     A store that is no folder has no lock, and nobody deletes anything from it at all.
     """
 
-    def __init__(self, url: str, *, ledger: str | None = None, database: str = "") -> None:
+    def __init__(self, url: str, *, ledger: Callable[[], str] | None = None, database: str = "") -> None:
         """Prepare; nothing is locked yet.
 
         Args:
             url: as in `BlobStore`.
-            ledger: the identity of the ledger that gets the items; None if somebody else leaves its mark.
+            ledger: gives the identity of the ledger that gets the items; None if somebody else leaves its mark.
             database: its database, for people.
         """
         super().__init__(url)
@@ -72,7 +72,7 @@ class Filling(BlobStore):
         """
         if self._ledger is None or self.folder is None or self._marked:
             return
-        mark = self.folder / _LEDGERS / self._ledger
+        mark = self.folder / _LEDGERS / self._ledger()
         try:
             mark.parent.mkdir(parents=True, exist_ok=True)
             if not mark.exists():

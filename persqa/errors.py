@@ -5,6 +5,7 @@ PersqaError
 │   ├── RecordError      one record cannot be used; it is stored as an `invalid` result
 │   ├── InputError       the input as a whole cannot be read; nothing is enqueued
 │   ├── SettingsError    an option or setting is wrong or missing
+│   │   └── NoDatabase   there is no database yet where somebody wants to look at one
 │   ├── RunConflict      the run's name is taken by other data or options, and something of it is answered
 │   ├── RunNotFound      no run has this name
 │   └── RunStopped       the run is paused, cancelled or done; exit code 4
@@ -77,6 +78,10 @@ class InputError(UserError):
 
 class SettingsError(UserError):
     """An option or setting is wrong or missing."""
+
+
+class NoDatabase(SettingsError):
+    """There is no database yet; the first run makes it."""
 
 
 class RunConflict(UserError):

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 class Client:
     """One database and one broker.
 
+    A client that only looks makes no database and changes none; the first submit does.
+
     Without a broker URL it has its own broker and worker on this machine. The first submit that has something to
     enqueue starts them, and `close` stops them.
     """
@@ -32,7 +34,7 @@ class Client:
     def __init__(
         self, settings: Settings | None = None, *, local_worker: bool | None = None, **single: Unpack[GivenSettings]
     ) -> None:
-        """Open the database.
+        """Prepare, without connecting.
 
         Args:
             settings: all settings; by default read from the environment.
@@ -41,7 +43,6 @@ class Client:
 
         Raises:
             SettingsError: a setting is wrong, or has an unknown name.
-            StoreUnavailable: the database does not answer.
         """
         if settings is not None and single:
             raise SettingsError(f"either all settings or single ones, not both: {', '.join(single)}")

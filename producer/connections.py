@@ -25,13 +25,13 @@ class Connections:
     """One database and one broker; a fleet on this machine starts when it is needed."""
 
     def __init__(self, settings: Settings, *, local_worker: bool) -> None:
-        """Open the database; with `local_worker`, prepare a worker on this machine, and a broker if none is named.
+        """Prepare, without connecting; with `local_worker`, a worker on this machine, and a broker if none is named.
 
         Raises:
-            StoreUnavailable: the database does not answer.
+            SettingsError: the database URL is wrong.
         """
         self.settings = settings
-        self.store = Store.open(settings.database_url)
+        self.store = Store.look(settings.database_url)
         #: The broker and worker started here, if any.
         self.fleet: LocalFleet | None = None
         self._local = local_worker

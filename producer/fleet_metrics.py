@@ -12,11 +12,10 @@ from redis.retry import Retry
 
 from persqa.broker.depth import Inspector
 from persqa.broker.keys import queues_for
-from persqa.errors import Infrastructure, RowRefused
+from persqa.errors import Infrastructure, RowRefused, SettingsError
 from persqa.pairs import PENDING
 from persqa.probes import Probe
-from persqa.store.database import Database
-from persqa.store.queries import Queries
+from persqa.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -46,8 +45,7 @@ class FleetMetrics(Collector):
         Raises:
             SettingsError: one of the URLs cannot be used.
         """
-        # Not `Store.open`, which would migrate the schema: a reader changes nothing.
-        self._queries = Queries(Database(settings.database_url))
+        self._queries = Store.look(settings.database_url).queries
         self._inspector = Inspector(broker_url, timeout_seconds=_LIMIT_SECONDS, retry=Retry(NoBackoff(), 0))
         #: The models the database named last; their queues are read even while it is away.
         self._models: list[str] = []
@@ -78,7 +76,7 @@ class FleetMetrics(Collector):
     def _answer(self, service: str, probe: Probe[Answer]) -> Answer | None:
         try:
             answer = probe.answer()
-        except (Infrastructure, RowRefused, TimeoutError) as error:
+        except (Infrastructure, RowRefused, SettingsError, TimeoutError) as error:
             # Logged once, and not at every scrape.
             if service not in self._away:
                 logger.warning("the %s is away: %s", service, error)

@@ -14,7 +14,7 @@ from persqa.broker.depth import Depth
 from persqa.broker.keys import queue_for
 from persqa.choices import parse_choice
 from persqa.controls import refuse_stopped, set_priority, stop
-from persqa.errors import Infrastructure, RunStopped
+from persqa.errors import Infrastructure, RunStopped, SettingsError
 from persqa.pairs import parse_status
 from persqa.results import Status
 from persqa.runs import Run, RunState, parse_priority
@@ -97,9 +97,9 @@ class RunHandle(RunChanges):
                 raise
 
     def _tend(self) -> None:
-        """Check the worker, and enqueue again what the queue has lost."""
+        """Check the worker, and enqueue again what the queue has lost; others do where this user may only look."""
         self._connections.check()
-        with suppress(Infrastructure):
+        with suppress(Infrastructure, SettingsError):
             self._connections.reconcile()
 
     def results(

@@ -7,7 +7,7 @@ stopped half-way goes on when it is repeated.
 from __future__ import annotations
 
 import os
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from persqa.blob_locks import Filling
 from persqa.blobs import digest_of
 from persqa.controls import refuse_stopped, remove_unanswered, set_priority
-from persqa.errors import InputError, RowRefused, RunConflict, SettingsError
+from persqa.errors import InputError, NoDatabase, RowRefused, RunConflict, SettingsError
 from persqa.questions import load_pool
 from persqa.records import RecordLimits
 from persqa.runs import RunState, check_run_name
@@ -75,7 +75,7 @@ def submit(
 ) -> tuple[Run, Submission]:
     """Submit a data set, as `Client.submit` describes."""
     database = without_password(connections.settings.database_url)
-    ledger = connections.store.ledger.id
+    ledger = connections.store.make_ledger
     with closing(_Blobs(connections.settings.blob_store, ledger=ledger, database=database)) as blobs:
         blobs.hold_what_is_there()
         return _submit(connections, data, blobs, on_full=on_full, **given)
@@ -192,11 +192,18 @@ def _shown(data: object) -> str:
 
 
 def _known_run(store: Store, name: str) -> Run | None:
-    """The run of this name, if there is one; raises RunStopped if it is being deleted."""
-    known = store.runs.get(name)
-    if known and known.deleting:
-        refuse_stopped(known)
-    return known
+    """The run of this name, if there is one; first make sure that runs can be written here.
+
+    Raises:
+        RunStopped: it is being deleted.
+    """
+    store.prepare()
+    with suppress(NoDatabase):
+        known = store.runs.get(name)
+        if known and known.deleting:
+            refuse_stopped(known)
+        return known
+    return None
 
 
 class _Blobs(Filling):

@@ -7,7 +7,7 @@ from persqa.store.database import Database
 from persqa.store.dead_letters import DeadLetters
 from persqa.store.deletion import Deletion
 from persqa.store.ledger import Ledger
-from persqa.store.migrate import migrate
+from persqa.store.opening import LookedAt, bring_up_to_date
 from persqa.store.queries import Queries
 from persqa.store.rates import Rates
 from persqa.store.results import Results, Want
@@ -35,7 +35,7 @@ class Store:
 
     @classmethod
     def open(cls, url: str, *, connections: int | None = None) -> Store:
-        """Open a database and bring its schema up to date.
+        """Open a database to write: make it, or bring its schema up to date.
 
         Args:
             url: the database.
@@ -43,16 +43,50 @@ class Store:
 
         Raises:
             SettingsError: the URL is wrong; the schema is newer than this PersQA; or it is older, and this role may
-                not change it.
+                not change it; or the file is no database, another program's, or not this user's to write.
             StoreUnavailable: the database does not answer.
         """
         database = Database(url, connections=connections)
         try:
-            migrate(database)
+            bring_up_to_date(database)
         except BaseException:
             database.close()
             raise
         return cls(database)
+
+    @classmethod
+    def look(cls, url: str) -> Store:
+        """A database that is looked at until something is written, without connecting.
+
+        Looking makes no file, changes no schema and needs no right to write. The first thing that is written makes the
+        database, or brings its schema up to date. Until then, every method raises as well
+
+            NoDatabase: there is none yet.
+            SettingsError: it is no database of this PersQA, or this user may not read it.
+
+        Raises:
+            SettingsError: the URL is wrong.
+        """
+        return cls(LookedAt(url))
+
+    def prepare(self) -> None:
+        """Refuse at once what could not be written later; bring the schema up to date, but make no file yet.
+
+        Raises:
+            SettingsError: this user may not write the database, or its schema is not of this PersQA.
+            StoreUnavailable: the database does not answer.
+        """
+        self._database.prepare()
+
+    def make_ledger(self) -> str:
+        """The identity of the ledger; makes the database where there is none yet."""
+        with self._database.writing():
+            pass
+        return self.ledger.id
+
+    def refuse_unwritable(self) -> None:
+        """Raise SettingsError if a look tells that this user could not write the database; nothing is made."""
+        self._database.refuse_unwritable()
 
     def ping(self) -> None:
         """Make sure that the database answers."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from contextlib import contextmanager
-from sqlite3 import OperationalError
+from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
 
@@ -13,52 +14,86 @@ from sqlalchemy import event, exc
 from sqlalchemy.dialects import postgresql, sqlite
 
 from persqa.errors import RowRefused, SettingsError, StoreUnavailable
+from persqa.store.sqlite_files import Unlocked, open_to_look, refuse_unwritable
 from persqa.urls import without_password
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
-    from sqlite3 import Connection as SqliteConnection
+    from collections.abc import Generator, Sequence
 
 #: Longest waits for SQLite's lock, and for a connection to PostgreSQL.
 _SQLITE_LOCK_SECONDS = 30
 _CONNECT_SECONDS = 5
+_LOOK_SECONDS = 3
 _SQLITE_POLL_SECONDS = 0.05
 _GIVE_WAY_SECONDS = 0.05
+#: What goes away when others go on; all else stays as it is, however long one waits.
+_SQLITE_PASSES = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
 #: For libpq: a host that has vanished is noticed within seconds and not within hours.
 _NOTICE_LOST_HOST = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 20_000}
 #: PostgreSQL's error classes about rows: bad data, broken constraints, errors raised by triggers, sizes.
 _STATES_OF_DATA = ("22", "23", "44", "54", "P0001")
 _READ_ONLY = "25006"
+#: Of a connection that reads without a lock: what it reads.
+_UNLOCKED = "persqa_unlocked"
 _END_IF_IDLE = "SET LOCAL idle_in_transaction_session_timeout = '30s'"
 
 
 class Database:
     """One database; every read and write of the project goes through `reading` or `writing`."""
 
-    def __init__(self, url: str, *, connections: int | None = None) -> None:
+    def __init__(self, url: str, *, connections: int | None = None, looking: bool = False) -> None:
         """Prepare, without connecting.
 
         Args:
             url: the database.
             connections: most connections open at once; None for SQLAlchemy's own limit, which is 15. Who has waited
                 30 s for a free one gets StoreUnavailable.
+            looking: for reading only; no file is made or changed, and no right to write is needed.
 
         Raises:
             SettingsError: the URL names no database PersQA can use.
         """
         self.url = url
-        self._engine = _engine(url, {} if connections is None else {"pool_size": connections, "max_overflow": 0})
-        # SQLite reads a snapshot by itself, PostgreSQL has to be told.
-        level = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
-        self._reader = self._engine.execution_options(persqa_reading=True, **level)
-        if self.is_sqlite:
-            event.listen(self._engine, "connect", _set_pragmas)
-            event.listen(self._engine, "begin", _begin)
+        self._url = _parsed(url)
+        #: The file of a SQLite database.
+        self.file = Path(self._url.database or "").absolute() if self.is_sqlite else None
+        pool = {} if connections is None else {"pool_size": connections, "max_overflow": 0}
+        self._engine = self._sqlite_engine(pool, looking) if self.is_sqlite else self._postgresql_engine(pool, looking)
+        self._reader = self._engine.execution_options(persqa_reading=True)
+        if not self.is_sqlite:
+            # SQLite reads a snapshot by itself, PostgreSQL has to be told.
+            self._reader = self._reader.execution_options(isolation_level="REPEATABLE READ")
+        if not self.is_sqlite and looking:
+            self._reader = self._reader.execution_options(postgresql_readonly=True)
+
+    def _sqlite_engine(self, pool: dict[str, int], looking: bool) -> sa.Engine:
+        if looking:
+            # How a file can be read changes with what others do, so each transaction opens it anew.
+            engine = sa.create_engine(self._url, poolclass=sa.NullPool)
+            event.listen(engine, "do_connect", _open_to_look)
+        else:
+            engine = sa.create_engine(self._url, connect_args={"timeout": _SQLITE_LOCK_SECONDS}, **pool)
+            event.listen(engine, "connect", _set_pragmas)
+        event.listen(engine, "begin", _begin)
+        return engine
+
+    def _postgresql_engine(self, pool: dict[str, int], looking: bool) -> sa.Engine:
+        # PgBouncer gives every transaction another connection, on which nothing of the last one is prepared.
+        ours = {"application_name": "persqa", "prepare_threshold": None}
+        waits = {"connect_timeout": _LOOK_SECONDS if looking else _CONNECT_SECONDS, **_NOTICE_LOST_HOST}
+        engine = sa.create_engine(self._url, pool_pre_ping=True, pool_recycle=1800, connect_args=ours | waits, **pool)
+        event.listen(engine, "handle_error", _leave_standby)
+        return engine
 
     @property
     def is_sqlite(self) -> bool:
         """Whether this is SQLite and not PostgreSQL."""
-        return self._engine.dialect.name == "sqlite"
+        return self._url.get_backend_name() == "sqlite"
+
+    @property
+    def shown(self) -> str:
+        """The database as messages name it: which file, or which server."""
+        return str(self.file or without_password(self.url))
 
     @contextmanager
     def reading(self) -> Generator[sa.Connection]:
@@ -67,8 +102,19 @@ class Database:
         Raises:
             StoreUnavailable: the database does not answer.
         """
-        with _translated(self.url), self._reader.begin() as connection:
-            yield connection
+        with _translated(self.shown), self._reader.begin() as connection:
+            unlocked: Unlocked | None = connection.info.get(_UNLOCKED)
+            try:
+                yield connection
+            except exc.DBAPIError:
+                # Which may be why.
+                self._refuse_mixture(unlocked)
+                raise
+            self._refuse_mixture(unlocked)
+
+    def _refuse_mixture(self, unlocked: Unlocked | None) -> None:
+        if unlocked is not None and unlocked.written:
+            raise StoreUnavailable(f"the database {self.shown} was written to while it was read: look again")
 
     @contextmanager
     def writing(self) -> Generator[sa.Connection]:
@@ -78,7 +124,7 @@ class Database:
             StoreUnavailable: the database does not answer.
             RowRefused: it answers, and will not take this data.
         """
-        with _translated(self.url), self._engine.begin() as connection:
+        with _translated(self.shown), self._engine.begin() as connection:
             if not self.is_sqlite:
                 # If this host vanished in a transaction, its locks would block all others for hours.
                 connection.exec_driver_sql(_END_IF_IDLE)
@@ -88,6 +134,14 @@ class Database:
         """Let others write, between two of many transactions: whoever waits for SQLite's lock has to look at times."""
         if self.is_sqlite:
             Event().wait(_GIVE_WAY_SECONDS)
+
+    def prepare(self) -> None:
+        """Make sure that it can be written later; nothing to do where it was opened for that."""
+
+    def refuse_unwritable(self) -> None:
+        """Raise SettingsError if a look tells that this user could not write it; nothing is made."""
+        if self.file is not None:
+            refuse_unwritable(self.file)
 
     def ping(self) -> None:
         """Make sure that the database answers."""
@@ -103,29 +157,32 @@ class Database:
         self._engine.dispose()
 
 
-def _engine(url: str, pool: dict[str, int]) -> sa.Engine:
+def _parsed(url: str) -> sa.URL:
+    message = "the database URL: use sqlite:///file.db or postgresql://user@host/name, not"
+    refused = SettingsError(f"{message} {without_password(url)!r}")
     try:
         parsed = sa.make_url(url)
     except exc.ArgumentError:
-        raise SettingsError(f"PERSQA_DATABASE_URL is no database URL: {without_password(url)}") from None
+        raise refused from None
+    database = parsed.database or ":memory:"
     match parsed.get_backend_name():
-        case "sqlite" if parsed.database not in (None, "", ":memory:"):
-            return sa.create_engine(parsed, connect_args={"timeout": _SQLITE_LOCK_SECONDS}, **pool)
+        # Neither a database in memory, nor a URI of SQLite's own.
+        case "sqlite" if not database.startswith((":memory:", "file:")):
+            return parsed
         case "postgresql" | "postgres":
-            parsed = parsed.set(drivername="postgresql+psycopg")
-            # PgBouncer gives every transaction another connection, on which nothing of the last one is prepared.
-            ours = {"connect_timeout": _CONNECT_SECONDS, "application_name": "persqa", "prepare_threshold": None}
-            engine = sa.create_engine(
-                parsed, pool_pre_ping=True, pool_recycle=1800, connect_args=ours | _NOTICE_LOST_HOST, **pool
-            )
-            event.listen(engine, "handle_error", _leave_standby)
-            return engine
+            return parsed.set(drivername="postgresql+psycopg")
         case _:
-            message = "use sqlite:///file.db or postgresql://user@host/name"
-            raise SettingsError(f"PERSQA_DATABASE_URL: {message}, not {without_password(url)}")
+            raise refused
 
 
-def _set_pragmas(connection: SqliteConnection, _record: object) -> None:
+def _open_to_look(
+    _dialect: object, record: sa.pool.ConnectionPoolEntry, arguments: Sequence[str], _options: object
+) -> sqlite3.Connection:
+    connection, record.info[_UNLOCKED] = open_to_look(Path(arguments[0]))
+    return connection
+
+
+def _set_pragmas(connection: sqlite3.Connection, _record: object) -> None:
     # `_begin` begins transactions explicitly: the driver itself begins them too late to be safe.
     connection.isolation_level = None
     _set_wal(connection)
@@ -134,14 +191,14 @@ def _set_pragmas(connection: SqliteConnection, _record: object) -> None:
     connection.execute("PRAGMA foreign_keys=ON")
 
 
-def _set_wal(connection: SqliteConnection) -> None:
+def _set_wal(connection: sqlite3.Connection) -> None:
     """When several processes open a new database at once, SQLite refuses all but one without waiting."""
     until = time.monotonic() + _SQLITE_LOCK_SECONDS
     while True:
         try:
             connection.execute("PRAGMA journal_mode=WAL")
-        except OperationalError:
-            if time.monotonic() > until:
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF not in _SQLITE_PASSES or time.monotonic() > until:
                 raise
             time.sleep(_SQLITE_POLL_SECONDS)
         else:
@@ -155,14 +212,14 @@ def _begin(connection: sa.Connection) -> None:
 
 
 @contextmanager
-def _translated(url: str) -> Generator[None]:
+def _translated(shown: str) -> Generator[None]:
     try:
         yield
     except (exc.DBAPIError, exc.TimeoutError) as error:
         if isinstance(error, exc.DBAPIError) and _speaks_of_data(error):
             raise RowRefused(f"the database refused the data: {_first_line(error)}") from error
         # Failures that only people can mend, such as missing privileges, are waited out as well.
-        raise StoreUnavailable(f"the database {without_password(url)} failed: {_first_line(error)}") from error
+        raise StoreUnavailable(f"the database {shown} failed: {_first_line(error)}") from error
     except (exc.StatementError, UnicodeError, OverflowError) as error:
         raise RowRefused(f"the data cannot be stored: {_first_line(error)}") from error
 

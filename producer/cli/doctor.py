@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from functools import partial
@@ -16,7 +17,7 @@ import typer
 
 from persqa.blobs import BlobStore, open_file_system
 from persqa.broker.connection import ask_server
-from persqa.errors import PersqaError, SettingsError
+from persqa.errors import NoDatabase, PersqaError, SettingsError
 from persqa.models import engine_version
 from persqa.settings import Settings
 from persqa.store import Store
@@ -135,16 +136,29 @@ def _broker(settings: Settings) -> Iterator[Finding]:
 
 def _database(settings: Settings) -> Iterator[Finding]:
     try:
-        store = Store.open(settings.database_url)
-        runs = len(store.runs.all())
-        store.close()
+        with closing(Store.look(settings.database_url)) as store:
+            yield from _look_at(store, settings)
     except PersqaError as error:
         yield Finding("database", Level.FAILURE, str(error))
         return
-    yield Finding("database", Level.OK, f"{without_password(settings.database_url)}, {counted(runs, 'run')}")
     if settings.database_url.startswith("sqlite") and sqlite3.sqlite_version_info < _SQLITE_FIXED:
         text = f"SQLite {sqlite3.sqlite_version}: fine for one worker; with several, use PostgreSQL"
         yield Finding("database", Level.WARNING, text)
+
+
+def _look_at(store: Store, settings: Settings) -> Iterator[Finding]:
+    try:
+        runs = len(store.runs.all())
+    except NoDatabase as error:
+        # Whoever names one expects it to be there.
+        named = settings.database_url != Settings.model_fields["database_url"].default
+        yield Finding("database", Level.WARNING if named else Level.OK, str(error))
+    else:
+        yield Finding("database", Level.OK, f"{without_password(settings.database_url)}, {counted(runs, 'run')}")
+    try:
+        store.refuse_unwritable()
+    except SettingsError as error:
+        yield Finding("database", Level.WARNING, str(error))
 
 
 def _images(settings: Settings) -> Iterator[Finding]:

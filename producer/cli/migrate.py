@@ -9,7 +9,8 @@ import typer
 
 from persqa.settings import load_settings
 from persqa.store.database import Database
-from persqa.store.migrate import Schema, inspect, migrate
+from persqa.store.migrate import Schema
+from persqa.store.opening import bring_up_to_date, look_at_schema
 from persqa.urls import without_password
 from producer.cli import options
 from producer.cli.printing import plain, print_json, say
@@ -24,7 +25,7 @@ def command(
 ) -> None:
     """Bring the tables of the database up to date.
 
-    Every command that writes, and every worker, does this by itself where its role may. Where only the owner of the
+    Every worker, and every command that writes, does this by itself where its role may. Where only the owner of the
     tables may, run this as the owner, once, before programs of a new version start. Safe to repeat, and to run while
     the old ones work.
 
@@ -33,8 +34,11 @@ def command(
         persqa migrate --database-url postgresql://persqa_owner@localhost/persqa
     """
     settings = load_settings(database_url=database_url)
-    with closing(Database(settings.database_url)) as database:
-        schema = inspect(database) if check else migrate(database)
+    if check:
+        schema = look_at_schema(settings.database_url)
+    else:
+        with closing(Database(settings.database_url)) as database:
+            schema = bring_up_to_date(database)
     if as_json:
         print_json({"found": schema.found, "known": schema.head, "applied" if not check else "missing": schema.missing})
     else:

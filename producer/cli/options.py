@@ -108,7 +108,6 @@ class Where:
 
         Raises:
             SettingsError: a setting is wrong.
-            StoreUnavailable: the database does not answer.
         """
         return Client(self.settings())
 

@@ -9,7 +9,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from persqa.errors import PersqaError, RunNotFound, WorkerDied
+from persqa.errors import NoDatabase, PersqaError, RunNotFound, WorkerDied
 from persqa.models import DEMO_MODEL
 from persqa.results import Status
 from persqa.settings import load_settings
@@ -112,7 +112,7 @@ class LocalModelVLMServing_vllm(RunServing):  # noqa: N801 - the original's name
 
     @contextmanager
     def _asking(self, client: Client, name: str) -> Generator[None]:
-        with suppress(RunNotFound):
+        with suppress(NoDatabase, RunNotFound):
             # Failed items are asked again, and a run that was broken off goes on.
             run = client.run(name)
             for status in (Status.INVALID, Status.DEAD):

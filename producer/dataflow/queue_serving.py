@@ -88,7 +88,14 @@ class RunServing(PersQAServing):
         return [_answer(ask, row) for ask, row in zip(asks, handle.results(), strict=True)]
 
     def _open(self) -> Client:
-        return Client(self.settings)
+        client = Client(self.settings)
+        try:
+            # Sooner than the first question, for whoever made a mistake.
+            client.store.prepare()
+        except BaseException:
+            client.close()
+            raise
+        return client
 
     def _started(self) -> Client:
         if self._client is None:
@@ -126,7 +133,7 @@ class QueueVLMServing(RunServing):
         settings: Settings | None = None,
         **vllm: Unpack[VllmParameters],
     ) -> None:
-        """Open the database.
+        """Make sure that runs can be written to the database.
 
         Args:
             broker_url: Redis or Valkey. Without it and without PERSQA_BROKER_URL, a broker and a worker start on this

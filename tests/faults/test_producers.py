@@ -10,7 +10,7 @@ from producer import Client
 from tests.conftest import Site
 from tests.faults.tools import finish, quick
 from tests.support.builders import write_images
-from tests.support.oracle import check_empty, check_rows
+from tests.support.oracle import check_empty, check_rows, runs_of
 from tests.support.programs import Program
 from tests.support.wait import wait_until
 from tests.support.workers import WorkerProcess
@@ -38,7 +38,7 @@ def test_a_producer_killed_half_way_is_finished_by_the_next(site: Site, tmp_path
     data = write_images(tmp_path / "data", 3000)
     first = _submit(settings, data, tmp_path / "submitter")
     with Client(settings) as client:
-        wait_until(lambda: [run for run in client.runs() if run.progress().submitted], describe="the ledger has some")
+        wait_until(lambda: [run for run in runs_of(client) if run.progress().submitted], describe="the ledger has some")
         first.kill()
         first.wait()
         run = client.submit(data)

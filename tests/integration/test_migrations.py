@@ -95,7 +95,7 @@ def test_runs_of_the_first_schema_can_be_requeued_and_deleted(database_url: str)
 
 @pytest.mark.parametrize("url", ["", "nonsense", "mysql://x/y", "sqlite://", "sqlite:///:memory:"])
 def test_a_wrong_url_is_refused(url: str) -> None:
-    with pytest.raises(SettingsError, match="PERSQA_DATABASE_URL"):
+    with pytest.raises(SettingsError, match="the database URL: use sqlite"):
         Database(url)
 
 

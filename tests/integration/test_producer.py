@@ -20,6 +20,7 @@ from persqa.tags import Tag
 from producer import Client, RunHandle
 from tests.integration.test_worker import answer_all, counts, quiet
 from tests.support.builders import answer_one, write_images
+from tests.support.oracle import runs_of
 from tests.support.workers import WorkerProcess, scripted
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def test_strict_refuses_the_file_with_its_lines_and_writes_nothing(site: Site, t
     with Client(site.settings) as client:
         with pytest.raises(InputError, match=r"7 of 9 records are wrong:\n  line 3: .*(\n.*){4}\n  and 2 more"):
             client.submit(data, strict=True)
-        assert client.runs() == []
+        assert runs_of(client) == []
 
 
 @pytest.mark.parametrize(
@@ -148,7 +149,7 @@ def test_a_wrong_option_is_refused_before_anything_is_written(
     with Client(load_settings(database_url=f"sqlite:///{tmp_path}/x.db")) as client:
         with pytest.raises(SettingsError, match=words):
             client.submit(data, **options)  # pyright: ignore[reportArgumentType]
-        assert client.runs() == []
+        assert runs_of(client) == []
 
 
 def test_the_export_has_the_seeds_shape_field_by_field(site: Site, tmp_path: Path) -> None:

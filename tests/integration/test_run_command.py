@@ -16,6 +16,7 @@ import pytest
 
 from persqa.broker.connection import connect
 from persqa.settings import load_settings
+from persqa.store import Store
 from producer import Client
 from tests.support.builders import write_images
 from tests.support.programs import run_program
@@ -162,7 +163,7 @@ def test_every_looking_command_prints_a_table_and_json(data: Path, tmp_path: Pat
         (("worker",), "no broker is named"),
         (("worker", "--broker-url", "redis://nowhere"), "--image-roots"),
         (("worker", "--broker-url", "redis://nowhere", "--gpus", "all"), "--image-roots"),
-        (("results", "nobody"), "no run is named 'nobody'"),
+        (("results", "nobody"), "there is no database at"),
         (("run", "data/records.jsonl", "--tag", "no tag"), "is not a tag"),
         (("run", "data/records.jsonl", "--sampling", "{"), "--sampling: not valid JSON"),
         (("run", "data/records.jsonl", "--sampling", "5"), "expected a JSON object"),
@@ -188,6 +189,7 @@ def test_an_unreachable_broker_is_code_3(data: Path, tmp_path: Path) -> None:
 
 
 def test_an_unreachable_broker_is_code_3_for_status_too(tmp_path: Path) -> None:
+    Store.open(f"sqlite:///{tmp_path}/persqa.db").close()
     done = persqa(tmp_path, "status", "--broker-url", "redis://:geheim@127.0.0.1:1/0")
     assert (done.returncode, "Traceback" in done.stderr, "geheim" in done.stderr) == (3, False, False)
 

@@ -24,6 +24,7 @@ from producer import Client, RunHandle, submit, survey
 from tests.integration.test_run_command import environment
 from tests.integration.test_worker import counts, quiet
 from tests.support.builders import a_stored_run, an_item, an_outcome
+from tests.support.oracle import runs_of
 from tests.support.workers import WorkerProcess, scripted
 
 if TYPE_CHECKING:
@@ -267,7 +268,7 @@ def test_names_that_are_not_utf_8_are_refused_with_a_sentence(site: Site, tmp_pa
         for given in (data, folder):
             with pytest.raises(InputError, match=r"caf\\xe9' has a name that is not UTF-8, .* rename it"):
                 client.submit(given)
-        assert client.runs() == []
+        assert runs_of(client) == []
         run = client.submit(tmp_path / "photos")
         wrong = [row.detail for row in run.results(status="invalid")]
         assert wrong == ["image 2: '\\udce9.png' is not UTF-8, which names of images must be: rename the file"]

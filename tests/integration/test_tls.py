@@ -13,6 +13,7 @@ import pytest
 
 from persqa.broker.connection import celery_url
 from persqa.settings import load_settings
+from persqa.store import Store
 from producer import Client
 from tests.support.builders import write_images
 from tests.support.certificates import Certificates, make_certificates
@@ -99,6 +100,7 @@ def test_postgresql_over_tls(tmp_path: Path) -> None:
         password = database.password("postgres_owner")
         address = f"postgresql://persqa_owner:{password}@localhost:{database.port}/persqa?sslmode=verify-full"
         settings = load_settings(database_url=f"{address}&sslrootcert={right.authority}")
+        Store.open(settings.database_url).close()
         with Client(settings) as client:
             assert client.runs() == []
         ended = _persqa("migrate", None, f"{address}&sslrootcert={wrong.authority}")

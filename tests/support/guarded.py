@@ -118,28 +118,52 @@ def guarded_database(programs: Path, secrets: Path, tls: Certificates | None = N
         _give_away(folder)
         _run([programs / "initdb", "--username=postgres", f"--pwfile={password}", "--auth-host=scram-sha-256",
               "--auth-local=trust", "--no-locale", "--encoding=UTF8", "--no-sync", f"--pgdata={data}"])  # fmt: skip
-        with (folder / "log").open("wb") as log:
-            process = subprocess.Popen(
-                [str(programs / "postgres"), "-D", str(data), "-F", *options],
-                stdout=log, stderr=log, user=_other_user(), cwd=folder,
-            )  # fmt: skip
-        try:
-            wait_until(lambda: _answers(port), describe=f"PostgreSQL answers; {folder}/log")
+        with _serving(programs, data, port, options):
             psql = [programs / "psql", f"--host={folder}", f"--port={port}", "--username=postgres", "--no-psqlrc"]
             _run([*psql, "--dbname=postgres", "--command=CREATE DATABASE persqa"])
             _run([*psql, "--dbname=persqa", f"--file={_ROLES}"], secrets=secrets)
             yield Guarded(port, secrets, "postgresql")
-        finally:
-            # Fast: a connection that a failed test left open is not waited for.
-            process.send_signal(signal.SIGINT)
-            process.wait(30)
     finally:
         shutil.rmtree(folder)
 
 
-def _run(command: Sequence[str | Path], secrets: Path | None = None) -> None:
+@contextmanager
+def standby_of(primary: Guarded, programs: Path) -> Generator[Guarded]:
+    """A hot standby of a PostgreSQL, which has what that had when this began, and follows it."""
+    folder, port = Path(tempfile.mkdtemp(prefix="persqa-standby-")), free_port()
+    data = folder / "data"
+    try:
+        _give_away(folder)
+        _run([programs / "pg_basebackup", "--host=127.0.0.1", f"--port={primary.port}", "--username=postgres",
+              "--checkpoint=fast", "--no-sync", "--write-recovery-conf", f"--pgdata={data}"],
+             password=primary.password("postgres_superuser"))  # fmt: skip
+        options = ["-c", f"port={port}", "-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={folder}"]
+        with _serving(programs, data, port, options):
+            yield Guarded(port, primary.secrets, "postgresql")
+    finally:
+        shutil.rmtree(folder)
+
+
+@contextmanager
+def _serving(programs: Path, data: Path, port: int, options: Sequence[str]) -> Generator[None]:
+    with (data.parent / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [str(programs / "postgres"), "-D", str(data), "-F", *options],
+            stdout=log, stderr=log, user=_other_user(), cwd=data.parent,
+        )  # fmt: skip
+    try:
+        wait_until(lambda: _answers(port), describe=f"PostgreSQL answers; {data.parent}/log")
+        yield
+    finally:
+        # Fast: a connection that a failed test left open is not waited for.
+        process.send_signal(signal.SIGINT)
+        process.wait(30)
+
+
+def _run(command: Sequence[str | Path], secrets: Path | None = None, password: str | None = None) -> None:
     """As the server's user; but whoever reads secrets may do so."""
     environment = {**os.environ, "LC_ALL": "C"} | ({} if secrets is None else {"POSTGRES_SECRETS": str(secrets)})
+    environment |= {} if password is None else {"PGPASSWORD": password}
     user = _other_user() if secrets is None else None
     ended = subprocess.run(
         [str(part) for part in command],

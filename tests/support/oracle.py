@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, cast
 
 from persqa.audit import audit
@@ -22,13 +22,14 @@ from persqa.broker.keys import (
     WORKERS,
     queues_for,
 )
+from persqa.errors import NoDatabase
 from persqa.store import Store
 from tests.support.builders import colour_of
 from tests.support.wait import wait_until
 
 if TYPE_CHECKING:
     from persqa.settings import Settings
-    from producer import RunHandle
+    from producer import Client, RunHandle
 
 
 def check_audits(settings: Settings) -> None:
@@ -59,6 +60,13 @@ def check_empty(settings: Settings) -> None:
     wait_until(lambda: redis.llen(QUEUE) + redis.hlen(HELD) == 0, describe="queue and leases are empty")
     assert redis.zcard(LEASES) + redis.hlen(COUNTS) == 0
     redis.close()
+
+
+def runs_of(client: Client) -> list[RunHandle]:
+    """The runs in the client's database; none where there is no database yet."""
+    with suppress(NoDatabase):
+        return client.runs()
+    return []
 
 
 def check_rows(run: RunHandle, items: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from threading import Thread
 
@@ -17,8 +18,8 @@ from tests.support.wait import wait_until
 
 def test_who_fills_a_store_lets_nobody_delete_and_others_fill_it(tmp_path: Path) -> None:
     with (
-        closing(Filling(str(tmp_path), ledger="one")) as first,
-        closing(Filling(str(tmp_path), ledger="one")) as second,
+        closing(Filling(str(tmp_path), ledger=lambda: "one")) as first,
+        closing(Filling(str(tmp_path), ledger=lambda: "one")) as second,
     ):
         with alone(tmp_path):
             pass
@@ -33,7 +34,7 @@ def test_who_fills_a_store_lets_nobody_delete_and_others_fill_it(tmp_path: Path)
 
 
 def test_who_deletes_is_waited_for(tmp_path: Path) -> None:
-    with closing(Filling(str(tmp_path), ledger="one")) as filling:
+    with closing(Filling(str(tmp_path), ledger=lambda: "one")) as filling:
         with alone(tmp_path):
             putting = Thread(target=filling.put, args=(b"a",), name="test")
             putting.start()
@@ -67,7 +68,7 @@ def _free(folder: Path) -> bool:
 def test_a_store_of_several_ledgers_says_so(tmp_path: Path) -> None:
     assert "earlier PersQA" in str(others(tmp_path, ledger="one"))
     for ledger in ("one", "two"):
-        with closing(Filling(str(tmp_path), ledger=ledger, database=f"sqlite:///{ledger}.db")) as filling:
+        with closing(Filling(str(tmp_path), ledger=partial(str, ledger), database=f"sqlite:///{ledger}.db")) as filling:
             filling.put(b"a")
             assert ("two.db" in str(others(tmp_path, ledger="one"))) == (ledger == "two")
     mark = tmp_path / ".ledgers" / "two"
@@ -77,6 +78,6 @@ def test_a_store_of_several_ledgers_says_so(tmp_path: Path) -> None:
 
 
 def test_nothing_is_made_where_nothing_is_put(tmp_path: Path) -> None:
-    with closing(Filling(str(tmp_path / "blobs"), ledger="one")) as filling:
+    with closing(Filling(str(tmp_path / "blobs"), ledger=lambda: "one")) as filling:
         filling.hold_what_is_there()
     assert not (tmp_path / "blobs").exists()
