@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from persqa.audit import Audit, audit
 from persqa.blobs import BlobStore
-from persqa.broker.depth import Depth
 from persqa.broker.keys import queue_for
 from persqa.choices import parse_choice
 from persqa.controls import refuse_stopped, set_priority, stop
@@ -21,14 +20,15 @@ from persqa.runs import Run, RunState, parse_priority
 from persqa.verdicts import ViolationKind
 from producer.exporters import choose_format, write_records
 from producer.exporters.shapes import Pair, Shape
-from producer.progress import WaitDisplay, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from persqa.broker.depth import Depth
     from persqa.pairs import PairRow, ViolationRow
     from persqa.progress import Progress
     from producer.connections import Connections
+    from producer.progress import WaitDisplay
     from producer.submit import Submission
 
 #: How many items' violations are looked up at once.
@@ -71,6 +71,9 @@ class RunHandle:
             SettingsError: the worker that this client started cannot start its engine.
             WorkerDied: the worker that this client started has ended.
         """
+        # Imported here, as most programs do not wait: the bar takes long to load.
+        from producer.progress import wait_for
+
         return wait_for(
             self.progress, name=self.name, check=self._tend, timeout_seconds=timeout_seconds, display=display
         )

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from persqa.runs import RunState
-from producer import RunHandle
 from producer.cli import options
 from producer.cli.expanding import expanded
 from producer.cli.printing import console, plain, print_json
@@ -15,6 +14,8 @@ from producer.cli.submit import full_queue_note
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from producer import RunHandle
 
 
 @expanded
@@ -26,7 +27,7 @@ def pause(run: options.Run, *, where: options.Where, as_json: options.AsJson = F
 
     Example: persqa pause portraits
     """
-    _stop(run, "to go on", RunHandle.pause, where=where, as_json=as_json)
+    _stop(run, "to go on", lambda handle: handle.pause(), where=where, as_json=as_json)
 
 
 @expanded
@@ -38,7 +39,7 @@ def cancel(run: options.Run, *, where: options.Where, as_json: options.AsJson = 
 
     Example: persqa cancel portraits
     """
-    _stop(run, "to take it up again all the same", RunHandle.cancel, where=where, as_json=as_json)
+    _stop(run, "to take it up again all the same", lambda handle: handle.cancel(), where=where, as_json=as_json)
 
 
 def _stop(run: str, then: str, stop: Callable[[RunHandle], int], *, where: options.Where, as_json: bool) -> None:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from itertools import islice
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from persqa.errors import SettingsError
 from persqa.pairs import PairRow, ViolationRow
-from producer import RunHandle
 from producer.cli import options
 from producer.cli.expanding import expanded
 from producer.cli.printing import console, image, plain, print_json, styled_status, table
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from producer import RunHandle
 
 _TABLE_LIMIT = 50
 

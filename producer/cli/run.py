@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from itertools import islice
+from typing import TYPE_CHECKING
 
 import typer
 
 from persqa.models import DEMO_MODEL, DEMO_POOL, questions_unknown_to_demo
 from persqa.questions import QuestionPool, load_pool
 from persqa.urls import without_password
-from producer import Client, RunHandle
 from producer.cli import options
 from producer.cli.expanding import expanded
 from producer.cli.printing import console, image, notes, plain, print_json, progress_dict, say, styled_status, table
 from producer.cli.submit import full_queue_note, report_submission, warn_if_fruitless
+
+if TYPE_CHECKING:
+    from producer import RunHandle
 
 _SHOWN_PAIRS = 12
 
@@ -39,6 +42,8 @@ def command(
     settings = where.settings(
         model=flags.model, engine_args=options.json_object(engine_args, "--engine-args"), image_roots=image_roots
     )
+    from producer import Client
+
     started = datetime.now(UTC)
     with Client(settings, local_worker=True) as client:
         handle = client.submit(data, on_full=full_queue_note(settings, "run"), **flags.given())

@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Group, RenderableType
-from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from persqa.broker.keys import queue_for
 from persqa.runs import RunState
-from producer import Client
 from producer.cli import options
 from producer.cli.expanding import expanded
 from producer.cli.printing import console, plain, print_json, progress_dict, table
@@ -22,6 +20,7 @@ from producer.cli.printing import console, plain, print_json, progress_dict, tab
 if TYPE_CHECKING:
     from persqa.progress import Progress
     from persqa.runs import Run
+    from producer import Client
 
 _WATCH_SECONDS = 2.0
 #: Most runs in the table: drawing a row takes longer than looking it up.
@@ -46,6 +45,8 @@ def command(
         elif not watch:
             console.print(_drawn(_facts(client, run)))
         else:
+            from rich.live import Live
+
             with Live(_drawn(_facts(client, run)), console=console, auto_refresh=False) as live:
                 while True:
                     time.sleep(_WATCH_SECONDS)

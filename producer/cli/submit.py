@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from persqa.errors import BrokerUnavailable
-from persqa.progress import Progress
 from persqa.settings import Settings, require_broker
-from producer import Client, RunHandle
 from producer.cli import options
 from producer.cli.expanding import expanded
 from producer.cli.printing import notes, plain, print_json, say
-from producer.progress import counts_text
+
+if TYPE_CHECKING:
+    from persqa.progress import Progress
+    from producer import RunHandle
 
 
 @expanded
@@ -36,6 +37,8 @@ def command(
     """
     settings = where.settings(model=flags.model)
     require_broker(settings)
+    from producer import Client
+
     with Client(settings) as client:
         handle = client.submit(data, on_full=full_queue_note(settings, "submit"), **flags.given())
         if as_json and handle.submission is not None:
@@ -51,6 +54,8 @@ def command(
 def warn_if_fruitless(handle: RunHandle, progress: Progress) -> bool:
     """Whether no item of a run that has ended is `ok`; then say so on standard error, as it is no success."""
     if progress.fruitless:
+        from producer.progress import counts_text
+
         look = f"persqa results {handle.name}"
         say(f"[red]no item is ok:[/] {counts_text(progress)}; the reasons: {look}, {look} --violations", to=notes)
     return progress.fruitless

@@ -9,8 +9,6 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
 from persqa.errors import InputError
 from persqa.libraries import library
 from producer.readers.arrow_rows import check_names, records
@@ -19,6 +17,8 @@ from producer.readers.files import refusals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import pyarrow as pa
 
     from persqa.records import RawRecord
 
@@ -71,6 +71,8 @@ class DatasetFolderReader(SourceReader):
         return path / choose_split([Path(split).name for split in splits], self._asked.split, self._source.shown)
 
     def _batches(self) -> Iterator[pa.RecordBatch]:
+        import pyarrow as pa
+
         for file in self._files():
             if not _ends_properly(file):
                 raise InputError(f"{self._source.shown}: {file.name} is cut off")
