@@ -103,19 +103,19 @@ def _upgrade_once(database: Database) -> Schema:
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ADVISORY_LOCK)))
         schema = _inspect(connection)
         if schema.missing:
+            config = _config()
             from alembic import command
 
-            config = _config()
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
     return schema
 
 
 def _config() -> Config:
+    # Alembic logs the dialect of every connection, and its own parts while it is loaded.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     from alembic.config import Config
 
-    # Alembic logs the dialect of every connection.
-    logging.getLogger("alembic.runtime.migration").setLevel(logging.WARNING)
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS))
     config.set_main_option("path_separator", "newline")
@@ -143,9 +143,10 @@ def _inspect(connection: sa.Connection) -> Schema:
     found, head = _found(connection), _newest()
     if found == head:
         return Schema(found=found, head=head, missing=())
+    config = _config()
     from alembic.script import ScriptDirectory
 
-    script = ScriptDirectory.from_config(_config())
+    script = ScriptDirectory.from_config(config)
     known = {revision.revision: revision.doc.rstrip(".") for revision in script.walk_revisions()}
     if found is not None and found not in known:
         raise SettingsError(f"the database has schema {found}, newer than this PersQA: upgrade PersQA first")

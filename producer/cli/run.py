@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -17,7 +18,9 @@ from producer.cli.printing import console, image, notes, plain, print_json, prog
 from producer.cli.submit import full_queue_note, report_submission, warn_if_fruitless
 
 if TYPE_CHECKING:
-    from producer import RunHandle
+    from collections.abc import Generator
+
+    from producer import Client, RunHandle
 
 _SHOWN_PAIRS = 12
 
@@ -45,7 +48,7 @@ def command(
     from producer import Client
 
     started = datetime.now(UTC)
-    with Client(settings, local_worker=True) as client:
+    with _until_stopped(Client(settings, local_worker=True)) as client:
         handle = client.submit(data, on_full=full_queue_note(settings, "run"), **flags.given())
         if not as_json:
             report_submission(handle)
@@ -64,6 +67,16 @@ def command(
         fruitless = warn_if_fruitless(handle, handle.progress())
     if fruitless or not holds:
         raise typer.Exit(1)
+
+
+@contextmanager
+def _until_stopped(client: Client) -> Generator[Client]:
+    """Close the client at the end, and say what its user waits for then."""
+    try:
+        yield client
+    finally:
+        with notes.status("stopping the worker: it finishes what it has begun"):
+            client.close()
 
 
 def _say_what_demo_knows(pool: QuestionPool) -> None:

@@ -129,7 +129,9 @@ class PersQAGenerator:
         else:
             answers = answer_all(asks, partial(_ask_foreign, self.serving, self.system_prompt))
         written = storage.write(table.with_columns(_columns(table, asks, answers, output_key)))
-        logger.info("%d records written to %s", len(asks), written)
+        number = sum(answer.text is not None for answer in answers)
+        # A warning, for Python shows nothing less by default, and the original says its last word, too.
+        logger.warning("%d answer%s in %s", number, "" if number == 1 else "s", written)
         return [output_key]
 
     def _asks(self, table: Table, image_key: str) -> list[Ask]:

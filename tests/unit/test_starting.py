@@ -1,4 +1,4 @@
-"""What a command loads before it does anything: a library that it does not need costs its user a quarter of a second."""
+"""What a command loads before it does anything: a library that it does not need can cost a quarter of a second."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ finally:
 _COMMAND = "from producer.cli import main; main()"
 
 
-def heavy(body: str, *arguments: str) -> set[str]:
+def heavy(body: str, *arguments: str) -> frozenset[str]:
     """The heavy libraries that a program has loaded at its end."""
     program = [sys.executable, "-c", _CODE.format(body=body), json.dumps(arguments)]
     said = subprocess.run(program, capture_output=True, text=True, check=True).stdout
