@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from persqa.broker.depth import Inspector
 from persqa.broker.keys import places_for, queue_for
-from persqa.broker.withdrawal import Withdrawal
 from persqa.errors import RunConflict, RunStopped
 from persqa.items import MAX_ITEMS
 from persqa.messages import item_of
@@ -19,6 +18,7 @@ from persqa.runs import Priority, Run, RunState
 from persqa.words import option
 
 if TYPE_CHECKING:
+    from persqa.broker.withdrawal import Withdrawal
     from persqa.store import Store
 
 
@@ -59,7 +59,7 @@ def stop(store: Store, run: Run, state: RunState, broker_url: str | None) -> tup
     stopped = store.runs.set_state(run, state)
     if broker_url is None:
         return stopped, 0
-    with closing(Withdrawal(broker_url, ledger=store.ledger.id)) as withdrawal:
+    with closing(_withdrawal(store, broker_url)) as withdrawal:
         return stopped, withdrawal.withdraw(run.id, places_for(store.ledger.id, run.options.model))
 
 
@@ -117,5 +117,12 @@ def set_priority(store: Store, run: Run, priority: Priority, broker_url: str | N
     if broker_url is None:
         return changed, 0
     queues, to = places_for(store.ledger.id, run.options.model), queue_for(run.options.model, priority)
-    with closing(Withdrawal(broker_url, ledger=store.ledger.id)) as withdrawal:
+    with closing(_withdrawal(store, broker_url)) as withdrawal:
         return changed, withdrawal.move(run.id, queues, to=to)
+
+
+def _withdrawal(store: Store, broker_url: str) -> Withdrawal:
+    # Imported here: without a broker nobody needs the library of Redis, which takes long to load.
+    from persqa.broker.withdrawal import Withdrawal
+
+    return Withdrawal(broker_url, ledger=store.ledger.id)

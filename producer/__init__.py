@@ -2,6 +2,8 @@
 
 import os
 import sys
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 # As in `worker`: as a program it takes no module from the working directory. As a library it leaves the path alone.
 if (sys.argv[:1] == ["-m"] and "producer.cli" in sys.orig_argv) or "".join(sys.argv[:1]).endswith("/persqa"):
@@ -13,7 +15,19 @@ if (sys.argv[:1] == ["-m"] and "producer.cli" in sys.orig_argv) or "".join(sys.a
     if _here not in (os.path.dirname(__path__[0]), *os.environ.get("PYTHONPATH", "").split(os.pathsep)):  # noqa: PTH120
         sys.path[:] = [entry for entry in sys.path if entry not in ("", _here)]
 
-from producer.client import Client
-from producer.run_handle import RunHandle
+if TYPE_CHECKING:
+    from producer.client import Client
+    from producer.run_handle import RunHandle
 
 __all__ = ["Client", "RunHandle"]
+
+_HOMES = {"Client": "producer.client", "RunHandle": "producer.run_handle"}
+
+
+def __getattr__(name: str) -> object:
+    """Load what is asked for, since the database's library takes longer to load than many a command to run."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found: object = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = found
+    return found

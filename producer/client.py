@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
-from persqa.broker.depth import Backlog
 from persqa.broker.keys import queues_for
 from persqa.errors import SettingsError
 from persqa.settings import Settings, load_settings
 from producer.connections import Connections
 from producer.run_handle import RunHandle
-from producer.submit import submit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
     from typing import Unpack
 
+    from persqa.broker.depth import Backlog
     from persqa.runs import Run
     from producer.local_fleet import LocalFleet
     from producer.options import GivenSettings, GivenSubmitOptions
@@ -106,6 +105,9 @@ class Client:
             BlobsUnavailable: image bytes could not be stored; nothing was enqueued, submit again.
             BrokerUnavailable: the ledger is written, not all is enqueued; submit again.
         """
+        # Imported here, as most programs only look: the readers of all formats come with it.
+        from producer.submit import submit
+
         run, submission = submit(self._connections, data, on_full=on_full, **given)
         return RunHandle(self._connections, run, submission)
 

@@ -6,9 +6,8 @@ import io
 from pathlib import Path
 from typing import BinaryIO, cast
 
-import pyarrow as pa
-
-#: Compression by last suffix. pyarrow supports all of them, and notices a file that is cut off.
+#: Compression by last suffix. pyarrow supports all of them, and notices a file that is cut off. It is loaded only for
+#: such a file, since that takes long.
 COMPRESSIONS = {".gz": "gzip", ".tgz": "gzip", ".zst": "zstd"}
 
 
@@ -21,6 +20,8 @@ def open_bytes(path: Path) -> BinaryIO:
     kind = COMPRESSIONS.get(path.suffix.lower())
     if kind is None:
         return path.open("rb")
+    import pyarrow as pa
+
     packed = pa.OSFile(str(path), "rb")
     return cast("BinaryIO", io.BufferedReader(pa.CompressedInputStream(packed, kind), 1 << 20))  # pyright: ignore[reportArgumentType] - a file in all but its type
 
@@ -34,4 +35,6 @@ def create_bytes(path: Path) -> BinaryIO:
     kind = COMPRESSIONS.get(path.suffix.lower())
     if kind is None:
         return path.open("wb")
+    import pyarrow as pa
+
     return cast("BinaryIO", io.BufferedWriter(pa.CompressedOutputStream(str(path), kind), 1 << 20))  # pyright: ignore[reportArgumentType] - a file in all but its type

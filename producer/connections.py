@@ -1,4 +1,7 @@
-"""Connections: the database, the broker and the local fleet that a client and its runs share."""
+"""Connections: the database, the broker and the local fleet that a client and its runs share.
+
+The libraries of Redis and Celery are loaded when they are needed: whoever looks at results must not wait for them.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +10,16 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from persqa.broker.connection import ask_server
-from persqa.broker.depth import Inspector
-from persqa.broker.publishing import Publishing
 from persqa.controls import refuse_stopped
 from persqa.settings import Settings, require_broker
 from persqa.store import Store
-from producer.local_fleet import LocalFleet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
+    from persqa.broker.depth import Inspector
     from persqa.runs import Run
+    from producer.local_fleet import LocalFleet
 
 
 class Connections:
@@ -57,6 +58,8 @@ class Connections:
                 images.
         """
         if self._local and self.fleet is None:
+            from producer.local_fleet import LocalFleet
+
             self.fleet = self._stack.enter_context(LocalFleet(self.settings))
         if self.fleet is not None:
             self.fleet.start_worker(None if run is None else Path(run.base))
@@ -73,6 +76,8 @@ class Connections:
         if (url := self.broker_url) is None:
             yield None
             return
+        from persqa.broker.depth import Inspector
+
         with closing(Inspector(url)) as inspector:
             yield inspector
 
@@ -96,7 +101,8 @@ class Connections:
         if self.store.queries.progress(run.id).pending == 0:
             return 0
         refuse_stopped(self.store.runs.reread(run))
-        # Celery is imported here: reading results must not take seconds.
+        from persqa.broker.connection import ask_server
+        from persqa.broker.depth import Inspector
         from persqa.broker.publisher import Publisher
         from persqa.enqueueing import enqueue_pending
 
@@ -115,6 +121,8 @@ class Connections:
             BrokerUnavailable: Redis does not answer.
         """
         if (url := self.broker_url) is not None:
+            from persqa.broker.publishing import Publishing
+
             with closing(Publishing(url, ledger=self.store.ledger.id)) as publishing:
                 publishing.goes_on(run.id)
 
@@ -129,7 +137,6 @@ class Connections:
         if url is None or time.monotonic() - self._looked_at < self.settings.reconcile_seconds:
             return 0
         self._looked_at = time.monotonic()
-        # Celery comes with it; whoever waits without a broker needs neither.
         from persqa.reconciler import Reconciler
 
         return Reconciler(self.store, self.settings.model_copy(update={"broker_url": url})).reconcile()

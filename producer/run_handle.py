@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from persqa.audit import Audit, audit
 from persqa.blobs import BlobStore
-from persqa.broker.depth import Depth
 from persqa.broker.keys import queue_for
 from persqa.choices import parse_choice
 from persqa.controls import refuse_stopped, set_priority, stop
@@ -27,6 +26,7 @@ from producer.targets import check_target
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from persqa.broker.depth import Depth
     from persqa.items import ItemId
     from persqa.pairs import Cause, EarlierRow, PairRow, ViolationRow
     from persqa.progress import Progress

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from typing import Any
 
 from celery import Celery, bootsteps, signals
+from celery.exceptions import SecurityWarning
 from kombu import Queue
 
 from persqa.broker.connection import celery_url, connect
@@ -14,11 +16,14 @@ from persqa.logs import format_logs
 from persqa.messages import TASK_NAME
 from persqa.models import default_model
 from persqa.settings import LogFormat, Settings, load_settings, require_broker
+from persqa.urls import without_password
+from worker.engines.quiet import quieten_vllm
 from worker.process.identity import worker_name
 
 #: The most events in one message, and the longest time that an event waits for others.
 _EVENTS_TOGETHER = 1000
 _EVENT_SECONDS = 0.25
+_TRANSPORT = "worker.leases.transport:Transport"
 
 
 class LeasingCelery(Celery):
@@ -37,8 +42,26 @@ class LeasingCelery(Celery):
         """The connection that the worker consumes on."""
         connection = super().connection_for_read(url, **options)
         # Set afterwards, because kombu takes the transport of a Unix socket from its URL.
-        connection.transport_cls = "worker.leases.transport:Transport"
+        connection.transport_cls = _TRANSPORT
         return connection
+
+
+class InOurWords(logging.Filter):
+    """Celery's lines about the connection: it names our transport by its module, and this worker is not only Celery."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__()
+        self._place = f"Redis at {without_password(url)}"
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Reword a line, and keep all."""
+        if isinstance(record.args, tuple) and any(str(part).startswith(_TRANSPORT) for part in record.args):
+            if str(record.msg).startswith("consumer: Cannot connect"):
+                record.msg = "%s does not answer: %s; nothing is lost, trying again"
+                record.args = (record.args[0], str(record.args[1]).rstrip("."))
+            places = (self._place if str(part).startswith(_TRANSPORT) else part for part in record.args)
+            record.args = tuple(places)
+        return True
 
 
 class EventsTogether(bootsteps.StartStopStep):
@@ -109,10 +132,15 @@ def _begin(instance: Any, **_signal: object) -> None:
 def _format_logs(logger: logging.Logger, **_signal: object) -> None:
     """Format the log that Celery has just set up."""
     format_logs(logger.handlers, app.settings.log_format, worker=worker_name())
+    quieten_vllm()
+    for handler in logger.handlers:
+        handler.addFilter(InOurWords(require_broker(app.settings)))
 
 
 def _only_through_the_pool(message: object) -> None:
     raise RuntimeError(f"{TASK_NAME} runs in worker.pool:EnginePool only; do not choose another pool ({message!r})")
 
 
+# It recommends an option that `persqa worker` does not have.
+warnings.simplefilter("ignore", SecurityWarning)
 app = create_app(load_settings())

@@ -123,6 +123,13 @@ BUSY = _Busy()
 REGISTRY.register(BUSY)
 
 
+def ended() -> dict[Status, int]:
+    """How many items this worker has ended so far, by status."""
+    samples = [sample for family in ITEMS.collect() for sample in family.samples if sample.name.endswith("_total")]
+    values = {sample.labels["status"]: int(sample.value) for sample in samples}
+    return {status: values[status] for status in Status}
+
+
 def count_stored(outcomes: Iterable[Outcome]) -> None:
     """Count outcomes that this worker stored, and how long their items took."""
     for outcome in outcomes:

@@ -6,6 +6,8 @@ This pool reports success once the item's result is committed, and Celery then a
 
 from __future__ import annotations
 
+import atexit
+import gc
 import logging
 import os
 from functools import partial
@@ -49,6 +51,8 @@ class EnginePool(BasePool):
     def on_start(self) -> None:
         """Load the engine; the first message is taken after this returns."""
         end_on_hangup()
+        # At the end Python would look for garbage among millions of objects, which all go anyway.
+        atexit.register(gc.freeze)
         try:
             if not app.own_broker:
                 require_roots(app.settings)

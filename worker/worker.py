@@ -7,18 +7,16 @@ import os
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from persqa.broker.connection import ask_server
 from persqa.broker.leases import Leases
-from persqa.errors import BrokerUnavailable, Infrastructure, OutOfMemory, StoreUnavailable
+from persqa.errors import Infrastructure, OutOfMemory, StoreUnavailable
 from persqa.own_code import own_code_only
 from persqa.phases import Phase
 from persqa.store import Store
-from persqa.urls import without_password
 from persqa.words import counted
 from worker import metrics
 from worker.answerer import Answerer
@@ -33,11 +31,13 @@ from worker.leases.keeper import LeaseKeeper
 from worker.leases.transport import Hands, Transport
 from worker.pipeline import Pipeline
 from worker.process import exit_codes
+from worker.process.awaiting import await_broker, await_database
 from worker.process.ending import end_worker, leave_if_told_to_stop, told_to_stop
 from worker.process.gpus import Gpu, gpus_in_use
 from worker.process.health import Health
 from worker.process.identity import worker_name
 from worker.process.loop_thread import Job, LoopThread
+from worker.process.minutes import Doing, Minutes, count_queued
 from worker.process.ready_pipe import report_ready
 from worker.process.reconciling import Reconciling
 from worker.process.reporting import Reporting
@@ -57,8 +57,6 @@ logger = logging.getLogger(__name__)
 DATABASE_CONNECTIONS: Final = 6
 
 _POLL_SECONDS = 0.2
-#: Longest wait for what Redis tells of itself: whoever stops a worker at its start waits as long.
-_ASK_SECONDS = 5.0
 #: Time for an engine to notice that its loading was broken off, beyond the limit of loading.
 _BEYOND_LOADING_SECONDS = 30.0
 
@@ -152,17 +150,12 @@ class Worker:
         }
 
     def _start(self) -> None:
-        started = self._started
-        started.callback(self._small_tasks.shutdown, wait=False, cancel_futures=True)
-        self._loop.start()
-        started.callback(self._loop.stop)
-        self._watchdog.start()
-        self._measure()
-        self._health.start()
-        self._reporting.start()
-        started.callback(self._reporting.stop)
-        self._check_broker()
-        self._store = store = Store.open(self._settings.database_url, connections=DATABASE_CONNECTIONS)
+        started, url = self._started, self._settings.broker_url
+        assert url is not None
+        self._start_telling()
+        # Before the model is loaded, which takes long and would be in vain without them.
+        await_broker(url)
+        self._store = store = await_database(self._settings.database_url, connections=DATABASE_CONNECTIONS)
         started.callback(store.close)
         self._reporting.ledger = store.ledger.id
         engine = self._load_engine()
@@ -178,19 +171,25 @@ class Worker:
         resolver = Resolver(intake, Answerer(engine, worker=self._name), engine)
         self._pipeline = Pipeline(resolver, committer, dead_letters)
         Transport.hands = Hands(store.ledger.id, self.keeper, dead_letters, self._settings)
+        minutes = Minutes(self._doing, queued=partial(count_queued, url, engine.model))
+        minutes.start()
+        started.callback(minutes.stop)
         # Stopped first, because other workers wait for what it holds, and an engine may take half a minute to stop.
         started.callback(self.keeper.close)
         logger.info("engine ready after %.1f s: model %s", time.monotonic() - self._created, engine.model)
         CONDITION.enter(Phase.READY)
         report_ready()
 
-    def _check_broker(self) -> None:
-        assert self._settings.broker_url is not None
-        # One that is away is waited for later.
-        with suppress(BrokerUnavailable):
-            server = ask_server(self._settings.broker_url, timeout_seconds=_ASK_SECONDS)
-            if server.evicts is not None:
-                logger.warning("Redis at %s: %s", without_password(self._settings.broker_url), server.evicts)
+    def _start_telling(self) -> None:
+        """Start the loop, and all that tells how this worker is."""
+        self._started.callback(self._small_tasks.shutdown, wait=False, cancel_futures=True)
+        self._loop.start()
+        self._started.callback(self._loop.stop)
+        self._watchdog.start()
+        self._measure()
+        self._health.start()
+        self._reporting.start()
+        self._started.callback(self._reporting.stop)
 
     def _load_engine(self) -> Supervisor:
         leave_if_told_to_stop()
@@ -254,6 +253,11 @@ class Worker:
         metrics.WINDOW.set(self._settings.window)
         metrics.IN_FLIGHT.set_function(lambda: len(self._loop.jobs))
         metrics.HELD.set_function(lambda: self.keeper.held)
+
+    def _doing(self) -> Doing:
+        state = self._engine_state()
+        trouble = [] if state == "ok" else [f"the engine is {state}"]
+        return Doing(in_flight=len(self._loop.jobs), trouble=trouble)
 
     def _engine_state(self) -> str:
         """`ok`, or what the engine does instead, and for how long."""

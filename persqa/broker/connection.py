@@ -105,23 +105,27 @@ class Server:
         )
 
 
-def ask_server(url: str, *, timeout_seconds: float = 15) -> Server:
+def ask_server(url: str, *, timeout_seconds: float = 15, retry: Retry | None = None) -> Server:
     """Ask the server what it is.
 
     Args:
         url: the broker.
         timeout_seconds: longest wait for an answer.
+        retry: as for `connect`.
 
     Raises:
-        SettingsError: it is one that PersQA cannot use.
+        SettingsError: it is one that PersQA cannot use, or it refuses the password.
         BrokerUnavailable: it does not answer.
     """
-    with translated(url), closing(connect(url, timeout_seconds=timeout_seconds)) as client:
-        try:
-            told = cast("dict[str, object]", client.info())  # pyright: ignore[reportUnknownMemberType] - not typed
-        except exceptions.ResponseError:
-            # This account may not ask, or nobody may.
-            told = {}
+    try:
+        with translated(url), closing(connect(url, timeout_seconds=timeout_seconds, retry=retry)) as client:
+            told = _info(client)
+    except BrokerUnavailable as error:
+        if isinstance(error.__cause__, exceptions.AuthenticationError):
+            raise SettingsError(
+                f"Redis at {without_password(url)} lets nobody in this way: {error.__cause__}"
+            ) from None
+        raise
     if told.get("cluster_enabled") == 1:
         raise SettingsError(_in_a_cluster(url))
     if "sentinel" in (told.get("redis_mode"), told.get("server_mode")):
@@ -134,6 +138,14 @@ def ask_server(url: str, *, timeout_seconds: float = 15) -> Server:
         policy=cast("str | None", told.get("maxmemory_policy")),
         appends=cast("int | None", told.get("aof_enabled")) == 1,
     )
+
+
+def _info(client: redis.Redis) -> dict[str, object]:
+    try:
+        return cast("dict[str, object]", client.info())  # pyright: ignore[reportUnknownMemberType] - not typed
+    except exceptions.ResponseError:
+        # This account may not ask, or nobody may.
+        return {}
 
 
 def script(client: redis.Redis, name: str) -> Script:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 from sqlalchemy import event, exc
-from sqlalchemy.dialects import postgresql, sqlite
 
 from persqa.errors import RowRefused, SettingsError, StoreUnavailable
 from persqa.store.sqlite_files import Unlocked, open_to_look, refuse_unwritable
@@ -19,6 +18,8 @@ from persqa.urls import without_password
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
+
+    from sqlalchemy.dialects import postgresql, sqlite
 
 #: Longest waits for SQLite's lock, and for a connection to PostgreSQL.
 _SQLITE_LOCK_SECONDS = 30
@@ -150,7 +151,13 @@ class Database:
 
     def insert(self, table: sa.Table) -> postgresql.Insert | sqlite.Insert:
         """An INSERT of this dialect, which knows ON CONFLICT."""
-        return sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)
+        if self.is_sqlite:
+            from sqlalchemy.dialects import sqlite
+
+            return sqlite.insert(table)
+        from sqlalchemy.dialects import postgresql
+
+        return postgresql.insert(table)
 
     def close(self) -> None:
         """Close the pooled connections."""

@@ -1,4 +1,7 @@
-"""Bringing the schema up to date, once, however many processes try."""
+"""Bringing the schema up to date, once, however many processes try.
+
+Alembic takes long to load, so it is loaded only where something is to be done.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +9,20 @@ import logging
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 
 from persqa.errors import SettingsError, StoreUnavailable
 from persqa.store.database import Database
 from persqa.urls import without_password
 
+if TYPE_CHECKING:
+    from alembic.config import Config
+
 logger = logging.getLogger(__name__)
 
+_MIGRATIONS = Path(__file__).parent / "migrations"
 #: The name of PostgreSQL's lock on the migration; any number will do that never changes.
 _ADVISORY_LOCK = 7_377_227_251
 #: PostgreSQL's error codes for a role without the right to change tables, or to write at all.
@@ -53,7 +57,7 @@ def inspect(database: Database) -> Schema:
         StoreUnavailable: the database does not answer.
     """
     with database.reading() as connection:
-        return _inspect(connection, ScriptDirectory.from_config(_config()))
+        return _inspect(connection)
 
 
 def migrate(database: Database) -> Schema:
@@ -92,31 +96,57 @@ def _upgrade(database: Database) -> Schema:
 
 
 def _upgrade_once(database: Database) -> Schema:
-    config = _config()
     # SQLite's write transaction is a sufficient lock. On PostgreSQL, later processes find nothing left to do.
     with database.writing() as connection:
         if not database.is_sqlite:
             connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_LOCK_SECONDS:g}s'")
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ADVISORY_LOCK)))
-        schema = _inspect(connection, ScriptDirectory.from_config(config))
+        schema = _inspect(connection)
         if schema.missing:
+            config = _config()
+            from alembic import command
+
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
     return schema
 
 
 def _config() -> Config:
-    # Alembic logs the dialect of every connection.
-    logging.getLogger("alembic.runtime.migration").setLevel(logging.WARNING)
+    # Alembic logs the dialect of every connection, and its own parts while it is loaded.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    from alembic.config import Config
+
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    config.set_main_option("path_separator", "newline")
+    config.set_main_option("version_locations", "\n".join(map(str, _folders())))
     return config
 
 
-def _inspect(connection: sa.Connection, script: ScriptDirectory) -> Schema:
-    found = MigrationContext.configure(connection).get_current_revision()
-    head = script.get_current_head()
-    assert head is not None
+def _folders() -> list[Path]:
+    """Where the migrations are."""
+    return [_MIGRATIONS / "versions"]
+
+
+def _newest() -> str:
+    """The newest revision, by the names of the files, which begin with theirs."""
+    return max(file.name.partition("_")[0] for folder in _folders() for file in folder.glob("*_*.py"))
+
+
+def _found(connection: sa.Connection) -> str | None:
+    if not connection.dialect.has_table(connection, "alembic_version"):
+        return None
+    return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one_or_none()
+
+
+def _inspect(connection: sa.Connection) -> Schema:
+    found, head = _found(connection), _newest()
+    if found == head:
+        return Schema(found=found, head=head, missing=())
+    config = _config()
+    from alembic.script import ScriptDirectory
+
+    script = ScriptDirectory.from_config(config)
     known = {revision.revision: revision.doc.rstrip(".") for revision in script.walk_revisions()}
     if found is not None and found not in known:
         raise SettingsError(f"the database has schema {found}, newer than this PersQA: upgrade PersQA first")

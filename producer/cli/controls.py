@@ -8,7 +8,6 @@ import typer
 
 from persqa.runs import RunState
 from persqa.words import counted
-from producer import RunHandle
 from producer.cli import options
 from producer.cli.expanding import expanded
 from producer.cli.printing import console, plain, print_json
@@ -16,6 +15,8 @@ from producer.cli.submit import full_queue_note
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from producer import RunHandle
 
 
 @expanded
@@ -29,7 +30,7 @@ def pause(run: options.Run, *, where: options.Where, as_json: options.AsJson = F
         persqa pause portraits
         persqa pause portraits --broker-url redis://localhost:6379/0
     """
-    _stop(run, "to go on", RunHandle.pause, where=where, as_json=as_json)
+    _stop(run, "to go on", lambda handle: handle.pause(), where=where, as_json=as_json)
 
 
 @expanded
@@ -44,7 +45,7 @@ def cancel(run: options.Run, *, where: options.Where, as_json: options.AsJson = 
         persqa cancel portraits
         persqa cancel portraits --broker-url redis://localhost:6379/0
     """
-    _stop(run, "to take it up again all the same", RunHandle.cancel, where=where, as_json=as_json)
+    _stop(run, "to take it up again all the same", lambda handle: handle.cancel(), where=where, as_json=as_json)
 
 
 def _stop(run: str, then: str, stop: Callable[[RunHandle], int], *, where: options.Where, as_json: bool) -> None:

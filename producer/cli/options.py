@@ -13,12 +13,12 @@ from pydantic import JsonValue
 
 from persqa.errors import SettingsError
 from persqa.settings import load_settings
-from producer import Client
 
 if TYPE_CHECKING:
     from typing import Unpack
 
     from persqa.settings import Settings
+    from producer import Client
     from producer.options import GivenSettings, GivenSubmitOptions
 
 #: An option of each panel of the help; others stand in the panel "Options".
@@ -109,6 +109,9 @@ class Where:
         Raises:
             SettingsError: a setting is wrong.
         """
+        # Imported here, as help needs no database.
+        from producer import Client
+
         return Client(self.settings())
 
 

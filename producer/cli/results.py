@@ -11,7 +11,6 @@ import typer
 
 from persqa.errors import SettingsError
 from persqa.pairs import PairRow
-from producer import RunHandle
 from producer.cli import options
 from producer.cli.expanding import expanded
 from producer.cli.printing import console, image, plain, print_json, styled_status, table
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from persqa.pairs import ViolationRow
+    from producer import RunHandle
 
 _TABLE_LIMIT = 50
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import islice
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -11,12 +13,16 @@ from persqa.models import DEMO_MODEL, DEMO_POOL, questions_unknown_to_demo
 from persqa.questions import QuestionPool, load_pool
 from persqa.urls import without_password
 from persqa.words import counted
-from producer import Client, RunHandle
 from producer.cli import options
 from producer.cli.expanding import expanded
 from producer.cli.printing import console, image, notes, plain, print_json, progress_dict, say, styled_status, table
 from producer.cli.results import once_each
 from producer.cli.submit import EXIT_FRUITLESS, full_queue_note, report_submission, warn_if_fruitless
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from producer import Client, RunHandle
 
 _SHOWN_PAIRS = 12
 
@@ -47,8 +53,10 @@ def command(
     settings = where.settings(
         model=flags.model, engine_args=options.json_object(engine_args, "--engine-args"), image_roots=image_roots
     )
+    from producer import Client
+
     started = datetime.now(UTC)
-    with Client(settings, local_worker=True) as client:
+    with _until_stopped(Client(settings, local_worker=True)) as client:
         with notes.status("reading the input and enqueueing its items; a broker starts if none is named"):
             handle = client.submit(data, on_full=full_queue_note(settings, "run"), **flags.given())
         if not as_json:
@@ -68,6 +76,16 @@ def command(
         fruitless = warn_if_fruitless(handle, handle.progress())
     if fruitless or not holds:
         raise typer.Exit(EXIT_FRUITLESS if holds else 1)
+
+
+@contextmanager
+def _until_stopped(client: Client) -> Generator[Client]:
+    """Close the client at the end, and say what its user waits for then."""
+    try:
+        yield client
+    finally:
+        with notes.status("stopping the worker: it finishes what it has begun"):
+            client.close()
 
 
 def _say_what_demo_knows(pool: QuestionPool) -> None:

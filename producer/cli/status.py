@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Group, RenderableType
-from rich.live import Live
 from rich.text import Text
 
 from persqa.broker.keys import queue_for
@@ -17,7 +16,6 @@ from persqa.clock import duration, seconds_since
 from persqa.phases import Phase, in_words
 from persqa.runs import Priority, RunState
 from persqa.words import counted
-from producer import Client
 from producer.cli import options
 from producer.cli.expanding import expanded
 from producer.cli.printing import console, plain, print_json, progress_dict, table
@@ -26,6 +24,7 @@ if TYPE_CHECKING:
     from persqa.broker.workers import WorkerInfo
     from persqa.progress import Progress
     from persqa.runs import Run
+    from producer import Client
     from producer.cli.tables import Table
 
 _WATCH_SECONDS = 2.0
@@ -61,6 +60,8 @@ def command(
         elif not watch:
             console.print(_drawn(_facts(client, run)))
         else:
+            from rich.live import Live
+
             with Live(_drawn(_facts(client, run)), console=console, auto_refresh=False) as live:
                 while True:
                     time.sleep(_WATCH_SECONDS)

@@ -9,18 +9,17 @@ from typing import TYPE_CHECKING
 import typer
 
 from persqa.errors import BrokerUnavailable
-from persqa.progress import Progress
 from persqa.settings import Settings, require_broker
 from persqa.variables import variable
 from persqa.words import counted
-from producer import Client, RunHandle
 from producer.cli import options
 from producer.cli.expanding import expanded
 from producer.cli.printing import notes, plain, print_json, say
-from producer.progress import counts_text
 
 if TYPE_CHECKING:
     from persqa.pairs import Cause
+    from persqa.progress import Progress
+    from producer import RunHandle
 
 #: Every item has ended, and none is `ok`.
 EXIT_FRUITLESS = 5
@@ -46,6 +45,8 @@ def command(
     """
     settings = where.settings(model=flags.model)
     require_broker(settings)
+    from producer import Client
+
     with Client(settings) as client:
         with notes.status("reading the input and enqueueing its items"):
             handle = client.submit(data, on_full=full_queue_note(settings, "submit"), **flags.given())
@@ -62,6 +63,8 @@ def command(
 def warn_if_fruitless(handle: RunHandle, progress: Progress) -> bool:
     """Whether no item of a run that has ended is `ok`; then say so on standard error, and why: it is no success."""
     if progress.fruitless:
+        from producer.progress import counts_text
+
         why = "" if (cause := handle.main_cause()) is None else _why(cause, handle, progress.submitted)
         say(f"[red]no item is ok:[/] {counts_text(progress)}{why}", to=notes)
     return progress.fruitless

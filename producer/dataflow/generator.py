@@ -135,7 +135,9 @@ class PersQAGenerator:
             asks = self._asks(table, input_modal_key, keep=None, max_images=_MOST_IMAGES)
             answers = answer_all(asks, partial(_ask_foreign, self.serving, self.system_prompt))
         written = storage.write(table.with_columns(_columns(table, asks, answers, output_key)))
-        logger.info("%s written to %s", counted(len(asks), "record"), written)
+        number = sum(answer.text is not None for answer in answers)
+        # A warning, for Python shows nothing less by default, and the original says its last word, too.
+        logger.warning("%s in %s", counted(number, "answer"), written)
         return [output_key]
 
     def _asks(self, table: Table, image_key: str, *, keep: Callable[[bytes], str] | None, max_images: int) -> list[Ask]:

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 from persqa.errors import InputError
 from producer.compression import COMPRESSIONS
 from producer.exporters.drafts import draft_file, draft_folder
-from producer.exporters.hugging_face import write_data_set
-from producer.exporters.parquet import write_parquet
 from producer.exporters.text import write_csv, write_json_array, write_json_lines
 
 if TYPE_CHECKING:
@@ -21,6 +19,20 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMATS", "choose_format", "write_records"]
 
+
+def _write_parquet(records: Iterable[dict[str, JsonValue]], path: Path, blobs: Blobs | None) -> int:
+    # Imported here, as below: pyarrow takes long to load.
+    from producer.exporters.parquet import write_parquet
+
+    return write_parquet(records, path, blobs)
+
+
+def _write_data_set(records: Iterable[dict[str, JsonValue]], path: Path, blobs: Blobs | None) -> int:
+    from producer.exporters.hugging_face import write_data_set
+
+    return write_data_set(records, path, blobs)
+
+
 #: The format that is a folder.
 HUGGING_FACE = "hf"
 #: What writes records to a path, by the format's name. It returns their number, and may raise an OSError.
@@ -28,8 +40,8 @@ FORMATS: dict[str, Callable[[Iterable[dict[str, JsonValue]], Path, Blobs | None]
     "json": write_json_array,
     "jsonl": write_json_lines,
     "csv": write_csv,
-    "parquet": write_parquet,
-    HUGGING_FACE: write_data_set,
+    "parquet": _write_parquet,
+    HUGGING_FACE: _write_data_set,
 }
 
 _SUFFIXES = {".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".parquet": "parquet"}

@@ -1,13 +1,13 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # The stubs of pyarrow type arrays by element, which is known here only at run time.
-"""Rows of Arrow batches as records; Parquet and Hugging Face data sets both come as such batches."""
+"""Rows of Arrow batches as records; Parquet and Hugging Face data sets both come as such batches.
+
+pyarrow takes long to load, so only reading loads it.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
-
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from persqa.errors import InputError, RecordError
 from persqa.reasons import Reason
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
     from typing import IO
+
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
     from producer.readers.base import Source
     from producer.readers.cells import Cells
@@ -56,6 +59,8 @@ def records(batches: Iterable[pa.RecordBatch], cells: Cells) -> Iterator[RawReco
 
 
 def _rows(batch: pa.RecordBatch) -> Iterable[tuple[dict[str, object], RecordError | None]]:
+    import pyarrow as pa
+
     try:
         return [(cast("dict[str, object]", row), None) for row in batch.to_pylist()]
     except (ValueError, OverflowError, pa.ArrowException):
@@ -64,6 +69,8 @@ def _rows(batch: pa.RecordBatch) -> Iterable[tuple[dict[str, object], RecordErro
 
 
 def _one_row(batch: pa.RecordBatch, index: int) -> tuple[dict[str, object], RecordError | None]:
+    import pyarrow as pa
+
     fields: dict[str, object] = {}
     error: RecordError | None = None
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
@@ -77,6 +84,8 @@ def _one_row(batch: pa.RecordBatch, index: int) -> tuple[dict[str, object], Reco
 
 def open_parquet(file: Path | IO[bytes]) -> pq.ParquetFile:
     """Open a Parquet file for reading in bounded memory."""
+    import pyarrow.parquet as pq
+
     return pq.ParquetFile(file, buffer_size=_BUFFER_BYTES, pre_buffer=False)
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import io
 import os
+import sys
 import tempfile
 import weakref
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
-
-import pyarrow as pa
 
 from persqa.errors import InputError
 from producer.compression import open_bytes
@@ -39,8 +38,14 @@ def refusals(source: Source) -> Generator[None]:
         inside = error.filename is not None and str(error.filename) != str(source.path)
         where = f"{source.shown} ({error.filename})" if inside else source.shown
         raise InputError(f"{where}: {error.strerror or error}") from error
-    except (pa.ArrowException, EOFError, UnicodeDecodeError) as error:
+    except (*_arrow_exceptions(), EOFError, UnicodeDecodeError) as error:
         raise InputError(f"{source.shown}: broken: {error}") from None
+
+
+def _arrow_exceptions() -> tuple[type[Exception], ...]:
+    """What pyarrow raises, where something has loaded it; most files do not need it."""
+    arrow = sys.modules.get("pyarrow")
+    return () if arrow is None else (arrow.ArrowException,)
 
 
 class ScratchFile:

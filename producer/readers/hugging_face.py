@@ -9,8 +9,6 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
 from persqa.errors import InputError
 from persqa.libraries import library
 from persqa.words import listed, no_such, option
@@ -20,6 +18,8 @@ from producer.readers.files import refusals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    import pyarrow as pa
 
     from persqa.records import RawRecord
 
@@ -43,6 +43,8 @@ class DatasetFolderReader(SourceReader):
 
     def fields(self) -> Sequence[str] | None:
         """The columns of the first file; the others have the same ones."""
+        import pyarrow as pa
+
         with refusals(self._source):
             for file in self._files():
                 with pa.OSFile(str(file), "rb") as stream, pa.ipc.open_stream(stream) as batches:
@@ -80,6 +82,8 @@ class DatasetFolderReader(SourceReader):
         return path / choose_split([Path(split).name for split in splits], self._asked.split, self._source.shown)
 
     def _batches(self) -> Iterator[pa.RecordBatch]:
+        import pyarrow as pa
+
         for file in self._files():
             if not _ends_properly(file):
                 raise InputError(f"{self._source.shown}: {file.name} is cut off")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from persqa.store.migrate import _config  # pyright: ignore[reportPrivateUsage]
+from persqa.store.migrate import _folders  # pyright: ignore[reportPrivateUsage]
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -38,10 +38,7 @@ def upgrade():
 def next_version(folder: Path) -> Generator[None]:
     """As long as this lasts, this program is that PersQA."""
     (folder / "0003_colours.py").write_text(_MIGRATION)
-    config = _config()
-    versions = f"{config.get_main_option('script_location')}/versions"
-    config.set_main_option("path_separator", "newline")
-    config.set_main_option("version_locations", f"{versions}\n{folder}")
+    folders = [*_folders(), folder]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(import_module("persqa.store.migrate"), "_config", lambda: config)
+        patch.setattr(import_module("persqa.store.migrate"), "_folders", lambda: folders)
         yield

@@ -52,13 +52,29 @@ def stamping(stamp: str) -> Generator[None]:
 
 def kill_stamped(stamp: str) -> None:
     """Kill the descendants of this process that have the stamp."""
+    for process in _stamped(stamp):
+        with suppress(psutil.Error):
+            process.kill()
+
+
+@contextmanager
+def ending_with(stamp: str) -> Generator[None]:
+    """Kill what has the stamp at the end, and wait until the system has freed what it had."""
+    processes = _stamped(stamp)
+    yield
+    kill_stamped(stamp)
+    psutil.wait_procs(processes, timeout=_END_SECONDS)
+
+
+def _stamped(stamp: str) -> list[psutil.Process]:
+    """The descendants of this process with this stamp; not Python's own helper, which serves all engines."""
+    found: list[psutil.Process] = []
     for process in psutil.Process().children(recursive=True):
         with suppress(psutil.Error):
-            # Python's own helper serves all engines of this process.
-            if process.environ().get(_STAMP) == stamp and "multiprocessing.resource_tracker" not in " ".join(
-                process.cmdline()
-            ):
-                process.kill()
+            helps = "multiprocessing.resource_tracker" in " ".join(process.cmdline())
+            if process.environ().get(_STAMP) == stamp and not helps:
+                found.append(process)
+    return found
 
 
 def sweep_orphans() -> int:

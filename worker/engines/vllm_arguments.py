@@ -11,12 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 # vLLM reads these when it is imported, in its engine process too. That process has to be spawned, because a fork of a
-# process with threads can hang. The other variables stop usage reports, and pages of log at every start.
+# process with threads can hang. The other variables stop usage reports, and pages of log at every start: what it warns
+# of there is the hardware and libraries as they are, and VLLM_LOGGING_LEVEL=INFO shows all of it.
 os.environ.setdefault("VLLM_WORKER_MULTIPROC_METHOD", "spawn")
 os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
 os.environ.setdefault("VLLM_DO_NOT_TRACK", "1")
-os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+# For its processes, and for Python's helper that tidies up after those that were killed.
+os.environ.setdefault("PYTHONWARNINGS", "ignore::FutureWarning,ignore:resource_tracker:UserWarning")
 
 from vllm import AsyncEngineArgs
 from vllm.platforms import current_platform

@@ -37,16 +37,13 @@ from persqa.reasons import Reason
 from worker.condition import CONDITION
 from worker.engines.chat_prompts import ChatPrompts
 from worker.engines.loading_steps import hearing_steps
-from worker.engines.orphans import kill_stamped, new_stamp, stamping
+from worker.engines.orphans import ending_with, kill_stamped, new_stamp, stamping
 
 if TYPE_CHECKING:
     from vllm import RequestOutput
 
     from persqa.settings import Settings
     from worker.engines.engine import Request
-
-#: Time for the engine process to end and free its memory before it is killed.
-_STOP_SECONDS = 10
 
 #: Scaled and normalized images kept for the next questions about them, in GiB.
 _PROCESSED_IMAGES_GB = 0.5
@@ -141,9 +138,12 @@ class VllmEngine:
     async def stop(self) -> None:
         """Free everything; safe to call twice or before `start`."""
         engine, self._engine, self._prompts = self._engine, None, None
-        if engine is not None:
-            engine.shutdown(timeout=_STOP_SECONDS)
-            _close_sockets(engine)
+        if engine is None:
+            return
+        # Nobody waits for its answers any more; its processes would tidy up for seconds what the system frees at once.
+        with ending_with(self._stamp):
+            engine.shutdown(timeout=0)
+        _close_sockets(engine)
 
     def _new_queue(self, _config: object, _index: int) -> _Queue:
         self._queues.append(_Queue())
