@@ -143,7 +143,7 @@ class Worker:
     def facts(self) -> dict[str, object]:
         """What `celery inspect stats` shows of this worker, and `persqa status` most of it."""
         return {
-            "model": self._engine.model if self._pipeline is not None and self._engine is not None else None,
+            "model": None if self._engine is None else self._engine.model,
             "in-flight": len(self._loop.jobs),
             "gpus": [asdict(gpu) for gpu in self._gpus.result()] if self._gpus.done() else [],
             "threads": [thread.name for thread in threading.enumerate()],

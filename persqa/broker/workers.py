@@ -101,7 +101,8 @@ class Workers(BrokerClient):
         return sorted(found, key=_order)
 
     def _names(self) -> list[str]:
-        return [name.decode() for name in cast("list[bytes]", self._redis.zrange(WORKERS, 0, -1))]
+        names = self._redis.zrange(WORKERS, 0, -1)  # pyright: ignore[reportUnknownMemberType] - not typed
+        return [name.decode() for name in cast("list[bytes]", names)]
 
     def _said(self, names: list[str]) -> list[bytes | None]:
         return cast("list[bytes | None]", self._redis.mget([_key(name) for name in names])) if names else []

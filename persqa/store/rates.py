@@ -56,16 +56,23 @@ class Rates:
     def _measured(self, since: datetime, until: datetime | None, which: sa.ColumnElement[bool]) -> dict[RunId, float]:
         """The rates of the runs that have one, up to a moment or to their last item."""
         recent = sa.and_(results.c.run_id == runs.c.id, results.c.finished_at > since, results.c.worker.is_not(None))
-        begun = sa.func.coalesce(results.c.image_seconds, 0.0) + sa.func.coalesce(results.c.engine_seconds, 0.0)
-        first, last = sa.func.min(results.c.finished_at), sa.func.max(results.c.finished_at)
+        took_first = sa.func.coalesce(results.c.image_seconds, 0.0) + sa.func.coalesce(results.c.engine_seconds, 0.0)
         # A look into the index for each run; grouping the results would read those of all time.
-        looks = [sa.select(column).select_from(results).where(recent) for column in (sa.func.count(), first, last)]
-        looks.append(sa.select(begun).where(recent).order_by(results.c.finished_at).limit(1))
-        query = sa.select(runs.c.id, *(look.correlate(runs).scalar_subquery() for look in looks)).where(which)
+        number = sa.select(sa.func.count()).select_from(results).where(recent)
+        first = sa.select(sa.func.min(results.c.finished_at)).where(recent)
+        last = sa.select(sa.func.max(results.c.finished_at)).where(recent)
+        took = sa.select(took_first).where(recent).order_by(results.c.finished_at).limit(1)
+        query = sa.select(
+            runs.c.id,
+            number.correlate(runs).scalar_subquery(),
+            first.correlate(runs).scalar_subquery(),
+            last.correlate(runs).scalar_subquery(),
+            took.correlate(runs).scalar_subquery(),
+        )
         with self._database.reading() as connection:
-            rows = connection.execute(query).all()
+            rows = connection.execute(query.where(which)).all()
         return {
-            run_id: number / max(((until or end) - max(start - timedelta(seconds=took), since)).total_seconds(), 1.0)
-            for run_id, number, start, end, took in rows
-            if number
+            run_id: count / max(((until or end) - max(start - timedelta(seconds=seconds), since)).total_seconds(), 1.0)
+            for run_id, count, start, end, seconds in rows
+            if count
         }

@@ -18,13 +18,11 @@ from PIL import Image
 
 from persqa.errors import EngineDead, Infrastructure, Rejected, SettingsError
 from persqa.generations import FinishReason, Generation
-from persqa.phases import Phase
 from persqa.reasons import Reason
 from persqa.settings import Settings
 from tests.support.noise_model import build_noise_model, noise_settings
 from tests.support.requests import USER, picture, request
 from tests.support.wait import wait_until
-from worker.condition import CONDITION
 from worker.engines.engine import Request
 from worker.process.loop_thread import LoopThread
 
@@ -47,8 +45,6 @@ class RunningEngine:
         from worker.engines.vllm_engine import VllmEngine
 
         self.engine: VllmEngine = VllmEngine(settings)
-        #: What is told of its loading.
-        self.phases: list[Phase] = []
         self._thread = LoopThread("test-engine")
         self._thread.start()
 
@@ -95,9 +91,11 @@ def check_that_a_killed_one_leaves_nothing_open(running: RunningEngine) -> None:
 def running() -> Iterator[RunningEngine]:
     running = RunningEngine(noise_settings(max_images=2, max_model_len=512))
     try:
+        told: list[str] = []
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(CONDITION, "enter", running.phases.append)
+            patched.setattr("worker.condition.CONDITION.enter", told.append)
             running.run(running.engine.start())
+        assert told == ["weights", "profiling"], "its own process tells how far the loading is"
         yield running
         assert running.answer(request("at the end")).output_tokens > 0, "the engine survived all of the above"
         check_that_a_killed_one_leaves_nothing_open(running)
@@ -105,10 +103,6 @@ def running() -> Iterator[RunningEngine]:
         running.close()
         # vLLM leaves a ZeroMQ context to the garbage collector, which warns; here the warning is ignored, later not.
         gc.collect()
-
-
-def test_its_own_process_tells_how_far_the_loading_is(running: RunningEngine) -> None:
-    assert running.phases == [Phase.WEIGHTS, Phase.PROFILING]
 
 
 @pytest.mark.parametrize("images", [0, 1, 2])

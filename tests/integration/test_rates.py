@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def _end(store: Store, items: list[Item], *, at: datetime, took: float = 0.0) -> None:
     """Answer items that were begun so many seconds before they ended."""
-    times = {"finished_at": at, "image_seconds": took / 4, "engine_seconds": took * 3 / 4}
+    times: dict[str, Any] = {"finished_at": at, "image_seconds": took / 4, "engine_seconds": took * 3 / 4}
     store.results.commit([an_outcome(item, **times) for item in items])
 
 
@@ -88,7 +88,7 @@ def test_of_a_run_that_is_done_the_rate_since_its_start_ends_with_its_last_item(
 def test_records_that_are_wrong_in_themselves_are_no_speed(store: Store) -> None:
     run, batch = a_stored_run(store, 50)
     wrong = [
-        Result(item_id=item.id, run_id=run.id, status=Status.INVALID, reason=Reason.MISSING_IMAGE)
+        Result(item_id=item.id, run_id=run.id, status=Status.INVALID, reason=Reason.BAD_IMAGE_FIELD)
         for item in batch[:40]
     ]
     store.results.commit([Outcome(result) for result in wrong])
