@@ -192,7 +192,7 @@ class Runs:
             self._update(run, broker=broker)
 
 
-def _answered(run_id: RunId) -> sa.Select[tuple[bool]]:
+def _answered(run_id: RunId) -> sa.Select[bool]:
     """Selects whether something was generated for the run; violations outlive the results that are taken back."""
     answered = sa.or_(results.c.generations > 0, results.c.status.in_([Status.OK, Status.NONCOMPLIANT]))
     generated = sa.exists().where(results.c.run_id == run_id, answered)
