@@ -206,8 +206,8 @@ class Reconciler:
                 self._store.ledger.count_recoveries([item_id for item_id in blamed if item_id not in given_up])
                 recovered += len(again)
         if recovered:
-            lost = counted(recovered, "item was in no queue, and is", "items were in no queue, and are")
-            logger.warning("run %s: %s enqueued again", run.name, lost)
+            items = counted(recovered, "item was in no queue, and is", "items were in no queue, and are")
+            logger.warning("run %s: %s enqueued again", run.name, items)
         return recovered
 
     def _give_up(self, run: Run, blamed: Sequence[ItemId]) -> set[ItemId]:

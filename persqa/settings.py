@@ -36,7 +36,6 @@ MAX_IMAGES = 4
 #: The default limit of one message, in bytes.
 MAX_MESSAGE_BYTES = 256 * 2**10
 
-
 _DATABASE = "sqlite:///persqa.db"
 
 
@@ -227,14 +226,11 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _a_hanging_engine_is_found_before_its_items_are_blamed(self) -> Self:
         if self.hang_seconds >= self.item_seconds:
+            hang, item, why = self.hang_seconds, self.item_seconds, "or items die of an engine that hangs"
             # Of the two it is the one that somebody has given.
-            name, must, other = (
-                ("hang_seconds", "below", "item_seconds")
-                if "hang_seconds" in self.model_fields_set
-                else ("item_seconds", "above", "hang_seconds")
-            )
-            limit = f"{getattr(self, other):g} ({variable(other)})"
-            raise WrongSetting(name, f"must be {must} {limit}, or items die of an engine that hangs")
+            if "hang_seconds" in self.model_fields_set:
+                raise WrongSetting("hang_seconds", f"must be below {item:g} ({variable('item_seconds')}), {why}")
+            raise WrongSetting("item_seconds", f"must be above {hang:g} ({variable('hang_seconds')}), {why}")
         return self
 
     def environment(self) -> dict[str, str]:

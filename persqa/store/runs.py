@@ -238,7 +238,7 @@ class Runs:
             self._update(run, broker=broker)
 
 
-def _answered(run_id: RunId) -> sa.Select[tuple[bool]]:
+def _answered(run_id: RunId) -> sa.Select[bool]:
     """Selects whether something was generated for the run; violations outlive the results that are taken back."""
     ended = (_generated(table, run_id) for table in (results, earlier_results))
     return sa.select(sa.or_(*ended, sa.exists().where(violations.c.run_id == run_id)))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
 from PIL import Image
 
-from tests.integration.test_run_command import persqa
+from tests.integration.test_run_command import environment, persqa
 from tests.support.builders import write_images
+from tests.support.programs import run_program
 from tests.support.servers import valkey_server
 
 
@@ -29,17 +29,16 @@ def test_a_column_that_is_missing_ends_a_command_before_anything_is_written(tmp_
     assert not (tmp_path / "persqa-worker.log").exists()
 
 
-@pytest.mark.parametrize("content", ["not json\n", '{"image": 5}\n', '[1]\n"x"\n{"image": []}\n'])
-def test_an_input_of_wrong_records_only_is_no_success_and_its_name_is_free(tmp_path: Path, content: str) -> None:
+def test_an_input_of_wrong_records_only_is_no_success_and_its_name_is_free(tmp_path: Path) -> None:
     data = tmp_path / "data.jsonl"
-    data.write_text(content)
-    done = persqa(tmp_path, "run", str(data))
-    number = len(content.splitlines())
-    assert done.returncode == 5, done.stderr
-    assert f"no item is ok: {number} invalid; " in said(done.stderr)
-    assert "as in: line 1: " in said(done.stderr)
-    assert said(done.stderr).count("no item is ok") == 1
-    data = write_images(tmp_path / "mended", 2).rename(tmp_path / "data.jsonl")
+    for content in ("not json\n", '{"image": 5}\n', '[1]\n"x"\n{"image": []}\n'):
+        data.write_text(content)
+        done = persqa(tmp_path, "run", str(data))
+        assert done.returncode == 5, done.stderr
+        assert f"no item is ok: {len(content.splitlines())} invalid; " in said(done.stderr)
+        assert "as in: line 1: " in said(done.stderr)
+        assert said(done.stderr).count("no item is ok") == 1
+    data = write_images(tmp_path / "mended", 2).rename(data)
     (tmp_path / "mended" / "images").rename(tmp_path / "images")
     again = persqa(tmp_path, "run", str(data), "--tag", "bob")
     assert again.returncode == 0, again.stderr
@@ -95,8 +94,7 @@ def test_a_fleet_without_workers_is_said_at_submit_and_in_the_status(tmp_path: P
 
 
 def test_doctor_tells_of_a_setting_that_is_none(tmp_path: Path) -> None:
-    (tmp_path / ".env").write_text("PERSQA_WINDW=3\n")
-    done = persqa(tmp_path, "doctor")
+    variables = environment(tmp_path, "compliant") | {"PERSQA_WINDW": "3"}
+    done = run_program("producer.cli", "doctor", env=variables, cwd=tmp_path)
     assert done.returncode == 1
     assert "PERSQA_WINDW: there is no such setting; did you mean PERSQA_WINDOW?" in said(done.stdout)
-    assert persqa(tmp_path, "status").returncode == 2

@@ -98,7 +98,7 @@ class TestS3:
             store.get(digest, max_bytes=10)
         assert caught.value.reason is Reason.TOO_MANY_BYTES
         assert store.get(store.put(b""), max_bytes=10) == b""
-        files, root = open_file_system("s3://pictures/blobs", setting="")
+        files, root = open_file_system("s3://pictures/blobs", what="")
         for damaged in (bytes(len(PICTURE)), PICTURE[:-1], b""):
             files.pipe_file(f"{root}/{digest[:2]}/{digest[2:4]}/{digest}", damaged)
             assert BlobStore("s3://pictures/blobs").put(PICTURE) == digest

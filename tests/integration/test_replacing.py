@@ -116,7 +116,12 @@ def test_a_run_that_is_answered_at_the_last_moment_goes_on(
     data = write_images(tmp_path / "data", 4)
     with Client(site.settings) as client:
         run = client.submit(data)
-        monkeypatch.setattr(type(client.store.runs), "is_answered", lambda *_: bool(answer_one(client, run)))
+
+        def answered_after_the_look(*_: object) -> bool:
+            answer_one(client, run)
+            return False
+
+        monkeypatch.setattr(type(client.store.runs), "is_answered", answered_after_the_look)
         with pytest.raises(RunConflict, match="differs in: tag"):
             client.submit(data, tag="bob")
         now = client.store.runs.reread(run.run)

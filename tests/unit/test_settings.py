@@ -76,8 +76,10 @@ def test_every_wrong_setting_is_named_with_what_is_wrong() -> None:
 
 
 def test_a_hang_has_to_be_found_before_its_items_time_out() -> None:
-    with pytest.raises(SettingsError, match=r"hang_seconds: must be below 60, .*PERSQA_ITEM_SECONDS"):
+    with pytest.raises(SettingsError, match=r"hang_seconds: must be below 60 \(PERSQA_ITEM_SECONDS\)"):
         load_settings(hang_seconds=60, item_seconds=60)
+    with pytest.raises(SettingsError, match=r"item_seconds: must be above 180 \(PERSQA_HANG_SECONDS\)"):
+        load_settings(item_seconds=60)
 
 
 def test_a_setting_in_the_environment_that_is_no_json_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
