@@ -8,6 +8,7 @@ from itertools import groupby, islice
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.table import Table as Grid
 
 from persqa.errors import SettingsError
 from persqa.pairs import PairRow
@@ -102,7 +103,7 @@ def _show_item(handle: RunHandle, item: int, *, as_json: bool) -> None:
     if as_json:
         print_json({**asdict(row), "earlier": list(map(asdict, earlier)), "violations": list(map(asdict, violations))})
         return
-    facts = Table(box=None, show_header=False, pad_edge=False)
+    facts = Grid(box=None, show_header=False, pad_edge=False)
     # Field by field, since the answer may be long.
     told = (row.reason, row.detail) if row.answer is None else (row.reason,)
     for name, value in (

@@ -88,8 +88,7 @@ def _say_who_is_missing(handle: RunHandle, settings: Settings) -> None:
 
     # What is enqueued stays so, whoever answers now.
     with suppress(BrokerUnavailable):
-        # Where any worker will do, the first one that answers is enough.
-        if sentence := unserved(model, live_workers(url, most=1 if model is None else None)):
+        if sentence := unserved(model, live_workers(url)):
             say(f"[yellow]warning:[/] {plain(sentence)}", to=notes)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from persqa.clock import now
+from persqa.pairs import Choice
 from persqa.reasons import Reason
 from persqa.results import Outcome, Result, Status
 from persqa.runs import RunState
@@ -105,7 +106,7 @@ def test_an_item_that_is_asked_again_makes_its_run_active_again(store: Store) ->
     assert store.queries.progresses()[run.id].state is RunState.DONE
     assert [one.progress.state for one in store.queries.overview(unfinished=1, newest=1)] == [RunState.DONE]
     assert store.runs.reread(run).state is RunState.ACTIVE, "what follows from the counts is not stored"
-    store.ledger.reopen(run.id, Status.OK)
+    store.ledger.reopen(run.id, Choice(status=Status.OK))
     assert store.queries.progress(run.id).state is RunState.ACTIVE
 
 

@@ -128,7 +128,7 @@ def test_a_wrong_answer_is_asked_again_and_the_old_one_stays_as_history(site: Si
         assert (earlier.status, earlier.answer) == ("ok", rows[0].answer)
         shown = json.loads(persqa(site, "results", "records", "--item", str(chosen), "--json"))
         (row,) = run.results(item=chosen)
-        assert (shown["item_id"], shown["answer"], shown["record"]) == (chosen, row.answer, json.loads(row.record))
+        assert (shown["item_id"], shown["answer"], shown["record"]) == (chosen, row.answer, row.record)
         assert [(one["answer"], one["requeues"]) for one in shown["earlier"]] == [(earlier.answer, 0)]
         assert len(shown["violations"]) == len(list(run.violations(item=chosen)))
         seeds = select(site.settings.database_url, f"SELECT seed FROM violations WHERE item_id = {chosen}")

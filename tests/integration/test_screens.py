@@ -19,7 +19,7 @@ from scripts.cli_docs import pages
 from tests.support.builders import a_stored_run, a_violation, an_outcome
 
 if TYPE_CHECKING:
-    from click.testing import Result
+    from typer.testing import Result
 
 #: What is done to the run `portraits` without a broker.
 _EXAMPLES = [
