@@ -79,7 +79,9 @@ def _facts(client: Client, name: str | None) -> dict[str, Any]:
         progresses, found = {run.id: queries.progress(run.id)}, {run.id: rates.of(run.id)}
     backlog = client.backlog(runs)
     waiting = {queue.queue: queue.waiting for queue in backlog.queues} if backlog else {}
-    facts = [_run_facts(run, progresses[run.id], found.get(run.id), waiting) for run in runs]
+    # Somebody may have deleted one meanwhile.
+    there = [run for run in runs if run.id in progresses]
+    facts = [_run_facts(run, progresses[run.id], found.get(run.id), waiting) for run in there]
     return {
         "runs": facts,
         **_worker_facts(client, facts),
