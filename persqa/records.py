@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -16,6 +15,8 @@ from persqa.settings import MAX_IMAGE_BYTES, MAX_IMAGES, MAX_MESSAGE_BYTES
 from persqa.tags import Tag, parse_tag
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pydantic import JsonValue
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
@@ -157,14 +158,15 @@ def stored_record(record_json: str) -> dict[str, JsonValue]:
     return value if isinstance(value, dict) else {"record": value}
 
 
-def record_id(record: Mapping[str, JsonValue], column: str | None) -> str | None:
+def record_id(record: dict[str, JsonValue], column: str | None) -> str | None:
     """What names the record for people: the id column, by default the field `id`; None if it lacks that."""
     return _id_of(record, column or "id")
 
 
-def _id_of(value: JsonValue | Mapping[str, JsonValue], column: str | None) -> str | None:
-    found = value.get(column) if isinstance(value, Mapping) and column is not None else None
-    return found if found is None or isinstance(found, str) else json.dumps(found)
+def _id_of(value: JsonValue, column: str | None) -> str | None:
+    found = value.get(column) if isinstance(value, dict) and column is not None else None
+    # Exports ask for it in each row, and a number is the usual one that is no text.
+    return found if found is None or isinstance(found, str) else str(found) if type(found) is int else json.dumps(found)
 
 
 def _images(fields: Mapping[str, JsonValue], column: str, max_images: int) -> tuple[str, ...]:

@@ -20,7 +20,6 @@ from persqa.runs import RunId, RunState, parse_options
 from persqa.store import Store, Want
 from persqa.store.database import Database
 from persqa.store.schema import results, run_counters
-from persqa.tags import Tag
 from persqa.verdicts import ViolationKind
 from tests.support.builders import a_stored_run, a_violation, an_item, an_outcome
 from tests.support.sql import select
@@ -183,12 +182,6 @@ def test_rows_can_be_chosen_by_status_and_question(store: Store) -> None:
     assert [row.position for row in store.queries.pairs(run, status=PENDING)] == [2, 3, 4]
     assert [row.position for row in store.queries.pairs(run, question="100%")] == [4]
     assert [row.position for row in store.queries.pairs(run, question="attire", status="ok")] == [0]
-    # As it stands in its pool, whatever the record's own tag.
-    own = replace(an_item(run.id, 5, question="Is it <a_b>?"), tag=Tag("<a_b>"))
-    store.ledger.add([own, replace(an_item(run.id, 6, question=""), tag="")], [])
-    assert [row.position for row in store.queries.pairs(run, question="Is it {tag}?")] == [0, 1, 2, 3, 5]
-    assert [row.position for row in store.queries.pairs(run, question="100% {tag}")] == [4]
-    assert [row.position for row in store.queries.pairs(run, question="Is it <a_b>")] == [5]
 
 
 def test_requeued_items_are_pending_again_with_a_new_count(store: Store) -> None:
