@@ -17,14 +17,15 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
-    from producer.exporters.images import Blobs
+    from producer.exporters.copies import ImageFolder
+    from producer.exporters.images import Cells
 
-__all__ = ["FORMATS", "choose_format", "write_records"]
+__all__ = ["FORMATS", "HUGGING_FACE", "TEXT", "choose_format", "write_records"]
 
 #: The format that is a folder.
 HUGGING_FACE = "hf"
 #: What writes records to a path, by the format's name. It returns their number, and may raise an OSError.
-FORMATS: dict[str, Callable[[Iterable[dict[str, JsonValue]], Path, Blobs | None], int]] = {
+FORMATS: dict[str, Callable[[Iterable[dict[str, JsonValue]], Path, Cells | None], int]] = {
     "json": write_json_array,
     "jsonl": write_json_lines,
     "csv": write_csv,
@@ -33,8 +34,8 @@ FORMATS: dict[str, Callable[[Iterable[dict[str, JsonValue]], Path, Blobs | None]
 }
 
 _SUFFIXES = {".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".parquet": "parquet"}
-#: Text formats, which may be compressed as a whole.
-_TEXT = ("json", "jsonl", "csv")
+#: Text formats, which may be compressed as a whole, and hold no bytes.
+TEXT = ("json", "jsonl", "csv")
 
 
 def choose_format(path: Path, given: str | None) -> str:
@@ -50,13 +51,18 @@ def choose_format(path: Path, given: str | None) -> str:
     if chosen not in FORMATS:
         known = f"use one of {', '.join(_SUFFIXES)}, or name it: {', '.join(FORMATS)}"
         raise InputError(f"{path}: the format is chosen by suffix, {known}")
-    if compressed and chosen not in _TEXT:
+    if compressed and chosen not in TEXT:
         raise InputError(f"{path}: {chosen} is compressed by itself, leave out {last}")
     return chosen
 
 
 def write_records(
-    records: Iterable[dict[str, JsonValue]], path: Path, *, file_format: str, blobs: Blobs | None = None
+    records: Iterable[dict[str, JsonValue]],
+    path: Path,
+    *,
+    file_format: str,
+    cells: Cells | None = None,
+    copies: ImageFolder | None = None,
 ) -> int:
     """Write the records to a file or folder, which appears when it is whole and replaces what is there.
 
@@ -64,7 +70,8 @@ def write_records(
         records: in their order.
         path: of the file or folder.
         file_format: one of `FORMATS`.
-        blobs: where the bytes of blob references are; without it they stay references.
+        cells: makes the images of Parquet and data sets; without it they stay references.
+        copies: what a text file refers to; it appears with the file.
 
     Returns:
         The number of records.
@@ -72,9 +79,9 @@ def write_records(
     Raises:
         InputError: the path cannot be written, or a folder that is no data set is in the way.
     """
-    drafting = draft_folder if file_format == HUGGING_FACE else draft_file
     try:
-        with drafting(path) as draft:
-            return FORMATS[file_format](records, draft, blobs)
+        together = None if copies is None else copies.in_place()
+        with draft_folder(path) if file_format == HUGGING_FACE else draft_file(path, together) as draft:
+            return FORMATS[file_format](records, draft, cells)
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror or error}") from error

@@ -11,9 +11,10 @@ from persqa.errors import InputError
 from persqa.prompts import human_turn, rewrite_conversation
 from persqa.results import Status
 from persqa.tags import Tag
+from producer.exporters.paths import UNCHANGED, each_reference
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from pydantic import JsonValue
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 #: The name of the field that `--with-meta` adds.
 META = "persqa"
+#: The name of the field with the images of a dialogue.
+CHAT_IMAGE = "image"
 #: Marks the place of an image for a trainer.
 PLACEHOLDER = "<image>"
 
@@ -40,6 +43,7 @@ class Shape:
     Attributes:
         image_column: the field with the images.
         id_column: the field that names a record, if any.
+        place: what becomes of each reference in that field.
     """
 
     output_key: str = "output"
@@ -47,6 +51,7 @@ class Shape:
     chat: bool = False
     image_column: str = "image"
     id_column: str | None = None
+    place: Callable[[str], str] = UNCHANGED
 
     def records(self, pairs: Iterable[Pair]) -> Iterator[dict[str, JsonValue]]:
         """The records in their order.
@@ -57,7 +62,7 @@ class Shape:
         return self._dialogues(pairs) if self.chat else (self._as_given(pair) for pair in pairs)
 
     def _as_given(self, pair: Pair) -> dict[str, JsonValue]:
-        record = exported_record(pair.row, self.output_key)
+        record = exported_record(pair.row, self.output_key, image_column=self.image_column, place=self.place)
         if self.with_meta:
             if META in record:
                 raise InputError(f"record {pair.row.position + 1} has a field {META!r} itself: leave out --with-meta")
@@ -72,7 +77,7 @@ class Shape:
     def _dialogue(self, position: int, pairs: Sequence[Pair]) -> dict[str, JsonValue]:
         """All questions about one record as one dialogue, with the images in the first."""
         given = cast("dict[str, JsonValue]", json.loads(pairs[0].row.record))
-        images = given.get(self.image_column)
+        images = each_reference(given.get(self.image_column), self.place)
         references: list[JsonValue] = images if isinstance(images, list) else [] if images is None else [images]
         named = given.get(self.id_column or "id")
         turns = [turn for turn in cast("list[JsonValue]", given.get("conversation") or []) if _is_system(turn)]
@@ -83,15 +88,18 @@ class Shape:
             before = ""
         dialogue: dict[str, JsonValue] = {"id": str(position) if named is None else _text(named)}
         if references:
-            dialogue["image"] = references[0] if len(references) == 1 else references
+            dialogue[CHAT_IMAGE] = references[0] if len(references) == 1 else references
         dialogue["conversations"] = turns
         return {**dialogue, META: [meta(pair) for pair in pairs]} if self.with_meta else dialogue
 
 
-def exported_record(row: PairRow, output_key: str) -> dict[str, JsonValue]:
+def exported_record(
+    row: PairRow, output_key: str, *, image_column: str = "image", place: Callable[[str], str] = UNCHANGED
+) -> dict[str, JsonValue]:
     """The record as given, with the prompt in its conversation and the answer under `output_key`.
 
-    A record that is no object becomes the field `record`, so the output has every record of the input.
+    A record that is no object becomes the field `record`, so the output has every record of the input. `place` says
+    what becomes of each reference in the image column.
 
     Raises:
         InputError: the record already has a field of that name.
@@ -101,6 +109,8 @@ def exported_record(row: PairRow, output_key: str) -> dict[str, JsonValue]:
         return {"record": given, output_key: None}
     if output_key in given:
         raise InputError(f"record {row.position + 1} has a field {output_key!r} itself: choose another --output-key")
+    if image_column in given:
+        given[image_column] = each_reference(given[image_column], place)
     if not row.question:
         return {**given, output_key: None}
     conversation = cast("list[JsonValue] | None", given.get("conversation"))

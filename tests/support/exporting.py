@@ -19,7 +19,7 @@ from persqa.pairs import PairRow
 from persqa.prompts import human_turn
 from persqa.results import Status
 from producer.exporters import choose_format, write_records
-from producer.exporters.images import Blobs
+from producer.exporters.images import Blobs, Cells
 from producer.exporters.shapes import Pair, Shape
 from tests.support.builders import MAM
 
@@ -39,7 +39,7 @@ def export(
 ) -> int:
     options: dict[str, Any] = {"output_key": "out", **shape}
     records = Shape(**options).records(Pair(row=row) for row in rows)
-    return write_records(records, path, file_format=choose_format(path, file_format), blobs=blobs)
+    return write_records(records, path, file_format=choose_format(path, file_format), cells=blobs and Cells(blobs))
 
 
 def parquet_rows(path: Path) -> list[Any]:
