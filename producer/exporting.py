@@ -65,19 +65,23 @@ def export(
     )
     pairs = _pairs(connections.store.queries, run, asked)
     blobs = BlobStore(connections.settings.blob_store)
-    if paths is not Paths.COPY:
+    if paths is not Paths.COPY and chosen != HUGGING_FACE:
         return write_records(shape.records(pairs), target, file_format=chosen, cells=Cells(blobs))
-    # Only copies need what reads images.
-    from producer.exporters.copies import Embedding, ImageFolder
+    # Only these need what reads images.
+    from producer.exporters.copies import ImageFolder
 
-    source = _source(connections.settings, run, blobs, place, on_left)
+    base = folder if paths is Paths.RELATIVE else Path(run.base)
+    source = _source(connections.settings, run, blobs, base, place, on_left)
     if chosen in TEXT:
         with ImageFolder(target, source) as copies:
             records = replace(shape, place=copies).records(pairs)
             return write_records(records, target, file_format=chosen, copies=copies)
-    embedding = Embedding(column=CHAT_IMAGE if asked.chat else shape.image_column, source=source)
-    records = replace(shape, place=UNCHANGED).records(pairs)
-    return write_records(records, target, file_format=chosen, cells=Cells(blobs, embedding))
+    column = None
+    if paths is Paths.COPY:
+        # They are read by the references of the records, which become the names of images.
+        shape, column = replace(shape, place=UNCHANGED), CHAT_IMAGE if asked.chat else shape.image_column
+    cells = Cells(blobs, source=source, column=column)
+    return write_records(shape.records(pairs), target, file_format=chosen, cells=cells)
 
 
 def _parse(given: GivenExportOptions) -> _Asked:
@@ -100,12 +104,14 @@ def _with_broken(queries: Queries, rows: Iterator[PairRow]) -> Iterator[Pair]:
             yield Pair(row=row, broken=broken.get(row.item_id, ()))
 
 
-def _source(settings: Settings, run: Run, blobs: BlobStore, place: Placement, on_left: OnLeft) -> Source:
+def _source(settings: Settings, run: Run, blobs: BlobStore, base: Path, place: Placement, on_left: OnLeft) -> Source:
     """Where images are read from: as a worker of this machine would, and never from a server."""
     from persqa.images import ImageLimits
     from producer.exporters.copies import Source
 
     limits = ImageLimits(
-        roots=tuple(settings.image_roots), max_pixels=settings.max_image_pixels, max_bytes=settings.max_image_bytes
+        roots=tuple(settings.image_roots) or (Path(run.base),),
+        max_pixels=settings.max_image_pixels,
+        max_bytes=settings.max_image_bytes,
     )
-    return Source(base=Path(run.base), limits=limits, blobs=blobs, place=place, on_left=on_left)
+    return Source(base=base, limits=limits, blobs=blobs, place=place, on_left=on_left)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from persqa.store.text import storable
-from producer.exporters.images import Cells
+from producer.exporters.images import Cells, ImageCell
 from producer.exporters.spool import Spool, as_text
 
 if TYPE_CHECKING:
@@ -64,10 +64,17 @@ class _Found:
 class Columns:
     """The columns of spooled records."""
 
-    def __init__(self, spool: Spool, *, cells: Cells | None) -> None:
-        """Read all records once for their types; without `cells`, references of images stay references."""
+    def __init__(self, spool: Spool, *, cells: Cells | None, only_bytes: bool = False) -> None:
+        """Read all records once for their types.
+
+        Args:
+            spool: the records.
+            cells: makes the images; without it they stay references.
+            only_bytes: an image whose bytes are not there is null.
+        """
         self._spool = spool
         self._cells = cells
+        self._only_bytes = only_bytes
         found = {name: _Found(name, cells) for name in spool.columns}
         for chunk in spool.chunks():
             for name, column in found.items():
@@ -101,11 +108,15 @@ class Columns:
         yield part
 
     def _image(self, name: str, value: Any) -> Any:
-        if value is None or self._cells is None:
+        if value is None:
             return None
         if not self.images[name]:
-            return self._cells.cell(name, value)
-        return [self._cells.cell(name, part) for part in (value if isinstance(value, list) else [value])]
+            return self._cell(value)
+        return [self._cell(part) for part in (value if isinstance(value, list) else [value])]
+
+    def _cell(self, value: JsonValue) -> ImageCell | None:
+        cell = None if self._cells is None else self._cells.cell(value)
+        return None if cell is not None and self._only_bytes and cell["bytes"] is None else cell
 
 
 def file_type(kind: pa.DataType) -> pa.DataType:

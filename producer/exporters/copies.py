@@ -7,22 +7,17 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeAlias
 
-from persqa.blobs import parse_blob_reference
 from persqa.data_uris import is_data_uri
 from persqa.errors import Rejected
 from persqa.images import Content, image_suffix, is_remote, read_image, shown_reference
-from persqa.urls import is_relative_path, scheme_of
+from persqa.urls import scheme_of
 from producer.exporters.drafts import beside, folder_in_place, refuse_other_images
-from producer.exporters.images import ImageCell
 from producer.exporters.paths import Placement, as_path, folder_beside
-from producer.exporters.spool import as_text
 
 if TYPE_CHECKING:
-    from pydantic import JsonValue
-
     from persqa.blobs import BlobStore
     from persqa.images import ImageLimits
 
@@ -67,7 +62,7 @@ class Source:
     on_left: OnLeft
 
     def read(self, reference: str) -> tuple[Content, str] | Left:
-        """The content of an image, and the suffix of its format; or why it is not copied.
+        """The content of an image, and the suffix of a file with it; or why it is not copied.
 
         Raises:
             BlobsUnavailable: the blob store does not answer.
@@ -77,8 +72,7 @@ class Source:
             return Left(reference=reference, why=f"{shown_reference(reference)}: nothing is fetched", remote=True)
         try:
             content = read_image(reference, base=self.base, limits=self.limits, blobs=self.blobs)
-            # What is no image was not asked about, and is nobody's to pass on.
-            return content, image_suffix(content, reference)
+            return content, _suffix(content, reference)
         except Rejected as rejected:
             return Left(reference=reference, why=str(rejected), remote=False)
 
@@ -139,33 +133,15 @@ class ImageFolder:
         return as_path(f"{self._folder.name}/{name}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Embedding:
-    """The copies inside a format that holds bytes.
+def _suffix(content: Content, reference: str) -> str:
+    """The suffix of an image.
 
-    Attributes:
-        column: the column of the images.
-        source: where they are read.
+    Raises:
+        Rejected: it is a file and no image, so nobody was asked about it, and it is nobody's to pass on.
     """
-
-    column: str
-    source: Source
-
-    def cell(self, value: JsonValue) -> ImageCell:
-        """The image as a cell; a reference whose image is not copied, and what is no reference, as its path."""
-        if not isinstance(value, str) or not value:
-            return {"bytes": None, "path": as_text(value)}
-        found = self.source.read(value)
-        if isinstance(found, Left):
-            return {"bytes": None, "path": self.source.left(found)}
-        return {"bytes": found[0].data, "path": _name_of(value)}
-
-
-def _name_of(reference: str) -> str | None:
-    """The name of an image, for people; of a relative path, all of it."""
-    if is_relative_path(reference):
-        return reference
-    blob = parse_blob_reference(reference)
-    if blob is not None:
-        return blob[1] or None
-    return None if is_data_uri(reference) else PurePosixPath(reference).name
+    try:
+        return image_suffix(content, reference)
+    except Rejected:
+        if scheme_of(reference) == "blob":
+            return ""  # it came inside the data
+        raise

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 #: Every folder that `datasets` has written holds one of these.
 _MARKS = ("dataset_info.json", "dataset_dict.json")
-#: The name of every file in a folder of copies: the digest of its content, and a suffix.
-_COPY = re.compile(r"[0-9a-f]{64}\.[a-z]+")
+#: The name of every file in a folder of copies: the digest of its content, and the suffix of an image.
+_COPY = re.compile(r"[0-9a-f]{64}(\.[a-z]+)?")
 
 
 @contextmanager
@@ -62,18 +62,19 @@ def draft_folder(target: Path) -> Generator[Path]:
 def folder_in_place(draft: Path | None, target: Path) -> Generator[None]:
     """Replace a folder, or remove it where there is no draft; the old one comes back if the block fails."""
     old = beside(target, "old")
+    placed = False
     with _alone_in(target.parent):
         with suppress(FileNotFoundError):
             target.rename(old)
         try:
             if draft is not None:
                 draft.rename(target)
+                placed = True
             yield
         except BaseException:
-            if draft is not None:
-                with suppress(FileNotFoundError):
+            with suppress(OSError):
+                if draft is not None and placed:
                     target.rename(draft)
-            with suppress(FileNotFoundError):
                 old.rename(target)
             raise
     shutil.rmtree(old, ignore_errors=True)
@@ -86,8 +87,11 @@ def refuse_other_images(folder: Path) -> None:
             other = next((entry.name for entry in found if not _COPY.fullmatch(entry.name)), None)
     except FileNotFoundError:
         return
-    except NotADirectoryError:
-        raise InputError(f"{folder} is a file, and the copies of images go there: choose another name") from None
+    except OSError as error:
+        cause = error.strerror or error
+        raise InputError(f"{folder}, where the copies of images go, cannot be written: {cause}") from error
+    if folder.is_symlink():
+        raise InputError(f"{folder}, where the copies of images go, is a link: choose another name")
     if other is not None:
         raise InputError(f"{folder} has something else in it than copies of images ({other}): choose another name")
 

@@ -37,7 +37,8 @@ def write_data_set(records: Iterable[dict[str, JsonValue]], path: Path, cells: C
     ):
         if not spool.records:
             raise InputError("there is no record to write, and a data set needs at least one")
-        columns = Columns(spool, cells=cells)
+        # The library opens whatever a cell without bytes names, be it a secret of this machine or a server.
+        columns = Columns(spool, cells=cells, only_bytes=True)
         rows = Path(folder) / "rows.arrow"
         schema = _features(datasets, columns).arrow_schema
         with pa.OSFile(str(rows), "wb") as file, pa.ipc.new_stream(file, schema) as writer:

@@ -39,7 +39,9 @@ def export(
 ) -> int:
     options: dict[str, Any] = {"output_key": "out", **shape}
     records = Shape(**options).records(Pair(row=row) for row in rows)
-    return write_records(records, path, file_format=choose_format(path, file_format), cells=blobs and Cells(blobs))
+    return write_records(
+        records, path, file_format=choose_format(path, file_format), cells=None if blobs is None else Cells(blobs)
+    )
 
 
 def parquet_rows(path: Path) -> list[Any]:
