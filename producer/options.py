@@ -99,6 +99,29 @@ class GivenSubmitOptions(GivenRunOptions, total=False):
     split: str | None
 
 
+class GivenExportOptions(TypedDict, total=False):
+    """All options of an export by name; None counts as not given.
+
+    Attributes:
+        output_key: the field for the answer, null where there is none; by default `output`.
+        only: the status of the items to write; by default any, or `ok` for dialogues.
+        file_format: `json`, `jsonl`, `csv`, `parquet` or `hf`, a Hugging Face data set; by default the suffix says.
+        with_meta: add a field `persqa` with question, verdict, rung, model, tokens and more.
+        chat: write one dialogue for each record, ready for training, instead of the records.
+        paths: how image files are referred to: `relative` to the export's folder, `absolute`, or `copy`: the images
+            travel with the export. By default relative, and absolute for `hf`, which nobody reads by its folder.
+        overwrite: replace a file or data set that is there; never an input of a run, an image or the database.
+    """
+
+    output_key: str | None
+    only: str | None
+    file_format: str | None
+    with_meta: bool | None
+    chat: bool | None
+    paths: str | None
+    overwrite: bool | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubmitOptions:
     """The checked options of a submit; `asked` are those of the run."""

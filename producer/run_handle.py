@@ -4,38 +4,32 @@ from __future__ import annotations
 
 from contextlib import closing, suppress
 from datetime import datetime
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from persqa.audit import Audit, audit
-from persqa.blobs import BlobStore
 from persqa.broker.keys import queue_for
 from persqa.choices import parse_choice
 from persqa.controls import refuse_stopped, set_priority, stop
 from persqa.errors import Infrastructure, RunStopped, SettingsError
 from persqa.pairs import parse_status
-from persqa.results import Status
 from persqa.runs import Run, RunState, parse_priority
 from persqa.verdicts import ViolationKind
-from producer.exporters import choose_format, write_records
-from producer.exporters.shapes import Pair, Shape
 from producer.run_changes import RunChanges
-from producer.targets import check_target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import Unpack
 
     from persqa.broker.depth import Depth
     from persqa.items import ItemId
     from persqa.pairs import Cause, EarlierRow, PairRow, ViolationRow
     from persqa.progress import Progress
     from producer.connections import Connections
+    from producer.exporters.copies import OnLeft
+    from producer.options import GivenExportOptions
     from producer.progress import WaitDisplay
     from producer.submit import Submission
-
-#: How many items' violations are looked up at once.
-_LOOKED_UP = 500
 
 
 class RunHandle(RunChanges):
@@ -154,55 +148,27 @@ class RunHandle(RunChanges):
         """The most frequent reason why items are not `ok`; None where all are, or nothing has ended."""
         return self._store.results.main_cause(self.run.id)
 
-    def export(  # noqa: PLR0913 - all that an export can be
-        self,
-        path: str | Path,
-        *,
-        output_key: str = "output",
-        only: str | None = None,
-        file_format: str | None = None,
-        with_meta: bool = False,
-        chat: bool = False,
-        overwrite: bool = False,
+    def export(
+        self, path: str | Path, *, on_left: OnLeft = lambda _left: None, **given: Unpack[GivenExportOptions]
     ) -> int:
         """Write the records to a file or folder, in the input's order; returns the number of rows.
 
         Args:
             path: `.json`, `.jsonl` or `.csv`, each also with `.gz` or `.zst`, `.parquet`, or a folder. It appears when
                 everything is written.
-            output_key: the field for the answer; null where there is none.
-            only: the status of the items to write; by default any, or `ok` for dialogues.
-            file_format: `json`, `jsonl`, `csv`, `parquet` or `hf`, a Hugging Face data set; by default the suffix says.
-            with_meta: add a field `persqa` with question, verdict, rung, model, tokens and more.
-            chat: write one dialogue for each record, ready for training, instead of the records.
-            overwrite: replace a file or data set that is there; never an input of a run, an image or the database.
+            on_left: called for each reference whose image is not copied, with `paths="copy"`.
+            given: the options by name; see `GivenExportOptions`.
 
         Raises:
-            SettingsError: there is no such status.
+            SettingsError: there is no such status or option.
             InputError: the format is unknown, the file cannot be written or is there already, or a record already has
                 such a field.
             BlobsUnavailable: the blob store does not answer.
         """
-        target = Path(path)
-        chosen = choose_format(target, file_format)
-        blobs = BlobStore(self._connections.settings.blob_store)
-        check_target(target, overwrite=overwrite, inputs=self._store.runs.inputs(), blob_folder=blobs.folder)
-        shape = Shape(
-            output_key=output_key,
-            with_meta=with_meta,
-            chat=chat,
-            image_column=self.run.options.image_column,
-            id_column=self.run.options.id_column,
-        )
-        rows = self.results(status=Status.OK if only is None and chat else only)
-        pairs = self._with_broken(rows) if with_meta else (Pair(row=row) for row in rows)
-        return write_records(shape.records(pairs), target, file_format=chosen, blobs=blobs, overwrite=overwrite)
+        # What only some programs do, others need not load.
+        from producer.exporting import export
 
-    def _with_broken(self, rows: Iterator[PairRow]) -> Iterator[Pair]:
-        while chunk := list(islice(rows, _LOOKED_UP)):
-            broken = self._queries.broken([row.item_id for row in chunk])
-            for row in chunk:
-                yield Pair(row=row, broken=broken.get(row.item_id, ()))
+        return export(self._connections, self.run, Path(path), on_left=on_left, **given)
 
     def pause(self) -> int:
         """Let workers begin no more of its items, and finish those they have begun. Safe to repeat.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from persqa.images.decoding import decoding_bytes
 from persqa.images.limits import ImageLimits, Resolution
 from persqa.images.naming import shown_reference
-from persqa.images.references import Content, check_web, decode_image, is_remote, read_image
+from persqa.images.references import Content, check_web, decode_image, image_suffix, is_remote, read_image
 
 __all__ = [
     "Content",
@@ -18,6 +18,7 @@ __all__ = [
     "check_web",
     "decode_image",
     "decoding_bytes",
+    "image_suffix",
     "is_remote",
     "read_image",
     "shown_reference",

@@ -32,24 +32,26 @@ class _Format:
 
     Attributes:
         name: for people.
+        suffix: of a file's name.
         magic: its first bytes.
         reader: called directly, because `Image.open` applies a limit of pixels that is global to the process.
         pixel_bytes: most bytes that decoding takes for each pixel that is decoded, the result included; measured.
     """
 
     name: str
+    suffix: str
     magic: re.Pattern[bytes]
     reader: type[ImageFile]
     pixel_bytes: int
 
 
 _FORMATS = (
-    _Format("JPEG", re.compile(rb"\xff\xd8\xff"), JpegImageFile, 8),
-    _Format("PNG", re.compile(rb"\x89PNG\r\n\x1a\n"), PngImageFile, 8),
-    _Format("WebP", re.compile(rb"RIFF.{4}WEBP", re.DOTALL), WebPImageFile, 20),
-    _Format("GIF", re.compile(rb"GIF8[79]a"), GifImageFile, 8),
-    _Format("TIFF", re.compile(rb"II[*+]\0|MM\0[*+]"), TiffImageFile, 12),
-    _Format("BMP", re.compile(rb"BM"), BmpImageFile, 8),
+    _Format("JPEG", ".jpg", re.compile(rb"\xff\xd8\xff"), JpegImageFile, 8),
+    _Format("PNG", ".png", re.compile(rb"\x89PNG\r\n\x1a\n"), PngImageFile, 8),
+    _Format("WebP", ".webp", re.compile(rb"RIFF.{4}WEBP", re.DOTALL), WebPImageFile, 20),
+    _Format("GIF", ".gif", re.compile(rb"GIF8[79]a"), GifImageFile, 8),
+    _Format("TIFF", ".tif", re.compile(rb"II[*+]\0|MM\0[*+]"), TiffImageFile, 12),
+    _Format("BMP", ".bmp", re.compile(rb"BM"), BmpImageFile, 8),
 )
 
 _TURNS = {
@@ -122,6 +124,11 @@ def decoding_bytes(data: bytes, *, max_pixels: int, resolution: Resolution | Non
     except Exception:  # noqa: BLE001 - as in `_try`
         # Nobody knows how far the decoder gets.
         return max_pixels * max(kind.pixel_bytes for kind in _FORMATS)
+
+
+def suffix_of(data: bytes) -> str:
+    """The usual suffix for a file with this content, such as `.jpg`; raises BadContent if it is no image."""
+    return _recognise(data).suffix
 
 
 def _recognise(data: bytes) -> _Format:

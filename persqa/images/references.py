@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from persqa.blobs import parse_blob_reference
 from persqa.data_uris import decode_data_uri
 from persqa.errors import Rejected, SettingsError
-from persqa.images.decoding import decode
+from persqa.images.decoding import decode, suffix_of
 from persqa.images.local_files import path_of_url, read_file
 from persqa.images.naming import shown_reference
 from persqa.images.objects import read_object
@@ -86,6 +86,12 @@ def decode_image(
     """Decode the content of a reference; see `decode`. The sentence of an error begins with the reference."""
     with _named(reference):
         return decode(content.data, max_pixels=limits.max_pixels, resolution=resolution)
+
+
+def image_suffix(content: Content, reference: str) -> str:
+    """The usual suffix for the content of a reference, such as `.jpg`; raises BadContent if it is no image."""
+    with _named(reference):
+        return suffix_of(content.data)
 
 
 def check_web() -> None:

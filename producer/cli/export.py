@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from persqa.words import counted
 from producer.cli import options
 from producer.cli.expanding import expanded
-from producer.cli.printing import console, print_json, say
+from producer.cli.printing import console, plain, print_json, say
+from producer.exporters.paths import Paths, folder_beside
+
+if TYPE_CHECKING:
+    from producer.exporters.copies import Left
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +55,42 @@ class Shape:
         bool,
         typer.Option("--overwrite", help="Replace FILE if it exists; never a run's input, an image or a database."),
     ] = False
+    paths: Annotated[
+        str | None,
+        typer.Option(
+            "--paths",
+            metavar="KIND",
+            help="How image files are referred to: relative to the folder of FILE (default); absolute (default of hf); "
+            "or copy, so that they travel with it: in FILE-images, or inside of Parquet and hf.",
+        ),
+    ] = None
+
+
+@dataclass(slots=True)
+class _Left:
+    """What `--paths copy` has not copied: how many references, and the first one of which somebody should know."""
+
+    failed: int = 0
+    remote: int = 0
+    example: str = ""
+
+    def count(self, left: Left) -> None:
+        if left.remote:
+            self.remote += 1
+            return
+        self.failed += 1
+        self.example = self.example or left.why
+
+    def counts(self, shape: Shape) -> dict[str, int]:
+        return {"not_copied": self.failed, "not_fetched": self.remote} if shape.paths == Paths.COPY else {}
+
+    def report(self) -> None:
+        if self.failed:
+            console.print(
+                f"[yellow]images not copied: {self.failed}, the first: {plain(self.example)}[/]", soft_wrap=True
+            )
+        if self.remote:
+            say(f"images on servers, which an export does not fetch: {self.remote}")
 
 
 @expanded
@@ -75,10 +115,14 @@ def command(
     """
     with where.client() as client:
         handle = client.run(run)
-        number = handle.export(file, **asdict(shape))
+        left = _Left()
+        number = handle.export(file, on_left=left.count, **asdict(shape))
         if as_json:
-            print_json({"run": handle.name, "file": str(file), "rows": number})
+            print_json({"run": handle.name, "file": str(file), "rows": number, **left.counts(shape)})
             return
-        say(f"{counted(number, 'row')} written to {file}")
+        copies = shape.paths == Paths.COPY and folder_beside(file).exists()
+        where_copies = f", copies of images to {folder_beside(file)}" if copies else ""
+        say(f"{counted(number, 'row')} written to {file}{where_copies}")
+        left.report()
         if pending := handle.progress().pending:
             console.print(f"[yellow]{counted(pending, 'of them has', 'of them have')} no answer yet[/]")

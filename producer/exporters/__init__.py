@@ -12,31 +12,33 @@ from producer.exporters.text import write_csv, write_json_array, write_json_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from contextlib import AbstractContextManager
 
     from pydantic import JsonValue
 
-    from producer.exporters.images import Blobs
+    from producer.exporters.copies import ImageFolder
+    from producer.exporters.images import Cells
 
-__all__ = ["FORMATS", "choose_format", "write_records"]
+__all__ = ["FORMATS", "HUGGING_FACE", "TEXT", "choose_format", "write_records"]
 
 
-def _write_parquet(records: Iterable[dict[str, JsonValue]], path: Path, blobs: Blobs | None) -> int:
+def _write_parquet(records: Iterable[dict[str, JsonValue]], path: Path, cells: Cells | None) -> int:
     # Imported here, as below: pyarrow takes long to load.
     from producer.exporters.parquet import write_parquet
 
-    return write_parquet(records, path, blobs)
+    return write_parquet(records, path, cells)
 
 
-def _write_data_set(records: Iterable[dict[str, JsonValue]], path: Path, blobs: Blobs | None) -> int:
+def _write_data_set(records: Iterable[dict[str, JsonValue]], path: Path, cells: Cells | None) -> int:
     from producer.exporters.hugging_face import write_data_set
 
-    return write_data_set(records, path, blobs)
+    return write_data_set(records, path, cells)
 
 
 #: The format that is a folder.
 HUGGING_FACE = "hf"
 #: What writes records to a path, by the format's name. It returns their number, and may raise an OSError.
-FORMATS: dict[str, Callable[[Iterable[dict[str, JsonValue]], Path, Blobs | None], int]] = {
+FORMATS: dict[str, Callable[[Iterable[dict[str, JsonValue]], Path, Cells | None], int]] = {
     "json": write_json_array,
     "jsonl": write_json_lines,
     "csv": write_csv,
@@ -45,8 +47,8 @@ FORMATS: dict[str, Callable[[Iterable[dict[str, JsonValue]], Path, Blobs | None]
 }
 
 _SUFFIXES = {".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".parquet": "parquet"}
-#: Text formats, which may be compressed as a whole.
-_TEXT = ("json", "jsonl", "csv")
+#: Text formats, which may be compressed as a whole, and hold no bytes.
+TEXT = ("json", "jsonl", "csv")
 
 
 def choose_format(path: Path, given: str | None) -> str:
@@ -62,7 +64,7 @@ def choose_format(path: Path, given: str | None) -> str:
     if chosen not in FORMATS:
         known = f"use one of {', '.join(_SUFFIXES)}, or name it: {', '.join(FORMATS)}"
         raise InputError(f"{path}: the format is chosen by suffix, {known}")
-    if compressed and chosen not in _TEXT:
+    if compressed and chosen not in TEXT:
         raise InputError(f"{path}: {chosen} is compressed by itself, leave out {last}")
     return chosen
 
@@ -72,7 +74,8 @@ def write_records(
     path: Path,
     *,
     file_format: str,
-    blobs: Blobs | None = None,
+    cells: Cells | None = None,
+    copies: ImageFolder | None = None,
     overwrite: bool = True,
 ) -> int:
     """Write the records to a file or folder, which appears when it is whole.
@@ -81,7 +84,8 @@ def write_records(
         records: in their order.
         path: of the file or folder.
         file_format: one of `FORMATS`.
-        blobs: where the bytes of blob references are; without it they stay references.
+        cells: makes the images of Parquet and data sets; without it they stay references.
+        copies: what a text file refers to; it appears with the file.
         overwrite: whether it may take the place of a file or data set that is there.
 
     Returns:
@@ -91,9 +95,16 @@ def write_records(
         InputError: the path cannot be written, or a folder that is no data set is in the way, or anything if it must
             not be overwritten.
     """
-    drafting = draft_folder if file_format == HUGGING_FACE else draft_file
     try:
-        with drafting(path, overwrite=overwrite) as draft:
-            return FORMATS[file_format](records, draft, blobs)
+        with _draft(path, file_format, copies, overwrite=overwrite) as draft:
+            return FORMATS[file_format](records, draft, cells)
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def _draft(
+    path: Path, file_format: str, copies: ImageFolder | None, *, overwrite: bool
+) -> AbstractContextManager[Path]:
+    if file_format == HUGGING_FACE:
+        return draft_folder(path, overwrite=overwrite)
+    return draft_file(path, None if copies is None else copies.in_place(), overwrite=overwrite)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from persqa.store.text import storable
-from producer.exporters.images import Blobs, image_cell, is_blob, is_reference
+from producer.exporters.images import Cells, ImageCell
 from producer.exporters.spool import Spool, as_text
 
 if TYPE_CHECKING:
@@ -29,20 +29,23 @@ _TABLE_BYTES = 32 * 2**20
 class _Found:
     """What the values of a column have in common so far."""
 
+    name: str
+    cells: Cells | None
     common: pa.DataType | None = None
     #: No type holds all values.
     mixed: bool = False
-    #: A blob reference is among them.
-    blob: bool = False
-    #: All of them can be image references.
-    references: bool = True
+    #: An image is among them.
+    image: bool = False
+    #: All of them can be images.
+    images: bool = True
     #: A list is among them.
     listed: bool = False
 
     def see(self, values: Sequence[JsonValue]) -> None:
         """Take a chunk of the column into account."""
-        self.blob = self.blob or any(is_blob(value) for value in values)
-        self.references = self.references and all(is_reference(value) for value in values)
+        if self.cells is not None:
+            self.image = self.image or any(self.cells.makes_images(self.name, value) for value in values)
+            self.images = self.images and all(self.cells.takes(self.name, value) for value in values)
         self.listed = self.listed or any(isinstance(value, list) for value in values)
         if self.mixed:
             return
@@ -51,9 +54,9 @@ class _Found:
         except (pa.ArrowException, UnicodeError, OverflowError):
             self.mixed = True
 
-    def type(self, *, blobs: Blobs | None) -> pa.DataType:
+    def type(self) -> pa.DataType:
         """The type of the column."""
-        if blobs is not None and self.blob and self.references:
+        if self.image and self.images:
             return pa.list_(_IMAGE) if self.listed else _IMAGE
         return pa.string() if self.mixed or self.common is None else file_type(self.common)
 
@@ -61,15 +64,22 @@ class _Found:
 class Columns:
     """The columns of spooled records."""
 
-    def __init__(self, spool: Spool, *, blobs: Blobs | None) -> None:
-        """Read all records once for their types; without `blobs`, blob references stay references."""
+    def __init__(self, spool: Spool, *, cells: Cells | None, only_bytes: bool = False) -> None:
+        """Read all records once for their types.
+
+        Args:
+            spool: the records.
+            cells: makes the images; without it they stay references.
+            only_bytes: an image whose bytes are not there is null.
+        """
         self._spool = spool
-        self._blobs = blobs
-        found = {name: _Found() for name in spool.columns}
+        self._cells = cells
+        self._only_bytes = only_bytes
+        found = {name: _Found(name, cells) for name in spool.columns}
         for chunk in spool.chunks():
             for name, column in found.items():
                 column.see([record.get(name) for record in chunk])
-        self.schema = pa.schema([pa.field(name, column.type(blobs=blobs)) for name, column in found.items()])
+        self.schema = pa.schema([pa.field(name, column.type()) for name, column in found.items()])
         #: The columns of images, and whether a cell holds several.
         self.images = {
             field.name: field.type != _IMAGE for field in self.schema if field.type in (_IMAGE, pa.list_(_IMAGE))
@@ -89,7 +99,7 @@ class Columns:
             for name, column in part.items():
                 cell = record.get(name)
                 if name in self.images:
-                    cell = self._image(cell, several=self.images[name])
+                    cell = self._image(name, cell)
                     size += _size(cell)
                 column.append(cell)
             if size >= _TABLE_BYTES:
@@ -97,13 +107,16 @@ class Columns:
                 part, size = {name: [] for name in part}, 0
         yield part
 
-    def _image(self, value: Any, *, several: bool) -> Any:
-        if value is None or self._blobs is None:
+    def _image(self, name: str, value: Any) -> Any:
+        if value is None:
             return None
-        if not several:
-            return image_cell(value, self._blobs)
-        references = value if isinstance(value, list) else [value]
-        return [None if reference is None else image_cell(reference, self._blobs) for reference in references]
+        if not self.images[name]:
+            return self._cell(value)
+        return [self._cell(part) for part in (value if isinstance(value, list) else [value])]
+
+    def _cell(self, value: JsonValue) -> ImageCell | None:
+        cell = None if self._cells is None else self._cells.cell(value)
+        return None if cell is not None and self._only_bytes and cell["bytes"] is None else cell
 
 
 def file_type(kind: pa.DataType) -> pa.DataType:

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
-    from producer.exporters.images import Blobs
+    from producer.exporters.images import Cells
 
 
-def write_data_set(records: Iterable[dict[str, JsonValue]], path: Path, blobs: Blobs | None) -> int:
+def write_data_set(records: Iterable[dict[str, JsonValue]], path: Path, cells: Cells | None) -> int:
     """Write one record a row; returns how many. Images of the blob store become `datasets.Image`, which decodes them.
 
     Raises:
@@ -37,7 +37,8 @@ def write_data_set(records: Iterable[dict[str, JsonValue]], path: Path, blobs: B
     ):
         if not spool.records:
             raise InputError("there is no record to write, and a data set needs at least one")
-        columns = Columns(spool, blobs=blobs)
+        # The library opens whatever a cell without bytes names, be it a secret of this machine or a server.
+        columns = Columns(spool, cells=cells, only_bytes=True)
         rows = Path(folder) / "rows.arrow"
         schema = _features(datasets, columns).arrow_schema
         with pa.OSFile(str(rows), "wb") as file, pa.ipc.new_stream(file, schema) as writer:

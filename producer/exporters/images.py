@@ -1,14 +1,21 @@
-"""Image references in exports: blob references become bytes again where the format can hold bytes."""
+"""Cells of images in exports: where the format can hold bytes, blob references become bytes again, and copies go in."""
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Protocol, TypedDict
 
 from persqa.blobs import parse_blob_reference
+from persqa.data_uris import is_data_uri
 from persqa.errors import Rejected
+from persqa.store.text import storable
+from persqa.urls import is_relative_path, scheme_of
+from producer.exporters.spool import as_text
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
+
+    from producer.exporters.copies import Source
 
 #: No real limit: the store measured every blob when it was put there.
 _MOST_BYTES = 2**31 - 1
@@ -31,6 +38,47 @@ class ImageCell(TypedDict):
 
     bytes: bytes | None
     path: str | None
+
+
+class Cells:
+    """Makes the cells of columns of images."""
+
+    def __init__(self, blobs: Blobs, *, source: Source | None = None, column: str | None = None) -> None:
+        """Take bytes from the blob store.
+
+        Args:
+            blobs: the store.
+            source: reads every other image, too; without it they stay references.
+            column: is one of images, though it has no blob; needs the source.
+        """
+        self._blobs = blobs
+        self._source = source
+        self._column = column
+
+    def makes_images(self, column: str, value: JsonValue) -> bool:
+        """Whether a column with this value is one of images, if all of its values can be."""
+        return is_blob(value) or (column == self._column and _is_at_hand(value))
+
+    def takes(self, column: str, value: JsonValue) -> bool:
+        """Whether a column of images can hold the value."""
+        return column == self._column or is_reference(value)
+
+    def cell(self, value: JsonValue) -> ImageCell | None:
+        """The cell of one image; what cannot be read stays a reference, in place of a name.
+
+        Raises:
+            BlobsUnavailable: the blob store does not answer.
+        """
+        if value is None:
+            return None
+        if not isinstance(value, str) or not value:
+            cell = ImageCell(bytes=None, path=as_text(value))
+        elif self._source is None:
+            cell = image_cell(value, self._blobs)
+        else:
+            cell = _read(value, self._source)
+        # The name of a file need not be UTF-8, and text of these formats must be.
+        return {**cell, "path": cell["path"] and storable(cell["path"])}
 
 
 def is_blob(value: JsonValue) -> bool:
@@ -56,3 +104,27 @@ def image_cell(reference: str, blobs: Blobs) -> ImageCell:
         return {"bytes": blobs.get(digest, max_bytes=_MOST_BYTES), "path": name or None}
     except Rejected:
         return {"bytes": None, "path": reference}
+
+
+def _is_at_hand(value: JsonValue) -> bool:
+    """Whether no server has to be asked for the image, or for one of a list."""
+    if isinstance(value, list):
+        return any(map(_is_at_hand, value))
+    return isinstance(value, str) and scheme_of(value) in ("", "file", "data", "blob")
+
+
+def _read(reference: str, source: Source) -> ImageCell:
+    found = source.read(reference)
+    if not isinstance(found, tuple):
+        return {"bytes": None, "path": source.left(found)}
+    return {"bytes": found[0].data, "path": _name_of(reference)}
+
+
+def _name_of(reference: str) -> str | None:
+    """The name of an image, for people; of a relative path, all of it."""
+    if is_relative_path(reference):
+        return reference
+    blob = parse_blob_reference(reference)
+    if blob is not None:
+        return blob[1] or None
+    return None if is_data_uri(reference) else PurePosixPath(reference).name

@@ -1,5 +1,5 @@
 # pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
-"""Parquet: a record a row, columns typed as the data is; images of the blob store are bytes again."""
+"""Parquet: a record a row, columns typed as the data is; images of the blob store, and copies, are bytes in it."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
-    from producer.exporters.images import Blobs
+    from producer.exporters.images import Cells
 
 
-def write_parquet(records: Iterable[dict[str, JsonValue]], path: Path, blobs: Blobs | None) -> int:
+def write_parquet(records: Iterable[dict[str, JsonValue]], path: Path, cells: Cells | None) -> int:
     """Write all records; returns how many."""
     with Spool(records, path.parent) as spool:
-        columns = Columns(spool, blobs=blobs)
+        columns = Columns(spool, cells=cells)
         with pq.ParquetWriter(path, columns.schema, compression="zstd") as writer:
             for table in columns.tables():
                 writer.write_table(table)

@@ -12,9 +12,10 @@ from persqa.prompts import human_turn, rewrite_conversation
 from persqa.results import Status
 from persqa.tags import Tag
 from persqa.words import option
+from producer.exporters.paths import UNCHANGED, each_reference
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from pydantic import JsonValue
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 #: The name of the field that `--with-meta` adds.
 META = "persqa"
+#: The name of the field with the images of a dialogue.
+CHAT_IMAGE = "image"
 #: Marks the place of an image for a trainer.
 PLACEHOLDER = "<image>"
 
@@ -41,6 +44,7 @@ class Shape:
     Attributes:
         image_column: the field with the images.
         id_column: the field that names a record, if any.
+        place: what becomes of each reference in that field.
     """
 
     output_key: str = "output"
@@ -48,6 +52,7 @@ class Shape:
     chat: bool = False
     image_column: str = "image"
     id_column: str | None = None
+    place: Callable[[str], str] = UNCHANGED
 
     def records(self, pairs: Iterable[Pair]) -> Iterator[dict[str, JsonValue]]:
         """The records in their order.
@@ -58,7 +63,7 @@ class Shape:
         return self._dialogues(pairs) if self.chat else (self._as_given(pair) for pair in pairs)
 
     def _as_given(self, pair: Pair) -> dict[str, JsonValue]:
-        record = exported_record(pair.row, self.output_key)
+        record = exported_record(pair.row, self.output_key, image_column=self.image_column, place=self.place)
         if self.with_meta:
             if META in record:
                 own = f"record {pair.row.position + 1} has a field {META!r} itself"
@@ -74,7 +79,7 @@ class Shape:
     def _dialogue(self, position: int, pairs: Sequence[Pair]) -> dict[str, JsonValue]:
         """All questions about one record as one dialogue, with the images in the first."""
         given = pairs[0].row.record
-        images = given.get(self.image_column)
+        images = each_reference(given.get(self.image_column), self.place)
         references: list[JsonValue] = images if isinstance(images, list) else [] if images is None else [images]
         named = given.get(self.id_column or "id")
         turns = [turn for turn in cast("list[JsonValue]", given.get("conversation") or []) if _is_system(turn)]
@@ -85,15 +90,18 @@ class Shape:
             before = ""
         dialogue: dict[str, JsonValue] = {"id": str(position) if named is None else _text(named)}
         if references:
-            dialogue["image"] = references[0] if len(references) == 1 else references
+            dialogue[CHAT_IMAGE] = references[0] if len(references) == 1 else references
         dialogue["conversations"] = turns
         return {**dialogue, META: [meta(pair) for pair in pairs]} if self.with_meta else dialogue
 
 
-def exported_record(row: PairRow, output_key: str) -> dict[str, JsonValue]:
+def exported_record(
+    row: PairRow, output_key: str, *, image_column: str = "image", place: Callable[[str], str] = UNCHANGED
+) -> dict[str, JsonValue]:
     """The record as given, with the prompt in its conversation and the answer under `output_key`.
 
-    A record that is no object is the field `record`, so the output has every record of the input.
+    A record that is no object is the field `record`, so the output has every record of the input. `place` says what
+    becomes of each reference in the image column.
 
     Raises:
         InputError: the record already has a field of that name.
@@ -102,6 +110,8 @@ def exported_record(row: PairRow, output_key: str) -> dict[str, JsonValue]:
     if output_key in given:
         own = f"record {row.position + 1} has a field {output_key!r} itself"
         raise InputError(f"{own}: choose another {option('output_key')}")
+    if image_column in given:
+        given = {**given, image_column: each_reference(given[image_column], place)}
     if not row.question:
         return {**given, output_key: None}
     conversation = cast("list[JsonValue] | None", given.get("conversation"))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
 
-def write_json_lines(records: Iterable[dict[str, JsonValue]], path: Path, _blobs: object) -> int:
+def write_json_lines(records: Iterable[dict[str, JsonValue]], path: Path, _cells: object) -> int:
     """Write one record a line; returns how many."""
     number = 0
     with _create_text(path) as file:
@@ -31,7 +31,7 @@ def write_json_lines(records: Iterable[dict[str, JsonValue]], path: Path, _blobs
     return number
 
 
-def write_json_array(records: Iterable[dict[str, JsonValue]], path: Path, _blobs: object) -> int:
+def write_json_array(records: Iterable[dict[str, JsonValue]], path: Path, _cells: object) -> int:
     """Write one array with a record a line; returns how many."""
     number = 0
     with _create_text(path) as file:
@@ -42,7 +42,7 @@ def write_json_array(records: Iterable[dict[str, JsonValue]], path: Path, _blobs
     return number
 
 
-def write_csv(records: Iterable[dict[str, JsonValue]], path: Path, _blobs: object) -> int:
+def write_csv(records: Iterable[dict[str, JsonValue]], path: Path, _cells: object) -> int:
     """Write one record a row, below a header with every column that any record has; returns how many."""
     with Spool(records, path.parent) as spool, _create_text(path, newline="") as file:
         rows = csv.DictWriter(file, spool.columns)

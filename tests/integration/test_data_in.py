@@ -55,7 +55,7 @@ def test_a_run_that_names_its_columns_keeps_them(site: Site, tmp_path: Path) -> 
         run.export(tmp_path / "out.jsonl")
         first = json.loads((tmp_path / "out.jsonl").read_text().splitlines()[0])
         assert list(first) == ["key", "photo", "image", "conversation", "output"]
-        assert (first["key"], first["photo"], first["image"]) == ("k0", "images/0.png", "not a path")
+        assert (first["key"], first["photo"], first["image"]) == ("k0", "data/images/0.png", "not a path")
 
 
 def test_what_the_queue_has_lost_is_asked_again_with_the_images_of_the_named_column(site: Site, tmp_path: Path) -> None:

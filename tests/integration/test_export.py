@@ -75,7 +75,7 @@ def test_dialogues_have_all_questions_of_a_record_and_no_answer_that_broke_the_r
     for dialogue in dialogues:
         found = good[int(dialogue["id"])]
         turns = dialogue["conversations"]
-        assert dialogue["image"] == found[0].record["image"]
+        assert dialogue["image"] == f"data/{found[0].record['image']}"
         assert [turn["from"] for turn in turns] == ["human", "gpt"] * len(found)
         asked = [row.question for row in found]
         assert [turn["value"] for turn in turns[::2]] == [f"<image>\n{asked[0]}", *asked[1:]]

@@ -20,7 +20,7 @@ from persqa.prompts import human_turn
 from persqa.records import stored_record
 from persqa.results import Status
 from producer.exporters import choose_format, write_records
-from producer.exporters.images import Blobs
+from producer.exporters.images import Blobs, Cells
 from producer.exporters.shapes import Pair, Shape
 from tests.support.builders import MAM
 
@@ -41,7 +41,9 @@ def export(
 ) -> int:
     options: dict[str, Any] = {"output_key": "out", **shape}
     records = Shape(**options).records(Pair(row=row) for row in rows)
-    return write_records(records, path, file_format=choose_format(path, file_format), blobs=blobs)
+    return write_records(
+        records, path, file_format=choose_format(path, file_format), cells=None if blobs is None else Cells(blobs)
+    )
 
 
 def parquet_rows(path: Path) -> list[Any]:

@@ -1,0 +1,124 @@
+"""Exporting: results -> pairs -> records -> a file, a few at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from persqa.blobs import BlobStore
+from persqa.choices import parse_choice
+from persqa.pairs import parse_status
+from persqa.results import Status
+from producer.exporters import HUGGING_FACE, TEXT, choose_format, write_records
+from producer.exporters.images import Cells
+from producer.exporters.paths import UNCHANGED, Paths, Placement, folder_beside, placement
+from producer.exporters.shapes import CHAT_IMAGE, Pair, Shape
+from producer.options import GivenExportOptions
+from producer.targets import check_target
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Unpack
+
+    from persqa.pairs import PairRow
+    from persqa.runs import Run
+    from persqa.settings import Settings
+    from persqa.store.queries import Queries
+    from producer.connections import Connections
+    from producer.exporters.copies import OnLeft, Source
+
+#: How many items' violations are looked up at once.
+_LOOKED_UP = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """The options of an export, as `GivenExportOptions` describes them."""
+
+    output_key: str = "output"
+    only: str | None = None
+    file_format: str | None = None
+    with_meta: bool = False
+    chat: bool = False
+    paths: str | None = None
+    overwrite: bool = False
+
+
+def export(
+    connections: Connections, run: Run, target: Path, *, on_left: OnLeft, **given: Unpack[GivenExportOptions]
+) -> int:
+    """Export a run, as `RunHandle.export` describes."""
+    asked = _parse(given)
+    chosen = choose_format(target, asked.file_format)
+    # A text file is read by its path; what is inside of a data set cannot know where that lies.
+    usual = Paths.ABSOLUTE if chosen == HUGGING_FACE else Paths.RELATIVE
+    paths = usual if asked.paths is None else parse_choice(asked.paths, Paths, name="kind of paths")
+    folder = target if chosen == HUGGING_FACE else target.parent
+    place = placement(run.base, folder, usual if paths is Paths.COPY else paths)
+    shape = Shape(
+        output_key=asked.output_key,
+        with_meta=asked.with_meta,
+        chat=asked.chat,
+        image_column=run.options.image_column,
+        id_column=run.options.id_column,
+        place=place,
+    )
+    pairs = _pairs(connections.store.queries, run, asked)
+    blobs = BlobStore(connections.settings.blob_store)
+    inputs = connections.store.runs.inputs()
+    for written in (target, folder_beside(target)) if paths is Paths.COPY and chosen in TEXT else (target,):
+        check_target(written, overwrite=asked.overwrite, inputs=inputs, blob_folder=blobs.folder)
+    write = partial(write_records, path=target, file_format=chosen, overwrite=asked.overwrite)
+    if paths is not Paths.COPY and chosen != HUGGING_FACE:
+        return write(shape.records(pairs), cells=Cells(blobs))
+    # Only these need what reads images.
+    from producer.exporters.copies import ImageFolder
+
+    base = folder if paths is Paths.RELATIVE else Path(run.base)
+    source = _source(connections.settings, run, blobs, base, place, on_left)
+    if chosen in TEXT:
+        with ImageFolder(target, source) as copies:
+            records = replace(shape, place=copies).records(pairs)
+            return write(records, copies=copies)
+    column = None
+    if paths is Paths.COPY:
+        # They are read by the references of the records, which become the names of images.
+        shape, column = replace(shape, place=UNCHANGED), CHAT_IMAGE if asked.chat else shape.image_column
+    cells = Cells(blobs, source=source, column=column)
+    return write(shape.records(pairs), cells=cells)
+
+
+def _parse(given: GivenExportOptions) -> _Asked:
+    for name in given:
+        parse_choice(name, GivenExportOptions.__annotations__, name="option of an export")
+    options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    return _Asked(**options)
+
+
+def _pairs(queries: Queries, run: Run, asked: _Asked) -> Iterator[Pair]:
+    only = Status.OK if asked.only is None and asked.chat else asked.only
+    rows = queries.pairs(run, status=None if only is None else parse_status(only), question=None)
+    return _with_broken(queries, rows) if asked.with_meta else (Pair(row=row) for row in rows)
+
+
+def _with_broken(queries: Queries, rows: Iterator[PairRow]) -> Iterator[Pair]:
+    while chunk := list(islice(rows, _LOOKED_UP)):
+        broken = queries.broken([row.item_id for row in chunk])
+        for row in chunk:
+            yield Pair(row=row, broken=broken.get(row.item_id, ()))
+
+
+def _source(settings: Settings, run: Run, blobs: BlobStore, base: Path, place: Placement, on_left: OnLeft) -> Source:
+    """Where images are read from: as a worker of this machine would, and never from a server."""
+    from persqa.images import ImageLimits
+    from producer.exporters.copies import Source
+
+    limits = ImageLimits(
+        roots=tuple(settings.image_roots) or (Path(run.base),),
+        max_pixels=settings.max_image_pixels,
+        max_bytes=settings.max_image_bytes,
+    )
+    return Source(base=base, limits=limits, blobs=blobs, place=place, on_left=on_left)
