@@ -73,17 +73,17 @@ def remove_unanswered(store: Store, run: Run, broker_url: str | None) -> bool:
         RunConflict: workers have items of it in hand.
         BrokerUnavailable: nothing was removed; some of its messages may be out of the queue.
     """
-    if store.runs.is_answered(run.id):
+    if store.deletion.is_answered(run.id):
         return False
     if broker_url is None or run.broker is None:
-        return store.runs.remove_unanswered(run)
+        return store.deletion.remove_unanswered(run)
     _refuse_begun(store, run, broker_url)
     active, gone = run.state is RunState.ACTIVE, False
     stopped = store.runs.set_state(run, RunState.PAUSED) if active else run
     try:
         stop(store, stopped, stopped.state, broker_url)
         _refuse_begun(store, run, broker_url)
-        gone = store.runs.remove_unanswered(run)
+        gone = store.deletion.remove_unanswered(run)
     finally:
         if active and not gone:
             store.runs.set_state(run, RunState.ACTIVE)

@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from persqa.broker.leases import Leases
+from persqa.clock import duration, seconds_since
 from persqa.errors import Infrastructure, OutOfMemory, StoreUnavailable
 from persqa.own_code import own_code_only
 from persqa.phases import Phase
@@ -255,8 +256,8 @@ class Worker:
         metrics.HELD.set_function(lambda: self.keeper.held)
 
     def _doing(self) -> Doing:
-        state = self._engine_state()
-        trouble = [] if state == "ok" else [f"the engine is {state}"]
+        since = ((one, seconds_since(one.since)) for one in CONDITION.hindrances)
+        trouble = [f"{one.sentence} ({duration(seconds)})" for one, seconds in since]
         return Doing(in_flight=len(self._loop.jobs), trouble=trouble)
 
     def _engine_state(self) -> str:

@@ -10,10 +10,11 @@ import sqlalchemy as sa
 
 from persqa.clock import now
 from persqa.items import MAX_ITEMS
+from persqa.results import Status
 from persqa.runs import Run, RunId, RunState
 from persqa.store.counters import SUBMITTED, count
 from persqa.store.database import Database
-from persqa.store.runs import gone
+from persqa.store.runs import delete_rows, gone
 from persqa.store.schema import deleted_runs, earlier_results, items, results, run_counters, runs, violations
 
 if TYPE_CHECKING:
@@ -95,11 +96,10 @@ class Deletion:
             RunNotFound: it is gone already.
         """
         ended = {"state": RunState.CANCELLED, "deleting": True, "published_to": 0}
-        letter = {"id": run.id, "key": run.key, "name": run.name, "deleted_at": now()}
         with self._database.writing() as connection:
             if not connection.execute(sa.update(runs).where(runs.c.id == run.id).values(ended)).rowcount:
                 raise gone(run)
-            connection.execute(self._database.insert(deleted_runs).values(letter).on_conflict_do_nothing())
+            self._note(connection, run)
         return replace(run, state=RunState.CANCELLED, deleting=True, published_to=0)
 
     def steps(self, run_id: RunId) -> Iterator[Rows]:
@@ -110,6 +110,27 @@ class Deletion:
         with self._database.writing() as connection:
             connection.execute(sa.delete(run_counters).where(run_counters.c.run_id == run_id))
             connection.execute(sa.delete(runs).where(runs.c.id == run_id))
+
+    def is_answered(self, run_id: RunId) -> bool:
+        """Whether a worker has ever generated something for the run, be it right or wrong."""
+        with self._database.reading() as connection:
+            return connection.execute(_answered(run_id)).scalar_one()
+
+    def remove_unanswered(self, run: Run) -> bool:
+        """Remove a run with all its rows, unless it is answered by now; returns whether it is gone."""
+        with self._database.writing() as connection:
+            # Waits for results that are being committed; later ones find neither item nor run.
+            connection.execute(sa.select(runs.c.id).where(runs.c.id == run.id).with_for_update())
+            if connection.execute(_answered(run.id)).scalar_one():
+                return False
+            self._note(connection, run)
+            delete_rows(connection, run.id)
+            return True
+
+    def _note(self, connection: sa.Connection, run: Run) -> None:
+        """Let workers know that the run's messages, which may come for long, are of no use."""
+        letter = {"id": run.id, "key": run.key, "name": run.name, "deleted_at": now()}
+        connection.execute(self._database.insert(deleted_runs).values(letter).on_conflict_do_nothing())
 
     def _step(self, run_id: RunId) -> Rows | None:
         low, high = run_id * MAX_ITEMS, (run_id + 1) * MAX_ITEMS
@@ -134,3 +155,14 @@ class Deletion:
             changes[run_id, SUBMITTED] = -len(found)
             count(self._database, connection, changes)
         return Rows(items=len(found), results=taken, violations=broken)
+
+
+def _answered(run_id: RunId) -> sa.Select[bool]:
+    """Selects whether something was generated for the run; violations outlive the results that are taken back."""
+    ended = (_generated(table, run_id) for table in (results, earlier_results))
+    return sa.select(sa.or_(*ended, sa.exists().where(violations.c.run_id == run_id)))
+
+
+def _generated(table: sa.Table, run_id: RunId) -> sa.ColumnElement[bool]:
+    answered = sa.or_(table.c.generations > 0, table.c.status.in_([Status.OK, Status.NONCOMPLIANT]))
+    return sa.exists().where(table.c.run_id == run_id, answered)

@@ -13,11 +13,10 @@ from persqa.clock import now
 from persqa.errors import RowRefused, RunConflict, RunNotFound, RunStopped
 from persqa.items import MAX_ITEMS, ItemId
 from persqa.records import DEFAULT_LIMITS, RecordLimits
-from persqa.results import Status
 from persqa.runs import Priority, Run, RunId, RunOptions, RunState
 from persqa.store.counters import PENDING_ITEMS, SUBMITTED
 from persqa.store.database import Database
-from persqa.store.schema import deleted_runs, earlier_results, items, results, run_counters, runs, violations
+from persqa.store.schema import earlier_results, items, results, run_counters, runs
 from persqa.words import listed, nearest, option
 
 if TYPE_CHECKING:
@@ -85,24 +84,7 @@ class Runs:
             locked = connection.execute(unpublished.values(ended_to=runs.c.ended_to)).rowcount > 0
             if not locked or (connection.execute(written).scalar() or 0) >= run.items:
                 return
-            _delete(connection, run.id)
-
-    def is_answered(self, run_id: RunId) -> bool:
-        """Whether a worker has ever generated something for the run, be it right or wrong."""
-        with self._database.reading() as connection:
-            return connection.execute(_answered(run_id)).scalar_one()
-
-    def remove_unanswered(self, run: Run) -> bool:
-        """Remove a run with all its rows, unless it is answered by now; returns whether it is gone."""
-        letter = {"id": run.id, "key": run.key, "name": run.name, "deleted_at": now()}
-        with self._database.writing() as connection:
-            # Waits for results that are being committed; later ones find neither item nor run.
-            connection.execute(sa.select(runs.c.id).where(runs.c.id == run.id).with_for_update())
-            if connection.execute(_answered(run.id)).scalar_one():
-                return False
-            connection.execute(self._database.insert(deleted_runs).values(letter).on_conflict_do_nothing())
-            _delete(connection, run.id)
-            return True
+            delete_rows(connection, run.id)
 
     def remember_inputs(self, run: Run, given: Sequence[str]) -> None:
         """Note files, folders or patterns, absolute, that the run was made from."""
@@ -238,18 +220,7 @@ class Runs:
             self._update(run, broker=broker)
 
 
-def _answered(run_id: RunId) -> sa.Select[bool]:
-    """Selects whether something was generated for the run; violations outlive the results that are taken back."""
-    ended = (_generated(table, run_id) for table in (results, earlier_results))
-    return sa.select(sa.or_(*ended, sa.exists().where(violations.c.run_id == run_id)))
-
-
-def _generated(table: sa.Table, run_id: RunId) -> sa.ColumnElement[bool]:
-    answered = sa.or_(table.c.generations > 0, table.c.status.in_([Status.OK, Status.NONCOMPLIANT]))
-    return sa.exists().where(table.c.run_id == run_id, answered)
-
-
-def _delete(connection: sa.Connection, run_id: RunId) -> None:
+def delete_rows(connection: sa.Connection, run_id: RunId) -> None:
     """Delete the rows of a run without violations."""
     low, high = run_id * MAX_ITEMS, (run_id + 1) * MAX_ITEMS
     for table in (earlier_results, results):

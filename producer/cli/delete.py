@@ -34,9 +34,9 @@ def command(
     that no other run refers to. What the user has stays: inputs, images, exports. Workers drop what they have in hand.
     Safe to repeat: after Ctrl-C the same command goes on where it stopped.
 
-    Example: persqa delete portraits
-
-    Example: persqa delete portraits --yes --json
+    Examples:
+        persqa delete portraits
+        persqa delete portraits --yes --json
     """
     with where.client() as client:
         handle = client.run(run)

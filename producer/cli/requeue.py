@@ -38,9 +38,9 @@ def command(  # noqa: PLR0913 - one parameter an option
     themselves stay invalid. Without a broker the items become pending, and the next `persqa run` of the same input
     asks them.
 
-    Example: persqa requeue portraits --status noncompliant
-
-    Example: persqa requeue portraits --item 10000000003 --item 10000000007
+    Examples:
+        persqa requeue portraits --status noncompliant
+        persqa requeue portraits --item 10000000003 --item 10000000007
     """
     with where.client() as client:
         handle = client.run(run)
