@@ -39,13 +39,13 @@ _WORDS: Final = {
     Phase.READY: "ready",
     Phase.STOPPING: "finishing what it has begun",
 }
-#: Measured with the demo model on two cores, idle and busy.
+#: Of the demo model on two cores, idle and busy.
 _DEMO: Final = {
     Phase.STARTING: "2 to 8 s",
     Phase.IMPORTING: "5 to 25 s",
-    Phase.LOADING: "10 to 40 s",
-    Phase.WEIGHTS: "1 to 5 s",
-    Phase.PROFILING: "3 to 20 s",
+    Phase.LOADING: "5 to 30 s",
+    Phase.WEIGHTS: "3 to 30 s",
+    Phase.PROFILING: "1 to 10 s",
 }
 #: What differs with the size of the model.
 _LARGER: Final = {
