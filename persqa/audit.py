@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from persqa.broker.keys import places_for
@@ -76,9 +77,12 @@ def _sums(run: Run, census: Census) -> Iterator[str]:
 
 
 def _lost(store: Store, run: Run, inspector: Inspector) -> set[ItemId]:
-    """The pending items that are in no queue; none for a paused or cancelled run, which has none in a queue."""
-    ledger = store.ledger.id
-    missing = set(store.ledger.pending_ids(run.id))
+    """The pending items that were enqueued and are in no queue.
+
+    Those behind the run's mark wait for room there. A paused or cancelled run has none in a queue.
+    """
+    ledger, mark = store.ledger.id, store.runs.reread(run).published_to
+    missing = set(takewhile(lambda item_id: item_id <= mark, store.ledger.pending_ids(run.id)))
     # A message that moves during the look can be missed once, but not twice.
     for _ in range(2):
         if not missing or store.runs.reread(run).state is not RunState.ACTIVE:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from persqa.blobs import BlobStore
@@ -59,6 +60,7 @@ class RunChanges:
             SettingsError: neither status nor items are named, there is no such status or item, or all good results
                 would be taken back.
             RunStopped: the run is cancelled. Items of a paused run are enqueued when it is resumed.
+            BrokerUnavailable: Redis does not answer; what was taken back is pending, and enqueued later.
         """
         if status is None and items is None:
             raise SettingsError("say which items are asked again: a status (--status) or their numbers (--item)")
@@ -75,7 +77,10 @@ class RunChanges:
         if self.run.state is RunState.CANCELLED:
             refuse_stopped(self.run)
         self.run = self._store.runs.set_recheck(self.run, recheck)
-        done = self._store.ledger.reopen(self.run.id, Choice(status=wanted, question=question, items=chosen))
+        choice = Choice(status=wanted, question=question, items=chosen)
+        # Otherwise who looks for what the queue has lost would enqueue them as well.
+        announce = partial(self._connections.announce, self.run)
+        done = self._store.ledger.reopen(self.run.id, choice, on_step=announce)
         if done.taken_back and self.run.state is RunState.ACTIVE and self._connections.broker_url is not None:
             with suppress(RunStopped):
                 self._connections.enqueue(self.run, on_full=lambda: None)

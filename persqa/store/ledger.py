@@ -23,7 +23,7 @@ from persqa.store.text import storable
 from persqa.tags import Tag
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 
 class Ledger:
@@ -144,11 +144,12 @@ class Ledger:
                 known.update(connection.execute(sa.select(items.c.id).where(items.c.id.in_(some))).scalars())
         return [item_id for item_id in wanted if item_id not in known]
 
-    def reopen(self, run_id: RunId, choice: Choice) -> Requeued:
+    def reopen(self, run_id: RunId, choice: Choice, *, on_step: Callable[[], None] = lambda: None) -> Requeued:
         """Take back the results of the chosen items, so that they are pending again; they are kept as earlier results.
 
-        It goes on in steps, each a transaction, so that nobody waits for long. What an interruption leaves still has
-        its results.
+        It goes on in steps, each a transaction, so that nobody waits for long; `on_step` is called before each. What an
+        interruption leaves still has its results. The run's mark goes back to before the first of them, as none of
+        them is in a queue and yet none is lost.
         """
         wrong, pending, taken = 0, 0, 0
         for some in [None] if choice.items is None else _slices(sorted(set(choice.items))):
@@ -156,12 +157,14 @@ class Ledger:
             more = self._not_askable(run_id, part)
             wrong, pending = wrong + more[0], pending + more[1]
             after = ItemId(run_id * MAX_ITEMS - 1)
+            on_step()
             while step := self._reopen(run_id, part, after):
                 taken += len(step)
                 after = step[-1]
                 if len(step) < _REOPENED_AT_ONCE:
                     break
                 self._database.give_way()
+                on_step()
         return Requeued(taken_back=taken, wrong=wrong, pending=pending)
 
     def _not_askable(self, run_id: RunId, choice: Choice) -> tuple[int, int]:
@@ -184,6 +187,9 @@ class Ledger:
             connection.execute(sa.update(runs).where(runs.c.id == run_id).values(ended_to=0))
             found = connection.execute(askable.order_by(items.c.id).limit(_REOPENED_AT_ONCE)).all()
             taken = [ItemId(row.id) for row in found]
+            if taken:
+                marked = sa.update(runs).where(runs.c.id == run_id, runs.c.published_to >= taken[0])
+                connection.execute(marked.values(published_to=taken[0] - 1))
             # Before the count of requeues goes up, which is that of the result.
             keep_as_earlier(connection, taken)
             anew = {"requeues": items.c.requeues + 1, "recoveries": 0}

@@ -13,23 +13,29 @@ from typer.testing import CliRunner
 from persqa.audit import audit
 from persqa.broker.connection import connect
 from persqa.broker.keys import QUEUE
+from persqa.errors import RunStopped
 from persqa.items import ItemId
 from persqa.pairs import Choice, Requeued
 from persqa.policies import Rung
 from persqa.reasons import Reason
+from persqa.reconciler import Reconciler
 from persqa.results import Outcome, Status
 from persqa.store import Store
 from persqa.verdicts import ViolationKind
 from producer import Client
 from producer.cli import app
+from producer.connections import Connections
 from tests.integration.test_worker import answer_all, counts, quiet
 from tests.support.builders import a_stored_run, a_violation, an_item, an_outcome, write_images
-from tests.support.queues import held, waiting
+from tests.support.queues import held, many_records, waiting
 from tests.support.sql import select
 from tests.support.wait import wait_until
 from tests.support.workers import WorkerProcess, scripted
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from persqa.runs import Run
     from tests.conftest import Site
 
 
@@ -198,3 +204,38 @@ def test_all_good_answers_are_taken_back_when_that_is_said(site: Site, tmp_path:
         assert persqa(site, "requeue", "records", "--status", "ok", "--yes").startswith(f"{6 - some} ok item")
         assert (run.progress().pending, waiting(site.settings)) == (6, 6)
         assert counts(run) == {}
+
+
+def test_who_looks_for_lost_items_leaves_those_to_the_requeue_that_takes_them_back(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = site.settings.model_copy(update={"reconcile_seconds": 1.0})
+    with Client(settings) as client, closing(connect(str(settings.broker_url))) as redis:
+        run = client.submit(many_records(tmp_path, 20))
+        redis.delete(QUEUE)
+        (batch,) = client.store.ledger.pending(run.run.id)
+        client.store.results.commit([an_outcome(item, Status.DEAD) for item in batch])
+        looks: list[int] = []
+        enqueue = Connections.enqueue
+
+        def look_first(connections: Connections, run: Run, *, on_full: Callable[[], None]) -> int:
+            looks.append(Reconciler(client.store, settings).reconcile())
+            return enqueue(connections, run, on_full=on_full)
+
+        monkeypatch.setattr(Connections, "enqueue", look_first)
+        assert run.requeue("dead").taken_back == 20
+        assert (looks, waiting(settings)) == ([0], 20)
+    assert select(settings.database_url, "SELECT sum(recoveries) FROM items") == [(0,)]
+
+
+def test_what_waits_for_room_in_the_queue_is_not_lost(site: Site, tmp_path: Path) -> None:
+    settings = site.settings.model_copy(update={"queue_bound": 1000})
+    problems: list[tuple[str, ...]] = []
+
+    def pause() -> None:
+        problems.append(client.run("many").audit().problems)
+        client.run("many").pause()
+
+    with Client(settings) as client, pytest.raises(RunStopped):
+        client.submit(many_records(tmp_path, 1500), on_full=pause)
+    assert problems == [()]
