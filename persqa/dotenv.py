@@ -24,15 +24,19 @@ class DotEnv(DotEnvSettingsSource):
             SettingsError: it says what code runs, and nothing of higher rank does; or it has a variable of ours that
                 is no setting.
         """
-        place = Path(DOTENV).absolute()
         for sentence in mistaken(self.env_vars, self.settings_cls.model_fields):
-            raise SettingsError(f"{place}: {sentence}")
+            raise SettingsError(f"{_place()}: {sentence}")
         found = super().__call__()
         for name in _CODE:
             # Removed even where it is overridden, because pydantic would merge two JSON objects.
             if found.pop(name, None) and name not in self.current_state:
                 raise SettingsError(
-                    f"{place}: {variable(name)} decides what code runs, so it is not taken from a file "
+                    f"{_place()}: {variable(name)} decides what code runs, so it is not taken from a file "
                     "that may have come with the data: set it in the environment, and remove it there"
                 )
         return found
+
+
+def _place() -> Path:
+    """Where the file lies; asked only if there is one, since the working directory may be gone."""
+    return Path(DOTENV).absolute()

@@ -50,7 +50,7 @@ def test_every_role_does_its_work_with_its_own_account(fleet: Fleet) -> None:
         text = log.read_text()
     assert fleet.broker.password("redis_worker") not in text
     assert fleet.broker.password("postgres_writer") not in text
-    assert f"worker:**@127.0.0.1:{fleet.broker.port}" in text
+    assert f"Connected to Redis at redis://worker:***@127.0.0.1:{fleet.broker.port}/0" in text
     assert "perm" not in text.lower(), text
     assert _refusals(fleet) == before
 
