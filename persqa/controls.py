@@ -9,7 +9,6 @@ from __future__ import annotations
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from persqa.broker.depth import Inspector
 from persqa.broker.keys import places_for, queue_for
 from persqa.errors import RunConflict, RunStopped
 from persqa.items import MAX_ITEMS
@@ -57,10 +56,12 @@ def stop(store: Store, run: Run, state: RunState, broker_url: str | None) -> tup
     if store.queries.progress(run.id).state is RunState.DONE:
         raise RunStopped(f"the run {run.name!r} is done: nothing of it is pending, so it cannot be {state}")
     stopped = store.runs.set_state(run, state)
-    if broker_url is None:
-        return stopped, 0
+    return stopped, 0 if broker_url is None else _withdraw(store, run, broker_url)
+
+
+def _withdraw(store: Store, run: Run, broker_url: str) -> int:
     with closing(_withdrawal(store, broker_url)) as withdrawal:
-        return stopped, withdrawal.withdraw(run.id, places_for(store.ledger.id, run.options.model))
+        return withdrawal.withdraw(run.id, places_for(store.ledger.id, run.options.model))
 
 
 def remove_unanswered(store: Store, run: Run, broker_url: str | None) -> bool:
@@ -79,9 +80,10 @@ def remove_unanswered(store: Store, run: Run, broker_url: str | None) -> bool:
         return store.deletion.remove_unanswered(run)
     _refuse_begun(store, run, broker_url)
     active, gone = run.state is RunState.ACTIVE, False
-    stopped = store.runs.set_state(run, RunState.PAUSED) if active else run
+    if active:
+        store.runs.set_state(run, RunState.PAUSED)
     try:
-        stop(store, stopped, stopped.state, broker_url)
+        _withdraw(store, run, broker_url)
         _refuse_begun(store, run, broker_url)
         gone = store.deletion.remove_unanswered(run)
     finally:
@@ -92,6 +94,9 @@ def remove_unanswered(store: Store, run: Run, broker_url: str | None) -> bool:
 
 def _refuse_begun(store: Store, run: Run, broker_url: str) -> None:
     """Raise RunConflict if workers have items of the run in hand."""
+    # Imported here, like what withdraws: whoever only looks needs no broker's library.
+    from persqa.broker.depth import Inspector
+
     ledger = store.ledger.id
     with closing(Inspector(broker_url)) as inspector:
         held = (item_of(task, ledger) for task in inspector.task_ids())

@@ -13,9 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from persqa.blob_locks import alone, others
-from persqa.broker.depth import Inspector
 from persqa.broker.keys import places_for
-from persqa.broker.withdrawal import Withdrawal
 from persqa.errors import BlobsUnavailable
 from persqa.items import MAX_ITEMS
 from persqa.messages import item_of
@@ -63,6 +61,9 @@ def contents(store: Store, run: Run, blobs: BlobStore, broker_url: str | None) -
     rows = store.deletion.rows(run.id)
     messages = None
     if broker_url is not None:
+        # Imported here, as below: whoever only looks needs no broker's library.
+        from persqa.broker.depth import Inspector
+
         with closing(Inspector(broker_url)) as inspector:
             tasks = inspector.task_ids(*places_for(store.ledger.id, run.options.model))
         of_run = (item_of(task, store.ledger.id) or 0 for task in tasks)
@@ -93,6 +94,8 @@ def delete(
     run = store.deletion.begin(run)
     withdrawn = None
     if broker_url is not None:
+        from persqa.broker.withdrawal import Withdrawal
+
         with closing(Withdrawal(broker_url, ledger=store.ledger.id)) as withdrawal:
             withdrawn = withdrawal.withdraw(run.id, places_for(store.ledger.id, run.options.model))
     # Before the rows, which alone know what the run refers to.

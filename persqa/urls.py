@@ -71,7 +71,9 @@ def check_broker(url: str | None) -> str | None:
         ValueError: it is none of Redis or Valkey.
     """
     if url is not None and not url.startswith(_BROKERS):
-        raise ValueError(f"use redis://host:6379/0 or redis+socket:///path, not {without_password(url)!r}")
+        raise ValueError(
+            f"use redis://host:6379/0 or redis+socket:///path, the address of one server, not {without_password(url)!r}"
+        )
     return url
 
 

@@ -64,7 +64,7 @@ class RunChanges:
         """
         if status is None and items is None:
             raise SettingsError("say which items are asked again: a status (--status) or their numbers (--item)")
-        wanted = None if status is None else parse_choice(status, Status, name="status of items that are asked again")
+        wanted = None if status is None else parse_choice(status, Status, name="status")
         if wanted is Status.OK and items is None and not question and not sure:
             raise SettingsError(
                 f"this would take back every good answer of the run {self.name!r}: choose some with --question TEXT or "

@@ -141,7 +141,7 @@ def _create(connections: Connections, reader: Reader, options: SubmitOptions, bl
         RunConflict: the run of this name has other data or options.
     """
     asked, store = options.asked, connections.store
-    name, base = _name(options, reader), _base_of(reader)
+    base, name = _base_of(reader), _name(options, reader)
     pool = load_pool(asked.pool)
     pool.draw(asked.questions_per_image, seed=0, key="")  # Refuses a pool that is too small.
     known = _known_run(store, name)

@@ -100,6 +100,8 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
         if name.startswith("PERSQA_"):
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
+    # A test that runs the command line in this process must not have the others read of flags.
+    monkeypatch.setattr("persqa.words._writes_flags", False)
 
 
 @pytest.fixture(autouse=True)

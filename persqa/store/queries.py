@@ -44,7 +44,7 @@ class Queries:
         """
         found = self._progresses(runs.c.id == run_id)
         if run_id not in found:
-            why = "somebody deleted it, or its input had changed while it was submitted"
+            why = "somebody deleted it, or another submit has replaced it"
             raise RunNotFound(f"the run is gone: {why}; to have it again, submit it")
         return found[run_id]
 

@@ -40,7 +40,7 @@ def command(  # noqa: PLR0913 - one parameter an option
 
     Examples:
         persqa requeue portraits --status noncompliant
-        persqa requeue portraits --item 10000000003 --item 10000000007
+        persqa requeue portraits --item 10000000001 --item 10000000003
     """
     with where.client() as client:
         handle = client.run(run)

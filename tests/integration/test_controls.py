@@ -19,7 +19,6 @@ from persqa.results import Outcome, Result, Status
 from persqa.runs import Priority, RunState
 from producer import Client
 from producer.cli import requeue
-from producer.progress import wait_for
 from tests.integration.test_worker import quiet
 from tests.support.builders import an_outcome, write_images
 from tests.support.oracle import check_empty, check_rows
@@ -229,5 +228,5 @@ def test_without_a_terminal_who_waits_reads_that_it_is_paused(
         run = client.submit(write_images(tmp_path / "data", 2))
         run.pause()
         with pytest.raises(TimeoutError):
-            wait_for(run.progress, name="records", check=lambda: None, timeout_seconds=0.1, display=None)
+            run.wait(timeout_seconds=0.1)
         assert "records: paused; to go on: persqa resume records" in capsys.readouterr().err

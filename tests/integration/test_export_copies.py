@@ -225,6 +225,8 @@ def test_a_folder_of_somebody_else_is_not_replaced(answered: Answered) -> None:
     holiday.touch()
     with pytest.raises(InputError, match=r"something else in it.*holiday\.jpg"):
         answered.export("pairs.jsonl")
+    with pytest.raises(InputError, match="images exists: --overwrite"):
+        answered.export("pairs.jsonl", overwrite=False)
     (answered.out / "pairs.csv-images").touch()
     with pytest.raises(InputError, match="Not a directory"):
         answered.export("pairs.csv")
@@ -234,7 +236,7 @@ def test_a_folder_of_somebody_else_is_not_replaced(answered: Answered) -> None:
         answered.export("pairs.json")
     (answered.out / "pairs.json-images").unlink()
     assert below(answered.out) == ["pairs.csv-images", "pairs.jsonl-images/holiday.jpg"]
-    with pytest.raises(SettingsError, match="'copies' is no kind of paths: choose relative, absolute, copy"):
+    with pytest.raises(SettingsError, match="there is no kind of paths 'copies'; did you mean copy"):
         answered.client.run("r").export(answered.out / "x.json", paths="copies")
     with pytest.raises(SettingsError, match="no option of an export"):
         answered.client.run("r").export(answered.out / "x.json", where="copy")  # pyright: ignore[reportCallIssue]

@@ -140,7 +140,7 @@ def test_a_worker_executes_nothing_of_the_folder_it_stands_in(
 )
 def test_a_small_program_executes_nothing_either(foreign: Path, tmp_path: Path, module: str, code: int) -> None:
     (foreign / f"{module.split('.')[0]}.py").unlink()
-    argument = "readyz" if code else "status"
+    argument = "readyz" if code else "doctor"
     arguments = [sys.executable, "-m", module, argument]
     done = subprocess.run(
         arguments, cwd=foreign, env=environment(tmp_path), capture_output=True, text=True, check=False

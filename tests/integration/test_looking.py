@@ -29,7 +29,7 @@ _LOOKS = (
     ("audit",),
     ("migrate", "--check"),
 )
-_WRITES = (("pause", "r"), ("requeue", "r", "--status", "dead"), ("run", "in.jsonl"))
+_WRITES = (("priority", "r", "high"), ("requeue", "r", "--status", "dead"), ("run", "in.jsonl"))
 _STATES = pytest.mark.parametrize("state", ["closed", "in use", "killed", "snapshot"])
 
 
@@ -173,7 +173,7 @@ def test_a_file_system_may_be_mounted_read_only(here: Path) -> None:
             folder = stack.enter_context(a_database(here / state, state))
             named.append(("--database-url", f"sqlite:///{folder}/persqa.db"))
         looks = [(*look, *where) for where in named for look in (("status", "r", "--json"), ("audit",))]
-        *seen, refused = typed_read_only(*looks, ("pause", "r", *named[0]), folder=here)
+        *seen, refused = typed_read_only(*looks, ("priority", "r", "high", *named[0]), folder=here)
     assert [(answer.code, answer.error) for answer in seen] == [(0, "")] * len(looks)
     assert [json.loads(answer.out)["runs"][0]["ok"] for answer in seen[::2]] == [2] * len(states)
     assert "is on a file system that is mounted read-only" in refused.error

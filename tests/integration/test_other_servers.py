@@ -102,13 +102,14 @@ def test_a_sentinel_is_refused_in_a_sentence(sentinel: str, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("scheme", ["sentinel", "redis+sentinel", "redis+cluster"])
 def test_an_address_of_several_servers_is_refused(scheme: str, tmp_path: Path) -> None:
-    settings = _settings(tmp_path, f"{scheme}://127.0.0.1:26379/0")
-    with Client(settings) as client, pytest.raises(SettingsError, match="the address of one server"):
-        client.submit(write_images(tmp_path / "data", 1))
-    with WorkerProcess(settings, tmp_path) as worker:
-        assert worker.wait() == 2
-        assert "the address of one server" in worker.text()
-        assert "Traceback" not in worker.text()
+    url = f"{scheme}://127.0.0.1:26379/0"
+    with pytest.raises(SettingsError, match="the address of one server"):
+        _settings(tmp_path, url)
+    for program, code in (("worker", 2), ("producer.cli", 1)):
+        ended = run_program(program, "doctor", env={**os.environ, "PERSQA_BROKER_URL": url}, cwd=tmp_path)
+        assert ended.returncode == code
+        assert "the address of one server" in " ".join((ended.stdout + ended.stderr).split())
+        assert "Traceback" not in ended.stderr
 
 
 def test_a_worker_says_that_its_broker_would_drop_messages(tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ def test_the_same_names_in_another_folder_are_other_images(site: Site, tmp_path:
     with Client(settings) as client:
         run = client.submit(red)
         for ended in (0, 3):
-            with pytest.raises(RunConflict, match=rf"start at {tmp_path}/A and not at {tmp_path}/B; .* --run"):
+            with pytest.raises(RunConflict, match=rf"start at {tmp_path}/A and not at {tmp_path}/B; .* with run,"):
                 client.submit(blue)
             assert counts(run).get("ok", 0) == ended
             with WorkerProcess(settings, tmp_path):

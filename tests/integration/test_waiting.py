@@ -202,7 +202,7 @@ def test_what_was_stopped_when_all_had_begun_goes_on_when_it_is_asked_again(
         item = next(client.store.ledger.pending(run.run.id))[0]
         client.store.results.commit([an_outcome(item, Status.DEAD)])
         assert run.progress().state is RunState.DONE
-        assert run.requeue(Status.DEAD) == 1
+        assert run.requeue(Status.DEAD).taken_back == 1
         assert run.progress().state is RunState.ACTIVE
 
 

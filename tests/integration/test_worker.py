@@ -212,7 +212,7 @@ def test_what_is_no_item_is_a_dead_letter_and_its_neighbours_go_on(site: Site, t
     settings = scripted(site.settings, "compliant").model_copy(update={"max_message_bytes": 10_000})
     app = Celery("peer", broker=celery_url(settings.broker_url or ""), set_as_current=False)
     client = Client(settings)
-    (content,) = item_messages([an_item(RunId(1), 0)], a_run(), ledger=client.store.ledger.id)
+    (content,) = item_messages([an_item(RunId(1), 0)], a_run(), ledger=client.store.make_ledger())
     too_large: dict[str, Any] = {**json.loads(content), "item": 2**63}
     wrong: list[tuple[Any, ...]] = [(), ({"v": 1},), ("x", "y"), ({"v": 99},), (too_large,)]
     for arguments in wrong:

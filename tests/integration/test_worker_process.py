@@ -114,7 +114,10 @@ def test_the_worker_starts_by_celerys_own_command_too(site: Site, tmp_path: Path
     [
         ({"broker_url": None}, "PERSQA_BROKER_URL"),
         ({"engine": "nowhere:Engine"}, "the engine 'nowhere:Engine' cannot be loaded"),
-        ({"database_url": "sqlite:////nowhere/at/all/x.db"}, "unable to open database file"),
+        (
+            {"database_url": "sqlite:////nowhere/at/all/x.db"},
+            "there is no folder /nowhere/at/all for the database",
+        ),
     ],
 )
 def test_a_worker_that_cannot_start_says_why_and_ends(tmp_path: Path, change: dict[str, object], words: str) -> None:
@@ -142,7 +145,7 @@ def test_a_worker_of_a_named_broker_wants_to_know_what_it_may_read(tmp_path: Pat
         for command in (("worker",), ("celery", "-A", "worker", "worker")):
             ended = run_program(*command, env=environment, cwd=_ROOT)
             assert ended.returncode == 2, ended.stderr
-            assert "--image-roots or PERSQA_IMAGE_ROOTS" in ended.stderr
+            assert "image_roots or PERSQA_IMAGE_ROOTS" in ended.stderr
 
 
 def test_a_program_with_a_worker_on_a_named_broker_reads_below_its_own_data_alone(tmp_path: Path) -> None:

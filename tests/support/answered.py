@@ -53,7 +53,8 @@ class Answered:
     def export(self, name: str, **options: Any) -> int:
         """Export that run, below the folder for it."""
         self.left.clear()
-        return self.client.run("r").export(self.out / name, on_left=self.left.append, paths="copy", **options)
+        given: dict[str, Any] = {"paths": "copy", "overwrite": True, **options}
+        return self.client.run("r").export(self.out / name, on_left=self.left.append, **given)
 
     def why(self) -> list[str]:
         return [left.why.removeprefix(f"{left.reference}: ") for left in self.left]

@@ -19,6 +19,7 @@ import pytest
 from persqa.errors import InputError, SettingsError
 from persqa.settings import load_settings
 from producer import Client
+from tests.support.oracle import runs_of
 
 ROWS: list[dict[str, str]] = [{"key": str(number), "photo": f"{number}.png", "caption": "x"} for number in range(3)]
 
@@ -78,7 +79,7 @@ def refusal(data: Any, folder: Path, **options: Any) -> str:
     with Client(settings) as client:
         with pytest.raises(InputError) as caught:
             client.submit(data, **options)
-        assert client.runs() == []
+        assert runs_of(client) == []
     return str(caught.value)
 
 

@@ -182,7 +182,7 @@ def test_a_serving_that_cannot_be_asked_is_refused_with_the_reason(tmp_path: Pat
     made = on_disk(tmp_path, RECORDS[3:4])
     PersQAGenerator(TextOnly()).run(made)
     assert written(made)[0]["output"] == "True True"
-    with pytest.raises(UserError, match="gave 1 answers to 2 prompts"):
+    with pytest.raises(UserError, match="gave 1 answer to 2 prompts"):
         PersQAGenerator(Original(["one"])).run(on_disk(tmp_path, RECORDS[:2]))
 
 

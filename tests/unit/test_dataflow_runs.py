@@ -116,7 +116,7 @@ def test_what_it_keeps_is_in_one_folder_unless_the_settings_say_where(
     folder = tmp_path / "persqa-serving"
     assert caplog.messages == [f"loading a/model; its answers and its log are kept in {folder}"]
     assert [path.name for path in tmp_path.iterdir()] == ["persqa-serving"]
-    assert (folder / "persqa.db").is_file()
+    assert serving.settings.database_url == f"sqlite:///{folder}/persqa.db"
     assert serving.settings.blob_store == str(folder / "blobs")
     assert serving.settings.broker_url is None
     assert serving.settings.engine_args == {

@@ -109,6 +109,6 @@ def test_a_record_has_its_image_field_changed_and_no_other(tmp_path: Path) -> No
     # An answer, and what was no record, are no references.
     assert exported_record(a_row({"x": 1}), "photo", image_column="photo", place=place)["photo"] == "<mam> smiles."
     line = a_row("a broken line", answer=None, question="")
-    assert exported_record(line, "out", image_column="record", place=place)["record"] == "a broken line"
+    assert exported_record(line, "out", place=place)["record"] == "a broken line"
     wrong = a_row({"photo": ["a.png", 5]}, answer=None, question="")
     assert exported_record(wrong, "out", image_column="photo", place=place)["photo"] == ["in/a.png", 5]

@@ -196,7 +196,7 @@ def test_meta_says_how_an_answer_came_about(tmp_path: Path) -> None:
         "late_tag",
         None,
     ]
-    with pytest.raises(InputError, match="leave out --with-meta"):
+    with pytest.raises(InputError, match="leave out with_meta"):
         list(Shape(with_meta=True).records([Pair(row=a_row({"image": "a", "persqa": 1}))]))
 
 
