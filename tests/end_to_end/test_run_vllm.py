@@ -62,8 +62,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory, good: int) -> Path:
 
 def run(folder: Path, policy: str, *arguments: str) -> dict[str, Any]:
     done = persqa(folder, "run", "data/records.jsonl", "--run", policy, "--tag-policy", policy, "--json", *arguments)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    assert done.stdout, done.stderr
+    summary: dict[str, Any] = json.loads(done.stdout)
+    # Where nothing is repaired and nothing forced, random weights may well give no good answer at all.
+    fruitless = policy == "check" and summary["ok"] == 0
+    assert done.returncode == (5 if fruitless else 0), done.stderr
+    return summary
 
 
 def rows(folder: Path, statement: str) -> list[tuple[Any, ...]]:
@@ -157,14 +161,18 @@ def _check_second_submit(folder: Path, policy: str) -> None:
 
 
 def _check_export(folder: Path, policy: str) -> None:
-    assert persqa(folder, "export", policy, "out.jsonl", "--output-key", "pers_qa").returncode == 0
+    assert persqa(folder, "export", policy, f"{policy}.jsonl", "--output-key", "pers_qa").returncode == 0
     given = (folder / "data" / "records.jsonl").read_text().splitlines()
-    exported = [json.loads(line) for line in (folder / "out.jsonl").read_text().splitlines()]
+    exported = [json.loads(line) for line in (folder / f"{policy}.jsonl").read_text().splitlines()]
     stored = rows(folder, f"select tag, question, answer from pairs where run = '{policy}' order by item_id")
     assert len(exported) == len(given) == len(stored)
     for line, record, (tag, question, answer) in zip(given, exported, stored, strict=True):
         if line == "not json":
             assert record == {"record": "not json", "pers_qa": None}
             continue
+        given_record = json.loads(line)
+        # As paths are relative to the folder that their file is in, and the two files are not in the same one.
+        images = given_record["image"]
+        moved = f"data/{images}" if isinstance(images, str) else [f"data/{image}" for image in images]
         turn = {"from": "human", "value": human_turn(Tag(tag), question)}
-        assert record == {**json.loads(line), "conversation": [turn], "pers_qa": answer}
+        assert record == {**given_record, "image": moved, "conversation": [turn], "pers_qa": answer}

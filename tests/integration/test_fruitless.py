@@ -87,10 +87,10 @@ def test_a_fleet_without_workers_is_said_at_submit_and_in_the_status(tmp_path: P
     with valkey_server() as url:
         done = persqa(tmp_path, "submit", str(data), "--broker-url", url)
         assert done.returncode == 0
-        assert "warning: no worker answers" in said(done.stderr)
-        assert "persqa worker --image-roots DIR" in said(done.stderr)
+        advice = "there is no worker; the items wait for one: persqa worker --image-roots DIR"
+        assert f"warning: {advice}" in said(done.stderr)
         (warning,) = json.loads(persqa(tmp_path, "status", "--broker-url", url, "--json").stdout)["warnings"]
-        assert warning.startswith("no worker answers")
+        assert warning == advice
 
 
 def test_doctor_tells_of_a_setting_that_is_none(tmp_path: Path) -> None:

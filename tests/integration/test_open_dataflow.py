@@ -36,8 +36,9 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
         subprocess.run([*pip, *arguments], check=True)
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     site = folder / "lib" / version / "site-packages"
-    # What stands in such a file comes after what is installed there.
-    (site / "behind.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    # What such a file adds comes after what is installed there. A folder that is merely named in it is not asked for
+    # `.pth` files of its own, and ours may have some: where it was made upon another environment, all it has is there.
+    (site / "behind.pth").write_text(f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n")
     return executable
 
 

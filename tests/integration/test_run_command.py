@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +19,7 @@ import pytest
 from persqa.broker.connection import connect
 from persqa.settings import load_settings
 from persqa.store import Store
+from persqa.verdicts import ViolationKind
 from producer import Client
 from tests.support.builders import write_images
 from tests.support.programs import run_program
@@ -25,7 +28,7 @@ from tests.support.wait import wait_until
 from tests.support.workers import scripted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
 
 _ROOT = Path(__file__).parents[2]
@@ -62,6 +65,20 @@ def persqa(folder: Path, *arguments: str, script: str = "compliant") -> subproce
     return run_program("producer.cli", *arguments, env=environment(folder, script), cwd=folder)
 
 
+@contextmanager
+def worker_of(folder: Path, *options: str) -> Generator[subprocess.Popen[bytes]]:
+    """A worker of a broker, as a person starts it; gone at the end of the block, however that is left."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "producer.cli", "worker", *options, "--image-roots", "."],
+        cwd=folder, env=environment(folder, "compliant"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    ) as worker:  # fmt: skip
+        try:
+            yield worker
+        finally:
+            # `Popen` itself waits for its end, which nobody has asked of it when an assertion fails.
+            worker.kill()
+
+
 def test_run_does_everything_and_its_summary_is_what_the_database_says(data: Path, tmp_path: Path) -> None:
     with data.open("a") as file:
         file.write('{"image": "images/none.png"}\n{"no": "image"}\n')
@@ -95,7 +112,8 @@ def test_the_demo_model_is_not_asked_silently_what_it_was_not_trained_on(data: P
     assert "not trained on 1 of the 2 questions of the pool mood.txt" in partly
     assert "How does {tag} feel?" in partly
     named = persqa(tmp_path, "run", str(data), "--run", "named", "--pool", "object", "--model", "another").stderr
-    assert "demo" not in named
+    # The path of the worker's log, which has the name of this test in it, is no word about the model.
+    assert "demo" not in named.replace(str(tmp_path), "")
 
 
 def test_the_run_ends_with_code_3_when_its_worker_dies_and_goes_on_later(data: Path, tmp_path: Path) -> None:
@@ -127,7 +145,9 @@ def test_a_run_without_one_good_answer_is_no_success(data: Path, tmp_path: Path)
     for policy in ("repair", "check"):
         done = persqa(tmp_path, "run", str(data), "--run", policy, "--tag-policy", policy, script="always_broken")
         assert done.returncode == 5
-        assert "no item is ok: 30 noncompliant; each time missing_tag" in done.stderr
+        # Which rule the answer breaks is another's to say: it depends on what was put before it.
+        (kind,) = re.findall(r"no item is ok: 30 noncompliant; each time (\w+); after mending it: ", done.stderr)
+        assert kind in list(ViolationKind)
         assert "all 30 items accounted for" in done.stdout
     assert persqa(tmp_path, "submit", str(data), "--run", "check", "--tag-policy", "check", "--wait",
                   "--broker-url", "redis://127.0.0.1:1/0").returncode == 5  # fmt: skip
@@ -143,8 +163,8 @@ def test_every_looking_command_prints_a_table_and_json(data: Path, tmp_path: Pat
         ("results", "records", "--status", "dead"): "no rows",
         ("audit",): "yes",
         ("doctor",): "celery",
-        ("export", "records", "out.jsonl"): "30 rows",
-        ("requeue", "records", "--status", "dead"): "0 items",
+        ("export", "records", "out.jsonl", "--overwrite"): "30 rows",
+        ("requeue", "records", "--status", "dead"): "no dead item",
     }.items():
         table = persqa(tmp_path, *command)
         assert (table.returncode, table.stderr) == (0, ""), table.stderr
@@ -200,18 +220,16 @@ def test_submit_worker_and_status_work_together(data: Path, tmp_path: Path) -> N
         submitted = json.loads(persqa(tmp_path, "submit", str(data), *broker, "--json").stdout)
         assert submitted == {"run": "records", "enqueued": 30, "invalid": 0}
         assert json.loads(persqa(tmp_path, "status", *broker, "--json").stdout)["runs"][0]["queued"] == 30
-        with subprocess.Popen(
-            [sys.executable, "-m", "producer.cli", "worker", *broker, "--image-roots", "."],
-            cwd=tmp_path, env=environment(tmp_path, "compliant"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        ) as worker:  # fmt: skip
+        with worker_of(tmp_path, *broker) as worker:
             waited = persqa(tmp_path, "submit", str(data), *broker, "--wait", "--json")
             assert waited.returncode == 0
             facts = json.loads(persqa(tmp_path, "status", *broker, "--json").stdout)
             assert [found["model"] for found in facts["workers"]] == ["scripted"]
             assert facts["runs"][0]["ok"] == 30
             named = persqa(tmp_path, "submit", str(data), *broker, "--run", "named", "--model", "org/none/")
-            assert "warning: no worker that answers serves org/none (they serve scripted)" in " ".join(
-                named.stderr.split()
+            assert (
+                "warning: no worker serves org/none (they serve scripted); what names it waits until one does"
+                in " ".join(named.stderr.split())
             )
             assert named.returncode == 0
             (warning,) = json.loads(persqa(tmp_path, "status", *broker, "--json").stdout)["warnings"]
