@@ -32,11 +32,8 @@ if TYPE_CHECKING:
     from worker.engines.vllm_engine import VllmEngine
 
 
-# Importing vLLM and loading its parts warns of things that are its own and not ours to mend.
-# Loading takes a minute, and several where the other test processes load engines of their own at the same time.
+# vLLM warns of things that are not ours to mend. Loading takes minutes where others load engines at the same time.
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(600)]
-
-_LOAD_SECONDS = 400
 
 Answer = TypeVar("Answer")
 
@@ -51,8 +48,8 @@ class RunningEngine:
         self._thread = LoopThread("test-engine")
         self._thread.start()
 
-    def run(self, coroutine: Coroutine[Any, Any, Answer], *, seconds: float = 120) -> Answer:
-        return self._thread.submit(coroutine).result(timeout=seconds)
+    def run(self, coroutine: Coroutine[Any, Any, Answer]) -> Answer:
+        return self._thread.submit(coroutine).result(timeout=400)
 
     def begin(self, request: Request) -> Future[Generation]:
         return self._thread.submit(self.engine.generate(request))
@@ -97,7 +94,7 @@ def running() -> Iterator[RunningEngine]:
         told: list[str] = []
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr("worker.condition.CONDITION.enter", told.append)
-            running.run(running.engine.start(), seconds=_LOAD_SECONDS)
+            running.run(running.engine.start())
         assert told == ["weights", "profiling"], "its own process tells how far the loading is"
         yield running
         assert running.answer(request("at the end")).output_tokens > 0, "the engine survived all of the above"
