@@ -21,8 +21,8 @@ def command(
     """Prove that no item is lost or doubled.
 
     It counts row by row: submitted = ok + noncompliant + invalid + dead + pending. With a broker it also looks whether
-    every pending item is in the queue or with a worker. Exit code 1 says that something does not hold; the items that
-    break it are named.
+    every pending item that was enqueued is in the queue or with a worker. Exit code 1 says that something does not
+    hold; the items that break it are named.
 
     Examples:
         persqa audit

@@ -50,6 +50,7 @@ class Work(RuleBasedStateMachine):
         database = f"sqlite:///{self.folder}/{len(list(self.folder.iterdir()))}.db"
         self.settings = self.site.model_copy(update={"database_url": database})
         self.client = Client(self.settings)
+        self.client.store.make_ledger()
         self.elsewhere = Client(self.settings.model_copy(update={"broker_url": None}), local_worker=False)
         self.redis: redis.Redis = connect(self.settings.broker_url or "")
         self.redis.flushall()  # pyright: ignore[reportUnknownMemberType]

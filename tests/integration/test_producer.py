@@ -81,7 +81,8 @@ def test_a_submit_that_was_interrupted_goes_on_where_it_stopped(site: Site, tmp_
         with pytest.raises(KeyboardInterrupt):
             client.submit(data, on_full=give_up)
         assert client.run("records").progress().submitted == 2500
-        assert not client.run("records").audit().holds
+        assert client.run("records").audit().census.pending == 2500
+        assert client.run("records").audit().holds, "what was never enqueued is not lost"
         with WorkerProcess(settings, tmp_path):
             run = client.submit(data)
             assert enqueued(run) >= 1500
@@ -164,12 +165,14 @@ def test_the_export_has_the_seeds_shape_field_by_field(site: Site, tmp_path: Pat
     data.write_text(json.dumps(seed))
     client, run = answer_all(scripted(site.settings, "reads_colour"), data, tmp_path, seed=5)
     with client:
-        run.export(tmp_path / "out.json", output_key="pers_qa")
+        # Beside the input, where every image has the path that it came with.
+        out = data.with_name("out.json")
+        run.export(out, output_key="pers_qa")
         asked = [row.question for row in run.results()]
         prompts = [
             human_turn(Tag(tag), question) for tag, question in zip(["<mam>", "<mam>", "<bob>"], asked, strict=True)
         ]
-        assert json.loads((tmp_path / "out.json").read_text()) == [
+        assert json.loads(out.read_text()) == [
             {**seed[0], "conversation": [{"from": "human", "value": prompts[0]}], "pers_qa": "<mam> is 0-0-7"},
             {**seed[1], "conversation": [{"from": "human", "value": prompts[1]}], "pers_qa": "<mam> is 1-0-7"},
             {

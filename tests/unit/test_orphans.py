@@ -52,8 +52,9 @@ def test_what_a_dead_worker_has_left_behind_is_killed_and_nothing_of_a_living_on
     try:
         # Not reaped yet, so the process id is still there.
         wait_until(lambda: psutil.Process(owners[0].pid).status() == psutil.STATUS_ZOMBIE, describe="the owner is dead")
-        assert sweep_orphans() >= 1
-        assert not dead.is_running()
+        # A worker that starts beside this test may be the one that kills it.
+        sweep_orphans()
+        wait_until(lambda: not dead.is_running(), describe="what the dead one has left is killed")
         assert living.is_running()
     finally:
         living.kill()
