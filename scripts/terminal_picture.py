@@ -44,8 +44,8 @@ def main() -> None:
     drawn = Console(record=True, width=int(columns), file=StringIO(), force_terminal=True, color_system="truecolor")
     drawn.print(Text(f"$ {' '.join(command)}", style="bold"))
     drawn.print(Text.from_ansi(text))
-    # Without the font that Rich would have fetched from elsewhere.
-    Path(picture).write_text(re.sub(r"@font-face \{.*?\}", "", drawn.export_svg(title=""), flags=re.DOTALL))
+    # Without the font that Rich would have fetched from elsewhere, and its address.
+    Path(picture).write_text(re.sub(r"@font-face \{.*?\}|<!--.*?-->", "", drawn.export_svg(title=""), flags=re.DOTALL))
 
 
 if __name__ == "__main__":
