@@ -17,7 +17,7 @@ if sys.argv[:1] == ["-m"] and "persqa" in sys.orig_argv:
     if _here not in (os.path.dirname(__path__[0]), *os.environ.get("PYTHONPATH", "").split(os.pathsep)):  # noqa: PTH120
         sys.path[:] = [entry for entry in sys.path if entry not in ("", _here)]
 
-_DOORS = {"Client": "producer.client", "RunHandle": "producer.run_handle"}
+_DOORS = ("Client", "RunHandle")
 
 
 def __getattr__(name: str) -> object:
@@ -30,7 +30,7 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from persqa.own_code import own_module
 
-    return getattr(own_module(_DOORS[name]), name)
+    return getattr(own_module("producer"), name)
 
 
 def __dir__() -> list[str]:

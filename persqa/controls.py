@@ -56,10 +56,15 @@ def stop(store: Store, run: Run, state: RunState, broker_url: str | None) -> tup
     if store.queries.progress(run.id).state is RunState.DONE:
         raise RunStopped(f"the run {run.name!r} is done: nothing of it is pending, so it cannot be {state}")
     stopped = store.runs.set_state(run, state)
-    return stopped, 0 if broker_url is None else _withdraw(store, run, broker_url)
+    return stopped, 0 if broker_url is None else withdraw(store, run, broker_url)
 
 
-def _withdraw(store: Store, run: Run, broker_url: str) -> int:
+def withdraw(store: Store, run: Run, broker_url: str) -> int:
+    """Take the messages of a run, which nobody enqueues any more, out of its queues; returns how many.
+
+    Raises:
+        BrokerUnavailable: some of them are still there.
+    """
     with closing(_withdrawal(store, broker_url)) as withdrawal:
         return withdrawal.withdraw(run.id, places_for(store.ledger.id, run.options.model))
 
@@ -83,7 +88,7 @@ def remove_unanswered(store: Store, run: Run, broker_url: str | None) -> bool:
     if active:
         store.runs.set_state(run, RunState.PAUSED)
     try:
-        _withdraw(store, run, broker_url)
+        withdraw(store, run, broker_url)
         _refuse_begun(store, run, broker_url)
         gone = store.deletion.remove_unanswered(run)
     finally:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from persqa.blob_locks import alone, others
 from persqa.broker.keys import places_for
+from persqa.controls import withdraw
 from persqa.errors import BlobsUnavailable
 from persqa.items import MAX_ITEMS
 from persqa.messages import item_of
@@ -61,7 +62,7 @@ def contents(store: Store, run: Run, blobs: BlobStore, broker_url: str | None) -
     rows = store.deletion.rows(run.id)
     messages = None
     if broker_url is not None:
-        # Imported here, as below: whoever only looks needs no broker's library.
+        # Imported here: whoever only looks needs no broker's library.
         from persqa.broker.depth import Inspector
 
         with closing(Inspector(broker_url)) as inspector:
@@ -92,12 +93,7 @@ def delete(
         BlobsUnavailable: a blob cannot be deleted, or a submit is under way that may use some.
     """
     run = store.deletion.begin(run)
-    withdrawn = None
-    if broker_url is not None:
-        from persqa.broker.withdrawal import Withdrawal
-
-        with closing(Withdrawal(broker_url, ledger=store.ledger.id)) as withdrawal:
-            withdrawn = withdrawal.withdraw(run.id, places_for(store.ledger.id, run.options.model))
+    withdrawn = None if broker_url is None else withdraw(store, run, broker_url)
     # Before the rows, which alone know what the run refers to.
     removed, kept = _delete_blobs(store, run, blobs)
     rows = Rows()
