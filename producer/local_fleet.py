@@ -7,11 +7,14 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from contextlib import ExitStack, suppress
 from datetime import datetime
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import IO, Self
+
+import psutil
 
 from persqa.broker.embedded import EmbeddedBroker
 from persqa.clock import now
@@ -27,6 +30,9 @@ _LOG_LINES = 12
 _STOP_SECONDS = 30
 #: Interval between two checks of the broker while the engine loads.
 _LOOK_SECONDS = 1.0
+#: How long what was killed may take until the system has freed it, and the interval between two looks at it.
+_GONE_SECONDS = 10
+_GONE_POLL_SECONDS = 0.02
 
 
 class LocalFleet:
@@ -176,7 +182,7 @@ class LocalFleet:
             worker.kill()
         finally:
             # The engine's processes, where the worker had no time to end them.
-            _kill_session(worker.pid)
+            kill_session(worker.pid)
             worker.wait()
             if worker.stdin is not None:
                 worker.stdin.close()
@@ -187,9 +193,25 @@ def _with(broker: EmbeddedBroker) -> tuple[list[str], list[int]]:
     return ["--with-parent", "--with-broker"], [broker.lifeline]
 
 
-def _kill_session(leader: int) -> None:
+def kill_session(leader: int) -> None:
+    """Kill what this process has started and not ended, and wait until the system has freed what it had.
+
+    A large process takes some tenths of a second to vanish, and its memory as long to be free for the next one.
+    """
     with suppress(ProcessLookupError):
         os.killpg(leader, signal.SIGKILL)
+    left = [process for process in psutil.process_iter() if _lives_in(process, leader)]
+    until = time.monotonic() + _GONE_SECONDS
+    while any(_lives_in(process, leader) for process in left) and time.monotonic() < until:
+        time.sleep(_GONE_POLL_SECONDS)
+
+
+def _lives_in(process: psutil.Process, group: int) -> bool:
+    """Whether it is more than an entry that waits for its parent to read its exit code."""
+    try:
+        return os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE
+    except (psutil.Error, ProcessLookupError):
+        return False
 
 
 def _log_path(database_url: str) -> Path:

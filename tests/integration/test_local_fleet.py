@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import subprocess
+import sys
 import time
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -13,6 +16,7 @@ import pytest
 
 from persqa.settings import load_settings
 from producer import Client
+from producer.local_fleet import kill_session
 from tests.integration.test_run_command import belongs, environment, lives
 from tests.support.builders import write_images
 from tests.support.programs import Program
@@ -39,6 +43,25 @@ def test_a_run_killed_at_any_moment_leaves_nothing_running(tmp_path: Path, size:
             run.kill()
     wait_until(lambda: not _of(tmp_path), describe=f"nothing lives: {_of(tmp_path)}", seconds=15)
     assert not list((tmp_path / "tmp").glob("persqa-*")), "the server's folder is left"
+
+
+def test_what_a_worker_left_is_gone_when_the_kill_returns() -> None:
+    """A large process takes a while to vanish: whoever is back at the prompt must not see it any more."""
+    large = "held = bytearray(1 << 30); print(1, flush=True); import time; time.sleep(600)"
+    starts = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {large!r}]); print(1); sys.exit()"
+    with subprocess.Popen([sys.executable, "-c", starts], stdout=subprocess.PIPE, start_new_session=True) as leader:
+        assert leader.stdout is not None
+        assert [leader.stdout.readline() for _ in range(2)] == [b"1\n"] * 2
+        left = [process for process in psutil.process_iter() if _is_of(process, leader.pid)]
+        kill_session(leader.pid)
+        assert left
+        assert not [process for process in left if lives(process)]
+
+
+def _is_of(process: psutil.Process, group: int) -> bool:
+    with suppress(psutil.Error, ProcessLookupError):
+        return os.getpgid(process.pid) == group
+    return False
 
 
 @contextmanager
