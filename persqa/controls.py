@@ -82,19 +82,28 @@ def remove_unanswered(store: Store, run: Run, broker_url: str | None) -> bool:
     if store.deletion.is_answered(run.id):
         return False
     if broker_url is None or run.broker is None:
-        return store.deletion.remove_unanswered(run)
+        return _removed(store, run)
     _refuse_begun(store, run, broker_url)
-    active, gone = run.state is RunState.ACTIVE, False
+    active, begun = run.state is RunState.ACTIVE, False
     if active:
         store.runs.set_state(run, RunState.PAUSED)
     try:
         withdraw(store, run, broker_url)
         _refuse_begun(store, run, broker_url)
-        gone = store.deletion.remove_unanswered(run)
+        begun = store.deletion.begin_unanswered(run)
     finally:
-        if active and not gone:
+        if active and not begun:
             store.runs.set_state(run, RunState.ACTIVE)
-    return gone
+    return begun and _removed(store, run)
+
+
+def _removed(store: Store, run: Run) -> bool:
+    """Remove the run in steps, unless it is answered by now; returns whether it is gone."""
+    if not store.deletion.begin_unanswered(run):
+        return False
+    for _ in store.deletion.steps(run.id):
+        pass
+    return True
 
 
 def _refuse_begun(store: Store, run: Run, broker_url: str) -> None:

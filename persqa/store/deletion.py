@@ -14,7 +14,7 @@ from persqa.results import Status
 from persqa.runs import Run, RunId, RunState
 from persqa.store.counters import SUBMITTED, count
 from persqa.store.database import Database
-from persqa.store.runs import delete_rows, gone
+from persqa.store.runs import gone
 from persqa.store.schema import deleted_runs, earlier_results, items, results, run_counters, runs, violations
 
 if TYPE_CHECKING:
@@ -95,12 +95,20 @@ class Deletion:
         Raises:
             RunNotFound: it is gone already.
         """
-        ended = {"state": RunState.CANCELLED, "deleting": True, "published_to": 0}
         with self._database.writing() as connection:
-            if not connection.execute(sa.update(runs).where(runs.c.id == run.id).values(ended)).rowcount:
+            if not self._cancel(connection, run):
                 raise gone(run)
-            self._note(connection, run)
         return replace(run, state=RunState.CANCELLED, deleting=True, published_to=0)
+
+    def begin_unanswered(self, run: Run) -> bool:
+        """Begin like `begin`, unless the run is answered by now; returns whether it has begun, or is gone already."""
+        with self._database.writing() as connection:
+            # Waits for results that are being committed; later ones find the run deleted.
+            connection.execute(sa.select(runs.c.id).where(runs.c.id == run.id).with_for_update())
+            if connection.execute(_answered(run.id)).scalar_one():
+                return False
+            self._cancel(connection, run)
+            return True
 
     def steps(self, run_id: RunId) -> Iterator[Rows]:
         """Delete all that the run has, and then the run; gives the rows of each step."""
@@ -116,21 +124,14 @@ class Deletion:
         with self._database.reading() as connection:
             return connection.execute(_answered(run_id)).scalar_one()
 
-    def remove_unanswered(self, run: Run) -> bool:
-        """Remove a run with all its rows, unless it is answered by now; returns whether it is gone."""
-        with self._database.writing() as connection:
-            # Waits for results that are being committed; later ones find neither item nor run.
-            connection.execute(sa.select(runs.c.id).where(runs.c.id == run.id).with_for_update())
-            if connection.execute(_answered(run.id)).scalar_one():
-                return False
-            self._note(connection, run)
-            delete_rows(connection, run.id)
-            return True
-
-    def _note(self, connection: sa.Connection, run: Run) -> None:
-        """Let workers know that the run's messages, which may come for long, are of no use."""
+    def _cancel(self, connection: sa.Connection, run: Run) -> bool:
+        """Cancel the run, if it is there, and let workers know that its messages, which may come for long, are void."""
+        ended = {"state": RunState.CANCELLED, "deleting": True, "published_to": 0}
+        if not connection.execute(sa.update(runs).where(runs.c.id == run.id).values(ended)).rowcount:
+            return False
         letter = {"id": run.id, "key": run.key, "name": run.name, "deleted_at": now()}
         connection.execute(self._database.insert(deleted_runs).values(letter).on_conflict_do_nothing())
+        return True
 
     def _step(self, run_id: RunId) -> Rows | None:
         low, high = run_id * MAX_ITEMS, (run_id + 1) * MAX_ITEMS

@@ -11,7 +11,7 @@ import pytest
 from persqa.broker.keys import QUEUE
 from persqa.broker.leases import Leases
 from persqa.controls import remove_unanswered
-from persqa.errors import RunConflict, RunNotFound
+from persqa.errors import RunConflict, RunNotFound, RunStopped
 from persqa.policies import Rung
 from persqa.results import Outcome, Result, Status
 from persqa.runs import RunState
@@ -24,7 +24,11 @@ from tests.support.queues import held, waiting
 from tests.support.workers import WorkerProcess, scripted
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from persqa.runs import RunId
     from persqa.store import Store
+    from persqa.store.deletion import Deletion, Rows
     from producer import RunHandle
     from tests.conftest import Site
 
@@ -146,3 +150,31 @@ def test_a_late_answer_brings_nothing_back(store: Store) -> None:
     assert remove_unanswered(store, run, None), "safe to repeat"
     assert store.results.commit([an_outcome(batch[0])]) == set()
     assert (store.runs.all(), store.ledger.chosen([item.id for item in batch])) == ([], [])
+
+
+def test_what_a_replacement_that_was_broken_off_leaves_can_be_deleted(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = write_images(tmp_path / "data", 5)
+    with Client(site.settings) as client:
+        client.submit(data, tag="bob")
+        monkeypatch.setattr("persqa.store.deletion._AT_ONCE", 2)
+        with monkeypatch.context() as patched:
+            patched.setattr(type(client.store.deletion), "steps", broken_off(type(client.store.deletion).steps))
+            with pytest.raises(KeyboardInterrupt):
+                client.submit(data)
+        assert (client.run("records").progress().submitted, waiting(site.settings)) == (3, 0)
+        with pytest.raises(RunStopped, match="is being deleted; to delete the rest of it: persqa delete records"):
+            client.submit(data)
+        client.run("records").delete()
+        assert client.submit(data).progress().pending == 5
+
+
+def broken_off(steps: Callable[[Deletion, RunId], Iterator[Rows]]) -> Callable[[Deletion, RunId], Iterator[Rows]]:
+    """The same steps, with Ctrl-C after the first of them."""
+
+    def one(deletion: Deletion, run_id: RunId) -> Iterator[Rows]:
+        yield next(steps(deletion, run_id))
+        raise KeyboardInterrupt
+
+    return one
