@@ -24,8 +24,8 @@ setup: .venv/installed
 run: setup
 	@$(BIN)/persqa run examples/portraits.jsonl
 
-# More processes than cores, as most of them wait most of the time: for servers, leases and clocks; one has all that
-# needs vLLM. What measures has the machine for itself.
+# More processes than cores, as most of them wait most of the time: for servers, leases and clocks. What measures has
+# the machine for itself.
 test: check
 	$(BIN)/pytest -n 6 --dist loadgroup -m "not benchmark and not long"
 	$(BIN)/pytest -m benchmark

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import threading
 import zlib
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,17 +57,25 @@ def pytest_configure() -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """The soak runs only where it is asked for; a fault meets one site in a short run, and each in a long one.
 
-    With several processes (`-n`), what shares a worker with vLLM stays in one of them, and what has an engine of its
-    own in another; xdist has to come second to see it.
+    With several processes (`-n`), what loads vLLM goes to three of them; xdist has to come second to see it.
     """
     for item in items:
         if "/end_to_end/" in item.path.as_posix():
-            apart = item.path.name.startswith("test_vllm_")
-            item.add_marker(pytest.mark.xdist_group("vllm-in-process" if apart else "vllm"))
+            item.add_marker(pytest.mark.xdist_group(_vllm_group(item)))
     if not config.getoption("--soak"):
         items[:] = [item for item in items if item.get_closest_marker("soak") is None]
     if not config.getoption("--chaos"):
-        items[:] = [item for item in items if "/faults/" not in item.path.as_posix() or _on_its_site(item, items)]
+        sites: defaultdict[str, list[str]] = defaultdict(list)
+        for item in items:
+            sites[_without_site(item.name)].append(item.name)
+        items[:] = [item for item in items if "/faults/" not in item.path.as_posix() or _on_its_site(item, sites)]
+
+
+def _vllm_group(item: pytest.Item) -> str:
+    """What has an engine in its own process, what shares a worker, and what starts programs that load it themselves."""
+    if item.path.name.startswith("test_vllm_"):
+        return "vllm-in-process"
+    return "vllm-worker" if "demo" in getattr(item, "fixturenames", ()) else "vllm-programs"
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -76,10 +85,10 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         raise pytest.UsageError("xdist ignores the groups of tests (--dist loadgroup): install the pinned pytest")
 
 
-def _on_its_site(item: pytest.Item, items: list[pytest.Item]) -> bool:
+def _on_its_site(item: pytest.Item, sites: Mapping[str, list[str]]) -> bool:
     """Whether this is the site that a fault meets in a short run; the same one every time."""
-    same = sorted(other.name for other in items if _without_site(other.name) == _without_site(item.name))
-    return item.name == same[zlib.crc32(_without_site(item.name).encode()) % len(same)]
+    fault = _without_site(item.name)
+    return item.name == sorted(sites[fault])[zlib.crc32(fault.encode()) % len(sites[fault])]
 
 
 def _without_site(name: str) -> str:

@@ -7,7 +7,6 @@ import tracemalloc
 from typing import Any
 
 import pytest
-from transformers import AutoTokenizer
 
 from persqa.errors import Rejected
 from tests.support.noise_model import noise_model
@@ -19,6 +18,9 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 def noise_tokenizer() -> Any:
+    # Imported here: it takes ten seconds, which every process of the tests would spend on collecting them.
+    from transformers import AutoTokenizer
+
     return AutoTokenizer.from_pretrained(noise_model())
 
 

@@ -20,7 +20,6 @@ import pyarrow.parquet as pq
 import zstandard
 from PIL import Image
 from pydantic import JsonValue
-from webdataset.writer import ShardWriter
 
 from tests.support.builders import colour_of
 
@@ -154,6 +153,9 @@ def write_shards(folder: Path, records: Sequence[Record], *, packed: bool = Fals
     """WebDataset shards of 250 samples with JSON and picture; gives the pattern that names them."""
     suffix = ".tar.gz" if packed else ".tar"
     pattern = str(folder / f"shard-%03d{suffix}")
+    # Imported here: it loads torch, which every process of the tests would do to collect them.
+    from webdataset.writer import ShardWriter
+
     with ShardWriter(pattern, maxcount=250, verbose=0) as shards:
         for index, record in enumerate(records):
             given = {name: value for name, value in record.items() if name != "image"}

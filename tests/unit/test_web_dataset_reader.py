@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 import zstandard
-from webdataset.tariterators import group_by_keys, tar_file_expander
 
 from persqa.blobs import BlobStore
 from persqa.errors import InputError
@@ -164,6 +163,9 @@ def test_shards_are_read_in_order_whether_by_braces_or_by_stars(tmp_path: Path) 
 
 
 def test_the_librarys_own_reader_finds_the_same_samples(tmp_path: Path) -> None:
+    # Imported here: it loads torch, which every process of the tests would do to collect them.
+    from webdataset.tariterators import group_by_keys, tar_file_expander
+
     pattern = write_shards(tmp_path, thousand()[:300])
     theirs: list[dict[str, bytes | str]] = []
     for shard in sorted(tmp_path.glob("*.tar")):
