@@ -62,14 +62,16 @@ def check_reasons(settings: Settings) -> None:
 def test_the_engine_may_die_hang_or_lose_its_worker_and_no_item_is_lost(demo: Demo, size: Size) -> None:
     settings, worker = demo.settings, demo.worker()
     with Client(settings) as client:
-        run = submit(client, demo, "struck", people=size(80, 320))
-        for number in [signal.SIGKILL] * size(1, 10) + [signal.SIGSTOP]:
+        run = submit(client, demo, "struck", people=size(50, 320))
+        # One that hangs is replaced in the same way; in a short run a scripted engine does.
+        strikes = [signal.SIGKILL] * size(1, 10) + [signal.SIGSTOP] * size(0, 1)
+        for number in strikes:
             wait_progress(run, seconds=LOAD_SECONDS)
             strike(worker, number, settings)
             wait_progress(run, seconds=LOAD_SECONDS)
         assert worker.process.poll() is None
-        assert "the engine hangs" in worker.text()
-        check_metrics(settings, worker, restarts=size(1, 10) + 1)
+        assert ("the engine hangs" in worker.text()) == (signal.SIGSTOP in strikes)
+        check_metrics(settings, worker, restarts=len(strikes))
         children = psutil.Process(worker.process.pid).children(recursive=True)
         worker.process.kill()
         killed = time.monotonic()

@@ -38,7 +38,7 @@ def persqa(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="session")
 def good(size: Size) -> int:
     """How many good records there are."""
-    return size(80, 220)
+    return size(40, 220)
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,7 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("open-dataflow")
     venv.create(folder, with_pip=False, symlinks=True)
     executable = folder / "bin" / "python"
-    pip = [sys.executable, "-m", "pip", "--python", str(executable), "install", "--quiet", "--no-input"]
+    pip = [sys.executable, "-m", "pip", "--python", str(executable), "install", "--quiet", "--no-input", "--no-compile"]
     for arguments in (["--no-deps", *_REQUIREMENTS], [*_PINNED]):
         subprocess.run([*pip, *arguments], check=True)
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
