@@ -9,6 +9,7 @@ from importlib import import_module
 from threading import Event
 from typing import TYPE_CHECKING
 
+from persqa.bare_base64 import BLANKS
 from persqa.blobs import parse_blob_reference
 from persqa.data_uris import decode_data_uri
 from persqa.errors import Rejected, SettingsError
@@ -64,19 +65,22 @@ def read_image(
     """
     stop = stop or Event()
     with _named(reference):
-        match scheme_of(reference):
+        kind = scheme_of(reference)
+        # As browsers do; a path may have blanks around it.
+        url = reference.strip(BLANKS)
+        match kind:
             case "":
                 data = read_file(reference, base=base, limits=limits)
             case "file":
-                data = read_file(path_of_url(reference), base=base, limits=limits)
+                data = read_file(path_of_url(url), base=base, limits=limits)
             case "data":
-                data = decode_data_uri(reference, max_bytes=limits.max_bytes)
+                data = decode_data_uri(url, max_bytes=limits.max_bytes)
             case "blob":
-                return _blob(reference, limits, blobs)
+                return _blob(url, limits, blobs)
             case "http" | "https":
-                data = _fetch(reference, limits, stop)
+                data = _fetch(url, limits, stop)
             case _:
-                data = read_object(reference, limits=limits, stop=stop)
+                data = read_object(url, limits=limits, stop=stop)
     return Content(data=data, digest=hashlib.sha256(data).hexdigest())
 
 
