@@ -25,6 +25,7 @@ from persqa.records import RawRecord, RecordLimits, parse_record
 from persqa.runs import parse_options
 from persqa.urls import as_path, is_relative_path, scheme_of
 from producer.itemizing import Itemizer
+from tests.support.exporting import a_row, data_set, export, parquet_rows
 from tests.support.pictures import FORMATS, encoded, noise, quarters
 from tests.support.reading import opened, values, write
 
@@ -235,3 +236,15 @@ def test_base64_goes_into_the_blob_store_and_never_into_a_message(tmp_path: Path
     record = itemizer.parse(RawRecord(place="line 7", value=json.loads(json.dumps({"image": given_image}))))
     assert record.images == (blob_reference(digest_of(large)), blob_reference(digest_of(PNG)))
     assert store.get(digest_of(large), max_bytes=len(large)) == large
+
+
+@pytest.mark.parametrize("name", ["out.parquet", "out"])
+def test_formats_that_hold_bytes_get_those_of_cells_back(tmp_path: Path, name: str) -> None:
+    store = BlobStore(tmp_path / "blobs")
+    cell: JsonValue = {"bytes": blob_reference(store.put(PNG)), "path": "a.png", "width": 64}
+    rows = [a_row({"image": cell}), a_row({"image": {"bytes": blob_reference(store.put(PNG))}})]
+    export(rows, tmp_path / name, file_format=None if name.endswith("parquet") else "hf", blobs=store)
+    found = parquet_rows(tmp_path / name) if name.endswith("parquet") else data_set(tmp_path / name)
+    images = [row["image"] for row in found]
+    pixels = [Image.open(io.BytesIO(one["bytes"])) if isinstance(one, dict) else one for one in images]
+    assert [image.convert("RGB").tobytes() for image in pixels] == [quarters().tobytes()] * 2
