@@ -1,4 +1,4 @@
-"""Bare base64: a picture itself where a reference is expected, as evaluation kits write it, without `data:` before it."""
+"""Bare base64: a picture itself in place of a reference, as evaluation kits write it, without `data:` before it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ _SHORTEST = 48
 #: Longer ones are no paths, so they need not be looked through.
 _LONGEST_PATH = 4096
 _LETTERS = re.compile(r"[A-Za-z0-9+/_\s-]*=*\s*", re.ASCII)
-#: How files of pictures begin, those that no worker decodes as well: what they are is for the decoder to say.
+#: Beginnings of files that no path has in base64, those of pictures that no worker decodes as well: that is for the
+#: decoder to say. Short signs are left out, for they would take paths for pictures.
 _PICTURE = re.compile(
     rb"\xff\xd8\xff|\x89PNG|GIF8|RIFF....WEBP|BM....\0\0\0\0|II[*+]\0|MM\0[*+]|....ftyp(avi|hei|hev|mif|msf)"
     rb"|\0\0\0\x0c(JXL |jP  )",

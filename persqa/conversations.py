@@ -1,4 +1,4 @@
-"""Conversations of records: turns with `from` and `value`, as LLaVA has them, or `role` and `content`, as OpenAI has."""
+"""Conversations of records: turns with `from` and `value`, as in LLaVA, or with `role` and `content`, as in OpenAI."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Images inside their references: `data:` URIs and bare base64. The producer takes the bytes out, so Redis never gets
-them.
+"""Images inside their references, `data:` URIs and bare base64: the producer takes them out, so Redis never gets them.
 
 Writers are taken as they meant it: base64 may be of either alphabet, without padding, broken into lines, quoted with
 percent signs, without the word that says it is base64, or with blanks for `+`, which forms make of it.

@@ -27,7 +27,7 @@ def reference_in(value: JsonValue) -> JsonValue:
             return value.get(_PATH)
         case str(text):
             return text if scheme_of(text) in {"blob", "data"} else f"data:;base64,{text}"
-        case list(numbers) if all(type(number) is int and 0 <= number < 256 for number in numbers):  # noqa: PLR2004
+        case list(numbers) if all(type(number) is int and 0 <= number < 256 for number in numbers):
             return f"data:;base64,{b64encode(bytes(cast('list[int]', numbers))).decode()}"
         case _:
             return value

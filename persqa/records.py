@@ -205,7 +205,9 @@ def _images(fields: Mapping[str, JsonValue], column: str, max_images: int) -> tu
     value = fields.get(column)
     given = value if isinstance(value, list) else [value]
     references = [reference_in(part) for part in given]
-    wrong = next((place for place, part in enumerate(references) if not isinstance(part, str) or not part.strip()), None)
+    wrong = next(
+        (place for place, part in enumerate(references) if not isinstance(part, str) or not part.strip()), None
+    )
     if wrong is not None or not references:
         found = f"no `{column}`" if column not in fields else f"{_found(value, wrong)} in `{column}`"
         raise RecordError(Reason.BAD_IMAGE_FIELD, f"expected a path or a list of paths, found {found}")

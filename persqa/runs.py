@@ -94,7 +94,9 @@ class RunOptions(BaseModel):
     system_prompt: str = SYSTEM_PROMPT
     image_column: str = Field(default="image", min_length=1, description="the field that holds the image references")
     id_column: str | None = Field(default=None, min_length=1, description="the field that names a record for people")
-    tag_column: str = Field(default="tag", description="the field with a record's own tag; empty where no field has one")
+    tag_column: str = Field(
+        default="tag", description="the field with a record's own tag; empty where no field has one"
+    )
     image_optional: bool = Field(default=False, description="a record without an image is asked without one")
     verbatim: bool = Field(
         default=False,
@@ -116,9 +118,8 @@ class RunOptions(BaseModel):
     @model_validator(mode="after")
     def _options_go_together(self) -> Self:
         if self.image_column in ("conversation", self.tag_column):
-            raise ValueError(
-                f"{option('image_column')}: the field {self.image_column!r} has a meaning of its own, and holds no images"
-            )
+            taken = f"the field {self.image_column!r} has a meaning of its own"
+            raise ValueError(f"{option('image_column')}: {taken}, and holds no images")
         if self.verbatim and self.questions_per_image != 1:
             raise ValueError("a record has one prompt: with verbatim, questions_per_image must be 1")
         if self.limit is not None and self.sample is not None:

@@ -30,7 +30,10 @@ _OS_ERRORS = {
     errno.EACCES: (Reason.NOT_PERMITTED, "permission denied"),
     errno.EPERM: (Reason.NOT_PERMITTED, "permission denied"),
     errno.ELOOP: (Reason.OUTSIDE_ROOTS, "its symbolic links cannot be resolved"),
-    errno.ENAMETOOLONG: (Reason.BAD_PATH, f"the path, or a name in it, is too long: at most {_LONGEST_PATH} and 255 bytes"),
+    errno.ENAMETOOLONG: (
+        Reason.BAD_PATH,
+        f"the path, or a name in it, is too long: at most {_LONGEST_PATH} and 255 bytes",
+    ),
     errno.EISDIR: (Reason.NOT_A_FILE, "not a regular file"),
     errno.ENXIO: (Reason.NOT_A_FILE, "not a regular file"),
     errno.ENODEV: (Reason.NOT_A_FILE, "not a regular file"),
@@ -83,7 +86,7 @@ def _resolved(path: str, base: Path, roots: tuple[Path, ...]) -> Path:
     # Not strict: the answer must not tell whether a file outside the roots exists.
     found = Path(os.path.realpath(base / path))
     if not any(map(found.is_relative_to, roots)):
-        said = "links followed, it is in none of the folders that PERSQA_IMAGE_ROOTS (--image-roots) allows"
+        said = "not inside a folder that PERSQA_IMAGE_ROOTS (--image-roots) allows, links followed"
         raise Rejected(Reason.OUTSIDE_ROOTS, f"{said}{_where(path, base)}")
     return found
 

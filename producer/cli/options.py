@@ -138,19 +138,9 @@ class SubmitFlags:
         str | None,
         _input("--id-column", metavar="NAME", help="The field that names a record in messages and results."),
     ] = None
-    tag_column: Annotated[
-        str | None,
-        _tag(
-            "--tag-column",
-            metavar="NAME",
-            help="The field with a record's own tag (default: tag); '' for none, where that field means another thing.",
-        ),
-    ] = None
     image_base: Annotated[
         str | None,
-        _input(
-            "--image-base", metavar="DIR", help="Where relative image paths start (default: the folder of INPUT)."
-        ),
+        _input("--image-base", metavar="DIR", help="Where relative image paths start (default: the folder of INPUT)."),
     ] = None
     limit: Annotated[int | None, _input("--limit", metavar="N", help="Only the first N records.")] = None
     sample: Annotated[
@@ -193,6 +183,14 @@ class SubmitFlags:
     tag: Annotated[
         str | None,
         _tag("--tag", metavar="NAME", help="The main character's name in question and answer (default: <mam>)."),
+    ] = None
+    tag_column: Annotated[
+        str | None,
+        _tag(
+            "--tag-column",
+            metavar="NAME",
+            help="The field with a record's own tag (default: tag); '' for none, where that field means another thing.",
+        ),
     ] = None
     tag_policy: Annotated[
         str | None,

@@ -68,7 +68,7 @@ def plain(value: object) -> str:
 
 
 def image(references: str) -> str:
-    """Image references as text that is safe to print: without the middle of long ones, on a terminal of digests, too."""
+    """Image references as text that is safe to print: of long ones, and on a terminal of digests, a part is enough."""
     shown = _DIGEST.sub("blob:\\1…", references) if console.is_terminal else references
     return plain(cut(Text(shown), _LONGEST_REFERENCE).plain)
 

@@ -83,7 +83,7 @@ class Shape:
         given = pairs[0].row.record
         images = each_reference(given.get(self.image_column), self.place)
         given_ones = images if isinstance(images, list) else [images]
-        references = [found for found in map(reference_in, given_ones) if found is not None]
+        references: list[JsonValue] = [found for found in map(reference_in, given_ones) if found is not None]
         named = given.get(self.id_column or "id")
         turns = system_turns(given)
         before = f"{PLACEHOLDER}\n" * len(references)

@@ -85,9 +85,9 @@ def test_the_base_is_the_place_of_the_run(site: Site, tmp_path: Path) -> None:
         answer_one(client, client.submit(data, image_base=store, tag_column=""))
         client.submit(data, image_base=f"{store}/coco/..", tag_column="")
         for base in (other, None):
-            with pytest.raises(RunConflict, match="its image paths start at .*store and not at .*image_base"):
+            with pytest.raises(RunConflict, match=r"its image paths start at .*store and not at .*image_base"):
                 client.submit(data, image_base=base, tag_column="")
-        with pytest.raises(RunConflict, match="differs in: .*tag_column"):
+        with pytest.raises(RunConflict, match=r"differs in: .*tag_column"):
             client.submit(data, image_base=store)
         for wrong in (tmp_path / "none", data, ""):
             with pytest.raises(InputError, match="image_base: no such folder"):
@@ -106,7 +106,9 @@ def test_base64_in_a_table_is_a_picture_and_never_printed(site: Site, tmp_path: 
         run = client.submit(tmp_path / "kit.tsv")
         assert run.submission is not None
         assert (run.submission.enqueued, run.submission.invalid) == (3, 1)
-        assert [(row.status, row.reason) for row in run.results()] == [("pending", None)] * 3 + [("invalid", "bad_path")]
+        assert [(row.status, row.reason) for row in run.results()] == [("pending", None)] * 3 + [
+            ("invalid", "bad_path")
+        ]
     for arguments in (["results", "kit"], ["results", "kit", "--status", "invalid"], ["audit", "kit"]):
         printed = CliRunner().invoke(app, [*arguments, "--database-url", settings.database_url])
         assert 0 < len(printed.output) < 4000, printed.output[:1000]
@@ -116,7 +118,7 @@ def test_a_column_of_tags_that_no_record_has_is_refused(tmp_path: Path) -> None:
     data, _ = llava(tmp_path)
     database = f"sqlite:///{tmp_path}/persqa.db"
     with Client(database_url=database, local_worker=False) as client:
-        with pytest.raises(InputError, match="no record of .* has a field 'names'"):
+        with pytest.raises(InputError, match=r"no record of .* has a field 'names'"):
             client.submit(data, tag_column="names")
         with pytest.raises(InputError, match="if it is no tag, tag_column names another field, or none as ''"):
             client.submit(data, strict=True)

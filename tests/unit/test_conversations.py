@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 from pydantic import JsonValue
 
 from persqa.conversations import rewrite_conversation, system_turns, without_image_tokens
@@ -70,7 +69,11 @@ def test_other_fields_may_hold_whatever_they_like(value: JsonValue) -> None:
         ([{"role": "user", "content": "x", "id": 1}], [{"role": "user", "content": "P", "id": 1}]),
         (
             [{"role": "system", "content": "s"}, {"role": "assistant", "content": "b"}],
-            [{"role": "system", "content": "s"}, {"role": "user", "content": "P"}, {"role": "assistant", "content": "b"}],
+            [
+                {"role": "system", "content": "s"},
+                {"role": "user", "content": "P"},
+                {"role": "assistant", "content": "b"},
+            ],
         ),
         (
             [{"role": "user", "content": [IMAGE, SAID]}],

@@ -60,7 +60,9 @@ def test_what_programs_make_of_a_name_is_found(base: Path, there: str, asked: st
     assert read(base.parent, f"base/{asked.lstrip()}", base) == "here"
 
 
-@pytest.mark.parametrize("name", ["images\\a.png", " a.png ", NFC, NFD, "a%20b.png", "a#b?c.png", "data;x:1.png", "~/a.png"])
+@pytest.mark.parametrize(
+    "name", ["images\\a.png", " a.png ", NFC, NFD, "a%20b.png", "a#b?c.png", "data;x:1.png", "~/a.png"]
+)
 def test_a_file_of_the_very_name_comes_first(base: Path, name: str) -> None:
     for other in ("images/a.png", "a.png", NFC, NFD, "a b.png"):
         put(base, other, "other")
@@ -76,7 +78,9 @@ def test_of_two_files_that_could_be_meant_none_is_taken(base: Path) -> None:
     assert refusal(base, mixed)[0] is Reason.NOT_FOUND
 
 
-@pytest.mark.parametrize("asked", ["..\\secret.png", f"..\\{NFC}", "link\\secret.png", f"link/{NFC}", f"{NFC[:5]}\\..\\..\\secret.png"])
+@pytest.mark.parametrize(
+    "asked", ["..\\secret.png", f"..\\{NFC}", "link\\secret.png", f"link/{NFC}", f"{NFC[:5]}\\..\\..\\secret.png"]
+)
 def test_no_spelling_leads_out_or_tells_what_is_outside(base: Path, asked: str) -> None:
     (base / "link").symlink_to(base.parent)
     answers: list[tuple[Reason, str]] = []
@@ -103,8 +107,11 @@ def test_a_link_of_another_spelling_is_followed_by_the_same_rules(base: Path) ->
         ("C:\\data\\a.png", "it is a path of Windows"),
         ("\\\\server\\share\\a.png", "it is a path of Windows"),
         ("a.png", "no such file; relative paths start at {base} (--image-base)"),
-        ("../a.png", "PERSQA_IMAGE_ROOTS (--image-roots) allows; relative paths start at {base} (--image-base)"),
-        ("/etc/passwd", "PERSQA_IMAGE_ROOTS (--image-roots) allows"),
+        (
+            "../a.png",
+            "not inside a folder that PERSQA_IMAGE_ROOTS (--image-roots) allows, links followed; relative paths start at {base} (--image-base)",
+        ),
+        ("/etc/passwd", "PERSQA_IMAGE_ROOTS (--image-roots) allows, links followed"),
     ],
 )
 def test_a_path_that_leads_nowhere_says_what_to_do(base: Path, asked: str, words: str) -> None:
