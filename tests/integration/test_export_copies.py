@@ -274,7 +274,7 @@ def test_the_command_says_what_it_has_copied_and_what_not(answered: Answered) ->
     told = command(str(target), "--paths", "copy")
     assert told.splitlines() == [
         f"4 rows written to {target}, copies of images to {target}-images",
-        "images not copied: 2, the first: [b].png: no such file",
+        f"images not copied: 2, the first: [b].png: no such file; relative paths start at {answered.data} (--image-base)",
         "images on servers, which an export does not fetch: 2",
     ]
     told = command(str(answered.out / "pairs.parquet"), "--paths", "copy", "--json")
