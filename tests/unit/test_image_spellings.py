@@ -109,7 +109,8 @@ def test_a_link_of_another_spelling_is_followed_by_the_same_rules(base: Path) ->
         ("a.png", "no such file; relative paths start at {base} (--image-base)"),
         (
             "../a.png",
-            "not inside a folder that PERSQA_IMAGE_ROOTS (--image-roots) allows, links followed; relative paths start at {base} (--image-base)",
+            "not inside a folder that PERSQA_IMAGE_ROOTS (--image-roots) allows, links followed; "
+            "relative paths start at {base} (--image-base)",
         ),
         ("/etc/passwd", "PERSQA_IMAGE_ROOTS (--image-roots) allows, links followed"),
     ],
