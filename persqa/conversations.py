@@ -66,14 +66,14 @@ def check_conversation(value: JsonValue) -> None:
             raise RecordError(Reason.BAD_CONVERSATION, message)
 
 
-def system_turns(record: Mapping[str, JsonValue]) -> list[JsonValue]:
-    """The system turns of a record's conversation, whichever field it is in, with `from` and `value`."""
+def system_of(record: Mapping[str, JsonValue]) -> str:
+    """The system turns of a record's conversation as one text, whichever field it is in; empty if there is none."""
     for name in FIELDS:
         value = record.get(name)
         turns = [turn for turn in value if isinstance(turn, dict)] if isinstance(value, list) else []
         if any(speaker_of(turn) is not None for turn in turns):
-            return [_as_from(turn) for turn in turns if speaker_of(turn) == SYSTEM]
-    return []
+            return "\n\n".join(filter(None, (words_of(turn) for turn in turns if speaker_of(turn) == SYSTEM)))
+    return ""
 
 
 def rewrite_conversation(conversation: Sequence[JsonValue] | None, prompt: str) -> list[JsonValue]:
@@ -110,10 +110,6 @@ def _text_of(part: JsonValue) -> str | None:
         found = part.get("text") if part.get("type", "text") == "text" else None
         return found if isinstance(found, str) else None
     return part if isinstance(part, str) else None
-
-
-def _as_from(turn: Turn) -> dict[str, JsonValue]:
-    return {"from": SYSTEM, "value": words_of(turn)} if _has_roles(turn) else dict(turn)
 
 
 def _saying(turn: Turn, prompt: str) -> dict[str, JsonValue]:

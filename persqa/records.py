@@ -171,11 +171,10 @@ def _tag(value: JsonValue, column: str) -> Tag | None:
         return None
     try:
         return parse_tag(value)
-    except RecordError:
-        said = "the main character's name, a letter and up to 31 letters, digits, _ or -, as in <mam>"
-        other = f"{option('tag_column')} names another field, or none as ''"
-        message = f"expected in `{column}` {said}; found {shown_value(value)}; if it is no tag, {other}"
-        raise RecordError(Reason.BAD_TAG, message) from None
+    except RecordError as error:
+        named = str(error).replace(repr(value), shown_value(value))
+        other = f"if `{column}` has no tags, {option('tag_column')} names another field, or none as ''"
+        raise RecordError(error.reason, f"{named}; {other}") from None
 
 
 def place_of(raw: RawRecord, column: str | None) -> str:

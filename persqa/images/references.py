@@ -9,7 +9,6 @@ from importlib import import_module
 from threading import Event
 from typing import TYPE_CHECKING
 
-from persqa.bare_base64 import BLANKS
 from persqa.blobs import parse_blob_reference
 from persqa.data_uris import decode_data_uri
 from persqa.errors import Rejected, SettingsError
@@ -17,7 +16,7 @@ from persqa.images.decoding import decode, suffix_of
 from persqa.images.local_files import path_of_url, read_file
 from persqa.images.naming import shown_reference
 from persqa.images.objects import read_object
-from persqa.images.urls import check_listed, parse_url
+from persqa.images.urls import check_listed, normal_url, parse_url
 from persqa.libraries import not_installed
 from persqa.reasons import Reason
 from persqa.urls import scheme_of
@@ -65,22 +64,19 @@ def read_image(
     """
     stop = stop or Event()
     with _named(reference):
-        kind = scheme_of(reference)
-        # As browsers do; a path may have blanks around it.
-        url = reference.strip(BLANKS)
-        match kind:
+        match scheme_of(reference):
             case "":
                 data = read_file(reference, base=base, limits=limits)
             case "file":
-                data = read_file(path_of_url(url), base=base, limits=limits)
+                data = read_file(path_of_url(normal_url(reference)), base=base, limits=limits)
             case "data":
-                data = decode_data_uri(url, max_bytes=limits.max_bytes)
+                data = decode_data_uri(reference, max_bytes=limits.max_bytes)
             case "blob":
-                return _blob(url, limits, blobs)
+                return _blob(reference, limits, blobs)
             case "http" | "https":
-                data = _fetch(url, limits, stop)
+                data = _fetch(reference, limits, stop)
             case _:
-                data = read_object(url, limits=limits, stop=stop)
+                data = read_object(normal_url(reference), limits=limits, stop=stop)
     return Content(data=data, digest=hashlib.sha256(data).hexdigest())
 
 

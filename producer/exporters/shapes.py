@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, cast
 
-from persqa.conversations import rewrite_conversation, system_turns
+from persqa.conversations import SYSTEM, rewrite_conversation, system_of
 from persqa.errors import InputError
 from persqa.image_cells import reference_in
 from persqa.prompts import human_turn
@@ -85,7 +85,8 @@ class Shape:
         given_ones = images if isinstance(images, list) else [images]
         references: list[JsonValue] = [found for found in map(reference_in, given_ones) if found is not None]
         named = given.get(self.id_column or "id")
-        turns = system_turns(given)
+        system = system_of(given)
+        turns: list[JsonValue] = [{"from": SYSTEM, "value": system}] if system else []
         before = f"{PLACEHOLDER}\n" * len(references)
         for pair in pairs:
             turns.append({"from": "human", "value": before + pair.row.question})

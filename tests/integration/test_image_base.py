@@ -120,6 +120,6 @@ def test_a_column_of_tags_that_no_record_has_is_refused(tmp_path: Path) -> None:
     with Client(database_url=database, local_worker=False) as client:
         with pytest.raises(InputError, match=r"no record of .* has a field 'names'"):
             client.submit(data, tag_column="names")
-        with pytest.raises(InputError, match="if it is no tag, tag_column names another field, or none as ''"):
+        with pytest.raises(InputError, match="if `tag` has no tags, tag_column names another field, or none as ''"):
             client.submit(data, strict=True)
         assert client.runs() == []

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from pydantic import JsonValue
 
-from persqa.conversations import rewrite_conversation, system_turns, without_image_tokens
+from persqa.conversations import rewrite_conversation, system_of, without_image_tokens
 from persqa.errors import RecordError
 from persqa.reasons import Reason
 from persqa.records import RawRecord, parse_record
@@ -60,7 +60,7 @@ def test_what_is_no_turn_says_so(conversation: JsonValue, words: str) -> None:
 def test_other_fields_may_hold_whatever_they_like(value: JsonValue) -> None:
     for field in ("conversations", "messages"):
         parse(value, field=field)
-        assert isinstance(system_turns({field: value}), list)
+        assert isinstance(system_of({field: value}), str)
 
 
 @pytest.mark.parametrize(
