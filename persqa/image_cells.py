@@ -33,6 +33,11 @@ def reference_in(value: JsonValue) -> JsonValue:
             return value
 
 
+def is_whole_in(value: JsonValue) -> bool:
+    """Whether the reference in a value is all that it says, since it has no other keys."""
+    return not isinstance(value, dict) or value.keys() <= {_BYTES, _PATH}
+
+
 def with_reference(value: JsonValue, change: Callable[[str], str]) -> JsonValue:
     """A reference or a cell with its reference changed; a cell whose bytes are a file now has its path alone."""
     reference = reference_in(value)

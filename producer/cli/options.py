@@ -61,7 +61,7 @@ ImageRoots = Annotated[
     of_where(
         "--image-roots",
         metavar="DIR[:DIR]",
-        help="Folders below which images may be read (default: the folder of INPUT).",
+        help="Folders below which images may be read (default: the folder of INPUT, or --image-base).",
     ),
 ]
 LogFormat = Annotated[

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol, TypedDict
 from persqa.blobs import parse_blob_reference
 from persqa.data_uris import is_data_uri
 from persqa.errors import Rejected
-from persqa.image_cells import reference_in
+from persqa.image_cells import is_whole_in, reference_in
 from persqa.store.text import storable
 from persqa.urls import is_relative_path, scheme_of
 from producer.exporters.spool import as_text
@@ -87,14 +87,14 @@ def is_blob(value: JsonValue) -> bool:
     """Whether the value is a blob reference, or a list with one in it."""
     if isinstance(value, list):
         return any(is_blob(part) for part in value)
-    value = reference_in(value)
-    return isinstance(value, str) and value.startswith("blob:") and parse_blob_reference(value) is not None
+    found = reference_in(value) if is_whole_in(value) else None
+    return isinstance(found, str) and found.startswith("blob:") and parse_blob_reference(found) is not None
 
 
 def is_reference(value: JsonValue) -> bool:
-    """Whether a column of images can hold the value: null, a reference, a cell with one, or a list of these."""
-    parts = map(reference_in, value if isinstance(value, list) else [value])
-    return all(part is None or isinstance(part, str) for part in parts)
+    """Whether a column of images can hold the value: null, a reference, a cell of nothing else, or a list of these."""
+    parts = value if isinstance(value, list) else [value]
+    return all(is_whole_in(part) and isinstance(reference_in(part), str | None) for part in parts)
 
 
 def image_cell(reference: str, blobs: Blobs) -> ImageCell:

@@ -239,13 +239,15 @@ def test_base64_goes_into_the_blob_store_and_never_into_a_message(tmp_path: Path
 
 
 @pytest.mark.parametrize("name", ["out.parquet", "out"])
-def test_formats_that_hold_bytes_get_those_of_cells_back(tmp_path: Path, name: str) -> None:
+def test_formats_that_hold_bytes_get_those_of_cells_back_and_lose_no_other_key(tmp_path: Path, name: str) -> None:
     store = BlobStore(tmp_path / "blobs")
-    cell: JsonValue = {"bytes": blob_reference(store.put(PNG)), "path": "a.png", "width": 64}
-    rows = [a_row({"image": cell}), a_row({"image": {"bytes": blob_reference(store.put(PNG))}})]
+    blob = blob_reference(store.put(PNG))
+    sound: JsonValue = {"bytes": blob, "rate": 16000}
+    rows = [a_row({"image": {"bytes": blob, "path": None}, "sound": sound}), a_row({"image": {"bytes": blob}})]
     export(rows, tmp_path / name, file_format=None if name.endswith("parquet") else "hf", blobs=store)
     found = parquet_rows(tmp_path / name) if name.endswith("parquet") else data_set(tmp_path / name)
     images: list[Any] = [row["image"] for row in found]
     # The library opens images itself.
     pixels = [Image.open(io.BytesIO(one["bytes"])) if name.endswith("parquet") else one for one in images]
     assert [image.convert("RGB").tobytes() for image in pixels] == [quarters().tobytes()] * 2
+    assert [row["sound"] for row in found] == [sound, None]
