@@ -99,7 +99,7 @@ class Record:
     """A usable record.
 
     Attributes:
-        images: the image references, as given.
+        images: the image references, as given, those in cells taken out.
         tag: the record's own tag, or None for that of the run.
         prompt: its own prompt, if the run is verbatim; else empty.
     """
@@ -239,7 +239,8 @@ def _check_reference(reference: str, column: str) -> None:
         said = f"`{column}` has the text of a list, {shown_value(reference)}, and no list: write one"
         raise RecordError(Reason.BAD_IMAGE_FIELD, said)
     encoded = reference.encode()
-    longest = max(map(len, encoded.split(b"/")))
+    # Backslashes divide the paths of Windows.
+    longest = max(map(len, re.split(rb"[/\\]", encoded)))
     if len(encoded) > _LONGEST_PATH or longest > _LONGEST_NAME:
         most = f"a path has at most {_LONGEST_PATH} bytes, a name in it {_LONGEST_NAME}"
         hint = "base64 is taken where it begins as a JPEG, PNG or another picture does"

@@ -22,6 +22,8 @@ _LONGEST_PATH = 4096
 # part is newer than that.
 _OPEN_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NOCTTY
 
+#: What the system says where no file has a name; to it, a path with backslashes is one long name.
+_MISSING = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 _OF_WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\")
 
 _OS_ERRORS = {
@@ -53,11 +55,15 @@ def read_file(path: str, *, base: Path, limits: ImageLimits) -> bytes:
     try:
         try:
             return _read(_resolved(path, base, roots), limits.max_bytes)
-        except (FileNotFoundError, NotADirectoryError):
+        except OSError as error:
+            if error.errno not in _MISSING:
+                raise
             found = spelled_otherwise(path, lambda spelling: _resolved(spelling, base, roots), roots)
-            if found is None:
-                raise Rejected(Reason.NOT_FOUND, f"no such file{_where(path, base)}") from None
-            return _read(found, limits.max_bytes)
+            if found is not None:
+                return _read(found, limits.max_bytes)
+            if error.errno == errno.ENAMETOOLONG:
+                raise
+            raise Rejected(Reason.NOT_FOUND, f"no such file{_where(path, base)}") from None
     except OSError as error:
         raise _os_rejection(error) from error
 

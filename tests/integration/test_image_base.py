@@ -83,7 +83,10 @@ def test_the_base_is_the_place_of_the_run(site: Site, tmp_path: Path) -> None:
     other.mkdir()
     with Client(site.settings) as client:
         answer_one(client, client.submit(data, image_base=store, tag_column=""))
-        client.submit(data, image_base=f"{store}/coco/..", tag_column="")
+        arguments = ["submit", str(data), "--image-base", f"{store}/coco/..", "--tag-column", ""]
+        where = ["--broker-url", site.settings.broker_url or "", "--database-url", site.settings.database_url]
+        again = CliRunner().invoke(app, [*arguments, *where])
+        assert (again.exit_code, "6 items, 1 has a result" in again.output) == (0, True), again.output
         for base in (other, None):
             with pytest.raises(RunConflict, match=r"its image paths start at .*store and not at .*image_base"):
                 client.submit(data, image_base=base, tag_column="")

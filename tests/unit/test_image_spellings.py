@@ -52,6 +52,7 @@ def refusal(base: Path, reference: str) -> tuple[Reason, str]:
         ("a.png", " a.png\r\n"),
         ("images/a.png", "images\\a.png "),
         (NFD, NFC.replace("/", "\\")),
+        (f"{90 * 'folder/'}a.png", 90 * "folder\\" + "a.png"),
     ],
 )
 def test_what_programs_make_of_a_name_is_found(base: Path, there: str, asked: str) -> None:

@@ -66,7 +66,7 @@ class TestBareBase64:
     @pytest.mark.parametrize(
         "path",
         ["/9j/a.jpg", "/9j/4AAQSkZJRg", f"/9j/{'folder/' * 20}a.jpg", "iVBORw0KGgo.png", f"images/{'a' * 64}",
-         f"{'ab/' * 30}{'0' * 64}", "UklGR/picture", f"./{BARE}", f"{BARE[:200]}.png"],
+         f"{'ab/' * 30}{'0' * 64}", "UklGR/picture", f"./{BARE}", f"{BARE[:200]}.png", 90 * "folder\\" + "a.png"],
     )  # fmt: skip
     def test_paths_stay_paths(self, path: str) -> None:
         assert scheme_of(path) == ""
