@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from persqa.words import no_such
+from persqa.words import no_such, shown_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from pydantic_core import ErrorDetails
-
-#: Longest part of a wrong value that is shown, in characters.
-_SHOWN = 60
 
 #: What a value is not, by the beginning of pydantic's code for the error.
 _KINDS = {
@@ -58,7 +55,7 @@ def explained(error: ErrorDetails, *, names: Collection[str] = (), secret: bool 
         secret: whether the value must not be shown.
     """
     kind, context = error["type"], cast("Mapping[str, object]", error.get("ctx", {}))
-    value = "the value" if secret else _shown(error["input"])
+    value = "the value" if secret else shown_value(error["input"])
     if kind == "value_error":
         return str(context["error"])
     if kind == "extra_forbidden":
@@ -82,8 +79,3 @@ def explained(error: ErrorDetails, *, names: Collection[str] = (), secret: bool 
 def together(head: str, lines: Sequence[str]) -> str:
     """One complaint as it is; several below a head, a line each."""
     return lines[0] if len(lines) == 1 else "\n  ".join([head, *lines])
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."

@@ -13,15 +13,15 @@ class Reason(StrEnum):
     NOT_AN_OBJECT = "not_an_object"  #: valid JSON, but not an object
     BAD_ROW = "bad_row"  #: the row has more or fewer cells than the header has columns
     BAD_VALUE = "bad_value"  #: a field has a value that JSON cannot express
-    BAD_IMAGE_FIELD = "bad_image_field"  #: the image column is missing or neither a string nor a list of strings
+    BAD_IMAGE_FIELD = "bad_image_field"  #: the image column is missing, or holds neither a reference nor a list of them
     TOO_MANY_IMAGES = "too_many_images"  #: more images than one item may carry
-    BAD_CONVERSATION = "bad_conversation"  #: `conversation` is not a list of {"from", "value"}
+    BAD_CONVERSATION = "bad_conversation"  #: `conversation` is no list of turns with speakers
     BAD_PROMPT = "bad_prompt"  #: the run asks the `prompt` of each record, and it has no text
     BAD_TAG = "bad_tag"  #: the record's own tag breaks the tag pattern
     OVERSIZED_MESSAGE = "oversized_message"  #: its message would be larger than the limit; or, as `dead`, was
 
     # The image.
-    BAD_PATH = "bad_path"  #: the path cannot name a file (NUL, lone surrogate, too long)
+    BAD_PATH = "bad_path"  #: the path cannot name a file (NUL, not UTF-8, too long)
     OUTSIDE_ROOTS = "outside_roots"  #: the path, links resolved, is not under an allowed root
     NOT_FOUND = "not_found"  #: no such file
     NOT_PERMITTED = "not_permitted"  #: the file may not be read

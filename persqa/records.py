@@ -8,11 +8,15 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
+from persqa.conversations import check_conversation, without_image_tokens
 from persqa.data_uris import decode_data_uri, is_data_uri
 from persqa.errors import RecordError, Rejected
+from persqa.image_cells import reference_in
 from persqa.reasons import Reason
 from persqa.settings import MAX_IMAGE_BYTES, MAX_IMAGES, MAX_MESSAGE_BYTES
 from persqa.tags import Tag, parse_tag
+from persqa.urls import scheme_of
+from persqa.words import kind_of_json, option, shortened, shown_value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,6 +24,11 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
+#: The text of a list, as Python or JSON writes it, and no list.
+_LIST_TEXT = re.compile(r"""\s*[\[({]\s*b?["'{].*[\])}]\s*""", re.DOTALL)
+#: In bytes; no system opens a longer path, or a longer name in one.
+_LONGEST_PATH = 4096
+_LONGEST_NAME = 255
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,10 +38,17 @@ class Columns:
     Attributes:
         image: the field with the image references.
         id: the field that names the record for people, if any.
+        tag: the field with the record's own tag; empty where no field has one.
     """
 
     image: str = "image"
     id: str | None = None
+    tag: str = "tag"
+
+    @property
+    def understood(self) -> tuple[str, ...]:
+        """The fields whose values have a meaning, so that text which stands for a list is one."""
+        return (self.image, "conversation", *([self.tag] if self.tag else []))
 
 
 #: The fields of the seed format.
@@ -83,7 +99,7 @@ class Record:
     """A usable record.
 
     Attributes:
-        images: the image references, as given.
+        images: the image references, as given, those in cells taken out.
         tag: the record's own tag, or None for that of the run.
         prompt: its own prompt, if the run is verbatim; else empty.
     """
@@ -124,16 +140,15 @@ def parse_record(
         if raw.error is not None:
             raise raw.error
         if not isinstance(raw.value, dict):
-            raise RecordError(Reason.NOT_AN_OBJECT, f"expected an object, found {_kind(raw.value)}")
+            raise RecordError(Reason.NOT_AN_OBJECT, f"expected an object, found {kind_of_json(raw.value)}")
         fields = raw.value
-        _check_conversation(fields.get("conversation"))
-        tag = fields.get("tag")
-        without = image_optional and fields.get(columns.image) is None
+        check_conversation(fields.get("conversation"))
+        without = image_optional and reference_in(fields.get(columns.image)) is None
         images = () if without else _images(fields, columns.image, max_images)
         _check_data(images, max_image_bytes)
         return Record(
             images=images,
-            tag=None if tag is None else parse_tag(tag),
+            tag=_tag(fields.get(columns.tag), columns.tag) if columns.tag else None,
             prompt=_prompt(fields.get("prompt")) if verbatim else "",
         )
     except RecordError as error:
@@ -142,14 +157,30 @@ def parse_record(
 
 def _prompt(value: JsonValue) -> str:
     if not isinstance(value, str) or not value.strip():
-        raise RecordError(Reason.BAD_PROMPT, f"expected text in `prompt`, found {_kind(value) if value else 'none'}")
-    return value
+        found = kind_of_json(value) if value else "none"
+        raise RecordError(Reason.BAD_PROMPT, f"expected text in `prompt`, found {found}")
+    prompt = without_image_tokens(value)
+    if not prompt.strip():
+        raise RecordError(Reason.BAD_PROMPT, "expected text in `prompt`, found nothing but marks of images")
+    return prompt
+
+
+def _tag(value: JsonValue, column: str) -> Tag | None:
+    """The record's own tag, if it has one; many data sets have a field of that name that means something else."""
+    if value is None:
+        return None
+    try:
+        return parse_tag(value)
+    except RecordError as error:
+        named = str(error).replace(repr(value), shown_value(value))
+        other = f"if `{column}` has no tags, {option('tag_column')} names another field, or none as ''"
+        raise RecordError(error.reason, f"{named}; {other}") from None
 
 
 def place_of(raw: RawRecord, column: str | None) -> str:
     """The place of a record for people, with its id if there is an id column."""
     named = _id_of(raw.value, column)
-    return raw.place if named is None else f"{raw.place} (id {named})"
+    return raw.place if named is None else f"{raw.place} (id {shortened(named)})"
 
 
 def stored_record(record_json: str) -> dict[str, JsonValue]:
@@ -171,20 +202,49 @@ def _id_of(value: JsonValue, column: str | None) -> str | None:
 
 def _images(fields: Mapping[str, JsonValue], column: str, max_images: int) -> tuple[str, ...]:
     value = fields.get(column)
-    references = value if isinstance(value, list) else [value]
-    if not references or not all(isinstance(reference, str) and reference for reference in references):
-        found = f"no `{column}`" if column not in fields else f"{_kind(value)} in `{column}`"
+    given = value if isinstance(value, list) else [value]
+    references = [reference_in(part) for part in given]
+    wrong = next(
+        (place for place, part in enumerate(references) if not isinstance(part, str) or not part.strip()), None
+    )
+    if wrong is not None or not references:
+        found = f"no `{column}`" if column not in fields else f"{_found(value, wrong)} in `{column}`"
         raise RecordError(Reason.BAD_IMAGE_FIELD, f"expected a path or a list of paths, found {found}")
     if len(references) > max_images:
         message = f"{len(references)} images, at most {max_images} are allowed (PERSQA_MAX_IMAGES)"
         raise RecordError(Reason.TOO_MANY_IMAGES, message)
     paths = cast("list[str]", references)
     for path in paths:
-        if "\0" in path:
-            raise RecordError(Reason.BAD_PATH, f"{path!r} cannot name a file: it has a NUL character")
-        if _SURROGATES.search(path):
-            raise RecordError(Reason.BAD_PATH, f"{path!r} is not UTF-8, which names of images must be: rename the file")
+        _check_reference(path, column)
     return tuple(paths)
+
+
+def _found(value: JsonValue, wrong: int | None) -> str:
+    """What an image field holds, of a list the element that is no image."""
+    if not isinstance(value, list) or wrong is None:
+        return kind_of_json(value)
+    return f"a list with {kind_of_json(value[wrong])} at place {wrong + 1}"
+
+
+def _check_reference(reference: str, column: str) -> None:
+    """Refuse what no worker can find, so that it is not enqueued, and nobody has to look for it."""
+    if "\0" in reference:
+        raise RecordError(Reason.BAD_PATH, f"{shown_value(reference)} cannot name a file: it has a NUL character")
+    if _SURROGATES.search(reference):
+        shown = shown_value(reference)
+        raise RecordError(Reason.BAD_PATH, f"{shown} is not UTF-8, which names of images must be: rename the file")
+    if scheme_of(reference):
+        return
+    if _LIST_TEXT.fullmatch(reference):
+        said = f"`{column}` has the text of a list, {shown_value(reference)}, and no list: write one"
+        raise RecordError(Reason.BAD_IMAGE_FIELD, said)
+    encoded = reference.encode()
+    # Backslashes divide the paths of Windows.
+    longest = max(map(len, re.split(rb"[/\\]", encoded)))
+    if len(encoded) > _LONGEST_PATH or longest > _LONGEST_NAME:
+        most = f"a path has at most {_LONGEST_PATH} bytes, a name in it {_LONGEST_NAME}"
+        hint = "base64 is taken where it begins as a JPEG, PNG or another picture does"
+        raise RecordError(Reason.BAD_PATH, f"{shown_value(reference)} is too long to name a file: {most}; {hint}")
 
 
 def _check_data(references: tuple[str, ...], max_bytes: int) -> None:
@@ -195,33 +255,3 @@ def _check_data(references: tuple[str, ...], max_bytes: int) -> None:
                 decode_data_uri(reference, max_bytes=max_bytes)
             except Rejected as rejected:
                 raise RecordError(rejected.reason, str(rejected)) from rejected
-
-
-def _check_conversation(value: JsonValue) -> None:
-    """Expect a list of turns with speakers; a turn's text may be null."""
-    if value is None:
-        return
-    if not isinstance(value, list):
-        raise RecordError(Reason.BAD_CONVERSATION, f"expected a list in `conversation`, found {_kind(value)}")
-    for number, turn in enumerate(value, 1):
-        if not isinstance(turn, dict) or not isinstance(turn.get("from"), str):
-            raise RecordError(Reason.BAD_CONVERSATION, f'turn {number} is not an object with "from" and "value"')
-        if not isinstance(turn.get("value"), str | None):
-            message = f'turn {number}: "value" must be text, found {_kind(turn["value"])}'
-            raise RecordError(Reason.BAD_CONVERSATION, message)
-
-
-def _kind(value: JsonValue) -> str:
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "true or false"
-        case int() | float():
-            return "a number"
-        case str():
-            return "text"
-        case list():
-            return "a list" if value else "an empty list"
-        case dict():
-            return "an object"

@@ -94,6 +94,9 @@ class RunOptions(BaseModel):
     system_prompt: str = SYSTEM_PROMPT
     image_column: str = Field(default="image", min_length=1, description="the field that holds the image references")
     id_column: str | None = Field(default=None, min_length=1, description="the field that names a record for people")
+    tag_column: str = Field(
+        default="tag", description="the field with a record's own tag; empty where no field has one"
+    )
     image_optional: bool = Field(default=False, description="a record without an image is asked without one")
     verbatim: bool = Field(
         default=False,
@@ -105,22 +108,18 @@ class RunOptions(BaseModel):
     @cached_property
     def columns(self) -> Columns:
         """The fields of this run's records."""
-        return Columns(image=self.image_column, id=self.id_column)
+        return Columns(image=self.image_column, id=self.id_column, tag=self.tag_column)
 
-    @field_validator("image_column")
-    @classmethod
-    def _no_other_meaning(cls, value: str) -> str:
-        if value in ("conversation", "tag"):
-            raise ValueError(f"the field {value!r} has a meaning of its own, and holds no images")
-        return value
-
-    @field_validator("system_prompt", "pool", "model", "image_column", "id_column")
+    @field_validator("system_prompt", "pool", "model", "image_column", "id_column", "tag_column")
     @classmethod
     def _storable(cls, value: str | None) -> str | None:
         return value if value is None else _check_storable(value)
 
     @model_validator(mode="after")
     def _options_go_together(self) -> Self:
+        if self.image_column in ("conversation", self.tag_column):
+            taken = f"the field {self.image_column!r} has a meaning of its own"
+            raise ValueError(f"{option('image_column')}: {taken}, and holds no images")
         if self.verbatim and self.questions_per_image != 1:
             raise ValueError("a record has one prompt: with verbatim, questions_per_image must be 1")
         if self.limit is not None and self.sample is not None:

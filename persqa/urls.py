@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from urllib.parse import quote, unquote
 
-#: What makes a reference to an image more than a path.
-_SCHEME = re.compile(r"(data|blob|file(?=:/)|[a-z][a-z0-9+.-]*(?=://)):", re.IGNORECASE)
+from persqa.bare_base64 import is_bare_base64
+
+#: What makes a reference to an image more than a path; browsers skip blanks before it.
+_SCHEME = re.compile(r"[\0-\x20]*(data|blob|file(?=:/)|[a-z][a-z0-9+.-]*(?=://)):", re.IGNORECASE)
 
 #: Schemes that other settings allow.
 _OTHER_SCHEMES = {
@@ -23,14 +25,19 @@ _DATABASE = re.compile(r"sqlite(\+\w+)?:///.|postgres(ql)?(\+\w+)?://")
 
 
 def scheme_of(reference: str) -> str:
-    """The scheme of a reference to an image, in lower case; empty for a path."""
+    """The scheme of a reference to an image, in lower case; empty for a path, and `data` for bare base64."""
     found = _SCHEME.match(reference)
-    return found[1].lower() if found else ""
+    return found[1].lower() if found else "data" if is_bare_base64(reference) else ""
 
 
 def is_relative_path(reference: str) -> bool:
     """Whether the reference means another file in another folder."""
     return not scheme_of(reference) and not reference.startswith("/")
+
+
+def as_path(path: str) -> str:
+    """A path as a reference that nobody takes for a URL, or for base64."""
+    return f"./{path}" if scheme_of(path) else path
 
 
 def put_password(url: str, password: str) -> str:

@@ -7,9 +7,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
+    from pydantic import JsonValue
+
 #: More names than these are cut, or not listed where a near one is known.
 _MOST_LISTED = 20
 _FEW = 10
+#: Longest part of a wrong value that is shown, in characters.
+_SHOWN = 60
 #: Flags that are not the name with dashes.
 _FLAGS = {"input_format": "--format", "metrics_address": "--address"}
 
@@ -26,6 +30,33 @@ def write_flags() -> None:
 def option(name: str) -> str:
     """An option as it is written here: `--tag-policy` on the command line, `tag_policy` in Python."""
     return _FLAGS.get(name, f"--{name.replace('_', '-')}") if _writes_flags else name
+
+
+def shown_value(value: object) -> str:
+    """A wrong value, for a message: the beginning is enough."""
+    return shortened(repr(value))
+
+
+def shortened(text: str) -> str:
+    """The beginning of a text that may be long."""
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+def kind_of_json(value: JsonValue) -> str:
+    """What a value of JSON is."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true or false"
+        case int() | float():
+            return "a number"
+        case str():
+            return "text" if value.strip() else "blank text" if value else "an empty text"
+        case list():
+            return "a list" if value else "an empty list"
+        case dict():
+            return f"an object with {listed(map(shown_value, value), 'and')}" if value else "an empty object"
 
 
 def counted(number: int, one: str, many: str | None = None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from persqa.errors import InputError
+from persqa.records import SEED_COLUMNS
 from persqa.words import nearest, option
 
 if TYPE_CHECKING:
@@ -33,6 +34,9 @@ class Wanted:
         self._missing = {} if options.image_optional else {options.image_column: "image_column"}
         if options.id_column is not None:
             self._missing[options.id_column] = "id_column"
+        # The usual one is there or not; one that is named is there.
+        if options.tag_column not in ("", SEED_COLUMNS.tag):
+            self._missing[options.tag_column] = "tag_column"
         #: All fields that records have, in order; not looked for any more once nothing is missing.
         self._there: dict[str, None] = {}
         self._records = False

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
 from persqa.choices import parse_choice
+from persqa.errors import InputError
 from persqa.runs import Priority, RunOptions, Sampling, parse_options, parse_priority
+from persqa.words import option
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -73,6 +75,7 @@ class GivenRunOptions(TypedDict, total=False):
     system_prompt: str | None
     image_column: str | None
     id_column: str | None
+    tag_column: str | None
     image_optional: bool | None
     verbatim: bool | None
     limit: int | None
@@ -89,6 +92,7 @@ class GivenSubmitOptions(GivenRunOptions, total=False):
         priority: `high`, `normal` or `low`; by default the run keeps its priority, and a new run has `normal`.
         input_format: the input's format, where its suffix does not say it.
         split: the part of a Hugging Face data set.
+        image_base: the folder where relative image paths start; by default that of the input.
     """
 
     run: str | None
@@ -97,6 +101,7 @@ class GivenSubmitOptions(GivenRunOptions, total=False):
     priority: str | None
     input_format: str | None
     split: str | None
+    image_base: str | Path | None
 
 
 class GivenExportOptions(TypedDict, total=False):
@@ -133,6 +138,7 @@ class SubmitOptions:
     priority: Priority | None
     input_format: str | None
     split: str | None
+    image_base: Path | None
 
 
 def parse_submit_options(default_model: str | None, **given: Unpack[GivenSubmitOptions]) -> SubmitOptions:
@@ -140,6 +146,7 @@ def parse_submit_options(default_model: str | None, **given: Unpack[GivenSubmitO
 
     Raises:
         SettingsError: there is no such option, or a value is wrong; the message names the choices.
+        InputError: there is no such folder of images.
     """
     for name in given:
         parse_choice(name, GivenSubmitOptions.__annotations__, name="option of a submit")
@@ -153,4 +160,15 @@ def parse_submit_options(default_model: str | None, **given: Unpack[GivenSubmitO
         priority=None if priority is None else parse_priority(priority),
         input_format=given.get("input_format"),
         split=given.get("split"),
+        image_base=_folder(given.get("image_base")),
     )
+
+
+def _folder(given: str | Path | None) -> Path | None:
+    """The folder of images, with its links resolved, as that of an input is."""
+    if given is None:
+        return None
+    folder = Path(given)
+    if not str(given) or not folder.is_dir():
+        raise InputError(f"{option('image_base')}: no such folder: {str(given)!r}")
+    return folder.resolve()

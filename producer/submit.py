@@ -104,14 +104,14 @@ def _submit(
     try:
         created = _create(connections, reader, options, blobs, shown=_shown(data))
     except RunConflict:
-        if not _made_way(connections, _name(options, reader), _base_of(reader)):
+        if not _made_way(connections, _name(options, reader), _base_of(options, reader)):
             raise
         # Anew, since the limits of the run that is gone may have been others.
         created = replace(_create(connections, reader, options, blobs, shown=_shown(data)), replaced=True)
     run, found = created.run, created.found
     store.runs.remember_inputs(run, _files_of(data, asked.pool))
     if found.has_relative_paths:
-        _refuse_other_folder(run, _base_of(reader))
+        _refuse_other_folder(run, _base_of(options, reader))
     if (progress := store.queries.progress(run.id)).state is RunState.CANCELLED:
         refuse_stopped(run)
     if progress.submitted < run.items:
@@ -141,7 +141,7 @@ def _create(connections: Connections, reader: Reader, options: SubmitOptions, bl
         RunConflict: the run of this name has other data or options.
     """
     asked, store = options.asked, connections.store
-    base, name = _base_of(reader), _name(options, reader)
+    base, name = _base_of(options, reader), _name(options, reader)
     pool = load_pool(asked.pool)
     pool.draw(asked.questions_per_image, seed=0, key="")  # Refuses a pool that is too small.
     known = _known_run(store, name)
@@ -229,9 +229,9 @@ def _survey(reader: Reader, itemizer: Itemizer, blobs: _Blobs, shown: str) -> Su
     return found
 
 
-def _base_of(reader: Reader) -> str:
+def _base_of(options: SubmitOptions, reader: Reader) -> str:
     """The folder where relative image paths start, as text that the database and Redis can hold."""
-    base = str(reader.base)
+    base = str(options.image_base or reader.base)
     try:
         base.encode()
     except UnicodeEncodeError:
@@ -262,7 +262,8 @@ def _refuse_other_folder(run: Run, base: str) -> None:
     if run.base != base:
         raise RunConflict(
             f"the run {run.name!r} exists, and its image paths start at {run.base} and not at {base}; "
-            f"choose another name with {option('run')}, or submit it from there"
+            f"choose another name with {option('run')}, submit it from there, or name that folder with "
+            f"{option('image_base')}"
         )
 
 

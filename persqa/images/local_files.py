@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from persqa.errors import SHORTAGES, Infrastructure, Rejected
 from persqa.images.limits import ImageLimits
+from persqa.images.naming import printable
+from persqa.images.spellings import spelled_otherwise
 from persqa.reasons import Reason
 
 # In bytes; no system opens a longer path, and the time to resolve one grows with the square of its length.
@@ -19,13 +22,20 @@ _LONGEST_PATH = 4096
 # part is newer than that.
 _OPEN_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NOCTTY
 
+#: What the system says where no file has a name; to it, a path with backslashes is one long name.
+_MISSING = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
+_OF_WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\")
+
 _OS_ERRORS = {
     errno.ENOENT: (Reason.NOT_FOUND, "no such file"),
     errno.ENOTDIR: (Reason.NOT_FOUND, "no such file"),
     errno.EACCES: (Reason.NOT_PERMITTED, "permission denied"),
     errno.EPERM: (Reason.NOT_PERMITTED, "permission denied"),
     errno.ELOOP: (Reason.OUTSIDE_ROOTS, "its symbolic links cannot be resolved"),
-    errno.ENAMETOOLONG: (Reason.BAD_PATH, f"the path is longer than {_LONGEST_PATH} bytes"),
+    errno.ENAMETOOLONG: (
+        Reason.BAD_PATH,
+        f"the path, or a name in it, is too long: at most {_LONGEST_PATH} and 255 bytes",
+    ),
     errno.EISDIR: (Reason.NOT_A_FILE, "not a regular file"),
     errno.ENXIO: (Reason.NOT_A_FILE, "not a regular file"),
     errno.ENODEV: (Reason.NOT_A_FILE, "not a regular file"),
@@ -35,13 +45,25 @@ _OS_ERRORS = {
 def read_file(path: str, *, base: Path, limits: ImageLimits) -> bytes:
     """The content of a file; a relative path starts at `base`, the folder of the data file.
 
+    A path that names no file is tried in the spellings that programs make of it; see `spelled_otherwise`.
+
     Raises:
         Rejected: there is no such file, or it may not be read.
         Infrastructure: this process or machine has run out of file handles or memory for opening files.
     """
-    resolved = _resolved(path, base, limits.roots or (base,))
+    roots = tuple(Path(os.path.realpath(root)) for root in limits.roots or (base,))
     try:
-        return _read(resolved, limits.max_bytes)
+        try:
+            return _read(_resolved(path, base, roots), limits.max_bytes)
+        except OSError as error:
+            if error.errno not in _MISSING:
+                raise
+            found = spelled_otherwise(path, lambda spelling: _resolved(spelling, base, roots), roots)
+            if found is not None:
+                return _read(found, limits.max_bytes)
+            if error.errno == errno.ENAMETOOLONG:
+                raise
+            raise Rejected(Reason.NOT_FOUND, f"no such file{_where(path, base)}") from None
     except OSError as error:
         raise _os_rejection(error) from error
 
@@ -69,11 +91,19 @@ def _resolved(path: str, base: Path, roots: tuple[Path, ...]) -> Path:
     _check_path(path)
     # Not strict: the answer must not tell whether a file outside the roots exists.
     found = Path(os.path.realpath(base / path))
-    if not any(found.is_relative_to(os.path.realpath(root)) for root in roots):
-        raise Rejected(
-            Reason.OUTSIDE_ROOTS, "not inside an allowed image folder; PERSQA_IMAGE_ROOTS names those that are"
-        )
+    if not any(map(found.is_relative_to, roots)):
+        said = "not inside a folder that PERSQA_IMAGE_ROOTS (--image-roots) allows, links followed"
+        raise Rejected(Reason.OUTSIDE_ROOTS, f"{said}{_where(path, base)}")
     return found
+
+
+def _where(path: str, base: Path) -> str:
+    """What to do about a path that leads nowhere."""
+    if path.startswith("~"):
+        return "; ~ is no folder here: write the whole path"
+    if _OF_WINDOWS.match(path):
+        return "; it is a path of Windows: write one of this machine"
+    return "" if path.startswith("/") else f"; relative paths start at {printable(str(base))} (--image-base)"
 
 
 def _check_path(path: str) -> None:

@@ -16,7 +16,7 @@ from persqa.images.decoding import decode, suffix_of
 from persqa.images.local_files import path_of_url, read_file
 from persqa.images.naming import shown_reference
 from persqa.images.objects import read_object
-from persqa.images.urls import check_listed, parse_url
+from persqa.images.urls import check_listed, normal_url, parse_url
 from persqa.libraries import not_installed
 from persqa.reasons import Reason
 from persqa.urls import scheme_of
@@ -68,7 +68,7 @@ def read_image(
             case "":
                 data = read_file(reference, base=base, limits=limits)
             case "file":
-                data = read_file(path_of_url(reference), base=base, limits=limits)
+                data = read_file(path_of_url(normal_url(reference)), base=base, limits=limits)
             case "data":
                 data = decode_data_uri(reference, max_bytes=limits.max_bytes)
             case "blob":
@@ -76,7 +76,7 @@ def read_image(
             case "http" | "https":
                 data = _fetch(reference, limits, stop)
             case _:
-                data = read_object(reference, limits=limits, stop=stop)
+                data = read_object(normal_url(reference), limits=limits, stop=stop)
     return Content(data=data, digest=hashlib.sha256(data).hexdigest())
 
 

@@ -61,7 +61,7 @@ ImageRoots = Annotated[
     of_where(
         "--image-roots",
         metavar="DIR[:DIR]",
-        help="Folders below which images may be read (default: the folder of INPUT).",
+        help="Folders below which images may be read (default: the folder of INPUT, or --image-base).",
     ),
 ]
 LogFormat = Annotated[
@@ -138,6 +138,10 @@ class SubmitFlags:
         str | None,
         _input("--id-column", metavar="NAME", help="The field that names a record in messages and results."),
     ] = None
+    image_base: Annotated[
+        str | None,
+        _input("--image-base", metavar="DIR", help="Where relative image paths start (default: the folder of INPUT)."),
+    ] = None
     limit: Annotated[int | None, _input("--limit", metavar="N", help="Only the first N records.")] = None
     sample: Annotated[
         int | None,
@@ -179,6 +183,14 @@ class SubmitFlags:
     tag: Annotated[
         str | None,
         _tag("--tag", metavar="NAME", help="The main character's name in question and answer (default: <mam>)."),
+    ] = None
+    tag_column: Annotated[
+        str | None,
+        _tag(
+            "--tag-column",
+            metavar="NAME",
+            help="The field with a record's own tag (default: tag); '' for none, where that field means another thing.",
+        ),
     ] = None
     tag_policy: Annotated[
         str | None,

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
+from rich.text import Text
 
 from persqa.results import Status
-from producer.cli.tables import Column, Kind, Table
+from producer.cli.tables import Column, Kind, Table, cut
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,6 +26,9 @@ notes = Console(stderr=True, soft_wrap=not sys.stderr.isatty())
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _DIGEST = re.compile("blob:([0-9a-f]{8})[0-9a-f]{56}")
+
+#: How wide references are in a table without a terminal; a URL or a path may have thousands of characters.
+_LONGEST_REFERENCE = 200
 
 STYLES = {"ok": "green", "noncompliant": "yellow", "invalid": "magenta", "dead": "red", "pending": "dim"}
 
@@ -64,8 +68,9 @@ def plain(value: object) -> str:
 
 
 def image(references: str) -> str:
-    """Image references as text that is safe to print, on a terminal with digests shortened."""
-    return plain(_DIGEST.sub("blob:\\1…", references) if console.is_terminal else references)
+    """Image references as text that is safe to print: of long ones, and on a terminal of digests, a part is enough."""
+    shown = _DIGEST.sub("blob:\\1…", references) if console.is_terminal else references
+    return plain(cut(Text(shown), _LONGEST_REFERENCE).plain)
 
 
 def progress_dict(progress: Progress) -> dict[str, int]:

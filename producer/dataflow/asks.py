@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from persqa.conversations import HUMAN, SYSTEM, speaker_of, without_image_tokens, words_of
 from persqa.errors import RecordError
-from persqa.prompts import HUMAN, human_turn
+from persqa.prompts import human_turn
 from persqa.reasons import Reason
 from persqa.records import RawRecord, parse_record, record_key
 from persqa.tags import Tag, parse_tag
@@ -28,8 +28,6 @@ logger = logging.getLogger(__name__)
 
 #: How many records without an answer the log names.
 _SHOWN = 5
-#: Marks an image in prompts for original servings; ours are given the images, and put them before the text.
-_PLACEHOLDERS = re.compile(r"<image>\n?")
 #: The tag of a prompt that is asked as it is.
 NO_TAG = Tag("")
 
@@ -135,25 +133,17 @@ def prompt_of(conversation: Sequence[Mapping[str, JsonValue]]) -> str:
     """
     human: list[str] = []
     for turn in conversation:
-        speaker, words = turn.get("from", turn.get("role")), _words(turn.get("value", turn.get("content")))
+        speaker, words = speaker_of(turn), words_of(turn)
         if speaker in HUMAN:
             human.append(words)
-        elif speaker != "system" and words.strip():
+        elif speaker != SYSTEM and words.strip():
             raise ValueError(f"the conversation goes on from an answer ({words[:40]!r}): one question can be asked")
     if len(human) != 1:
         raise ValueError(f"the conversation has {len(human)} human turns, it must have exactly one")
-    return _PLACEHOLDERS.sub("", human[0])
+    return without_image_tokens(human[0])
 
 
 def labelled_prompt(prompt: str, labels: Sequence[str]) -> str:
     """The prompt, and below it the label of each image."""
     lines = [f"Image {number}: {label}" for number, label in enumerate(labels, 1) if label]
     return "\n".join([prompt, *lines] if prompt else lines)
-
-
-def _words(content: JsonValue) -> str:
-    """The text of a turn, or the text parts of a list of parts."""
-    if isinstance(content, str):
-        return content
-    parts = content if isinstance(content, list) else []
-    return "".join(str(part.get("text", "")) for part in parts if isinstance(part, dict) and part.get("type") == "text")

@@ -9,9 +9,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from persqa.blob_locks import Filling
+from persqa.conversations import rewrite_conversation
 from persqa.errors import UserError
 from persqa.policies import Policy
-from persqa.prompts import SYSTEM_PROMPT, human_turn, rewrite_conversation
+from persqa.prompts import SYSTEM_PROMPT, human_turn
 from persqa.questions import TAG_FIELD, load_pool
 from persqa.runs import parse_options
 from persqa.tags import Tag

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Self, TypeAlias
 from persqa.data_uris import is_data_uri
 from persqa.errors import Rejected
 from persqa.images import Content, image_suffix, is_remote, read_image, shown_reference
-from persqa.urls import scheme_of
+from persqa.urls import as_path, scheme_of
 from producer.exporters.drafts import beside, folder_in_place, refuse_other_images
-from producer.exporters.paths import Placement, as_path, folder_beside
+from producer.exporters.paths import Placement, folder_beside
 
 if TYPE_CHECKING:
     from persqa.blobs import BlobStore

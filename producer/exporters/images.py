@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol, TypedDict
 from persqa.blobs import parse_blob_reference
 from persqa.data_uris import is_data_uri
 from persqa.errors import Rejected
+from persqa.image_cells import is_whole_in, reference_in
 from persqa.store.text import storable
 from persqa.urls import is_relative_path, scheme_of
 from producer.exporters.spool import as_text
@@ -69,6 +70,7 @@ class Cells:
         Raises:
             BlobsUnavailable: the blob store does not answer.
         """
+        value = reference_in(value)
         if value is None:
             return None
         if not isinstance(value, str) or not value:
@@ -85,13 +87,14 @@ def is_blob(value: JsonValue) -> bool:
     """Whether the value is a blob reference, or a list with one in it."""
     if isinstance(value, list):
         return any(is_blob(part) for part in value)
-    return isinstance(value, str) and value.startswith("blob:") and parse_blob_reference(value) is not None
+    found = reference_in(value) if is_whole_in(value) else None
+    return isinstance(found, str) and found.startswith("blob:") and parse_blob_reference(found) is not None
 
 
 def is_reference(value: JsonValue) -> bool:
-    """Whether a column of images can hold the value: null, text, or a list of texts."""
+    """Whether a column of images can hold the value: null, a reference, a cell of nothing else, or a list of these."""
     parts = value if isinstance(value, list) else [value]
-    return all(part is None or isinstance(part, str) for part in parts)
+    return all(is_whole_in(part) and isinstance(reference_in(part), str | None) for part in parts)
 
 
 def image_cell(reference: str, blobs: Blobs) -> ImageCell:
@@ -110,6 +113,7 @@ def _is_at_hand(value: JsonValue) -> bool:
     """Whether no server has to be asked for the image, or for one of a list."""
     if isinstance(value, list):
         return any(map(_is_at_hand, value))
+    value = reference_in(value)
     return isinstance(value, str) and scheme_of(value) in ("", "file", "data", "blob")
 
 

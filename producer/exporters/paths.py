@@ -8,7 +8,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from persqa.urls import is_relative_path, scheme_of
+from persqa.image_cells import with_reference
+from persqa.urls import as_path, is_relative_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,11 +47,6 @@ class Placement:
 UNCHANGED = Placement("")
 
 
-def as_path(path: str) -> str:
-    """A path as a reference that nobody takes for a URL."""
-    return f"./{path}" if scheme_of(path) else path
-
-
 def placement(base: str, folder: Path, paths: Paths) -> Placement:
     """How references get from a run's folder to that of an export.
 
@@ -68,10 +64,10 @@ def placement(base: str, folder: Path, paths: Paths) -> Placement:
 
 
 def each_reference(value: JsonValue, change: Callable[[str], str]) -> JsonValue:
-    """The value of an image field with every reference in it changed; what is no reference stays."""
+    """The value of an image field with every reference in it changed, those in cells, too; all else stays."""
     if isinstance(value, list):
-        return [change(part) if isinstance(part, str) else part for part in value]
-    return change(value) if isinstance(value, str) else value
+        return [with_reference(part, change) for part in value]
+    return with_reference(value, change)
 
 
 def folder_beside(file: Path) -> Path:

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, cast
 
+from persqa.conversations import SYSTEM, rewrite_conversation, system_of
 from persqa.errors import InputError
-from persqa.prompts import human_turn, rewrite_conversation
+from persqa.image_cells import reference_in
+from persqa.prompts import human_turn
 from persqa.results import Status
 from persqa.tags import Tag
 from persqa.words import option
@@ -80,9 +82,11 @@ class Shape:
         """All questions about one record as one dialogue, with the images in the first."""
         given = pairs[0].row.record
         images = each_reference(given.get(self.image_column), self.place)
-        references: list[JsonValue] = images if isinstance(images, list) else [] if images is None else [images]
+        given_ones = images if isinstance(images, list) else [images]
+        references: list[JsonValue] = [found for found in map(reference_in, given_ones) if found is not None]
         named = given.get(self.id_column or "id")
-        turns = [turn for turn in cast("list[JsonValue]", given.get("conversation") or []) if _is_system(turn)]
+        system = system_of(given)
+        turns: list[JsonValue] = [{"from": SYSTEM, "value": system}] if system else []
         before = f"{PLACEHOLDER}\n" * len(references)
         for pair in pairs:
             turns.append({"from": "human", "value": before + pair.row.question})
@@ -145,10 +149,6 @@ def _verdict(row: PairRow) -> str | None:
     if row.answer is None or not row.tag:
         return None
     return "compliant" if row.status == Status.OK else row.reason
-
-
-def _is_system(turn: JsonValue) -> bool:
-    return isinstance(turn, dict) and turn.get("from") == "system"
 
 
 def _text(value: JsonValue) -> str:

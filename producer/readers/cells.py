@@ -7,11 +7,15 @@ NaN and the infinities stay, as in the JSON readers. Anything else makes its rec
 
 from __future__ import annotations
 
+import ast
+import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
+from warnings import catch_warnings, simplefilter
 
 from persqa.blobs import BlobStore, blob_reference
 from persqa.errors import RecordError
@@ -25,6 +29,8 @@ if TYPE_CHECKING:
 _MEDIA = frozenset({"bytes", "path"})
 #: How much of the text of a value is kept that has no form in JSON, in characters.
 _SHOWN_CHARACTERS = 200
+#: Most commas in the text of a list of Python: its parser takes much memory for each part.
+_MOST_PARTS = 100_000
 
 
 class Cells:
@@ -62,6 +68,20 @@ class Cells:
             case _:
                 return self._plain(value)
 
+    def understood(self, text: str) -> JsonValue:
+        """A cell of text in a column that has a meaning: an empty one is null, a list or an object in it is one.
+
+        Both are taken as JSON, and as Python writes them, which is how data frames get into CSV files.
+        """
+        if not text:
+            return None
+        if text[0] in "[{(":
+            with suppress(ValueError, RecursionError):
+                return cast("JsonValue", json.loads(text))
+            with suppress(ValueError, SyntaxError, RecursionError, MemoryError):
+                return self.json(_python_value(text))
+        return text
+
     def blob(self, data: bytes, name: str = "") -> str:
         """Put bytes into the blob store; returns the reference to them."""
         return blob_reference(self._blobs.put(data), name)
@@ -90,6 +110,22 @@ class Cells:
         if plain is value or type(plain) is type(value):
             raise ValueError(f"a value of the type {type(value).__name__}, which JSON has no form for")
         return self.json(plain)
+
+
+def _python_value(text: str) -> object:
+    """The value that Python writes so.
+
+    Raises:
+        ValueError: Python does not write it so, though it may read it: it makes one text of two beside each other.
+    """
+    if text.count(",") > _MOST_PARTS:
+        raise ValueError("too many parts")
+    with catch_warnings():
+        simplefilter("ignore")
+        value: object = ast.literal_eval(text)
+    if repr(value) != text:
+        raise ValueError("not as Python writes it")
+    return value
 
 
 def _without_numpy(value: Any) -> object:

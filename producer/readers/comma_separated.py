@@ -1,14 +1,12 @@
 """CSV: a header, then one record a row; every cell is text.
 
-Only the columns that PersQA reads are parsed: JSON lists and objects, as the CSV export writes them, and an empty cell
-as null. All other cells stay exactly as they are.
+Only the columns that PersQA reads are parsed: lists and objects, as the CSV export and Python write them, and an empty
+cell as null. All other cells stay exactly as they are.
 """
 
 from __future__ import annotations
 
 import csv
-import json
-from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
 from persqa.errors import InputError, RecordError
@@ -78,9 +76,9 @@ class CsvReader(SourceReader):
                 place=place, value=_legible(row), error=RecordError(Reason.NOT_JSON, "the row is not valid UTF-8")
             )
         fields: dict[str, JsonValue] = dict(zip(header, row, strict=True))
-        for name in (self._asked.columns.image, "conversation", "tag"):
+        for name in self._asked.columns.understood:
             if name in fields:
-                fields[name] = _parsed(cast("str", fields[name]))
+                fields[name] = self._asked.cells.understood(cast("str", fields[name]))
         return RawRecord(place=place, value=fields)
 
 
@@ -88,15 +86,6 @@ class TsvReader(CsvReader):
     """CSV with tabs."""
 
     delimiter = "\t"
-
-
-def _parsed(cell: str) -> JsonValue:
-    if not cell:
-        return None
-    if cell[0] in "[{":
-        with suppress(ValueError, RecursionError):
-            return cast("JsonValue", json.loads(cell))
-    return cell
 
 
 def _is_utf8(cell: str) -> bool:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from persqa.errors import InputError
 from persqa.records import RawRecord
+from persqa.urls import as_path
 from persqa.words import counted
 from producer.readers.base import Reading, Source, SourceReader
 from producer.readers.files import ScratchFile, refusals
@@ -52,7 +53,7 @@ class ImagesReader(SourceReader):
                 raise InputError(f"{self._source.shown}: the list of images cannot be put aside: {error}") from error
         with closing(sqlite3.connect(self._list.path)) as database:
             for number, (path,) in enumerate(database.execute("select path from images order by path"), 1):
-                yield RawRecord(place=f"image {number}", value={self._asked.columns.image: os.fsdecode(path)})
+                yield RawRecord(place=f"image {number}", value={self._asked.columns.image: as_path(os.fsdecode(path))})
 
     def _listed(self) -> ScratchFile:
         # A database sorts any number of names in bounded memory.

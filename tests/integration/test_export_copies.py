@@ -272,9 +272,10 @@ def test_the_command_says_what_it_has_copied_and_what_not(answered: Answered) ->
 
     target = answered.out / "pairs.jsonl"
     told = command(str(target), "--paths", "copy")
+    where = f"relative paths start at {answered.data} (--image-base)"
     assert told.splitlines() == [
         f"4 rows written to {target}, copies of images to {target}-images",
-        "images not copied: 2, the first: [b].png: no such file",
+        f"images not copied: 2, the first: [b].png: no such file; {where}",
         "images on servers, which an export does not fetch: 2",
     ]
     told = command(str(answered.out / "pairs.parquet"), "--paths", "copy", "--json")

@@ -240,7 +240,7 @@ def test_what_is_added_later_is_pending_wherever_one_has_looked_before(store: St
 
 def test_a_record_whose_message_would_be_too_large_is_wrong_and_says_so(site: Site, tmp_path: Path) -> None:
     settings = scripted(site.settings, "text_or_colour")
-    records = [{"prompt": "x" * 250_000}, {"prompt": "hello"}, {"prompt": "y", "image": ["z" * 3000 + ".png"] * 4}]
+    records = [{"prompt": "x" * 250_000}, {"prompt": "hello"}, {"prompt": "y", "image": [1500 * "z/" + "z.png"] * 4}]
     data = write(tmp_path / "data.jsonl", records)
     asked: dict[str, Any] = {"verbatim": True, "image_optional": True}
     with Client(settings) as client, WorkerProcess(settings, tmp_path):
@@ -251,7 +251,7 @@ def test_a_record_whose_message_would_be_too_large_is_wrong_and_says_so(site: Si
         wrong, right, unreadable = run.results()
         assert (wrong.status, wrong.reason, right.status) == ("invalid", "oversized_message", "ok")
         assert "PERSQA_MAX_MESSAGE_BYTES" in str(wrong.detail)
-        assert unreadable.reason == "bad_path"
+        assert unreadable.reason == "not_found"
         said = client.submit(data, run="talkative", system_prompt="s" * 197_000, **asked)
         assert counts(said)["invalid"] == 3
         assert client.store.dead_letters.counts() == {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from base64 import b64encode
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,10 @@ from pydantic import JsonValue
 from producer.exporters.paths import UNCHANGED, Paths, each_reference, placement
 from producer.exporters.shapes import exported_record
 from tests.support.exporting import a_row
+from tests.support.thousand import picture
 
+BLOB = "blob:" + 64 * "0"
+BARE = b64encode(picture(0)).decode()
 NAMES = ["a.png", "./a.png", "images/b.png", "images/../a.png", "../up.png", "linked/../c.png", "back\\slash.png",
          "we ird/ü 1.png", "./http:/x.png", "C:\\x.png", "images//b.png"]  # fmt: skip
 
@@ -91,8 +95,11 @@ def test_every_kind_of_image_field(tmp_path: Path) -> None:
         ("a.png", "in/a.png"),
         (["a.png", "/b.png", "c.png"], ["in/a.png", "/b.png", "in/c.png"]),
         ([], []),
-        (["a.png", 5, None, {"path": "b"}], ["in/a.png", 5, None, {"path": "b"}]),
-        ({"path": "a.png", "bytes": None}, {"path": "a.png", "bytes": None}),
+        (["a.png", 5, None, {"url": "b"}], ["in/a.png", 5, None, {"url": "b"}]),
+        ({"path": "a.png", "bytes": None, "width": 4}, {"path": "in/a.png", "bytes": None, "width": 4}),
+        ([{"path": "a.png"}, {"path": None, "bytes": None}], [{"path": "in/a.png"}, {"path": None, "bytes": None}]),
+        ({"path": "a.png", "bytes": BLOB}, {"path": "a.png", "bytes": BLOB}),
+        (BARE, BARE),
         (None, None),
         (7, 7),
         ("", ""),

@@ -27,6 +27,9 @@ class TestDataUris:
             f"DATA:;BASE64,{text}",
             f"data:;base64,{quote(text, safe='')}",
             f"data:;base64,{text.rstrip('=')}",
+            f"data:;base64,{urlsafe_b64encode(data).decode()}",
+            f" \n data:;base64,{text}\n",
+            quote(f"data:image/png;base64,{text}", safe=":"),
             "data:;base64," + "\n".join(text[i : i + 7] for i in range(0, len(text), 7)),
             f"data:image/png,{quote(data, safe='')}",
             f"data:image/png;charset=base64x,{quote(data)}",
@@ -43,7 +46,7 @@ class TestDataUris:
             ("data:;base64,AA*A", Reason.BAD_URL),
             ("data:;base64,AAAA=AAA", Reason.BAD_URL),
             ("data:;base64,ÄÄÄÄ", Reason.BAD_URL),
-            ("data:;base64," + urlsafe_b64encode(b"\xff\xfe\xfd" * 3).decode(), Reason.BAD_URL),
+            ("data:;base64," + urlsafe_b64encode(b"\xff\xfe\xfd" * 34).decode(), Reason.TOO_MANY_BYTES),
             ("data:,\ud800", Reason.BAD_URL),
             ("data:,", Reason.EMPTY_FILE),
             ("data:image/png;base64,", Reason.EMPTY_FILE),
@@ -152,7 +155,7 @@ def test_a_file_url_obeys_the_rules_of_paths(outside: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["s3://b/../c/a", "s3://b/./a", "s3://b/..", "s3://b/a::s3://c/d", "s3://b/a\\b", "s3://b/\n"]
+    "url", ["s3://b/../c/a", "s3://b/./a", "s3://b/..", "s3://b/a::s3://c/d", "s3://b/a\\b", "s3://b/a\x01b"]
 )
 def test_an_object_is_named_plainly(url: str, tmp_path: Path) -> None:
     limits = ImageLimits(roots=(), max_pixels=9, max_bytes=99, stores=("s3://b",))

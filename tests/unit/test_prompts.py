@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from pydantic import JsonValue
 
-from persqa.prompts import human_turn, rewrite_conversation
+from persqa.conversations import rewrite_conversation
+from persqa.prompts import human_turn
 from tests.support.builders import MAM
 
 
