@@ -16,8 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 _LONGEST_URL = 8192
-#: Parsers disagree about these characters, and some skip them silently.
-_UNUSABLE = re.compile(r"[\x00-\x20\x7f\\\ud800-\udfff]")
+#: What browsers take off both ends of a URL, and what they leave out of it wherever it is.
+_AROUND = "".join(map(chr, range(0x21)))
+_WITHIN = str.maketrans("", "", "\t\n\r")
+#: Parsers disagree about these characters.
+_UNUSABLE = re.compile(r"[\x00-\x1f\x7f\\\ud800-\udfff]")
 _PORTS = {"http": 80, "https": 443}
 #: Characters of a path or query that stay unquoted; `%` among them, since it is part of earlier quoting.
 _AS_IT_IS = "%/:=&?~+!$,;'@()*[]|"
@@ -44,13 +47,14 @@ class WebAddress:
         return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
 
     def redirected(self, location: str) -> WebAddress:
-        """The address of a redirect.
+        """The address of a redirect; `location` is the header as it was read, each byte a character.
 
         Raises:
             Rejected: it is no http URL, or leads from https to http.
         """
         try:
-            target = parse_url(urljoin(f"{self.scheme}://{self.authority}{self.target}", location.strip()))
+            here = f"{self.scheme}://{self.authority}{self.target}"
+            target = parse_url(urljoin(here, normal_url(_text_of(location))))
         except ValueError:
             raise Rejected(Reason.BAD_URL, "redirected to a malformed URL") from None
         except Rejected as rejected:
@@ -60,16 +64,26 @@ class WebAddress:
         return target
 
 
+def normal_url(text: str) -> str:
+    """A URL as browsers read it: without blanks around it, and without line ends and tabs wherever they are.
+
+    Blanks and letters within it are left for `parse_url`, since in the names of objects in stores they are meant.
+    """
+    return text.strip(_AROUND).translate(_WITHIN)
+
+
 def parse_url(url: str) -> WebAddress:
-    """Parse an http or https URL.
+    """Parse an http or https URL; `normal_url` of it, with blanks and letters quoted.
 
     Raises:
         Rejected: it is malformed, carries a user name, or its host is a number in disguise.
     """
+    url = normal_url(url)
     if len(url) > _LONGEST_URL:
         raise Rejected(Reason.BAD_URL, f"the URL is longer than {_LONGEST_URL} characters")
-    if _UNUSABLE.search(url):
-        raise Rejected(Reason.BAD_URL, "the URL contains a space, a backslash or a control character")
+    if found := _UNUSABLE.search(url):
+        what = r"a backslash, write /" if found.group() == "\\" else "a control character"
+        raise Rejected(Reason.BAD_URL, f"the URL contains {what}")
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -77,6 +91,8 @@ def parse_url(url: str) -> WebAddress:
         raise Rejected(Reason.BAD_URL, f"the URL is malformed ({error})") from None
     if parts.scheme not in _PORTS:
         raise Rejected(Reason.BAD_URL, "neither http nor https")
+    if " " in parts.netloc:
+        raise Rejected(Reason.BAD_URL, "the URL has a blank in the name of its host")
     if "@" in parts.netloc:
         raise Rejected(Reason.BAD_URL, "the URL carries a user name or password")
     if port == 0:
@@ -94,6 +110,15 @@ def check_listed(address: WebAddress, patterns: Collection[str]) -> None:
     if not is_listed(address.host, patterns):
         listed = "PERSQA_IMAGE_HOSTS names the hosts that are" if patterns else "PERSQA_IMAGE_HOSTS names none"
         raise Rejected(Reason.HOST_NOT_ALLOWED, f"the host {address.host} is not allowed; {listed}")
+
+
+def _text_of(location: str) -> str:
+    """A header as text: UTF-8, and what is none quoted byte by byte."""
+    raw = location.encode("latin-1", "ignore")
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return re.sub(rb"[\x80-\xff]", lambda found: b"%%%02X" % found.group()[0], raw).decode("ascii")
 
 
 def _target(parts: SplitResult) -> str:
