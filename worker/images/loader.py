@@ -83,6 +83,7 @@ class ImageLoader:
             stores=tuple(settings.image_stores),
             allow_private=settings.image_allow_private,
             seconds=settings.image_seconds,
+            user_agent=settings.image_user_agent,
         )
         self._resolution = resolution
         # What is being read has all the room it may need, unless that would keep threads from reading.
