@@ -1,0 +1,311 @@
+"""Picture files as people have them: all pixels are there, and something that is not pixels is wrong.
+
+Each has a clean twin: what a decoder makes of both must be the same.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from tests.support.pictures import encoded, png_chunk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_MAGIC = b"\x89PNG\r\n\x1a\n"
+#: Unpacks to 64 MiB.
+_BOMB = zlib.compress(bytes(2**26), 9)
+_GARBAGE = bytes(range(7, 255)) * 3
+
+
+@dataclass(frozen=True, slots=True)
+class Odd:
+    """A picture file with a fault, and its twin without."""
+
+    name: str
+    data: bytes
+    clean: bytes
+
+
+@cache
+def photo(width: int = 96, height: int = 64) -> Image.Image:
+    """Something with edges, slopes and grain, the same each time."""
+    image = Image.new("RGB", (width, height))
+    image.putdata(
+        [(x * 2 % 256, (y * 3 + x * y % 7) % 256, (x * 5 ^ y * 11) % 256) for y in range(height) for x in range(width)]
+    )
+    return image
+
+
+def pngs() -> Iterator[Odd]:
+    """PNG: notes, profiles, checksums, what is behind the pixels, and animations."""
+    clean = encoded(photo(), "PNG")
+    head, *rest = png_chunks(clean)
+    before = {
+        "profile of 1.6 MB": png_chunk(b"iCCP", b"press\0\0" + zlib.compress(bytes(range(256)) * 6250)),
+        "profile that is a bomb": png_chunk(b"iCCP", b"press\0\0" + _BOMB),
+        "profile packed in no known way": png_chunk(b"iCCP", b"press\0\7" + _GARBAGE),
+        "profile that is garbage": png_chunk(b"iCCP", b"press\0\0" + _GARBAGE),
+        "profile without a name": png_chunk(b"iCCP", b""),
+        "packed text that is a bomb": png_chunk(b"zTXt", b"Comment\0\0" + _BOMB),
+        "packed text in no known way": png_chunk(b"zTXt", b"Comment\0\7" + _GARBAGE),
+        "international text that is a bomb": png_chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + _BOMB),
+        "much text": png_chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(2**20 - 1))) * 80,
+        "exif that is a bomb": png_chunk(b"zTXt", b"Raw profile type exif\0\0" + _BOMB),
+        "exif in text that is garbage": png_chunk(b"tEXt", b"Raw profile type exif\0\nexif\nzz\nnothing"),
+        "text with a wrong checksum": wrong_checksum(png_chunk(b"tEXt", b"Comment\0hello")),
+        "gamma with a wrong checksum": wrong_checksum(png_chunk(b"gAMA", struct.pack(">I", 45455))),
+        "unknown chunk with a wrong checksum": wrong_checksum(png_chunk(b"prVt", _GARBAGE)),
+        "short gamma": png_chunk(b"gAMA", b"\0"),
+        "short resolution": png_chunk(b"pHYs", b"\0\0"),
+        "short colours": png_chunk(b"cHRM", b"\0"),
+        "empty rendering": png_chunk(b"sRGB", b""),
+        "chunk with no name": png_chunk(b"\0\1\2\3", b"what"),
+        "exif that is garbage": png_chunk(b"eXIf", _GARBAGE),
+        "exif that ends early": png_chunk(b"eXIf", b"II*\0\x08\0\0\0\xff\xff\x12\1\3"),
+        "short animation": png_chunk(b"acTL", b"\0"),
+        "animation of no frames": png_chunk(b"acTL", bytes(8)),
+        "frame in the wrong place": png_chunk(b"acTL", struct.pack(">II", 2, 0))
+        + png_chunk(b"fcTL", struct.pack(">7I", 5, 9999, 9999, 9999, 9999, 0, 0)),
+    }
+    for name, chunk in before.items():
+        yield Odd(f"png: {name}", _MAGIC + b"".join([head, chunk, *rest]), clean)
+    pixels, end = b"".join([head, *rest[:-1]]), rest[-1]
+    behind = {
+        "no end": b"",
+        "half an end": end[:5],
+        "end with a wrong checksum": wrong_checksum(end),
+        "junk behind the end": end + _GARBAGE,
+        "text behind the pixels with a wrong checksum": wrong_checksum(png_chunk(b"tEXt", b"Comment\0hello")) + end,
+        "text behind the pixels that is a bomb": png_chunk(b"zTXt", b"Comment\0\0" + _BOMB) + end,
+        "text that is cut": png_chunk(b"tEXt", b"Comment\0" + bytes(500))[:100],
+        "packed text that is cut": png_chunk(b"zTXt", b"Comment\0\0" + _GARBAGE)[:40],
+        "garbage behind the pixels": _GARBAGE,
+        "frame that is cut": png_chunk(b"fcTL", bytes(26)) + png_chunk(b"fdAT", bytes(60))[:30],
+    }
+    for name, tail in behind.items():
+        yield Odd(f"png: {name}", _MAGIC + pixels + tail, clean)
+    yield Odd("png: cut in the checksum of the pixels", _MAGIC + pixels[:-2], clean)
+    yield Odd("png: wrong checksum of the packed pixels", _MAGIC + wrong_checksum(pixels) + end, clean)
+    for missing in (1, 3, 4):
+        yield Odd(f"png: cut in the sum of the pixels by {missing}", _MAGIC + pixels[: -4 - missing], clean)
+    yield Odd("png: wrong header of the packed pixels' window", *_png_pair(lambda packed: b"\x08\x1d" + packed[2:]))
+    yield Odd("png: more than the pixels", *_png_pair(lambda packed: zlib.compress(zlib.decompress(packed) + _GARBAGE)))
+    yield Odd("png: pixels in many parts", _MAGIC + head + b"".join(_in_parts(clean, 11)) + end[:4], clean)
+    clear = photo().convert("P", palette=Image.Palette.ADAPTIVE)
+    seen = encoded(clear, "PNG", transparency=bytes(range(0, 256, 2)))
+    parts = [wrong_checksum(part) if part[4:8] == b"tRNS" else part for part in png_chunks(seen)]
+    yield Odd("png: transparency with a wrong checksum", _MAGIC + b"".join(parts), seen)
+    yield Odd("png: short transparency", _MAGIC + b"".join([head, png_chunk(b"tRNS", b"\0\0"), *rest]), clean)
+    laced = _interlaced()
+    yield Odd("png: interlaced without an end", laced[:-16], laced)
+    moving = encoded(photo(), "PNG", save_all=True, append_images=[photo().rotate(180)], duration=9)
+    yield Odd("png: animation cut in its second frame", moving[: len(moving) - 400], clean)
+
+
+def jpegs() -> Iterator[Odd]:
+    """JPEG: the mark of the end, segments, and what is behind the picture."""
+    for name, options in {
+        "plain": {},
+        "progressive": {"progressive": True},
+        "restarts": {"restart_marker_blocks": 3},
+    }.items():
+        clean = encoded(photo(), "JPEG", quality=90, **options)
+        yield Odd(f"jpeg: {name} without an end", clean[:-2], clean)
+        yield Odd(f"jpeg: {name} with half an end", clean[:-1], clean)
+        yield Odd(f"jpeg: {name} with junk for an end", clean[:-2] + _GARBAGE, clean)
+    for mode in ("L", "CMYK"):
+        clean = encoded(photo().convert(mode), "JPEG", quality=90)
+        yield Odd(f"jpeg: {mode} without an end", clean[:-2], clean)
+    clean = encoded(photo(), "JPEG", quality=90)
+    turned = encoded(photo(), "JPEG", quality=90, exif=_turned())
+    segments = {
+        "exif that is garbage": _segment(0xE1, b"Exif\0\0" + _GARBAGE),
+        "exif that ends early": _segment(0xE1, b"Exif\0\0II*\0\x08\0\0\0\xff\xff\x12\1\3"),
+        "much xmp": b"".join(_segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0" + bytes(65_000)) for _ in range(20)),
+        "part of a profile": _segment(0xE2, b"ICC_PROFILE\0\7\3" + _GARBAGE),
+        "profile without its number": _segment(0xE2, b"ICC_PROFILE\0"),
+        "list of pictures that is garbage": _segment(0xE2, b"MPF\0" + _GARBAGE),
+        "photoshop that is garbage": _segment(0xED, b"Photoshop 3.0\x008BIM\x03\xed\0\0\0\0\xff\xff\1"),
+        "empty adobe": _segment(0xEE, b""),
+        "empty jfif": _segment(0xE0, b"JFIF\0"),
+        "empty segment": _segment(0xE5, b""),
+        "comment": _segment(0xFE, b"\xff\xd9" * 30_000),
+        "fill": b"\xff" * 40,
+    }
+    for name, segment in segments.items():
+        yield Odd(f"jpeg: {name}", clean[:2] + segment + clean[2:], clean)
+        yield Odd(f"jpeg: {name}, behind the first", clean[:20] + segment + clean[20:], clean)
+    yield Odd("jpeg: garbage between segments", clean[:20] + b"\0\1\2what" + clean[20:], clean)
+    yield Odd("jpeg: turned without an end", turned[:-2], turned)
+    yield Odd(
+        "jpeg: turned with a garbage segment",
+        turned[:2] + segments["profile without its number"] + turned[2:-2],
+        turned,
+    )
+
+
+def gifs() -> Iterator[Odd]:
+    """GIF: its trailer, extensions, and later frames."""
+    clean = encoded(photo(), "GIF")
+    moving = encoded(photo(), "GIF", save_all=True, append_images=[photo().rotate(180)])
+    image = clean.index(b"\x2c\0\0\0\0")
+    yield Odd("gif: no trailer", clean[:-1], clean)
+    yield Odd("gif: no end of its pixels", clean[:-2], clean)
+    yield Odd("gif: junk behind it", clean + _GARBAGE, clean)
+    yield Odd("gif: junk for a trailer", clean[:-1] + _GARBAGE, clean)
+    yield Odd("gif: cut in its second frame", moving[:-300], clean)
+    for name, extension in {
+        "comment": b"\x21\xfe" + (b"\x05hello" * 4000) + b"\0",
+        "short loop": b"\x21\xff\x0bNETSCAPE2.0\1\1\0",
+        "empty control": b"\x21\xf9\0",
+        "short control": b"\x21\xf9\1\0\0",
+        "unknown extension": b"\x21\x77\3abc\0",
+        "zeros": bytes(9),
+    }.items():
+        yield Odd(f"gif: {name}", clean[:image] + extension + clean[image:], clean)
+
+
+def webps() -> Iterator[Odd]:
+    """WebP: chunks that are not pixels, and the size of the whole."""
+    for name, options in {"lossy": {"quality": 90}, "lossless": {"lossless": True}}.items():
+        clean = encoded(
+            photo(), "WEBP", exif=b"Exif\0\0II*\0\x08\0\0\0\0\0\0\0\0\0", xmp=b"<x:xmpmeta/>" * 9, **options
+        )
+        plain = encoded(photo(), "WEBP", **options)
+        notes = clean.index(b"EXIF")
+        yield Odd(f"webp: {name}, exif that is garbage", clean[: notes + 8] + b"\xff" * 14 + clean[notes + 22 :], clean)
+        yield Odd(f"webp: {name}, cut in its notes", clean[: notes + 12], clean)
+        yield Odd(f"webp: {name}, its notes missing", clean[:notes], clean)
+        yield Odd(
+            f"webp: {name}, notes that are too long",
+            clean[: notes + 4] + b"\xff\xff\xff\x7f" + clean[notes + 8 :],
+            clean,
+        )
+        yield Odd(f"webp: {name}, junk behind it", clean + _GARBAGE, clean)
+        yield Odd(f"webp: {name}, unknown chunk", _riff(plain[12:] + b"WHAT\3\0\0\0abc\0"), plain)
+        yield Odd(f"webp: {name}, too large a size", plain[:4] + b"\xf0\xff\xff\x7f" + plain[8:], plain)
+        yield Odd(f"webp: {name}, too small a size", plain[:4] + b"\x20\0\0\0" + plain[8:], plain)
+        yield Odd(f"webp: {name}, no size", plain[:4] + bytes(4) + plain[8:], plain)
+    clean = encoded(photo(), "WEBP", lossless=True, icc_profile=bytes(500))
+    profile = clean.index(b"ICCP")
+    yield Odd("webp: another name for its profile", clean[:profile] + b"\0\0\0\0" + clean[profile + 4 :], clean)
+
+
+def tiffs() -> Iterator[Odd]:
+    """TIFF: tags that say nothing of pixels."""
+    for packed in ("raw", "tiff_lzw", "tiff_adobe_deflate"):
+        clean = encoded(photo(), "TIFF", compression=packed)
+        for name, entry in {
+            "profile that lies outside": (34675, 7, 90_000, 2**31),
+            "exif that lies outside": (34665, 4, 1, 2**31),
+            "exif that is garbage": (34665, 4, 1, 30),
+            "xmp that lies outside": (700, 1, 90_000, 2**31),
+            "description that lies outside": (270, 2, 90_000, 2**31),
+            "number of an unknown type": (50_000, 99, 5, 5),
+            "unknown tag": (60_000, 4, 1, 5),
+            "resolution over nothing": (282, 5, 1, 2**31),
+            "orientation that is text": (274, 2, 2, 65),
+            "software that is a number": (305, 4, 1, 5),
+            "page name of no characters": (285, 2, 0, 0),
+        }.items():
+            yield Odd(f"tiff: {packed}, {name}", with_tag(clean, *entry), clean)
+        yield Odd(f"tiff: {packed}, a next page that lies outside", with_next(clean, 2**31), clean)
+        yield Odd(f"tiff: {packed}, itself for a next page", with_next(clean, 8), clean)
+        yield Odd(f"tiff: {packed}, no next page", with_next(clean, 0)[:-4], clean)
+        yield Odd(f"tiff: {packed}, half a next page", with_next(clean, 0)[:-1], clean)
+        yield Odd(f"tiff: {packed}, junk behind it", clean + _GARBAGE, clean)
+
+
+def bmps() -> Iterator[Odd]:
+    """BMP: sizes that are wrong, and padding."""
+    clean = encoded(photo(), "BMP")
+    narrow = encoded(photo().crop((0, 0, 93, 64)), "BMP")
+    yield Odd("bmp: no size of the file", clean[:2] + bytes(4) + clean[6:], clean)
+    yield Odd("bmp: no size of the pixels", clean[:34] + bytes(4) + clean[38:], clean)
+    yield Odd("bmp: too large a size", clean[:34] + b"\xff\xff\xff\x7f" + clean[38:], clean)
+    yield Odd("bmp: no resolution", clean[:38] + bytes(8) + clean[46:], clean)
+    yield Odd("bmp: junk behind it", clean + _GARBAGE, clean)
+    yield Odd("bmp: last padding missing", narrow[:-1], narrow)
+
+
+def png_chunks(data: bytes) -> list[bytes]:
+    """The chunks of a whole PNG."""
+    found, at = list[bytes](), len(_MAGIC)
+    while at < len(data):
+        size = 12 + int.from_bytes(data[at : at + 4], "big")
+        found.append(data[at : at + size])
+        at += size
+    return found
+
+
+def wrong_checksum(chunk: bytes) -> bytes:
+    """A chunk whose last byte is another one."""
+    return chunk[:-1] + bytes([chunk[-1] ^ 0xFF])
+
+
+def with_tag(tiff: bytes, tag: int, kind: int, count: int, value: int) -> bytes:
+    """A TIFF whose list of tags, moved to its end, has one more or another one."""
+    offset = int.from_bytes(tiff[4:8], "little")
+    number = int.from_bytes(tiff[offset : offset + 2], "little")
+    entries = {int.from_bytes(entry[:2], "little"): entry for entry in _entries(tiff, offset, number)}
+    entries[tag] = struct.pack("<HHII", tag, kind, count, value)
+    moved = struct.pack("<H", len(entries)) + b"".join(entries[one] for one in sorted(entries)) + bytes(4)
+    return tiff[:4] + struct.pack("<I", len(tiff)) + tiff[8:] + moved
+
+
+def with_next(tiff: bytes, offset: int) -> bytes:
+    """A TIFF that says where its next page is."""
+    moved = with_tag(tiff, 60_000, 4, 1, 5)
+    return moved[:-4] + struct.pack("<I", offset)
+
+
+def _entries(tiff: bytes, offset: int, number: int) -> Iterator[bytes]:
+    for start, end in pairwise(range(offset + 2, offset + 2 + 12 * number + 1, 12)):
+        yield tiff[start:end]
+
+
+def _png_pair(change: Callable[[bytes], bytes]) -> tuple[bytes, bytes]:
+    clean = encoded(photo(), "PNG")
+    chunks = [png_chunk(part[4:8], change(part[8:-4])) if part[4:8] == b"IDAT" else part for part in png_chunks(clean)]
+    return _MAGIC + b"".join(chunks), clean
+
+
+def _in_parts(png: bytes, size: int) -> Iterator[bytes]:
+    packed = b"".join(part[8:-4] for part in png_chunks(png) if part[4:8] == b"IDAT")
+    for start in range(0, len(packed), size):
+        yield png_chunk(b"IDAT", packed[start : start + size])
+
+
+def _interlaced() -> bytes:
+    """A grey picture of 3 x 3 in seven passes, of which some are empty."""
+    rows = [b"\x0a", b"\x14", b"\x1e\x28", b"\x32", b"\x3c", b"\x46\x50\x5a"]
+    raw = b"".join(b"\0" + row for row in rows)
+    header = struct.pack(">IIBBBBB", 3, 3, 8, 0, 0, 0, 1)
+    return _MAGIC + png_chunk(b"IHDR", header) + png_chunk(b"IDAT", zlib.compress(raw)) + png_chunk(b"IEND", b"")
+
+
+def _segment(marker: int, body: bytes) -> bytes:
+    return bytes([0xFF, marker]) + struct.pack(">H", len(body) + 2) + body
+
+
+def _turned() -> Image.Exif:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return exif
+
+
+def _riff(chunks: bytes) -> bytes:
+    return b"RIFF" + struct.pack("<I", len(chunks) + 4) + b"WEBP" + chunks
+
+
+def everything() -> list[Odd]:
+    """All of them."""
+    return [odd for make in (pngs, jpegs, gifs, webps, tiffs, bmps) for odd in make()]
