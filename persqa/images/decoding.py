@@ -18,6 +18,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from persqa.bad_images import BadContent, BadImage
 from persqa.errors import Rejected
+from persqa.images.avif import AvifPicture
 from persqa.images.jpeg_ends import with_ends
 from persqa.images.kinds import DECODED, Kind, kind_of
 from persqa.images.limits import Resolution
@@ -47,7 +48,11 @@ _DECODERS = {
     "GIF": _Decoder(GifImageFile, 8),
     "TIFF": _Decoder(TiffImageFile, 12),
     "BMP": _Decoder(BmpImageFile, 8),
+    "AVIF": _Decoder(AvifPicture, 28),
 }
+
+#: An AVIF file has its transparency and a small copy as pictures of their own.
+_PICTURES_IN_ONE = 3
 
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -113,6 +118,8 @@ def decoding_bytes(data: bytes, *, max_pixels: int, resolution: Resolution | Non
             resolution = None  # as in `_try_bare`
         progressive = _PROGRESSIVE_BYTES if image.info.get("progressive") else 0
         pixels = whole = _pixels(image, max_pixels)
+        if isinstance(image, AvifPicture):
+            pixels = max(pixels, image.frames.possible)
         if _draft(image, _size(image, resolution)) is not None:
             pixels = image.width * image.height
         return whole * progressive + pixels * _DECODERS[kind.name].pixel_bytes
@@ -211,6 +218,10 @@ def _pixels(image: ImageFile, max_pixels: int) -> int:
     width, height = max(sizes, key=math.prod)
     if width * height > max_pixels:
         raise _TooManyPixels(f"{width} x {height}")
+    if isinstance(image, AvifPicture):
+        if (frames := image.frames).largest > max_pixels or frames.together > _PICTURES_IN_ONE * max_pixels:
+            raise _TooManyPixels(f"{frames.together} in all pictures of the file")
+        return max(width * height, frames.largest)
     return width * height
 
 

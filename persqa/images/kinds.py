@@ -52,10 +52,10 @@ DECODED = (
     Kind("TIFF", (".tif", ".tiff"), _starts(rb"II[*+]\0|MM\0[*+]"), is_decoded=True),
     # Two letters are no sign; the size of its second header has one of a few values.
     Kind("BMP", (".bmp", ".dib"), _starts(rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0"), is_decoded=True),
+    Kind("AVIF", (".avif", ".avifs"), _starts(_BOX + rb"(?:avi[fs]|" + _BRANDS + rb"avi[fs])"), is_decoded=True),
 )
 
 OTHERS = (
-    Kind("AVIF", (".avif", ".avifs"), _starts(_BOX + rb"(?:avi[fs]|" + _BRANDS + rb"avi[fs])")),
     Kind("HEIC", (".heic", ".heif", ".hif", ".heics", ".heifs"), _starts(_BOX + rb"(?:he[iv][cxms]|mif1|msf1|miaf)")),
     Kind("JPEG XL", (".jxl",), _starts(rb"\xff\x0a|\0\0\0\x0cJXL \r\n\x87\n")),
     Kind(

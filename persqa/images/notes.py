@@ -7,6 +7,7 @@ decoder says why.
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from typing import TYPE_CHECKING, Literal
@@ -29,6 +30,10 @@ _WEBP_START = 12
 _WEBP_KEPT = frozenset({b"VP8 ", b"VP8L", b"ALPH", b"ANIM", b"ANMF", b"EXIF"})
 #: What the first chunk of a WebP says of others.
 _WEBP_PROFILE, _WEBP_EXIF, _WEBP_XMP = 0x20, 0x08, 0x04
+
+#: In the list of an AVIF's items: version, number and protection, behind which there is the kind.
+_AVIF_EXIF = re.compile(rb"(infe(?:\x02.{7}|\x03.{9}))Exif", re.DOTALL)
+_MOST_AVIF_EXIF = 4
 
 
 def without_notes(name: str, data: bytes) -> bytes:
@@ -180,4 +185,16 @@ def _tiff(data: bytes) -> bytes:
     return data + bytes(end - len(data)) if end - 4 <= len(data) < end else data
 
 
-_BY_NAME: dict[str, Callable[[bytes], bytes]] = {"PNG": _png, "JPEG": _jpeg, "GIF": _gif, "WebP": _webp, "TIFF": _tiff}
+def _avif(data: bytes) -> bytes:
+    """With items that nobody knows in the place of its EXIF data."""
+    return _AVIF_EXIF.sub(rb"\1none", data, _MOST_AVIF_EXIF)
+
+
+_BY_NAME: dict[str, Callable[[bytes], bytes]] = {
+    "PNG": _png,
+    "JPEG": _jpeg,
+    "GIF": _gif,
+    "WebP": _webp,
+    "TIFF": _tiff,
+    "AVIF": _avif,
+}

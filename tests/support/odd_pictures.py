@@ -236,6 +236,20 @@ def bmps() -> Iterator[Odd]:
     yield Odd("bmp: last padding missing", narrow[:-1], narrow)
 
 
+def avifs() -> Iterator[Odd]:
+    """AVIF: notes, and what is behind the picture."""
+    plain = encoded(photo(), "AVIF")
+    description = b"Exif\0\0MM\0*\0\0\0\x08\0\1\x01\x0e\0\2\0\0\0\4abc\0\0\0\0\0"
+    noted = encoded(photo(), "AVIF", exif=description, xmp=b"<x:xmpmeta/>" * 9)
+    yield Odd("avif: exif that is garbage", noted.replace(b"MM\0*", b"\xff\0\xff\0"), plain)
+    yield Odd(
+        "avif: exif that ends early", noted.replace(b"\0\0\0\x08\0\1\x01\x0e", b"\0\0\0\x08\xff\xff\x01\x0e"), plain
+    )
+    yield Odd("avif: junk behind it", plain + _GARBAGE, plain)
+    yield Odd("avif: garbage for a profile", encoded(photo(), "AVIF", icc_profile=_GARBAGE), plain)
+    yield Odd("avif: another name for all of them", plain[:8] + b"mif1" + plain[12:], plain)
+
+
 def png_chunks(data: bytes) -> list[bytes]:
     """The chunks of a whole PNG."""
     found, at = list[bytes](), len(_MAGIC)
@@ -308,4 +322,4 @@ def _riff(chunks: bytes) -> bytes:
 
 def everything() -> list[Odd]:
     """All of them."""
-    return [odd for make in (pngs, jpegs, gifs, webps, tiffs, bmps) for odd in make()]
+    return [odd for make in (pngs, jpegs, gifs, webps, tiffs, bmps, avifs) for odd in make()]
