@@ -19,7 +19,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 from persqa.bad_images import BadContent, BadImage
 from persqa.errors import Rejected
 from persqa.images.avif import AvifPicture
-from persqa.images.jpeg_ends import with_ends
+from persqa.images.jpeg_ends import ends_of
 from persqa.images.kinds import DECODED, Kind, kind_of
 from persqa.images.limits import Resolution
 from persqa.images.naming import printable
@@ -114,15 +114,16 @@ def decoding_bytes(data: bytes, *, max_pixels: int, resolution: Resolution | Non
     try:
         kind = _recognise(data)
         image = _opened_somehow(kind, data)
-        if kind.name == "JPEG" and with_ends(data):
-            resolution = None  # as in `_try_bare`
+        copies = 1 if kind.name == "PNG" else 0
+        if kind.name == "JPEG" and ends_of(data):
+            resolution, copies = None, 2  # as in `_try_bare`
         progressive = _PROGRESSIVE_BYTES if image.info.get("progressive") else 0
         pixels = whole = _pixels(image, max_pixels)
         if isinstance(image, AvifPicture):
             pixels = max(pixels, image.frames.possible)
         if _draft(image, _size(image, resolution)) is not None:
             pixels = image.width * image.height
-        return whole * progressive + pixels * _DECODERS[kind.name].pixel_bytes
+        return whole * progressive + pixels * _DECODERS[kind.name].pixel_bytes + copies * len(data)
     except (BadContent, _TooManyPixels, Image.DecompressionBombError):
         return 0
     except Exception:  # noqa: BLE001 - as in `_try`
@@ -174,17 +175,18 @@ def _opened_somehow(kind: Kind, data: bytes) -> ImageFile:
 def _try_bare(kind: Kind, data: bytes, max_pixels: int, resolution: Resolution | None) -> Image.Image | Rejected:
     """The image without what is not pixels, or why there is none."""
     bare = without_notes(kind.name, data)
-    digests = set[bytes]()
-    for whole in with_ends(bare) if kind.name == "JPEG" else []:
+    digests, whole = set[bytes](), bare
+    for end in ends_of(bare) if kind.name == "JPEG" else []:
+        # Half a mark may be left.
+        whole = bare.removesuffix(b"\xff") + end
         found = _try(kind, data, max_pixels, None, whole)
         if isinstance(found, Rejected):
             return found
         digests.add(hashlib.sha256(found.tobytes()).digest())
         if len(digests) > 1:
             return _bad(data, Reason.BROKEN_IMAGE, f"the {kind.name} data is truncated or corrupt (pixels are missing)")
-        bare = whole
         del found  # one at a time is in memory
-    return _try(kind, data, max_pixels, resolution, bare)
+    return _try(kind, data, max_pixels, resolution, whole)
 
 
 def _try(

@@ -28,7 +28,7 @@ _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PARTS = 64
 
 
-def with_ends(data: bytes) -> list[bytes]:
+def ends_of(data: bytes) -> list[bytes]:
     """Ways for a file to go on where it is cut; none if it has an end, or is surely without some pixels."""
     if data.endswith(_END):
         return []
@@ -39,11 +39,10 @@ def with_ends(data: bytes) -> list[bytes]:
             return []
     except (IndexError, KeyError, ValueError):
         return []
-    cut = data.removesuffix(b"\xff")
     # Where the cut is in front of a restart, a decoder takes nothing before it has found its mark.
-    last = max(_RESTART.finditer(cut, start), key=re.Match[bytes].start, default=None)
+    last = max(_RESTART.finditer(data, start), key=re.Match[bytes].start, default=None)
     restart = 0xD0 if last is None else 0xD0 + (last[1][0] + 1) % 8
-    return [cut + _END, *(cut + others + bytes([0xFF, restart]) + others + _END for others in _OTHERS)]
+    return [_END, *(others + bytes([0xFF, restart]) + others + _END for others in _OTHERS)]
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, int]]:

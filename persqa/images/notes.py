@@ -46,30 +46,32 @@ def without_notes(name: str, data: bytes) -> bytes:
 
 
 def _png(data: bytes) -> bytes:
-    kept, texts = [data[:_PNG_START]], set[bytes]()
+    kept, texts = list[bytes | memoryview]([data[:_PNG_START]]), set[bytes]()
     for name, body, chunk in _png_chunks(data):
         if name in _PNG_PIXELS:
             kept.append(chunk)
         elif name == b"eXIf" or (name == b"tRNS" and len(body) >= _PNG_CLEAR.get(data[25], 0)):
-            kept.append(_png_chunk(name, body))
-        elif name in {b"tEXt", b"zTXt", b"iTXt"} and (key := body.partition(b"\0")[0]) in _PNG_TEXTS - texts:
-            texts.add(key)
-            kept.extend([_png_chunk(name, body)] * _is_short(name, body[len(key) + 1 :]))
+            kept.append(_png_chunk(name, bytes(body)))
+        elif name in {b"tEXt", b"zTXt", b"iTXt"}:
+            key, _, text = bytes(body).partition(b"\0")
+            if key in _PNG_TEXTS - texts and _is_short(name, text):
+                texts.add(key)
+                kept.append(_png_chunk(name, bytes(body)))
         elif name == b"IEND":
             break
     return b"".join([*kept, _png_chunk(b"IEND", b"")])
 
 
-def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes, bytes]]:
+def _png_chunks(data: bytes) -> Iterator[tuple[bytes, memoryview, bytes | memoryview]]:
     """Name and content of each chunk, and the whole chunk; the last one may be cut."""
-    at = _PNG_START
+    at, view = _PNG_START, memoryview(data)
     while at + 8 < len(data):
         end = at + 8 + int.from_bytes(data[at : at + 4], "big")
-        name, body = data[at + 4 : at + 8], data[at + 8 : end]
+        name, body = data[at + 4 : at + 8], view[at + 8 : end]
         is_whole = end + 4 <= len(data)
         # A note that is cut says nothing, but pixels do.
         if is_whole or name == b"IDAT":
-            yield name, body, data[at : end + 4] if is_whole else _png_chunk(name, body)
+            yield name, body, view[at : end + 4] if is_whole else _png_chunk(name, bytes(body))
         at = end + 4
 
 

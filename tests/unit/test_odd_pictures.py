@@ -44,7 +44,7 @@ def test_a_picture_is_what_its_clean_twin_is(odd: Odd) -> None:
 def test_many_at_once_are_decoded_alike() -> None:
     odds = everything()
     with ThreadPoolExecutor(8) as threads:
-        found = list(threads.map(lambda odd: pixels(odd.data), odds))
+        found = list(threads.map(pixels, [odd.data for odd in odds]))
     assert found == [pixels(odd.clean) for odd in odds]
     assert _GLOBALS == (ImageFile.LOAD_TRUNCATED_IMAGES, PngImagePlugin.MAX_TEXT_CHUNK, PngImagePlugin.MAX_TEXT_MEMORY)
 
