@@ -16,10 +16,10 @@ import pytest
 from urllib3.util import connection as urllib3_connection
 
 from persqa.errors import Infrastructure
-from persqa.images import patience, read_image, web
+from persqa.images import patience, read_image
 from persqa.reasons import Reason
-from tests.support.web import Page, WebServer, page, redirect, write_certificate
-from tests.support.web_images import OPEN, PICTURE, read, refusal, resolve
+from tests.support.web import Page, WebServer, drip, page, redirect
+from tests.support.web_images import OPEN, PICTURE, read, refusal
 
 BOMB = gzip.compress(bytes(2**23))[:9000]
 
@@ -102,15 +102,6 @@ class TestSizes:
         server.pages["/b"] = b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 1000 + b"\r\n"
         for path in ("/a", "/b"):
             assert refusal(f"{server.url}{path}", seconds=1).reason is Reason.FETCH_FAILED
-
-
-def drip(*, first: bytes, each: bytes) -> Page:
-    def say(send: Callable[[bytes], None], closing: threading.Event) -> None:
-        send(first)
-        while not closing.wait(0.02):
-            send(each)
-
-    return say
 
 
 class TestTime:
@@ -270,57 +261,3 @@ class TestTrouble:
         threading.Timer(0.2, stop.set).start()
         with pytest.raises(Infrastructure):
             read_image(f"{server.url}/a", base=Path("/nowhere"), limits=OPEN, stop=stop)
-
-
-class TestTls:
-    @pytest.fixture
-    def trusted(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-        certificate = write_certificate(tmp_path / "certificate.pem", "pictures.test")
-        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-        web.trust.cache_clear()
-        yield certificate
-        web.trust.cache_clear()
-
-    def test_the_certificate_must_be_the_hosts(self, trusted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        resolve(monkeypatch, {"pictures.test": ["127.0.0.1"], "other.test": ["127.0.0.1"]})
-        with WebServer(trusted) as server:
-            server.pages["/a"] = page(PICTURE)
-            assert read(f"https://pictures.test:{server.port}/a") == PICTURE
-            error = refusal(f"https://other.test:{server.port}/a")
-        assert error.reason is Reason.FETCH_FAILED
-        assert "certificate" in str(error)
-
-    def test_an_unknown_certificate_is_refused(
-        self, trusted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        resolve(monkeypatch, {"pictures.test": ["127.0.0.1"]})
-        stranger = write_certificate(tmp_path / "stranger.pem", "pictures.test")
-        assert stranger != trusted
-        with WebServer(stranger) as server:
-            server.pages["/a"] = page(PICTURE)
-            assert refusal(f"https://pictures.test:{server.port}/a").reason is Reason.FETCH_FAILED
-            assert server.asked == []
-
-    def test_https_does_not_become_http(
-        self, trusted: Path, server: WebServer, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        resolve(monkeypatch, {"pictures.test": ["127.0.0.1"]})
-        with WebServer(trusted) as secure:
-            secure.pages["/a"] = redirect(f"{server.url}/a.png")
-            server.pages["/up"] = redirect(f"https://pictures.test:{secure.port}/b")
-            secure.pages["/b"] = page(PICTURE)
-            found = refusal(f"https://pictures.test:{secure.port}/a")
-            assert found.reason is Reason.INSECURE_REDIRECT
-            assert read(f"{server.url}/up") == PICTURE
-
-    @pytest.mark.timeout(20)
-    def test_a_slow_handshake_and_a_slow_body_are_cut(self, trusted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        resolve(monkeypatch, {"pictures.test": ["127.0.0.1"]})
-        with WebServer(trusted) as secure, socket.socket() as silent:
-            silent.bind(("127.0.0.1", 0))
-            silent.listen()
-            secure.pages["/a"] = drip(first=b"HTTP/1.1 200 OK\r\n\r\n", each=b"x")
-            for port in (secure.port, silent.getsockname()[1]):
-                started = time.monotonic()
-                assert refusal(f"https://pictures.test:{port}/a", seconds=0.5).reason is Reason.TOO_SLOW
-                assert time.monotonic() - started < 2

@@ -6,108 +6,16 @@ Each has a clean twin: what a decoder makes of both must be the same.
 from __future__ import annotations
 
 import struct
-import zlib
-from dataclasses import dataclass
-from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from tests.support.pictures import encoded, png_chunk
+from tests.support.odd_pngs import GARBAGE, Odd, photo, pngs
+from tests.support.pictures import encoded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-_MAGIC = b"\x89PNG\r\n\x1a\n"
-#: Unpacks to 64 MiB.
-_BOMB = zlib.compress(bytes(2**26), 9)
-_GARBAGE = bytes(range(7, 255)) * 3
-
-
-@dataclass(frozen=True, slots=True)
-class Odd:
-    """A picture file with a fault, and its twin without."""
-
-    name: str
-    data: bytes
-    clean: bytes
-
-
-@cache
-def photo(width: int = 96, height: int = 64) -> Image.Image:
-    """Something with edges, slopes and grain, the same each time."""
-    image = Image.new("RGB", (width, height))
-    image.putdata(
-        [(x * 2 % 256, (y * 3 + x * y % 7) % 256, (x * 5 ^ y * 11) % 256) for y in range(height) for x in range(width)]
-    )
-    return image
-
-
-def pngs() -> Iterator[Odd]:
-    """PNG: notes, profiles, checksums, what is behind the pixels, and animations."""
-    clean = encoded(photo(), "PNG")
-    head, *rest = png_chunks(clean)
-    before = {
-        "profile of 1.6 MB": png_chunk(b"iCCP", b"press\0\0" + zlib.compress(bytes(range(256)) * 6250)),
-        "profile that is a bomb": png_chunk(b"iCCP", b"press\0\0" + _BOMB),
-        "profile packed in no known way": png_chunk(b"iCCP", b"press\0\7" + _GARBAGE),
-        "profile that is garbage": png_chunk(b"iCCP", b"press\0\0" + _GARBAGE),
-        "profile without a name": png_chunk(b"iCCP", b""),
-        "packed text that is a bomb": png_chunk(b"zTXt", b"Comment\0\0" + _BOMB),
-        "packed text in no known way": png_chunk(b"zTXt", b"Comment\0\7" + _GARBAGE),
-        "international text that is a bomb": png_chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + _BOMB),
-        "much text": png_chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(2**20 - 1))) * 80,
-        "exif that is a bomb": png_chunk(b"zTXt", b"Raw profile type exif\0\0" + _BOMB),
-        "exif in text that is garbage": png_chunk(b"tEXt", b"Raw profile type exif\0\nexif\nzz\nnothing"),
-        "text with a wrong checksum": wrong_checksum(png_chunk(b"tEXt", b"Comment\0hello")),
-        "gamma with a wrong checksum": wrong_checksum(png_chunk(b"gAMA", struct.pack(">I", 45455))),
-        "unknown chunk with a wrong checksum": wrong_checksum(png_chunk(b"prVt", _GARBAGE)),
-        "short gamma": png_chunk(b"gAMA", b"\0"),
-        "short resolution": png_chunk(b"pHYs", b"\0\0"),
-        "short colours": png_chunk(b"cHRM", b"\0"),
-        "empty rendering": png_chunk(b"sRGB", b""),
-        "chunk with no name": png_chunk(b"\0\1\2\3", b"what"),
-        "exif that is garbage": png_chunk(b"eXIf", _GARBAGE),
-        "exif that ends early": png_chunk(b"eXIf", b"II*\0\x08\0\0\0\xff\xff\x12\1\3"),
-        "short animation": png_chunk(b"acTL", b"\0"),
-        "animation of no frames": png_chunk(b"acTL", bytes(8)),
-        "frame in the wrong place": png_chunk(b"acTL", struct.pack(">II", 2, 0))
-        + png_chunk(b"fcTL", struct.pack(">7I", 5, 9999, 9999, 9999, 9999, 0, 0)),
-    }
-    for name, chunk in before.items():
-        yield Odd(f"png: {name}", _MAGIC + b"".join([head, chunk, *rest]), clean)
-    pixels, end = b"".join([head, *rest[:-1]]), rest[-1]
-    behind = {
-        "no end": b"",
-        "half an end": end[:5],
-        "end with a wrong checksum": wrong_checksum(end),
-        "junk behind the end": end + _GARBAGE,
-        "text behind the pixels with a wrong checksum": wrong_checksum(png_chunk(b"tEXt", b"Comment\0hello")) + end,
-        "text behind the pixels that is a bomb": png_chunk(b"zTXt", b"Comment\0\0" + _BOMB) + end,
-        "text that is cut": png_chunk(b"tEXt", b"Comment\0" + bytes(500))[:100],
-        "packed text that is cut": png_chunk(b"zTXt", b"Comment\0\0" + _GARBAGE)[:40],
-        "garbage behind the pixels": _GARBAGE,
-        "frame that is cut": png_chunk(b"fcTL", bytes(26)) + png_chunk(b"fdAT", bytes(60))[:30],
-    }
-    for name, tail in behind.items():
-        yield Odd(f"png: {name}", _MAGIC + pixels + tail, clean)
-    yield Odd("png: cut in the checksum of the pixels", _MAGIC + pixels[:-2], clean)
-    yield Odd("png: wrong checksum of the packed pixels", _MAGIC + wrong_checksum(pixels) + end, clean)
-    for missing in (1, 3, 4):
-        yield Odd(f"png: cut in the sum of the pixels by {missing}", _MAGIC + pixels[: -4 - missing], clean)
-    yield Odd("png: wrong header of the packed pixels' window", *_png_pair(lambda packed: b"\x08\x1d" + packed[2:]))
-    yield Odd("png: more than the pixels", *_png_pair(lambda packed: zlib.compress(zlib.decompress(packed) + _GARBAGE)))
-    yield Odd("png: pixels in many parts", _MAGIC + head + b"".join(_in_parts(clean, 11)) + end[:4], clean)
-    clear = photo().convert("P", palette=Image.Palette.ADAPTIVE)
-    seen = encoded(clear, "PNG", transparency=bytes(range(0, 256, 2)))
-    parts = [wrong_checksum(part) if part[4:8] == b"tRNS" else part for part in png_chunks(seen)]
-    yield Odd("png: transparency with a wrong checksum", _MAGIC + b"".join(parts), seen)
-    yield Odd("png: short transparency", _MAGIC + b"".join([head, png_chunk(b"tRNS", b"\0\0"), *rest]), clean)
-    laced = _interlaced()
-    yield Odd("png: interlaced without an end", laced[:-16], laced)
-    moving = encoded(photo(), "PNG", save_all=True, append_images=[photo().rotate(180)], duration=9)
-    yield Odd("png: animation cut in its second frame", moving[: len(moving) - 400], clean)
+    from collections.abc import Iterator
 
 
 def jpegs() -> Iterator[Odd]:
@@ -120,19 +28,19 @@ def jpegs() -> Iterator[Odd]:
         clean = encoded(photo(), "JPEG", quality=90, **options)
         yield Odd(f"jpeg: {name} without an end", clean[:-2], clean)
         yield Odd(f"jpeg: {name} with half an end", clean[:-1], clean)
-        yield Odd(f"jpeg: {name} with junk for an end", clean[:-2] + _GARBAGE, clean)
+        yield Odd(f"jpeg: {name} with junk for an end", clean[:-2] + GARBAGE, clean)
     for mode in ("L", "CMYK"):
         clean = encoded(photo().convert(mode), "JPEG", quality=90)
         yield Odd(f"jpeg: {mode} without an end", clean[:-2], clean)
     clean = encoded(photo(), "JPEG", quality=90)
     turned = encoded(photo(), "JPEG", quality=90, exif=_turned())
     segments = {
-        "exif that is garbage": _segment(0xE1, b"Exif\0\0" + _GARBAGE),
+        "exif that is garbage": _segment(0xE1, b"Exif\0\0" + GARBAGE),
         "exif that ends early": _segment(0xE1, b"Exif\0\0II*\0\x08\0\0\0\xff\xff\x12\1\3"),
         "much xmp": b"".join(_segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0" + bytes(65_000)) for _ in range(20)),
-        "part of a profile": _segment(0xE2, b"ICC_PROFILE\0\7\3" + _GARBAGE),
+        "part of a profile": _segment(0xE2, b"ICC_PROFILE\0\7\3" + GARBAGE),
         "profile without its number": _segment(0xE2, b"ICC_PROFILE\0"),
-        "list of pictures that is garbage": _segment(0xE2, b"MPF\0" + _GARBAGE),
+        "list of pictures that is garbage": _segment(0xE2, b"MPF\0" + GARBAGE),
         "photoshop that is garbage": _segment(0xED, b"Photoshop 3.0\x008BIM\x03\xed\0\0\0\0\xff\xff\1"),
         "empty adobe": _segment(0xEE, b""),
         "empty jfif": _segment(0xE0, b"JFIF\0"),
@@ -159,8 +67,8 @@ def gifs() -> Iterator[Odd]:
     image = clean.index(b"\x2c\0\0\0\0")
     yield Odd("gif: no trailer", clean[:-1], clean)
     yield Odd("gif: no end of its pixels", clean[:-2], clean)
-    yield Odd("gif: junk behind it", clean + _GARBAGE, clean)
-    yield Odd("gif: junk for a trailer", clean[:-1] + _GARBAGE, clean)
+    yield Odd("gif: junk behind it", clean + GARBAGE, clean)
+    yield Odd("gif: junk for a trailer", clean[:-1] + GARBAGE, clean)
     yield Odd("gif: cut in its second frame", moving[:-300], clean)
     for name, extension in {
         "comment": b"\x21\xfe" + (b"\x05hello" * 4000) + b"\0",
@@ -189,7 +97,7 @@ def webps() -> Iterator[Odd]:
             clean[: notes + 4] + b"\xff\xff\xff\x7f" + clean[notes + 8 :],
             clean,
         )
-        yield Odd(f"webp: {name}, junk behind it", clean + _GARBAGE, clean)
+        yield Odd(f"webp: {name}, junk behind it", clean + GARBAGE, clean)
         yield Odd(f"webp: {name}, unknown chunk", _riff(plain[12:] + b"WHAT\3\0\0\0abc\0"), plain)
         yield Odd(f"webp: {name}, too large a size", plain[:4] + b"\xf0\xff\xff\x7f" + plain[8:], plain)
         yield Odd(f"webp: {name}, too small a size", plain[:4] + b"\x20\0\0\0" + plain[8:], plain)
@@ -221,7 +129,7 @@ def tiffs() -> Iterator[Odd]:
         yield Odd(f"tiff: {packed}, itself for a next page", with_next(clean, 8), clean)
         yield Odd(f"tiff: {packed}, no next page", with_next(clean, 0)[:-4], clean)
         yield Odd(f"tiff: {packed}, half a next page", with_next(clean, 0)[:-1], clean)
-        yield Odd(f"tiff: {packed}, junk behind it", clean + _GARBAGE, clean)
+        yield Odd(f"tiff: {packed}, junk behind it", clean + GARBAGE, clean)
 
 
 def bmps() -> Iterator[Odd]:
@@ -232,7 +140,7 @@ def bmps() -> Iterator[Odd]:
     yield Odd("bmp: no size of the pixels", clean[:34] + bytes(4) + clean[38:], clean)
     yield Odd("bmp: too large a size", clean[:34] + b"\xff\xff\xff\x7f" + clean[38:], clean)
     yield Odd("bmp: no resolution", clean[:38] + bytes(8) + clean[46:], clean)
-    yield Odd("bmp: junk behind it", clean + _GARBAGE, clean)
+    yield Odd("bmp: junk behind it", clean + GARBAGE, clean)
     yield Odd("bmp: last padding missing", narrow[:-1], narrow)
 
 
@@ -245,24 +153,9 @@ def avifs() -> Iterator[Odd]:
     yield Odd(
         "avif: exif that ends early", noted.replace(b"\0\0\0\x08\0\1\x01\x0e", b"\0\0\0\x08\xff\xff\x01\x0e"), plain
     )
-    yield Odd("avif: junk behind it", plain + _GARBAGE, plain)
-    yield Odd("avif: garbage for a profile", encoded(photo(), "AVIF", icc_profile=_GARBAGE), plain)
+    yield Odd("avif: junk behind it", plain + GARBAGE, plain)
+    yield Odd("avif: garbage for a profile", encoded(photo(), "AVIF", icc_profile=GARBAGE), plain)
     yield Odd("avif: another name for all of them", plain[:8] + b"mif1" + plain[12:], plain)
-
-
-def png_chunks(data: bytes) -> list[bytes]:
-    """The chunks of a whole PNG."""
-    found, at = list[bytes](), len(_MAGIC)
-    while at < len(data):
-        size = 12 + int.from_bytes(data[at : at + 4], "big")
-        found.append(data[at : at + size])
-        at += size
-    return found
-
-
-def wrong_checksum(chunk: bytes) -> bytes:
-    """A chunk whose last byte is another one."""
-    return chunk[:-1] + bytes([chunk[-1] ^ 0xFF])
 
 
 def with_tag(tiff: bytes, tag: int, kind: int, count: int, value: int) -> bytes:
@@ -284,26 +177,6 @@ def with_next(tiff: bytes, offset: int) -> bytes:
 def _entries(tiff: bytes, offset: int, number: int) -> Iterator[bytes]:
     for start, end in pairwise(range(offset + 2, offset + 2 + 12 * number + 1, 12)):
         yield tiff[start:end]
-
-
-def _png_pair(change: Callable[[bytes], bytes]) -> tuple[bytes, bytes]:
-    clean = encoded(photo(), "PNG")
-    chunks = [png_chunk(part[4:8], change(part[8:-4])) if part[4:8] == b"IDAT" else part for part in png_chunks(clean)]
-    return _MAGIC + b"".join(chunks), clean
-
-
-def _in_parts(png: bytes, size: int) -> Iterator[bytes]:
-    packed = b"".join(part[8:-4] for part in png_chunks(png) if part[4:8] == b"IDAT")
-    for start in range(0, len(packed), size):
-        yield png_chunk(b"IDAT", packed[start : start + size])
-
-
-def _interlaced() -> bytes:
-    """A grey picture of 3 x 3 in seven passes, of which some are empty."""
-    rows = [b"\x0a", b"\x14", b"\x1e\x28", b"\x32", b"\x3c", b"\x46\x50\x5a"]
-    raw = b"".join(b"\0" + row for row in rows)
-    header = struct.pack(">IIBBBBB", 3, 3, 8, 0, 0, 0, 1)
-    return _MAGIC + png_chunk(b"IHDR", header) + png_chunk(b"IDAT", zlib.compress(raw)) + png_chunk(b"IEND", b"")
 
 
 def _segment(marker: int, body: bytes) -> bytes:

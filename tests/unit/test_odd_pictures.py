@@ -17,7 +17,8 @@ from persqa.images import Resolution, decoding_bytes
 from persqa.images.avif import frames_of
 from persqa.images.decoding import decode
 from persqa.reasons import Reason
-from tests.support.odd_pictures import Odd, everything, photo, png_chunks
+from tests.support.odd_pictures import everything
+from tests.support.odd_pngs import Odd, photo, png_chunks
 from tests.support.pictures import encoded, noise, png_chunk
 
 # Pillow warns of what it cannot read of notes.
