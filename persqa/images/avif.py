@@ -15,6 +15,8 @@ from PIL.AvifImagePlugin import AvifImageFile
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+#: Longer lists have no pictures, but take long to read.
+_LONGEST_LIST = 10_000
 #: More frames of one picture, one finer than the other, nobody writes.
 _MOST_FRAMES = 8
 #: What the decoder itself refuses to exceed.
@@ -70,7 +72,9 @@ def frames_of(data: bytes) -> Frames:
 
 def _boxes(data: bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
     """Name of each box, and where its content begins and ends."""
-    while at + 8 <= end:
+    for _ in range(_LONGEST_LIST):
+        if at + 8 > end:
+            return
         size, start = _number(data, at, 4), at + 8
         if size == 1:
             size, start = _number(data, at + 8, 8), at + 16
@@ -79,6 +83,7 @@ def _boxes(data: bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
             raise ValueError("a box without a size")
         yield data[at + 4 : at + 8], start, stop
         at = stop
+    raise ValueError("too many boxes")
 
 
 def _number(data: bytes, at: int, size: int) -> int:
@@ -128,13 +133,13 @@ def _places(data: bytes, at: int) -> Iterator[tuple[int, int, list[tuple[int, in
     index_size = sizes & 15 if version else 0
     wide = 4 if version > 1 else 2
     number, at = _number(data, at + 6, wide), at + 6 + wide
-    for _ in range(number):
+    for _ in range(_short(number)):
         item, at = _number(data, at, wide), at + wide
         method, at = (_number(data, at, 2) & 15, at + 2) if version else (0, at)
         base, at = _number(data, at + 2, base_size), at + 2 + base_size
         count, at = _number(data, at, 2), at + 2
         parts = list[tuple[int, int]]()
-        for _ in range(count):
+        for _ in range(_short(count)):
             at += index_size
             offset = base + _number(data, at, offset_size)
             parts.append((offset, _number(data, at + offset_size, length_size)))
@@ -142,10 +147,18 @@ def _places(data: bytes, at: int) -> Iterator[tuple[int, int, list[tuple[int, in
         yield item, method, parts
 
 
+def _short(number: int) -> int:
+    if number > _LONGEST_LIST:
+        raise ValueError("a list that is too long")
+    return number
+
+
 def _frames_of(sample: bytes) -> Frames:
     """The frames of one picture."""
     sizes, number, at = list[tuple[int, int]](), 0, 0
-    while at < len(sample):
+    for _ in range(_LONGEST_LIST):
+        if at >= len(sample):
+            break
         header = sample[at]
         at += 2 if header & 4 else 1
         size = len(sample) - at

@@ -19,8 +19,8 @@ _OTHERS = tuple(
     first + bytes((step * number + 11) % 251 for number in range(60)) for first, step in [(b"\xfe", 37), (b"\xaa", 101)]
 )
 _RESTART = re.compile(rb"\xff([\xd0-\xd7])")
-#: Behind an FF byte: bytes of packed pixels, filling, and marks without a length.
-_NO_SEGMENT = frozenset({0x00, 0x01, 0xFF, *range(0xD0, 0xD8)})
+#: Of a segment; behind other marks there is nothing, or they are packed pixels.
+MARK = re.compile(rb"\xff([^\x00\x01\xff\xd0-\xd8])", re.DOTALL)
 _SCAN = 0xDA
 _PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -48,12 +48,9 @@ def ends_of(data: bytes) -> list[bytes]:
 def _segments(data: bytes) -> Iterator[tuple[int, int]]:
     """Marker of each segment, and where its length is."""
     at = 2
-    while (at := data.find(b"\xff", at)) >= 0 and at + 4 <= len(data):
-        if data[at + 1] in _NO_SEGMENT:
-            at += 1
-        else:
-            yield data[at + 1], at + 2
-            at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    while (mark := MARK.search(data, at)) and mark.end() + 2 <= len(data):
+        yield mark[1][0], mark.end()
+        at = mark.end() + int.from_bytes(data[mark.end() : mark.end() + 2], "big")
 
 
 def _are_all_begun(data: bytes, segments: list[tuple[int, int]]) -> bool:

@@ -12,6 +12,8 @@ import struct
 import zlib
 from typing import TYPE_CHECKING, Literal
 
+from persqa.images.jpeg_ends import MARK
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -25,6 +27,8 @@ _LONGEST_TEXT = 2**20
 _PNG_CLEAR = {0: 2, 2: 6, 3: 1}
 
 _GIF_START = 13
+#: Extension, picture, end.
+_GIF_MARK = re.compile(rb"[\x21\x2c\x3b]")
 _WEBP_START = 12
 #: The chunks of a WebP that are pixels, or say which way is up.
 _WEBP_KEPT = frozenset({b"VP8 ", b"VP8L", b"ALPH", b"ANIM", b"ANMF", b"EXIF"})
@@ -96,15 +100,14 @@ def _is_short(name: bytes, text: bytes) -> bool:
 
 
 def _jpeg(data: bytes) -> bytes:
-    kept, at = [b"\xff\xd8"], 2
-    while at < len(data):
-        if data[at] != 0xFF or data[at + 1] in {0x00, 0x01, 0xFF, *range(0xD0, 0xD9)}:
-            at += 1  # filling, or garbage
-            continue
-        marker, end = data[at + 1], at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-        if marker in {0xD9, 0xDA}:
+    kept, at = [data[:2]], 2
+    # Filling and garbage are skipped.
+    while mark := MARK.search(data, at):
+        at = mark.start()
+        end = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+        if mark[1] in {b"\xd9", b"\xda"}:
             return b"".join([*kept, data[at:]])
-        if _is_of_use(marker, data[at + 4 : end]):
+        if _is_of_use(mark[1][0], data[at + 4 : end]):
             kept.append(data[at:end])
         at = end
     return data
@@ -124,15 +127,13 @@ def _is_of_use(marker: int, body: bytes) -> bool:
 def _gif(data: bytes) -> bytes:
     start = at = _GIF_START + _gif_colours(data[10])
     control = b""
-    while data[at] != 0x3B:
-        if data[at] == 0x21:
-            end = _behind_blocks(data, at + 2)
-            # What is said of the picture's transparency has four bytes.
-            control = data[at:end] if data[at + 1 : at + 3] == b"\xf9\4" else control
-        elif data[at] == 0x2C:
+    while (mark := _GIF_MARK.search(data, at)) and mark[0] != b"\x3b":
+        at = mark.start()
+        if mark[0] == b"\x2c":
             return b"".join([data[:start], control, *_gif_picture(data, at), b"\0\x3b"])
-        else:
-            end = at + 1
+        end = _behind_blocks(data, at + 2)
+        # What is said of the picture's transparency has four bytes.
+        control = data[at:end] if data[at + 1 : at + 3] == b"\xf9\4" else control
         at = end
     return data
 

@@ -123,6 +123,7 @@ def tiffs() -> Iterator[Odd]:
             "orientation that is text": (274, 2, 2, 65),
             "software that is a number": (305, 4, 1, 5),
             "page name of no characters": (285, 2, 0, 0),
+            "pixels of no bytes": (279, 4, 1, 0),
         }.items():
             yield Odd(f"tiff: {packed}, {name}", with_tag(clean, *entry), clean)
         yield Odd(f"tiff: {packed}, a next page that lies outside", with_next(clean, 2**31), clean)
