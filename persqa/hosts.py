@@ -1,4 +1,4 @@
-"""Hosts in normal form, and the patterns that allow them."""
+"""Hosts in normal form, the patterns that allow them, and what they are told that asks."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ _LONGEST_HOST = 253
 _HOST = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?)(?:\.[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?)*")
 #: A last label that systems read as part of an IPv4 address, in decimal, octal or hexadecimal.
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
+_LONGEST_USER_AGENT = 256
 
 
 def normal_host(host: str) -> str:
@@ -52,6 +53,21 @@ def check_pattern(pattern: str) -> str:
     except Rejected:
         message = "write names such as img.example.com, *.example.com, or * for any, without a port"
         raise ValueError(f"{pattern!r} is no host: {message}") from None
+
+
+def check_user_agent(name: str) -> str:
+    """What a program tells web servers that it is, without blanks around it.
+
+    Raises:
+        ValueError: it would be no header, or a second one.
+    """
+    found = name.strip(" ")
+    if not found.isascii() or not found.isprintable() or len(found) > _LONGEST_USER_AGENT:
+        allowed = f"write up to {_LONGEST_USER_AGENT} letters, digits and signs of ASCII in one line"
+        raise ValueError(
+            f"{name[:40]!r} cannot be sent to web servers: {allowed}, such as lab-data/1.0 (me@lab.example)"
+        )
+    return found
 
 
 def is_listed(host: str, patterns: Iterable[str]) -> bool:

@@ -16,7 +16,7 @@ from persqa.choices import parse_choice
 from persqa.complaints import WrongSetting, explained, together
 from persqa.dotenv import DotEnv
 from persqa.errors import SettingsError
-from persqa.hosts import check_pattern
+from persqa.hosts import check_pattern, check_user_agent
 from persqa.model_names import model_name
 from persqa.urls import check_broker, check_database, check_store, put_password, take_password
 from persqa.variables import DOTENV, as_text, mistaken, source, split_list, split_paths, variable
@@ -138,6 +138,10 @@ class Settings(BaseSettings):
     image_seconds: float = Field(
         default=30, gt=0, description="Longest time for fetching one image, in seconds, including waits and retries."
     )
+    image_user_agent: Annotated[str, AfterValidator(check_user_agent)] = Field(
+        default="",
+        description="What web servers are told that asks: lab-data/1.0 (me@lab.example). Empty: persqa/version.",
+    )
     fetch_threads: int = Field(
         default=16, ge=1, le=256, description="Threads that wait for servers of images in one worker."
     )
@@ -187,7 +191,6 @@ class Settings(BaseSettings):
     drain_seconds: float = Field(
         default=60, ge=0, description="Longest time after SIGTERM for finishing the items in flight, in seconds."
     )
-
     metrics_port: int | None = Field(
         default=None,
         ge=1,

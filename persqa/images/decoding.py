@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import re
-import struct
 from dataclasses import dataclass
 from io import BytesIO
 
@@ -20,39 +18,41 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from persqa.bad_images import BadContent, BadImage
 from persqa.errors import Rejected
+from persqa.images.avif import AvifPicture
+from persqa.images.jpeg_ends import ends_of
+from persqa.images.kinds import DECODED, Kind, kind_of
 from persqa.images.limits import Resolution
 from persqa.images.naming import printable
+from persqa.images.notes import without_notes
 from persqa.images.pixels import enough, rgb
 from persqa.reasons import Reason
 
 
 @dataclass(frozen=True, slots=True)
-class _Format:
-    """A format that is decoded.
+class _Decoder:
+    """What decodes one format.
 
     Attributes:
-        name: for people.
-        suffix: of a file's name.
-        magic: its first bytes.
         reader: called directly, because `Image.open` applies a limit of pixels that is global to the process.
         pixel_bytes: most bytes that decoding takes for each pixel that is decoded, the result included; measured.
     """
 
-    name: str
-    suffix: str
-    magic: re.Pattern[bytes]
     reader: type[ImageFile]
     pixel_bytes: int
 
 
-_FORMATS = (
-    _Format("JPEG", ".jpg", re.compile(rb"\xff\xd8\xff"), JpegImageFile, 8),
-    _Format("PNG", ".png", re.compile(rb"\x89PNG\r\n\x1a\n"), PngImageFile, 8),
-    _Format("WebP", ".webp", re.compile(rb"RIFF.{4}WEBP", re.DOTALL), WebPImageFile, 20),
-    _Format("GIF", ".gif", re.compile(rb"GIF8[79]a"), GifImageFile, 8),
-    _Format("TIFF", ".tif", re.compile(rb"II[*+]\0|MM\0[*+]"), TiffImageFile, 12),
-    _Format("BMP", ".bmp", re.compile(rb"BM"), BmpImageFile, 8),
-)
+_DECODERS = {
+    "JPEG": _Decoder(JpegImageFile, 8),
+    "PNG": _Decoder(PngImageFile, 8),
+    "WebP": _Decoder(WebPImageFile, 20),
+    "GIF": _Decoder(GifImageFile, 8),
+    "TIFF": _Decoder(TiffImageFile, 12),
+    "BMP": _Decoder(BmpImageFile, 8),
+    "AVIF": _Decoder(AvifPicture, 28),
+}
+
+#: An AVIF file has its transparency and a small copy as pictures of their own.
+_PICTURES_IN_ONE = 3
 
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -100,7 +100,7 @@ def decode(data: bytes, *, max_pixels: int, resolution: Resolution | None = None
         and found.reason is not Reason.TOO_MANY_PIXELS
         and _is_enough_memory(data, max_pixels)
     ):
-        found = _try(kind, data, max_pixels, resolution)
+        found = _try_bare(kind, data, max_pixels, resolution)
     if isinstance(found, Image.Image):
         return found
     if isinstance(found, BadContent) and not _is_enough_memory(data, max_pixels):
@@ -113,29 +113,36 @@ def decoding_bytes(data: bytes, *, max_pixels: int, resolution: Resolution | Non
     """How many bytes of memory decoding this content takes at most, beyond its own; 0 if it is refused at once."""
     try:
         kind = _recognise(data)
-        image = kind.reader(BytesIO(data))
+        image = _opened_somehow(kind, data)
+        copies = 1 if kind.name == "PNG" else 0
+        if kind.name == "JPEG" and ends_of(data):
+            resolution, copies = None, 2  # as in `_try_bare`
         progressive = _PROGRESSIVE_BYTES if image.info.get("progressive") else 0
         pixels = whole = _pixels(image, max_pixels)
+        if isinstance(image, AvifPicture):
+            pixels = max(pixels, image.frames.possible)
         if _draft(image, _size(image, resolution)) is not None:
             pixels = image.width * image.height
-        return whole * progressive + pixels * kind.pixel_bytes
+        return whole * progressive + pixels * _DECODERS[kind.name].pixel_bytes + copies * len(data)
     except (BadContent, _TooManyPixels, Image.DecompressionBombError):
         return 0
     except Exception:  # noqa: BLE001 - as in `_try`
         # Nobody knows how far the decoder gets.
-        return max_pixels * max(kind.pixel_bytes for kind in _FORMATS)
+        return max_pixels * max(decoder.pixel_bytes for decoder in _DECODERS.values())
 
 
 def suffix_of(data: bytes) -> str:
     """The usual suffix for a file with this content, such as `.jpg`; raises BadContent if it is no image."""
-    return _recognise(data).suffix
+    return _recognise(data).suffixes[0]
 
 
-def _recognise(data: bytes) -> _Format:
-    for kind in _FORMATS:
-        if kind.magic.match(data):
-            return kind
-    raise _bad(data, Reason.NOT_AN_IMAGE, f"none of the formats {', '.join(kind.name for kind in _FORMATS)}")
+def _recognise(data: bytes) -> Kind:
+    kind = kind_of(data)
+    if kind is not None and kind.is_decoded:
+        return kind
+    found = f" (found: {kind.name})" if kind else ""
+    names = ", ".join(decoded.name for decoded in DECODED)
+    raise _bad(data, Reason.NOT_AN_IMAGE, f"none of the formats {names}{found}")
 
 
 def _bad(data: bytes, reason: Reason, sentence: str) -> BadContent:
@@ -151,10 +158,43 @@ def _is_enough_memory(data: bytes, max_pixels: int) -> bool:
         return False
 
 
-def _try(kind: _Format, data: bytes, max_pixels: int, resolution: Resolution | None) -> Image.Image | Rejected:
-    """The image, or why there is none."""
+def _opened(kind: Kind, data: bytes) -> ImageFile:
+    """The picture, with its header read."""
+    # A PNG's reader unpacks notes at once, as many as there are.
+    plain = without_notes(kind.name, data) if kind.name == "PNG" else data
+    return _DECODERS[kind.name].reader(BytesIO(plain))
+
+
+def _opened_somehow(kind: Kind, data: bytes) -> ImageFile:
     try:
-        return _decoded(kind.reader(BytesIO(data)), max_pixels, resolution)
+        return _opened(kind, data)
+    except Exception:  # noqa: BLE001 - as in `_try`
+        return _opened(kind, without_notes(kind.name, data))
+
+
+def _try_bare(kind: Kind, data: bytes, max_pixels: int, resolution: Resolution | None) -> Image.Image | Rejected:
+    """The image without what is not pixels, or why there is none."""
+    bare = without_notes(kind.name, data)
+    digests, whole = set[bytes](), bare
+    for end in ends_of(bare) if kind.name == "JPEG" else []:
+        # Half a mark may be left.
+        whole = bare.removesuffix(b"\xff") + end
+        found = _try(kind, data, max_pixels, None, whole)
+        if isinstance(found, Rejected):
+            return found
+        digests.add(hashlib.sha256(found.tobytes()).digest())
+        if len(digests) > 1:
+            return _bad(data, Reason.BROKEN_IMAGE, f"the {kind.name} data is truncated or corrupt (pixels are missing)")
+        del found  # one at a time is in memory
+    return _try(kind, data, max_pixels, resolution, whole)
+
+
+def _try(
+    kind: Kind, data: bytes, max_pixels: int, resolution: Resolution | None, bare: bytes | None = None
+) -> Image.Image | Rejected:
+    """The image, or why there is none; `bare` is what to decode in place of the content."""
+    try:
+        return _decoded(_opened(kind, data if bare is None else bare), max_pixels, resolution)
     except (_TooManyPixels, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         limit = f"the allowed {max_pixels} (PERSQA_MAX_IMAGE_PIXELS)"
         sentence = f"more pixels than {limit}: {printable(str(error))}"
@@ -180,6 +220,10 @@ def _pixels(image: ImageFile, max_pixels: int) -> int:
     width, height = max(sizes, key=math.prod)
     if width * height > max_pixels:
         raise _TooManyPixels(f"{width} x {height}")
+    if isinstance(image, AvifPicture):
+        if (frames := image.frames).largest > max_pixels or frames.together > _PICTURES_IN_ONE * max_pixels:
+            raise _TooManyPixels(f"{frames.together} in all pictures of the file")
+        return max(width * height, frames.largest)
     return width * height
 
 
@@ -213,6 +257,8 @@ def _turn(image: Image.Image) -> Image.Transpose | None:
     """The turn that makes the image upright."""
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation)
-    except (SyntaxError, ValueError, OSError, struct.error):
-        return None  # damaged metadata is no reason to refuse the image
+    except MemoryError:
+        raise
+    except Exception:  # noqa: BLE001 - damaged notes raise nearly anything, and are no reason to refuse the image
+        return None
     return _TURNS.get(orientation) if isinstance(orientation, int) else None

@@ -19,6 +19,7 @@ class ImageLimits:
         stores: allowed prefixes of objects' URLs, such as s3://bucket/prefix.
         allow_private: whether a host may be in a private network or on this machine.
         seconds: longest time for reading one image from a server.
+        user_agent: what web servers are told that asks; if empty, persqa and its version.
     """
 
     roots: tuple[Path, ...]
@@ -28,6 +29,7 @@ class ImageLimits:
     stores: tuple[str, ...] = ()
     allow_private: bool = False
     seconds: float = 30.0
+    user_agent: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ import ssl
 import threading
 from contextlib import closing, contextmanager, suppress
 from functools import cache, partial
+from importlib.metadata import version
 from typing import TYPE_CHECKING, TypeAlias
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -16,8 +17,9 @@ from urllib3.exceptions import HTTPError
 
 from persqa.errors import SHORTAGES, Infrastructure, Rejected, causes
 from persqa.images.addresses import allowed_addresses
+from persqa.images.kinds import HEAD_BYTES, kind_of
 from persqa.images.naming import printable
-from persqa.images.patience import Deadline, Trouble, patiently
+from persqa.images.patience import Deadline, Trouble, patiently, wanted_pause
 from persqa.images.urls import WebAddress, check_listed
 from persqa.reasons import Reason
 
@@ -38,11 +40,16 @@ _MOST_ADDRESSES = 3
 _CONNECT_SECONDS = 10.0
 _CHUNK_BYTES = 2**16
 
-_HEADERS = {"User-Agent": "persqa", "Accept": "image/*", "Accept-Encoding": "identity", "Connection": "close"}
+_HEADERS = {"Accept": "image/*", "Accept-Encoding": "identity", "Connection": "close"}
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _ABSENT = frozenset({404, 410})
 _FORBIDDEN = frozenset({401, 403, 407, 451})
 _BUSY = frozenset({408, 425, 429})
+#: With 203 a proxy says that it has changed something.
+_WHOLE = frozenset({200, 203})
+#: What `Content-Encoding` may say of packed bytes. Whatever else it says, such as `aws-chunked`, none or UTF-8, the
+#: bytes are plain.
+_CODINGS = frozenset({"gzip", "x-gzip", "deflate", "compress", "x-compress", "br", "zstd", "dcb", "dcz"})
 
 
 def fetch(address: WebAddress, *, limits: ImageLimits, stop: Event) -> bytes:
@@ -68,7 +75,7 @@ def _ask(address: WebAddress, limits: ImageLimits, deadline: Deadline) -> bytes 
     """Ask one server; returns the content, or the location of a redirect."""
     check_listed(address, limits.hosts)
     candidates = allowed_addresses(address.host, address.port, allow_private=limits.allow_private)
-    headers = {"Host": address.authority, **_HEADERS}
+    headers = {"Host": address.authority, "User-Agent": limits.user_agent or _own_name(), **_HEADERS}
     with (
         _translated(address.host, deadline),
         closing(_connect(address, candidates, deadline)) as connection,
@@ -110,6 +117,11 @@ def _connect_to(address: WebAddress, candidate: str, deadline: Deadline) -> _Con
 
 
 @cache
+def _own_name() -> str:
+    return f"persqa/{version('persqa')} urllib3/{version('urllib3')}"
+
+
+@cache
 def trust() -> ssl.SSLContext:
     """The certificates that this machine trusts; read once, since that is slow."""
     return ssl.create_default_context()
@@ -138,10 +150,10 @@ def _shut(plain: socket.socket) -> None:
 
 
 def _read(response: HTTPResponse, max_bytes: int, deadline: Deadline) -> bytes | str:
-    if response.status in _REDIRECTS and (location := response.headers.get("Location")):
-        return location
+    if response.status in _REDIRECTS and (locations := response.headers.getlist("Location")):
+        return locations[0]
     _check_status(response)
-    _check_headers(response, max_bytes)
+    _check_length(response, max_bytes)
     content = bytearray()
     while chunk := response.read(_CHUNK_BYTES):
         content += chunk
@@ -152,6 +164,7 @@ def _read(response: HTTPResponse, max_bytes: int, deadline: Deadline) -> bytes |
     deadline.left()
     if not content:
         raise Rejected(Reason.EMPTY_FILE, "the server sent nothing")
+    _check_coding(response, content)
     return bytes(content)
 
 
@@ -163,24 +176,26 @@ def _check_status(response: HTTPResponse) -> None:
     if status in _FORBIDDEN:
         raise Rejected(Reason.NOT_PERMITTED, said)
     if status in _BUSY or status >= http.client.INTERNAL_SERVER_ERROR:
-        raise Trouble(said, pause_seconds=_pause_seconds(response))
-    if status != http.client.OK:
+        headers = response.headers
+        raise Trouble(said, pause_seconds=wanted_pause(headers.get("Retry-After", ""), headers.get("Date", "")))
+    if status not in _WHOLE:
         raise Rejected(Reason.FETCH_FAILED, said)
 
 
-def _check_headers(response: HTTPResponse, max_bytes: int) -> None:
+def _check_length(response: HTTPResponse, max_bytes: int) -> None:
     length = response.headers.get("Content-Length", "")
     if length.isascii() and length.isdigit() and int(length[:20]) > max_bytes:
         raise Rejected(Reason.TOO_MANY_BYTES, f"more bytes than the allowed {max_bytes} (PERSQA_MAX_IMAGE_BYTES)")
-    coding = response.headers.get("Content-Encoding", "identity").strip().lower()
-    if coding not in {"", "identity"}:
+
+
+def _check_coding(response: HTTPResponse, content: bytearray) -> None:
+    """Refuse packed bytes; a picture is none, whatever its header says."""
+    said = response.headers.get("Content-Encoding", "").lower()
+    named = _CODINGS.intersection(word.strip() for word in said.split(","))
+    kind = kind_of(bytes(content[:HEAD_BYTES]))
+    if named and (kind is None or not kind.is_picture):
         # A kilobyte may unpack to a gigabyte, and compression does not make images smaller.
-        raise Rejected(Reason.FETCH_FAILED, f"the server compressed it ({printable(coding, 20)}), though asked not to")
-
-
-def _pause_seconds(response: HTTPResponse) -> float:
-    wanted = response.headers.get("Retry-After", "")
-    return float(wanted[:10]) if wanted.isascii() and wanted.isdigit() else 0.0
+        raise Rejected(Reason.FETCH_FAILED, f"the server compressed it ({printable(said, 20)}), though asked not to")
 
 
 @contextmanager

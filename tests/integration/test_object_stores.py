@@ -180,4 +180,4 @@ class TestOtherStores:
             with pytest.raises(Infrastructure):
                 read("memory://pictures/a.png")
         else:
-            assert refusal("memory://pictures/a.png").reason is kind
+            assert refusal("memory://pictures/a.png", seconds=0.5).reason is kind

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import errno
+import re
 import socket
 import threading
 from collections.abc import Iterator
+from importlib.metadata import version
 
 import psutil
 import pytest
 from urllib3.util import connection as urllib3_connection
 
+import persqa
 from persqa.images import patience
 from persqa.reasons import Reason
+from tests.support.pictures import encoded, quarters
 from tests.support.wait import wait_until
 from tests.support.web import WebServer, page, redirect
 from tests.support.web_images import PICTURE, read, refusal, resolve, route
@@ -47,14 +51,32 @@ class TestPlain:
             page(PICTURE, Content_Length=""),
             b"HTTP/1.0 200 OK\r\n\r\n" + PICTURE,
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1000\r\n" + PICTURE + b"\r\n0\r\n\r\n",
-            page(PICTURE, Content_Encoding="identity"),
+            *(
+                page(PICTURE, Content_Encoding=coding)
+                for coding in ("identity", "aws-chunked", "none", "UTF-8", "binary", " ", "aws-chunked, identity", ",")
+            ),
             page(PICTURE, Content_Type="text/html"),
+            page(PICTURE, Content_Type=""),
+            page(PICTURE, 203),
             b"HTTP/1.1 100 Continue\r\n\r\n" + page(PICTURE),
         ],
     )
     def test_ways_to_say_it(self, server: WebServer, answer: bytes) -> None:
         server.pages["/b"] = answer
         assert read(f"{server.url}/b") == PICTURE
+
+    @pytest.mark.parametrize("coding", ["gzip", "aws-chunked, br"])
+    def test_a_picture_is_none_that_is_packed_whatever_is_said(self, server: WebServer, coding: str) -> None:
+        picture = encoded(quarters(), "PNG")
+        server.pages["/b"] = page(picture, Content_Encoding=coding)
+        assert read(f"{server.url}/b") == picture
+
+    def test_who_asks(self, server: WebServer) -> None:
+        read(f"{server.url}/a.png")
+        read(f"{server.url}/a.png", user_agent="lab-data/1.0 (me@lab.example)")
+        plain, named = (re.findall(r"(?mi)^user-agent: (.*?)\r$", head) for head in server.asked)
+        assert plain == [f"persqa/{persqa.__version__} urllib3/{version('urllib3')}"]
+        assert named == ["lab-data/1.0 (me@lab.example)"]
 
     def test_proxies_of_the_environment_are_not_asked(self, server: WebServer, monkeypatch: pytest.MonkeyPatch) -> None:
         for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY"):
@@ -161,6 +183,32 @@ class TestRedirects:
         assert read(f"{server.url}/1") == PICTURE
         assert refusal(f"{server.url}/0").reason is Reason.TOO_MANY_REDIRECTS
         assert len(server.asked) == 12
+
+    @pytest.mark.parametrize(
+        ("location", "target"),
+        [
+            (b"/a b.jpg", "/a%20b.jpg"),
+            ("/größe х.jpg".encode(), "/gr%C3%B6%C3%9Fe%20%D1%85.jpg"),
+            ("/größe.jpg".encode("latin-1"), "/gr%F6%DFe.jpg"),
+            (b"  b.jpg\t", "/x/b.jpg"),
+            (b"?a b", "/x/y?a%20b"),
+            (b"/c#d e", "/c"),
+        ],
+    )
+    def test_they_are_read_as_browsers_do(self, server: WebServer, location: bytes, target: str) -> None:
+        server.pages["/x/y"] = b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: " + location + b"\r\n\r\n"
+        server.pages[target] = page(PICTURE)
+        assert read(f"{server.url}/x/y") == PICTURE
+        assert server.paths == ["/x/y", target]
+
+    def test_one_without_a_scheme(self, server: WebServer) -> None:
+        server.pages["/b"] = redirect(f"//127.0.0.1:{server.port}/a.png")
+        assert read(f"{server.url}/b") == PICTURE
+
+    def test_of_two_the_first_counts(self, server: WebServer) -> None:
+        two = b"Location: /a.png\r\nLocation: /b\r\n"
+        server.pages["/b"] = b"HTTP/1.1 301 Moved\r\nContent-Length: 0\r\n" + two + b"\r\n"
+        assert read(f"{server.url}/b") == PICTURE
 
     def test_a_circle_ends(self, server: WebServer) -> None:
         server.pages["/a"] = redirect("/a")

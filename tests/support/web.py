@@ -35,6 +35,17 @@ def redirect(location: str, status: int = 302) -> bytes:
     return page(status=status, Location=location)
 
 
+def drip(*, first: bytes, each: bytes) -> Page:
+    """Says something, and then, for as long as anyone listens, a little more each time."""
+
+    def say(send: Callable[[bytes], None], closing: threading.Event) -> None:
+        send(first)
+        while not closing.wait(0.02):
+            send(each)
+
+    return say
+
+
 class WebServer:
     """Answers by path; lives as long as the `with` block."""
 

@@ -106,13 +106,26 @@ def bomb_header(side: int) -> bytes:
 class TestContent:
     @pytest.mark.parametrize(
         "data",
-        [b"\0", b"hello", b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"%PDF-1.7\n", b"\x89PN", b"RIFF1234WAVE"],
+        [b"\0", b"hello", b"\x89PN", b"RIFF1234WAVE", b"BM", b"BMW is a car, and this is a text about one."],
     )
     def test_not_an_image(self, tmp_path: Path, data: bytes) -> None:
         (tmp_path / "a.png").write_bytes(data)
         error = rejected("a.png", tmp_path)
         assert error.reason is Reason.NOT_AN_IMAGE
-        assert str(error) == "a.png: none of the formats JPEG, PNG, WebP, GIF, TIFF, BMP"
+        assert str(error) == "a.png: none of the formats JPEG, PNG, WebP, GIF, TIFF, BMP, AVIF"
+
+    @pytest.mark.parametrize(
+        ("data", "name"),
+        [
+            (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "SVG"),
+            (b"%PDF-1.7\n", "PDF"),
+            (b"<!doctype html><title>404</title>", "HTML page"),
+            (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC"),
+        ],
+    )
+    def test_what_it_is_instead(self, tmp_path: Path, data: bytes, name: str) -> None:
+        (tmp_path / "a.png").write_bytes(data)
+        assert str(rejected("a.png", tmp_path)).endswith(f" (found: {name})")
 
     @pytest.mark.parametrize("image_format", ["PPM", "ICO", "TGA", "PCX", "JPEG2000", "PDF", "EPS"])
     def test_other_formats_are_not_allowed(self, tmp_path: Path, image_format: str) -> None:
@@ -136,7 +149,15 @@ class TestContent:
 
     @pytest.mark.parametrize(
         "magic",
-        [b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF\0\0\0\0WEBP", b"GIF89a", b"II*\0", b"MM\0*", b"BM"],
+        [
+            b"\xff\xd8\xff",
+            b"\x89PNG\r\n\x1a\n",
+            b"RIFF\0\0\0\0WEBP",
+            b"GIF89a",
+            b"II*\0",
+            b"MM\0*",
+            b"\0\0\0\x18ftypavif",
+        ],
     )
     def test_only_the_magic(self, tmp_path: Path, magic: bytes) -> None:
         (tmp_path / "a").write_bytes(magic)
@@ -199,7 +220,7 @@ def samples() -> list[bytes]:
     exif[0x0112] = 6
     picture = quarters(24)
     plain = [encoded(picture, image_format) for image_format in FORMATS]
-    turned = [encoded(picture, image_format, exif=exif) for image_format in ["JPEG", "PNG", "WEBP", "TIFF"]]
+    turned = [encoded(picture, image_format, exif=exif) for image_format in ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"]]
     packed = [encoded(picture, "TIFF", compression=name) for name in ["tiff_lzw", "jpeg", "packbits"]]
     clear = [encoded(picture.convert("RGBA"), image_format) for image_format in ["PNG", "WEBP", "TIFF"]]
     moving = [encoded(picture, f, save_all=True, append_images=[noise(24, 24)]) for f in ["GIF", "WEBP", "PNG"]]

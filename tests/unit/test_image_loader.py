@@ -19,6 +19,7 @@ from persqa.blobs import BlobStore, blob_reference
 from persqa.errors import Rejected, SettingsError, StoreUnavailable
 from persqa.reasons import Reason
 from persqa.settings import load_settings
+from tests.support.web import WebServer, page
 from worker.images import loader as image_loader
 from worker.images.budget import Budget, Share
 from worker.images.loader import ImageLoader, NamedImage
@@ -165,3 +166,14 @@ for setting in ("image_hosts", "image_stores"):
 
 def never(*_: object, **__: object) -> Content:
     raise AssertionError("this should not be asked for")
+
+
+def test_who_asks_is_what_the_setting_says(memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PERSQA_IMAGE_HOSTS", "127.0.0.1")
+    monkeypatch.setenv("PERSQA_IMAGE_ALLOW_PRIVATE", "true")
+    monkeypatch.setenv("PERSQA_IMAGE_USER_AGENT", "lab-data/1.0 (me@lab.example)")
+    with WebServer() as server:
+        server.pages["/a"] = page(picture())
+        (found,) = load(memory, f"{server.url}/a")
+        assert isinstance(found, Image.Image)
+        assert "User-Agent: lab-data/1.0 (me@lab.example)\r\n" in server.asked[0]

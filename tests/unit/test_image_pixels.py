@@ -17,7 +17,7 @@ class TestPixels:
         image = loaded(encoded(quarters(), image_format), tmp_path)
         assert type(image) is Image.Image
         assert (image.mode, image.size, image.info) == ("RGB", (64, 64), {})
-        tolerance = 12 if image_format in {"JPEG", "WEBP"} else 0
+        tolerance = 12 if image_format in {"JPEG", "WEBP", "AVIF"} else 0
         corners = [(8, 8, RED), (56, 8, GREEN), (8, 56, BLUE), (56, 56, WHITE)]
         for x, y, colour in corners:
             assert near(image.getpixel((x, y)), colour, tolerance)
@@ -39,17 +39,17 @@ class TestPixels:
         image = loaded(data, tmp_path)
         assert near(image.getpixel((8, 8)), RED, 12)
 
-    @pytest.mark.parametrize("image_format", ["GIF", "TIFF", "WEBP", "PNG"])
+    @pytest.mark.parametrize("image_format", ["GIF", "TIFF", "WEBP", "PNG", "AVIF"])
     def test_first_frame(self, tmp_path: Path, image_format: str) -> None:
         first, second = Image.new("RGB", (16, 16), RED), Image.new("RGB", (16, 16), BLUE)
         image = loaded(encoded(first, image_format, save_all=True, append_images=[second]), tmp_path)
         assert near(image.getpixel((8, 8)), RED, 2)
 
-    @pytest.mark.parametrize("image_format", ["PNG", "TIFF", "WEBP"])
+    @pytest.mark.parametrize("image_format", ["PNG", "TIFF", "WEBP", "AVIF"])
     def test_transparent_over_white(self, tmp_path: Path, image_format: str) -> None:
         layer = Image.new("RGBA", (16, 16), (0, 0, 0, 0))
         layer.paste((255, 0, 0, 128), (8, 0, 16, 16))
-        options = {"lossless": True} if image_format == "WEBP" else {}
+        options = {"WEBP": {"lossless": True}, "AVIF": {"quality": 100, "subsampling": "4:4:4"}}.get(image_format, {})
         image = loaded(encoded(layer, image_format, **options), tmp_path)
         assert image.getpixel((2, 2)) == WHITE
         assert near(image.getpixel((12, 2)), (255, 127, 127), 1)
@@ -123,7 +123,7 @@ class TestOrientation:
         (8, (4, 60), (32, 64)),
     )
 
-    @pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP", "TIFF"])
+    @pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
     @pytest.mark.parametrize(("orientation", "red", "size"), UPRIGHT)
     def test_turned(
         self,

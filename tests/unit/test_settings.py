@@ -205,3 +205,14 @@ def test_what_is_no_host_is_refused(host: str) -> None:
 def test_what_is_no_store_is_refused(store: str) -> None:
     with pytest.raises(SettingsError, match="image_stores: "):
         load_settings(image_stores=store)
+
+
+@pytest.mark.parametrize("name", ["a\r\nX: b", "a\0", "a\tb", "größe", "a" * 257])
+def test_what_web_servers_are_told_is_one_header(name: str) -> None:
+    with pytest.raises(SettingsError, match=r"image_user_agent: '.* cannot be sent to web servers: write up to 256"):
+        load_settings(image_user_agent=name)
+
+
+@pytest.mark.parametrize("name", ["", "lab-data/1.0 (https://lab.example/bot; me@lab.example) python/3", " a "])
+def test_what_web_servers_are_told(name: str) -> None:
+    assert load_settings(image_user_agent=name).image_user_agent == name.strip()

@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from PIL import AvifImagePlugin
+
 from persqa.blobs import BlobStore, open_file_system, parse_blob_reference
 from persqa.errors import Rejected, StoreUnavailable
 from persqa.images import (
@@ -83,6 +85,7 @@ class ImageLoader:
             stores=tuple(settings.image_stores),
             allow_private=settings.image_allow_private,
             seconds=settings.image_seconds,
+            user_agent=settings.image_user_agent,
         )
         self._resolution = resolution
         # What is being read has all the room it may need, unless that would keep threads from reading.
@@ -91,6 +94,8 @@ class ImageLoader:
         self._stop = stop
         self._blobs = BlobStore(settings.blob_store)
         self._bad_images = bad_images
+        # By itself each decoder of AVIF has a thread for each core.
+        AvifImagePlugin.DEFAULT_MAX_THREADS = 1
         self._threads = ThreadPoolExecutor(settings.image_threads, thread_name_prefix="persqa-images")
         self._fetching = ThreadPoolExecutor(settings.fetch_threads, thread_name_prefix="persqa-fetch")
         self._lookup: Batcher[tuple[str, bool], BadImage | None] = Batcher(
