@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from persqa.store.text import storable
 from producer.exporters.images import Cells, ImageCell
+from producer.exporters.left import LeftOut, nobody
 from producer.exporters.spool import Spool, as_text
 
 if TYPE_CHECKING:
@@ -75,11 +76,14 @@ class Columns:
         self._spool = spool
         self._cells = cells
         self._only_bytes = only_bytes
+        self._on_left = nobody if cells is None else cells.on_left
         found = {name: _Found(name, cells) for name in spool.columns}
         for chunk in spool.chunks():
             for name, column in found.items():
                 column.see([record.get(name) for record in chunk])
         self.schema = pa.schema([pa.field(name, column.type()) for name, column in found.items()])
+        #: Records without a row: dialogues that lack an image.
+        self.left_out = 0
         #: The columns of images, and whether a cell holds several.
         self.images = {
             field.name: field.type != _IMAGE for field in self.schema if field.type in (_IMAGE, pa.list_(_IMAGE))
@@ -96,12 +100,15 @@ class Columns:
         part: dict[str, list[Any]] = {name: [] for name in self.schema.names}
         size = 0
         for record in chunk:
+            try:
+                images = {name: self._image(name, record.get(name)) for name in self.images}
+            except LeftOut as out:
+                self.left_out += 1
+                self._on_left(out.left)
+                continue
+            size += sum(map(_size, images.values()))
             for name, column in part.items():
-                cell = record.get(name)
-                if name in self.images:
-                    cell = self._image(name, cell)
-                    size += _size(cell)
-                column.append(cell)
+                column.append(images[name] if name in images else record.get(name))
             if size >= _TABLE_BYTES:
                 yield part
                 part, size = {name: [] for name in part}, 0
