@@ -186,12 +186,12 @@ def _usage(command: TyperCommand | TyperGroup, ctx: Any) -> str:
 def _with_values(words: Sequence[str], params: Iterable[Any]) -> list[str]:
     """The words of a command, with its first choice behind each option that may stand alone and does."""
     choices = {
-        name: param.metavar.strip("[]").split("|")
+        name: metavar.strip("[]").split("|")
         for param in params
-        if isinstance(param, TyperOption) and (param.metavar or "").startswith("[")
+        if isinstance(param, TyperOption) and (metavar := param.metavar or "").startswith("[")
         for name in param.opts
     }
-    following = [*words[1:], ""]
+    following = [*words, ""][1:]
     return [
         f"{word}={choices[word][0]}" if word in choices and after not in choices[word] else word
         for word, after in zip(words, following, strict=True)

@@ -18,9 +18,17 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
+    from persqa.pairs import Broken, PairRow
     from producer.exporters.left import OnLeft
-    from producer.exporters.shapes import Pair
     from producer.exporters.trainers import Form
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """An item with its result, and its generations that broke the tag rule if they are asked for, oldest first."""
+
+    row: PairRow
+    broken: Sequence[Broken] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

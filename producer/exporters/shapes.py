@@ -11,17 +11,17 @@ from persqa.prompts import human_turn, rewrite_conversation
 from persqa.results import Status
 from persqa.tags import Tag
 from persqa.words import option
-from producer.exporters.dialogues import Dialogues
+from producer.exporters.dialogues import Dialogues, Pair
 from producer.exporters.left import nobody
 from producer.exporters.paths import UNCHANGED, each_reference
 from producer.exporters.trainers import form_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
 
     from pydantic import JsonValue
 
-    from persqa.pairs import Broken, PairRow
+    from persqa.pairs import PairRow
     from producer.exporters.left import OnLeft
 
 #: The name of the field that `--with-meta` adds.
@@ -29,19 +29,11 @@ META = "persqa"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pair:
-    """An item with its result, and its generations that broke the tag rule if they are asked for, oldest first."""
-
-    row: PairRow
-    broken: Sequence[Broken] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
     """The form of the exported records; the first three options are those of `RunHandle.export`.
 
     Attributes:
-        folder: where dialogues are put aside.
+        folder: where dialogues are put aside until it is known whether one has several images.
         image_column: the field with the images.
         id_column: the field that names a record, if any.
         place: what becomes of each reference in that field.
