@@ -80,31 +80,35 @@ def export(
     for written in (target, folder_beside(target)) if copied and chosen in TEXT else (target,):
         check_target(written, overwrite=asked.overwrite, inputs=inputs, blob_folder=blobs.folder)
     write = partial(write_records, path=target, file_format=chosen, overwrite=asked.overwrite)
+    column = shape.image_column if form is None else form.images
     if not copied and chosen != HUGGING_FACE:
-        return write(shape.records(pairs), cells=Cells(blobs, on_left=on_left))
+        return write(shape.records(pairs), cells=Cells(blobs, column=column, only=_none, on_left=on_left))
     # Only these need what reads images.
     from producer.exporters.copies import ImageFolder, must_be_copied
 
     base = folder if paths is Paths.RELATIVE else Path(run.base)
     source = replace(_source(connections.settings, run, blobs, base, place, on_left), form=form)
-    only = None if paths is Paths.COPY or form is None else must_be_copied(form)
+    only = None if paths is Paths.COPY else _none if form is None else must_be_copied(form)
     if chosen in TEXT:
         prefix = f"{folder.resolve()}/" if paths is Paths.ABSOLUTE else ""
         with ImageFolder(target, source, only=only, prefix=prefix) as copies:
             return write(replace(shape, place=copies).records(pairs), copies=copies)
-    column = shape.image_column if form is None else form.images
     if paths is Paths.COPY:
         # They are read by the references of the records, which become the names of images.
         shape = replace(shape, place=UNCHANGED)
     cells = Cells(
         blobs,
         source=source,
-        column=column if copied else None,
+        column=column,
         only=only,
         decoded=form is not None and form.decoded,
         on_left=on_left,
     )
     return write(shape.records(pairs), cells=cells)
+
+
+def _none(_reference: str) -> bool:
+    return False
 
 
 def _paths(asked: _Asked, chosen: str, form: Form | None) -> Paths:

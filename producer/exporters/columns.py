@@ -41,12 +41,15 @@ class _Found:
     images: bool = True
     #: A list is among them.
     listed: bool = False
+    #: All of them are references to images, or lists of these.
+    references: bool = True
 
     def see(self, values: Sequence[JsonValue]) -> None:
         """Take a chunk of the column into account."""
         if self.cells is not None:
             self.image = self.image or any(self.cells.makes_images(self.name, value) for value in values)
             self.images = self.images and all(self.cells.takes(self.name, value) for value in values)
+        self.references = self.references and all(_lists(self.cells, self.name, value) for value in values)
         self.listed = self.listed or any(isinstance(value, list) for value in values)
         if self.mixed:
             return
@@ -59,6 +62,9 @@ class _Found:
         """The type of the column."""
         if self.image and self.images:
             return pa.list_(_IMAGE) if self.listed else _IMAGE
+        if self.references and self.listed:
+            # Records with one image beside such with several.
+            return pa.list_(pa.string())
         return pa.string() if self.mixed or self.common is None else file_type(self.common)
 
 
@@ -89,6 +95,9 @@ class Columns:
             field.name: field.type != _IMAGE for field in self.schema if field.type in (_IMAGE, pa.list_(_IMAGE))
         }
 
+        #: The columns of lists of references.
+        self.lists = {column.name for column in found.values() if column.references and column.listed} - {*self.images}
+
     def tables(self) -> Iterator[pa.Table]:
         """The records in their order, as tables of bounded size."""
         for chunk in self._spool.chunks():
@@ -108,7 +117,8 @@ class Columns:
                 continue
             size += sum(map(_size, images.values()))
             for name, column in part.items():
-                column.append(images[name] if name in images else record.get(name))
+                value = record.get(name)
+                column.append(images[name] if name in images else _texts(value) if name in self.lists else value)
             if size >= _TABLE_BYTES:
                 yield part
                 part, size = {name: [] for name in part}, 0
@@ -156,6 +166,16 @@ def _without_null(kind: pa.DataType) -> pa.DataType:
 def _common(one: pa.DataType, other: pa.DataType) -> pa.DataType:
     schemas = [pa.schema([pa.field("column", kind)]) for kind in (one, other)]
     return pa.unify_schemas(schemas, promote_options="default").field("column").type
+
+
+def _lists(cells: Cells | None, name: str, value: JsonValue) -> bool:
+    return cells is not None and cells.lists(name, value)
+
+
+def _texts(value: JsonValue) -> list[str | None] | None:
+    """References as a list, in text that files can hold."""
+    parts = value if isinstance(value, list) else [value]
+    return None if value is None else [storable(part) if isinstance(part, str) else None for part in parts]
 
 
 def _array(values: list[Any], column_type: pa.DataType) -> pa.Array:

@@ -63,8 +63,9 @@ class Cells:
         Args:
             blobs: the store.
             source: reads every other image, too; without it they stay references.
-            column: is one of images, though it has no blob; needs the source.
-            only: whether a reference makes that column one of images; by default, whether it is at hand.
+            column: that of the references, which makes the most of them, whatever else is in it.
+            only: whether a reference makes that column one of images, as a blob does; by default, whether it is at
+                hand, which needs the source.
             decoded: whether a Parquet file says that `datasets` is to decode the images.
             on_left: called for what the blob store lacks, where there is no source.
         """
@@ -85,6 +86,10 @@ class Cells:
     def takes(self, column: str, value: JsonValue) -> bool:
         """Whether a column of images can hold the value."""
         return column == self._column or is_reference(value)
+
+    def lists(self, column: str, value: JsonValue) -> bool:
+        """Whether a column of lists of references can hold the value."""
+        return column == self._column and is_reference(value)
 
     def cell(self, value: JsonValue) -> ImageCell | None:
         """The cell of one image; what cannot be read stays a reference, in place of a name.
