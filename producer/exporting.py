@@ -16,7 +16,7 @@ from producer.exporters import HUGGING_FACE, TEXT, choose_format, write_records
 from producer.exporters.images import Cells
 from producer.exporters.paths import UNCHANGED, Paths, folder_beside, placement
 from producer.exporters.shapes import Pair, Shape
-from producer.exporters.trainers import check_suffix, form_for
+from producer.exporters.trainers import check_file, form_for
 from producer.options import GivenExportOptions
 from producer.targets import check_target
 
@@ -58,7 +58,7 @@ def export(
     form = form_for(asked.chat)
     chosen = choose_format(target, asked.file_format)
     if form is not None:
-        check_suffix(target, chosen, form)
+        check_file(target, chosen, form)
     paths = _paths(asked, chosen, form)
     folder = target if chosen == HUGGING_FACE else target.parent
     place = _place(run, folder, _usual(chosen, form) if paths is Paths.COPY else paths, form)

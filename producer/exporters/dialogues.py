@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from persqa.placeholders import placeholder_in
 from producer.exporters.left import Left, LeftOut, nobody
-from producer.exporters.paths import UNCHANGED
+from producer.exporters.paths import UNCHANGED, each_reference
 from producer.exporters.spool import leveled
 
 if TYPE_CHECKING:
@@ -73,9 +73,10 @@ class Dialogues:
     def _dialogue(self, position: int, system: str, pairs: Sequence[Pair]) -> dict[str, JsonValue]:
         form = self.form
         record = pairs[0].row.record
-        found = record.get(self.image_column)
-        references = found if isinstance(found, list) else [] if found is None else [found]
-        images: list[JsonValue] = [self.place(part) if isinstance(part, str) else part for part in references]
+        placed = each_reference(record.get(self.image_column), self.place)
+        images: list[JsonValue] = [
+            part for part in (placed if isinstance(placed, list) else [placed]) if part is not None
+        ]
         named = record.get(self.id_column or "id")
         turns = [self._turn("system", system)] if system and form.system else []
         before = form.placeholder * len(images)

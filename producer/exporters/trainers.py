@@ -38,7 +38,7 @@ class Form:
         model: what the one who answers is called.
         placeholder: stands for each image in front of the first question.
         system: whether the trainer takes a system turn.
-        suffixes: by which the trainer knows what a file is; empty where it does not look.
+        formats: those that the trainer opens, each by its suffix; empty for any.
         paths: how files are referred to if nobody says it.
         fetches: the schemes of the URLs that it opens.
         decoded: whether it wants images decoded, and so leaves that to `datasets`.
@@ -53,22 +53,24 @@ class Form:
     model: str = "gpt"
     placeholder: str = "<image>\n"
     system: bool = True
-    suffixes: tuple[str, ...] = ()
+    formats: tuple[str, ...] = ()
     paths: Paths = Paths.RELATIVE
     fetches: tuple[str, ...] = ("http", "https")
     decoded: bool = False
 
 
+_FILES = ("json", "jsonl", "parquet")
 FORMS = {
     Trainer.SHAREGPT: Form(),
     # Its scripts stop at a speaker that is neither human nor gpt.
-    Trainer.LLAVA: Form(system=False, fetches=(), suffixes=(".json", ".jsonl")),
-    Trainer.LLAMA_FACTORY: Form(fetches=(), suffixes=(".json", ".jsonl", ".parquet")),
-    Trainer.MS_SWIFT: Form(suffixes=(".json", ".jsonl", ".parquet")),
+    Trainer.LLAVA: Form(system=False, fetches=(), formats=("json", "jsonl")),
+    Trainer.LLAMA_FACTORY: Form(fetches=(), formats=_FILES),
+    Trainer.MS_SWIFT: Form(formats=_FILES),
     # It has no folder of images, and puts the images in front of the first question itself.
     Trainer.TRL: Form(
         images="images", always_list=True, turns="messages", speaker="role", text="content", human="user",
         model="assistant", placeholder="", paths=Paths.ABSOLUTE, decoded=True,
+        formats=(*_FILES, "hf"),
     ),
 }  # fmt: skip
 
@@ -84,7 +86,13 @@ def form_for(chat: bool | str | None) -> Form | None:
     return FORMS[parse_choice(chat, Trainer, name="trainer")]
 
 
-def check_suffix(target: Path, file_format: str, form: Form) -> None:
-    """Raise InputError if the trainer would not know what the file is."""
-    if form.suffixes and not (target.suffix in form.suffixes and target.suffix == f".{file_format}"):
-        raise InputError(f"{target}: this trainer reads {', '.join(form.suffixes)} files, choose one of them")
+def check_file(target: Path, file_format: str, form: Form) -> None:
+    """Raise InputError if the trainer would not open the file, or not know what it is."""
+    if not form.formats or (
+        file_format in form.formats and (file_format == "hf" or target.suffix == f".{file_format}")
+    ):
+        return
+    files = ", ".join(f".{name}" for name in form.formats if name != "hf")
+    raise InputError(
+        f"{target}: this trainer reads {files} files{', and hf' * ('hf' in form.formats)}: choose one of them"
+    )

@@ -52,7 +52,8 @@ def fill(answered: Answered) -> list[list[str]]:
     }
     alone = [*kinds]
     lists = [alone[:2], alone[2:4], alone[4:], alone[:1]]
-    answered.run([{"image": found, "n": place} for place, found in enumerate([*alone, *lists])])
+    records: list[Any] = [{"image": found, "n": place} for place, found in enumerate([*alone, *lists])]
+    answered.run(records)
     return [[digest_of(kinds[found])] for found in alone] + [
         [digest_of(kinds[part]) for part in found] for found in lists
     ]
@@ -68,7 +69,7 @@ def digests(reader: Reader) -> list[list[str]]:
     found: list[list[str]] = []
     for record in values(reader):
         given: Any = record["image"] if isinstance(record, dict) else None
-        references: list[str] = given if isinstance(given, list) else [given]
+        references: list[str] = [given] if isinstance(given, str) else given
         found.append([read_image(name, base=reader.base, limits=limits, blobs=store).digest for name in references])
     return found
 
@@ -145,7 +146,7 @@ def test_a_format_with_types_gives_back_fields_of_one_type(
     tmp_path_factory: pytest.TempPathFactory, name: str, data: st.DataObject
 ) -> None:
     fields = data.draw(st.dictionaries(names, kinds, max_size=4))
-    records = data.draw(
+    records: list[Any] = data.draw(
         st.lists(
             st.fixed_dictionaries({"image": texts, **{n: st.none() | kind for n, kind in fields.items()}}), min_size=1
         )

@@ -19,9 +19,9 @@ from persqa.pairs import PairRow
 from tests.support.exporting import a_row, data_set, export
 from tests.support.reading import opened
 
-#: Small ones make the average tell nothing of those that come one after the other.
-SMALL, LARGE = 5000, 1100
-_LARGE_BYTES = 2 * 2**20
+#: Small ones make the average tell nothing of those that come one after the other, more than 2 GiB in a thousand rows.
+SMALL, LARGE = 30_000, 1000
+_LARGE_BYTES = 2500 * 2**10
 
 
 class Drawn:

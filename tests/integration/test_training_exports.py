@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -59,10 +60,10 @@ def fill(answered: Answered, kind: str) -> list[list[int]]:
         "several": ([["one.png", "number two.png"], "one.png", [blob, inline]], [[1, 2], [1], [3, 4]]),
     }[kind]
     conversations = [_SYSTEM, None, [*_SYSTEM, {"from": "system", "value": "Be kind."}]]
-    answered.run(
-        [{"image": found, "conversation": turns} for found, turns in zip(references, conversations, strict=True)],
-        questions=2,
-    )
+    records: list[Any] = [
+        {"image": found, "conversation": turns} for found, turns in zip(references, conversations, strict=True)
+    ]
+    answered.run(records, questions=2)
     return shades
 
 
@@ -190,6 +191,7 @@ def test_a_file_that_a_trainer_would_not_know_is_refused(answered: Answered) -> 
         ("llama-factory", "out.json.gz", None),
         ("ms-swift", "out", "hf"),
         ("ms-swift", "out.json", "jsonl"),
+        ("trl", "out.csv", None),
     ]
     for chat, name, file_format in wrong:
         with pytest.raises(InputError, match=r"this trainer reads \.json, \.jsonl"):

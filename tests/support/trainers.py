@@ -1,3 +1,5 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# What is not installed has no types, and the library of data sets few.
 """How trainers read an export of dialogues: by their own loaders where these are small, else by their rules.
 
 As a program, in a process of its own, it lets the loader of one trainer read files: what trains is left out of it, and
@@ -13,6 +15,7 @@ import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -67,7 +70,7 @@ def read_as_qwen_vl(path: Path) -> list[Seen]:
 def _shade(image: Any) -> int:
     """The red of the first pixel of what a trainer holds for an image."""
     if isinstance(image, Mapping):
-        image = io.BytesIO(image["bytes"]) if image["bytes"] is not None else image["path"]  # pyright: ignore[reportUnknownVariableType]
+        image = io.BytesIO(image["bytes"]) if image["bytes"] is not None else image["path"]
     opened: Any = image if isinstance(image, Image.Image) else Image.open(image)
     return opened.convert("RGB").getpixel((0, 0))[0]
 
@@ -75,7 +78,7 @@ def _shade(image: Any) -> int:
 class _Empty(ModuleType):
     """A module that has whatever is asked for: classes by names like those of classes."""
 
-    __path__ = ()
+    __path__ = []  # noqa: RUF012 - what is in it is found by name
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -101,14 +104,27 @@ class _Absent(MetaPathFinder, Loader):
         pass
 
 
+def _module(name: str) -> Any:
+    return import_module(name)
+
+
+def _folder_of(name: str) -> Path:
+    """Where a package lies, which is not loaded."""
+    spec = importlib.util.find_spec(name)
+    assert spec is not None
+    assert spec.submodule_search_locations is not None
+    return Path(next(iter(spec.submodule_search_locations)))
+
+
 def _let_llama_factory_read(files: Sequence[Path], cache: str) -> dict[str, list[Seen]]:
     sys.meta_path.insert(0, _Absent("torch", "transformers", "peft", "accelerate", "av", "torchaudio", "omegaconf"))
-    from llamafactory.data.loader import _load_single_dataset  # pyright: ignore
-    from llamafactory.data.mm_plugin import BasePlugin  # pyright: ignore
-    from llamafactory.data.parser import get_dataset_list  # pyright: ignore
+    loader = _module("llamafactory.data.loader")
+    plugin = _module("llamafactory.data.mm_plugin").BasePlugin(
+        image_token="<image>", video_token=None, audio_token=None
+    )
+    get_dataset_list = _module("llamafactory.data.parser").get_dataset_list
 
     found: dict[str, list[Seen]] = {}
-    plugin: Any = BasePlugin(image_token="<image>", video_token=None, audio_token=None)
     for path in files:
         folder = str(path.parent)
         columns = {"messages": "conversations", "images": "image"}
@@ -119,7 +135,7 @@ def _let_llama_factory_read(files: Sequence[Path], cache: str) -> dict[str, list
                                max_samples=None, overwrite_cache=True)  # fmt: skip
         model = SimpleNamespace(cache_dir=cache, hf_hub_token=None)
         seen = found[str(path)] = []
-        for row in _load_single_dataset(attributes, model, data, SimpleNamespace(local_process_index=0)):
+        for row in loader._load_single_dataset(attributes, model, data, SimpleNamespace(local_process_index=0)):
             turns, images = row["_prompt"] + row["_response"], row["_images"] or []
             plugin._validate_messages(turns, images, [], [])
             pictures = plugin._regularize_images(images, image_max_pixels=2**30, image_min_pixels=1)["images"]
@@ -127,10 +143,13 @@ def _let_llama_factory_read(files: Sequence[Path], cache: str) -> dict[str, list
     return found
 
 
-def _let_ms_swift_read(files: Sequence[Path], cache: str) -> dict[str, list[Seen]]:
-    import datasets
+def _alone(*_given: object) -> nullcontext[None]:
+    return nullcontext()
 
-    (root,) = (next(iter(importlib.util.find_spec("swift").submodule_search_locations)),)  # pyright: ignore
+
+def _let_ms_swift_read(files: Sequence[Path], cache: str) -> dict[str, list[Seen]]:
+    datasets = _module("datasets")
+    root = _folder_of("swift")
     for name, folder in {
         "swift": "",
         "swift.dataset": "dataset",
@@ -139,18 +158,16 @@ def _let_ms_swift_read(files: Sequence[Path], cache: str) -> dict[str, list[Seen
         package = sys.modules[name] = ModuleType(name)
         package.__path__ = [str(Path(root, folder))]
     sys.meta_path.insert(0, _Absent("modelscope", "swift.template", "swift.utils", "swift.dataset.utils"))
-    import swift.utils  # pyright: ignore
-
-    swift.utils.safe_ddp_context = lambda *_a, **_k: nullcontext()
-    swift.utils.TOOL_KEYS = []
-    from swift.dataset.preprocessor.core import AutoPreprocessor, RowPreprocessor  # pyright: ignore
-
+    utils = _module("swift.utils")
+    utils.safe_ddp_context = _alone
+    utils.TOOL_KEYS = []
+    core = _module("swift.dataset.preprocessor.core")
     found: dict[str, list[Seen]] = {}
     for path in files:
         kind = "parquet" if path.suffix == ".parquet" else "json"
         loaded = datasets.load_dataset(kind, data_files=str(path), split="train", cache_dir=cache)
-        rows = AutoPreprocessor()(loaded, strict=True, enable_auto_mapping=True, load_from_cache_file=False)
-        rows = RowPreprocessor.remove_useless_columns(rows)
+        rows = core.AutoPreprocessor()(loaded, strict=True, enable_auto_mapping=True, load_from_cache_file=False)
+        rows = core.RowPreprocessor.remove_useless_columns(rows)
         seen = found[str(path)] = []
         for row in rows:
             system, turns = ("", row["messages"])
@@ -163,10 +180,9 @@ def _let_ms_swift_read(files: Sequence[Path], cache: str) -> dict[str, list[Seen
 
 
 def _let_trl_read(files: Sequence[Path], cache: str) -> dict[str, list[Seen]]:
-    import datasets
-
+    datasets = _module("datasets")
     sys.meta_path.insert(0, _Absent("transformers"))
-    where = Path(importlib.util.find_spec("trl").submodule_search_locations[0], "data_utils.py")  # pyright: ignore
+    where = _folder_of("trl") / "data_utils.py"
     spec: Any = importlib.util.spec_from_file_location("trl_data_utils", where)
     utils: Any = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(utils)
