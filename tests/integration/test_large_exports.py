@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,13 @@ class Drawn:
         return content
 
 
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """A folder that is gone at the end: pytest would keep its gigabytes."""
+    yield tmp_path
+    shutil.rmtree(tmp_path)
+
+
 def rows() -> Iterator[PairRow]:
     for number in range(SMALL + LARGE):
         yield a_row({"image": blob_reference(f"{number:064x}"), "number": number})
@@ -51,10 +59,10 @@ def digests(cells: Iterator[Any]) -> list[bytes]:
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", ["out.parquet", "out"])
 def test_more_than_two_gigabytes_of_images_come_back_whole(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    folder: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    path = tmp_path / name
+    monkeypatch.chdir(folder)
+    path = folder / name
     assert export(rows(), path, file_format=None if path.suffix else "hf", blobs=Drawn()) == SMALL + LARGE
     assert SMALL * 8 + LARGE * _LARGE_BYTES > 2**31
     if path.suffix:
