@@ -64,7 +64,7 @@ bench: setup
 unit: setup
 	$(BIN)/pytest -n 2 -m "not long" tests/unit
 
-# make long   every reader at a million rows; half an hour and 4 GB of disk for temporary files
+# make long   every reader at a million rows, exports of more than 2 GiB; half an hour and 8 GB of disk for temporary files
 long: setup
 	$(BIN)/pytest -m long --timeout 3600 tests/integration -rA
 

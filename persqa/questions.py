@@ -10,6 +10,7 @@ from importlib import resources
 from pathlib import Path
 
 from persqa.errors import SettingsError
+from persqa.placeholders import placeholder_in, what_is_wrong
 from persqa.tags import Tag
 from persqa.words import counted, option
 
@@ -98,7 +99,7 @@ def parse_pool(name: str, text: str) -> QuestionPool:
     """Read `topic: question` lines; the topic may be left out.
 
     Raises:
-        SettingsError: a line is too long, has no tag or appears twice, or there is none.
+        SettingsError: a line is too long, has no tag, has a placeholder or appears twice, or there is none.
     """
     questions: dict[str, Question] = {}
     for number, line in enumerate(text.splitlines(), 1):
@@ -113,6 +114,8 @@ def parse_pool(name: str, text: str) -> QuestionPool:
             said = f"the question does not ask about the main character: {template}"
             example = f"write {TAG_FIELD} for the name, as in: What is {TAG_FIELD} doing?"
             raise SettingsError(f"{name}, line {number}: {said}\n  {example}")
+        if placeholder := placeholder_in(template):
+            raise SettingsError(f"{name}, line {number}: {template}\n  {what_is_wrong(placeholder)}")
         if template in questions:
             raise SettingsError(f"{name}, line {number}: this question appears twice: {template}")
         questions[template] = Question(topic=match["topic"] or template, template=template)

@@ -23,10 +23,11 @@ from persqa.choices import parse_choice
 from persqa.complaints import explained, together
 from persqa.errors import RecordError, SettingsError
 from persqa.model_names import model_name
+from persqa.placeholders import placeholder_in, what_is_wrong
 from persqa.policies import Policy
 from persqa.prompts import SYSTEM_PROMPT
 from persqa.records import DEFAULT_LIMITS, Columns, RecordLimits
-from persqa.tags import parse_tag
+from persqa.tags import bracketed
 from persqa.words import option
 
 if TYPE_CHECKING:
@@ -171,9 +172,14 @@ def parse_options(**options: object) -> RunOptions:
     for name in options:
         parse_choice(name, RunOptions.model_fields, name="option of a run")
     try:
-        return RunOptions.model_validate({k: v for k, v in options.items() if v is not None})
+        parsed = RunOptions.model_validate({k: v for k, v in options.items() if v is not None})
     except ValidationError as error:
         raise SettingsError(together("wrong options", [_line(details) for details in error.errors()])) from None
+    # Not asked of the options of stored runs, which may be older.
+    for name, text in (("tag", parsed.tag), ("system_prompt", parsed.system_prompt)):
+        if placeholder := placeholder_in(text):
+            raise SettingsError(f"{option(name)}: {what_is_wrong(placeholder)}")
+    return parsed
 
 
 def _line(error: ErrorDetails) -> str:
@@ -207,6 +213,6 @@ def _check_storable(value: str) -> str:
 
 def _tag(value: object) -> str:
     try:
-        return parse_tag(value)
+        return bracketed(value)
     except RecordError as error:
         raise ValueError(str(error)) from None

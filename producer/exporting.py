@@ -14,13 +14,14 @@ from persqa.pairs import parse_status
 from persqa.results import Status
 from producer.exporters import HUGGING_FACE, TEXT, choose_format, write_records
 from producer.exporters.images import Cells
-from producer.exporters.paths import UNCHANGED, Paths, Placement, folder_beside, placement
-from producer.exporters.shapes import CHAT_IMAGE, Pair, Shape
+from producer.exporters.paths import UNCHANGED, Paths, folder_beside, placement
+from producer.exporters.shapes import Pair, Shape
+from producer.exporters.trainers import check_file, form_for
 from producer.options import GivenExportOptions
 from producer.targets import check_target
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Unpack
 
     from persqa.pairs import PairRow
@@ -28,7 +29,9 @@ if TYPE_CHECKING:
     from persqa.settings import Settings
     from persqa.store.queries import Queries
     from producer.connections import Connections
-    from producer.exporters.copies import OnLeft, Source
+    from producer.exporters.copies import Source
+    from producer.exporters.left import OnLeft
+    from producer.exporters.trainers import Form
 
 #: How many items' violations are looked up at once.
 _LOOKED_UP = 500
@@ -42,7 +45,7 @@ class _Asked:
     only: str | None = None
     file_format: str | None = None
     with_meta: bool = False
-    chat: bool = False
+    chat: bool | str = False
     paths: str | None = None
     overwrite: bool = False
 
@@ -52,43 +55,80 @@ def export(
 ) -> int:
     """Export a run, as `RunHandle.export` describes."""
     asked = _parse(given)
+    form = form_for(asked.chat)
     chosen = choose_format(target, asked.file_format)
-    # A text file is read by its path; what is inside of a data set cannot know where that lies.
-    usual = Paths.ABSOLUTE if chosen == HUGGING_FACE else Paths.RELATIVE
-    paths = usual if asked.paths is None else parse_choice(asked.paths, Paths, name="kind of paths")
+    if form is not None:
+        check_file(target, chosen, form)
+    paths = _paths(asked, chosen, form)
     folder = target if chosen == HUGGING_FACE else target.parent
-    place = placement(run.base, folder, usual if paths is Paths.COPY else paths)
+    place = _place(run, folder, _usual(chosen, form) if paths is Paths.COPY else paths, form)
     shape = Shape(
         output_key=asked.output_key,
         with_meta=asked.with_meta,
         chat=asked.chat,
+        folder=target.parent,
         image_column=run.options.image_column,
         id_column=run.options.id_column,
         place=place,
+        on_left=on_left,
     )
     pairs = _pairs(connections.store.queries, run, asked)
     blobs = BlobStore(connections.settings.blob_store)
     inputs = connections.store.runs.inputs()
-    for written in (target, folder_beside(target)) if paths is Paths.COPY and chosen in TEXT else (target,):
+    # A trainer opens no reference to bytes, so in dialogues these are copied in any case.
+    copied = paths is Paths.COPY or form is not None
+    for written in (target, folder_beside(target)) if copied and chosen in TEXT else (target,):
         check_target(written, overwrite=asked.overwrite, inputs=inputs, blob_folder=blobs.folder)
     write = partial(write_records, path=target, file_format=chosen, overwrite=asked.overwrite)
-    if paths is not Paths.COPY and chosen != HUGGING_FACE:
-        return write(shape.records(pairs), cells=Cells(blobs))
+    column = shape.image_column if form is None else form.images
+    if not copied and chosen != HUGGING_FACE:
+        return write(shape.records(pairs), cells=Cells(blobs, column=column, only=_none, on_left=on_left))
     # Only these need what reads images.
-    from producer.exporters.copies import ImageFolder
+    from producer.exporters.copies import ImageFolder, must_be_copied
 
     base = folder if paths is Paths.RELATIVE else Path(run.base)
-    source = _source(connections.settings, run, blobs, base, place, on_left)
+    source = replace(_source(connections.settings, run, blobs, base, place, on_left), form=form)
+    only = None if paths is Paths.COPY else _none if form is None else must_be_copied(form)
     if chosen in TEXT:
-        with ImageFolder(target, source) as copies:
-            records = replace(shape, place=copies).records(pairs)
-            return write(records, copies=copies)
-    column = None
+        prefix = f"{folder.resolve()}/" if paths is Paths.ABSOLUTE else ""
+        with ImageFolder(target, source, only=only, prefix=prefix) as copies:
+            return write(replace(shape, place=copies).records(pairs), copies=copies)
     if paths is Paths.COPY:
         # They are read by the references of the records, which become the names of images.
-        shape, column = replace(shape, place=UNCHANGED), CHAT_IMAGE if asked.chat else shape.image_column
-    cells = Cells(blobs, source=source, column=column)
+        shape = replace(shape, place=UNCHANGED)
+    cells = Cells(
+        blobs,
+        source=source,
+        column=column,
+        only=only,
+        decoded=form is not None and form.decoded,
+        on_left=on_left,
+    )
     return write(shape.records(pairs), cells=cells)
+
+
+def _none(_reference: str) -> bool:
+    return False
+
+
+def _paths(asked: _Asked, chosen: str, form: Form | None) -> Paths:
+    return _usual(chosen, form) if asked.paths is None else parse_choice(asked.paths, Paths, name="kind of paths")
+
+
+def _place(run: Run, folder: Path, paths: Paths, form: Form | None) -> Callable[[str], str]:
+    place = placement(run.base, folder, paths)
+    if form is None:
+        return place
+    from producer.exporters.copies import as_opened
+
+    return lambda reference: place(as_opened(reference))
+
+
+def _usual(chosen: str, form: Form | None) -> Paths:
+    """A text file is read by its path; what is inside of a data set cannot know where that lies."""
+    if chosen == HUGGING_FACE:
+        return Paths.ABSOLUTE
+    return Paths.RELATIVE if form is None else form.paths
 
 
 def _parse(given: GivenExportOptions) -> _Asked:
@@ -111,7 +151,9 @@ def _with_broken(queries: Queries, rows: Iterator[PairRow]) -> Iterator[Pair]:
             yield Pair(row=row, broken=broken.get(row.item_id, ()))
 
 
-def _source(settings: Settings, run: Run, blobs: BlobStore, base: Path, place: Placement, on_left: OnLeft) -> Source:
+def _source(
+    settings: Settings, run: Run, blobs: BlobStore, base: Path, place: Callable[[str], str], on_left: OnLeft
+) -> Source:
     """Where images are read from: as a worker of this machine would, and never from a server."""
     from persqa.images import ImageLimits
     from producer.exporters.copies import Source

@@ -112,7 +112,8 @@ class GivenExportOptions(TypedDict, total=False):
         only: the status of the items to write; by default any, or `ok` for dialogues.
         file_format: `json`, `jsonl`, `csv`, `parquet` or `hf`, a Hugging Face data set; by default the suffix says.
         with_meta: add a field `persqa` with question, verdict, rung, model, tokens and more.
-        chat: write one dialogue for each record, ready for training, instead of the records.
+        chat: write one dialogue for each record, ready for training, instead of the records; the name of a trainer
+            (`llava`, `llama-factory`, `ms-swift`, `trl`) makes it the form that this one reads.
         paths: how image files are referred to: `relative` to the export's folder, `absolute`, or `copy`: the images
             travel with the export. By default relative, and absolute for `hf`, which nobody reads by its folder.
         overwrite: replace a file or data set that is there; never an input of a run, an image or the database.
@@ -122,7 +123,7 @@ class GivenExportOptions(TypedDict, total=False):
     only: str | None
     file_format: str | None
     with_meta: bool | None
-    chat: bool | None
+    chat: bool | str | None
     paths: str | None
     overwrite: bool | None
 

@@ -156,7 +156,8 @@ class RunHandle(RunChanges):
         Args:
             path: `.json`, `.jsonl` or `.csv`, each also with `.gz` or `.zst`, `.parquet`, or a folder. It appears when
                 everything is written.
-            on_left: called for each reference whose image is not copied, with `paths="copy"`.
+            on_left: called for each image that is to travel with the export and cannot, and for each answer that
+                dialogues leave out.
             given: the options by name; see `GivenExportOptions`.
 
         Raises:

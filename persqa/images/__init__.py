@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from persqa.images.decoding import decoding_bytes
 from persqa.images.limits import ImageLimits, Resolution
+from persqa.images.local_files import path_of_url
 from persqa.images.naming import shown_reference
 from persqa.images.references import Content, check_web, decode_image, image_suffix, is_remote, read_image
+from persqa.images.urls import normal_url
 
 __all__ = [
     "Content",
@@ -20,6 +22,8 @@ __all__ = [
     "decoding_bytes",
     "image_suffix",
     "is_remote",
+    "normal_url",
+    "path_of_url",
     "read_image",
     "shown_reference",
 ]

@@ -13,9 +13,10 @@ from producer.cli import options
 from producer.cli.expanding import expanded
 from producer.cli.printing import console, plain, print_json, say
 from producer.exporters.paths import Paths, folder_beside
+from producer.exporters.trainers import Trainer
 
 if TYPE_CHECKING:
-    from producer.exporters.copies import Left
+    from producer.exporters.left import Left
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,11 +47,14 @@ class Shape:
         typer.Option("--with-meta", help="Add a field `persqa`: question, verdict, violations, rung, model, tokens."),
     ] = False
     chat: Annotated[
-        bool,
+        str | None,
         typer.Option(
-            "--chat", help="Dialogues to train with (ShareGPT, LLaVA): id, image and conversations, one a record."
+            "--chat",
+            metavar=f"[{'|'.join(Trainer)}]",
+            help="Dialogues to train with, one a record, as this trainer reads them (by itself: sharegpt, which most "
+            "do). Images that came as bytes travel with them.",
         ),
-    ] = False
+    ] = None
     overwrite: Annotated[
         bool,
         typer.Option("--overwrite", help="Replace FILE if it exists; never a run's input, an image or a database."),
@@ -68,29 +72,46 @@ class Shape:
 
 @dataclass(slots=True)
 class _Left:
-    """What `--paths copy` has not copied: how many references, and the first one of which somebody should know."""
+    """What an export does not carry: images that are not copied, with the first one, and answers of dialogues."""
 
     failed: int = 0
     remote: int = 0
-    example: str = ""
+    answers: int = 0
+    dialogues: int = 0
+    image: str = ""
+    answer: str = ""
 
     def count(self, left: Left) -> None:
+        if not left.reference:
+            self.answers += 1
+            self.answer = self.answer or left.why
+            return
+        self.dialogues += left.dropped
         if left.remote:
             self.remote += 1
             return
         self.failed += 1
-        self.example = self.example or left.why
+        self.image = self.image or left.why
 
     def counts(self, shape: Shape) -> dict[str, int]:
-        return {"not_copied": self.failed, "not_fetched": self.remote} if shape.paths == Paths.COPY else {}
+        copied = {"not_copied": self.failed, "not_fetched": self.remote}
+        left_out = {"dialogues_left_out": self.dialogues, "answers_left_out": self.answers}
+        told = self.failed or shape.paths == Paths.COPY or shape.chat is not None
+        return {**(copied if told else {}), **(left_out if shape.chat is not None else {})}
 
     def report(self) -> None:
         if self.failed:
             console.print(
-                f"[yellow]images not copied: {self.failed}, the first: {plain(self.example)}[/]", soft_wrap=True
+                f"[yellow]images not copied: {self.failed}, the first: {plain(self.image)}[/]", soft_wrap=True
             )
         if self.remote:
             say(f"images on servers, which an export does not fetch: {self.remote}")
+        if self.dialogues:
+            console.print(f"[yellow]dialogues left out for want of their images: {self.dialogues}[/]")
+        if self.answers:
+            console.print(
+                f"[yellow]answers left out: {self.answers}, the first: {plain(self.answer)}[/]", soft_wrap=True
+            )
 
 
 @expanded
@@ -112,6 +133,7 @@ def command(
     Examples:
         persqa export portraits pairs.jsonl --only ok --output-key pers_qa
         persqa export portraits dialogues.json --chat
+        persqa export portraits dialogues.parquet --chat trl
     """
     with where.client() as client:
         handle = client.run(run)
@@ -120,7 +142,7 @@ def command(
         if as_json:
             print_json({"run": handle.name, "file": str(file), "rows": number, **left.counts(shape)})
             return
-        copies = shape.paths == Paths.COPY and folder_beside(file).exists()
+        copies = (shape.paths == Paths.COPY or shape.chat is not None) and folder_beside(file).exists()
         where_copies = f", copies of images to {folder_beside(file)}" if copies else ""
         say(f"{counted(number, 'row')} written to {file}{where_copies}")
         left.report()

@@ -61,6 +61,10 @@ class Command(TyperCommand):
         arguments = [param for param in self.get_params(ctx) if isinstance(param, TyperArgument)]
         return ["[OPTIONS]", *map(_usage_of, arguments)]
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the words; an option with choices in brackets, such as `[a|b]`, may stand without one."""
+        return super().parse_args(ctx, _with_values(args, self.get_params(ctx)))
+
     def page(self, ctx: Any) -> Page:
         """The help as such; `parse_help` says what a docstring holds."""
         options = _options(self.get_params(ctx), help_panel="Output")
@@ -177,6 +181,21 @@ def _drawn_rows(rows: Iterable[tuple[str, str]], width: int) -> Iterator[Text]:
 
 def _usage(command: TyperCommand | TyperGroup, ctx: Any) -> str:
     return " ".join([ctx.command_path, *command.collect_usage_pieces(ctx)])
+
+
+def _with_values(words: Sequence[str], params: Iterable[Any]) -> list[str]:
+    """The words of a command, with its first choice behind each option that may stand alone and does."""
+    choices = {
+        name: metavar.strip("[]").split("|")
+        for param in params
+        if isinstance(param, TyperOption) and (metavar := param.metavar or "").startswith("[")
+        for name in param.opts
+    }
+    following = [*words, ""][1:]
+    return [
+        f"{word}={choices[word][0]}" if word in choices and after not in choices[word] else word
+        for word, after in zip(words, following, strict=True)
+    ]
 
 
 def _usage_of(argument: TyperArgument) -> str:

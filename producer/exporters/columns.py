@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from persqa.store.text import storable
 from producer.exporters.images import Cells, ImageCell
+from producer.exporters.left import LeftOut, nobody
 from producer.exporters.spool import Spool, as_text
 
 if TYPE_CHECKING:
@@ -40,12 +41,15 @@ class _Found:
     images: bool = True
     #: A list is among them.
     listed: bool = False
+    #: All of them are references to images, or lists of these.
+    references: bool = True
 
     def see(self, values: Sequence[JsonValue]) -> None:
         """Take a chunk of the column into account."""
         if self.cells is not None:
             self.image = self.image or any(self.cells.makes_images(self.name, value) for value in values)
             self.images = self.images and all(self.cells.takes(self.name, value) for value in values)
+        self.references = self.references and all(_lists(self.cells, self.name, value) for value in values)
         self.listed = self.listed or any(isinstance(value, list) for value in values)
         if self.mixed:
             return
@@ -58,6 +62,9 @@ class _Found:
         """The type of the column."""
         if self.image and self.images:
             return pa.list_(_IMAGE) if self.listed else _IMAGE
+        if self.references and self.listed:
+            # Records with one image beside such with several.
+            return pa.list_(pa.string())
         return pa.string() if self.mixed or self.common is None else file_type(self.common)
 
 
@@ -75,15 +82,21 @@ class Columns:
         self._spool = spool
         self._cells = cells
         self._only_bytes = only_bytes
+        self._on_left = nobody if cells is None else cells.on_left
         found = {name: _Found(name, cells) for name in spool.columns}
         for chunk in spool.chunks():
             for name, column in found.items():
                 column.see([record.get(name) for record in chunk])
         self.schema = pa.schema([pa.field(name, column.type()) for name, column in found.items()])
+        #: Records without a row: dialogues that lack an image.
+        self.left_out = 0
         #: The columns of images, and whether a cell holds several.
         self.images = {
             field.name: field.type != _IMAGE for field in self.schema if field.type in (_IMAGE, pa.list_(_IMAGE))
         }
+
+        #: The columns of lists of references.
+        self.lists = {column.name for column in found.values() if column.references and column.listed} - {*self.images}
 
     def tables(self) -> Iterator[pa.Table]:
         """The records in their order, as tables of bounded size."""
@@ -96,12 +109,16 @@ class Columns:
         part: dict[str, list[Any]] = {name: [] for name in self.schema.names}
         size = 0
         for record in chunk:
+            try:
+                images = {name: self._image(name, record.get(name)) for name in self.images}
+            except LeftOut as out:
+                self.left_out += 1
+                self._on_left(out.left)
+                continue
+            size += sum(map(_size, images.values()))
             for name, column in part.items():
-                cell = record.get(name)
-                if name in self.images:
-                    cell = self._image(name, cell)
-                    size += _size(cell)
-                column.append(cell)
+                value = record.get(name)
+                column.append(images[name] if name in images else _texts(value) if name in self.lists else value)
             if size >= _TABLE_BYTES:
                 yield part
                 part, size = {name: [] for name in part}, 0
@@ -149,6 +166,16 @@ def _without_null(kind: pa.DataType) -> pa.DataType:
 def _common(one: pa.DataType, other: pa.DataType) -> pa.DataType:
     schemas = [pa.schema([pa.field("column", kind)]) for kind in (one, other)]
     return pa.unify_schemas(schemas, promote_options="default").field("column").type
+
+
+def _lists(cells: Cells | None, name: str, value: JsonValue) -> bool:
+    return cells is not None and cells.lists(name, value)
+
+
+def _texts(value: JsonValue) -> list[str | None] | None:
+    """References as a list, in text that files can hold."""
+    parts = value if isinstance(value, list) else [value]
+    return None if value is None else [storable(part) if isinstance(part, str) else None for part in parts]
 
 
 def _array(values: list[Any], column_type: pa.DataType) -> pa.Array:

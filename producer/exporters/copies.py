@@ -5,42 +5,26 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, TypeAlias
+from typing import TYPE_CHECKING, Self
 
 from persqa.data_uris import is_data_uri
 from persqa.errors import Rejected
-from persqa.images import Content, image_suffix, is_remote, read_image, shown_reference
+from persqa.images import Content, image_suffix, is_remote, normal_url, path_of_url, read_image, shown_reference
 from persqa.urls import as_path, scheme_of
 from producer.exporters.drafts import beside, folder_in_place, refuse_other_images
-from producer.exporters.paths import Placement, folder_beside
+from producer.exporters.left import Left, LeftOut, OnLeft
+from producer.exporters.paths import folder_beside
 
 if TYPE_CHECKING:
     from persqa.blobs import BlobStore
     from persqa.images import ImageLimits
+    from producer.exporters.trainers import Form
 
 #: References whose copies are remembered: all questions of a record name the same images, one after the other.
 _REMEMBERED = 1024
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Left:
-    """A reference of an export whose image is not copied.
-
-    Attributes:
-        reference: as the record has it.
-        why: a sentence that begins with the reference.
-        remote: whether a server would have to be asked for it, which an export never does.
-    """
-
-    reference: str
-    why: str
-    remote: bool
-
-
-OnLeft: TypeAlias = Callable[[Left], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,13 +37,15 @@ class Source:
         blobs: the bytes that came inside the data.
         place: what becomes of a reference whose image is not copied.
         on_left: called for each such reference.
+        form: that of dialogues, if they are for these: without its image, one is left out.
     """
 
     base: Path
     limits: ImageLimits
     blobs: BlobStore
-    place: Placement
+    place: Callable[[str], str]
     on_left: OnLeft
+    form: Form | None = None
 
     def read(self, reference: str) -> tuple[Content, str] | Left:
         """The content of an image, and the suffix of a file with it; or why it is not copied.
@@ -77,16 +63,48 @@ class Source:
             return Left(reference=reference, why=str(rejected), remote=False)
 
     def left(self, left: Left) -> str:
-        """Tell of a reference that is not copied; returns what the export has instead."""
+        """Tell of a reference that is not copied; returns what the export has instead.
+
+        Raises:
+            LeftOut: a dialogue needs it; who leaves it out tells of it.
+        """
+        if self.form is not None and not _is_opened(left.reference, self.form):
+            raise LeftOut(replace(left, dropped=True))
         self.on_left(left)
         return self.place(left.reference)
+
+
+def must_be_copied(form: Form) -> Callable[[str], bool]:
+    """Whether a trainer does not open what a reference leads to, so that it has to travel."""
+    return lambda reference: scheme_of(reference) not in ("", "file") and not _is_opened(reference, form)
+
+
+def _is_opened(reference: str, form: Form) -> bool:
+    """Whether a trainer fetches it."""
+    return scheme_of(reference) in form.fetches
+
+
+def as_opened(reference: str) -> str:
+    """A path in place of the URL of a file, since trainers open paths."""
+    try:
+        return path_of_url(normal_url(reference)) if scheme_of(reference) == "file" else reference
+    except Rejected:
+        return reference
 
 
 class ImageFolder:
     """The copies beside a text file, each named by the digest of its content; the folder appears with the file."""
 
-    def __init__(self, file: Path, source: Source) -> None:
+    def __init__(
+        self, file: Path, source: Source, *, only: Callable[[str], bool] | None = None, prefix: str = ""
+    ) -> None:
         """Prepare; nothing is written yet.
+
+        Args:
+            file: the text file.
+            source: reads the images.
+            only: whether a reference is to be copied, by default all are; any other is placed as without copies.
+            prefix: stands in front of references to copies; empty where they start at the folder of the file.
 
         Raises:
             InputError: a folder of that name has something else in it.
@@ -94,6 +112,8 @@ class ImageFolder:
         self._folder = folder_beside(file)
         self._draft: Path | None = None
         self._source = source
+        self._only = only
+        self._prefix = prefix
         self._copied = lru_cache(_REMEMBERED)(self._copy)
         refuse_other_images(self._folder)
 
@@ -105,9 +125,15 @@ class ImageFolder:
             shutil.rmtree(self._draft, ignore_errors=True)
 
     def __call__(self, reference: str) -> str:
-        """The reference as the export has it: to a copy, if there can be one."""
-        if not reference or is_data_uri(reference):
-            return reference
+        """The reference as the export has it: to a copy, if there can be one.
+
+        Raises:
+            LeftOut: there can be none, and a dialogue needs it.
+        """
+        # What is inside its reference travels already, but no trainer looks there.
+        stays = is_data_uri(reference) and self._source.form is None
+        if not reference or stays or not (self._only is None or self._only(reference)):
+            return self._source.place(reference)
         copied = self._copied(reference)
         return self._source.left(copied) if isinstance(copied, Left) else copied
 
@@ -130,7 +156,7 @@ class ImageFolder:
         target = self._draft / name
         if not target.exists():
             target.write_bytes(content.data)
-        return as_path(f"{self._folder.name}/{name}")
+        return as_path(f"{self._prefix}{self._folder.name}/{name}")
 
 
 def _suffix(content: Content, reference: str) -> str:

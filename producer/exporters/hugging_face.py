@@ -35,8 +35,6 @@ def write_data_set(records: Iterable[dict[str, JsonValue]], path: Path, cells: C
         Spool(records, path.parent) as spool,
         tempfile.TemporaryDirectory(prefix=".persqa-", dir=path.parent) as folder,
     ):
-        if not spool.records:
-            raise InputError("there is no record to write, and a data set needs at least one")
         # The library opens whatever a cell without bytes names, be it a secret of this machine or a server.
         columns = Columns(spool, cells=cells, only_bytes=True)
         rows = Path(folder) / "rows.arrow"
@@ -44,10 +42,13 @@ def write_data_set(records: Iterable[dict[str, JsonValue]], path: Path, cells: C
         with pa.OSFile(str(rows), "wb") as file, pa.ipc.new_stream(file, schema) as writer:
             for table in columns.tables():
                 writer.write_table(table.cast(schema))
+        number = spool.records - columns.left_out
+        if not number:
+            raise InputError("there is no record to write, and a data set needs at least one")
         with _quiet(datasets):
             # The file is mapped and not read, so the copy takes no memory.
             datasets.Dataset.from_file(str(rows)).save_to_disk(str(path))
-        return spool.records
+        return number
 
 
 def _features(datasets: Any, columns: Columns) -> Any:

@@ -1,42 +1,32 @@
-"""Shapes: the form of an exported record, either the record of the input or a dialogue for training."""
+"""Shapes: the form of an exported record, either the record of the input or a dialogue."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from itertools import groupby
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from persqa.conversations import SYSTEM, rewrite_conversation, system_of
+from persqa.conversations import rewrite_conversation
 from persqa.errors import InputError
-from persqa.image_cells import reference_in
 from persqa.prompts import human_turn
 from persqa.results import Status
 from persqa.tags import Tag
 from persqa.words import option
+from producer.exporters.dialogues import Dialogues, Pair
+from producer.exporters.left import nobody
 from producer.exporters.paths import UNCHANGED, each_reference
+from producer.exporters.trainers import form_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
 
     from pydantic import JsonValue
 
-    from persqa.pairs import Broken, PairRow
+    from persqa.pairs import PairRow
+    from producer.exporters.left import OnLeft
 
 #: The name of the field that `--with-meta` adds.
 META = "persqa"
-#: The name of the field with the images of a dialogue.
-CHAT_IMAGE = "image"
-#: Marks the place of an image for a trainer.
-PLACEHOLDER = "<image>"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pair:
-    """An item with its result, and its generations that broke the tag rule if they are asked for, oldest first."""
-
-    row: PairRow
-    broken: Sequence[Broken] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,25 +34,42 @@ class Shape:
     """The form of the exported records; the first three options are those of `RunHandle.export`.
 
     Attributes:
+        folder: where dialogues are put aside until it is known whether one has several images.
         image_column: the field with the images.
         id_column: the field that names a record, if any.
         place: what becomes of each reference in that field.
+        on_left: called for what dialogues leave out.
     """
 
     output_key: str = "output"
     with_meta: bool = False
-    chat: bool = False
+    chat: bool | str = False
+    folder: Path = Path()
     image_column: str = "image"
     id_column: str | None = None
     place: Callable[[str], str] = UNCHANGED
+    on_left: OnLeft = nobody
 
     def records(self, pairs: Iterable[Pair]) -> Iterator[dict[str, JsonValue]]:
         """The records in their order.
 
         Raises:
             InputError: a record already has the field for the answer or for `with_meta`.
+            SettingsError: there is no such trainer.
         """
-        return self._dialogues(pairs) if self.chat else (self._as_given(pair) for pair in pairs)
+        form = form_for(self.chat)
+        if form is None:
+            return (self._as_given(pair) for pair in pairs)
+        dialogues = Dialogues(
+            form=form,
+            folder=self.folder,
+            image_column=self.image_column,
+            id_column=self.id_column,
+            place=self.place,
+            on_left=self.on_left,
+            meta=(META, meta) if self.with_meta else None,
+        )
+        return dialogues.records(pairs)
 
     def _as_given(self, pair: Pair) -> dict[str, JsonValue]:
         record = exported_record(pair.row, self.output_key, image_column=self.image_column, place=self.place)
@@ -72,31 +79,6 @@ class Shape:
                 raise InputError(f"{own}: leave out {option('with_meta')}")
             record[META] = meta(pair)
         return record
-
-    def _dialogues(self, pairs: Iterable[Pair]) -> Iterator[dict[str, JsonValue]]:
-        answered = (pair for pair in pairs if pair.row.answer is not None)
-        for position, group in groupby(answered, key=lambda pair: pair.row.position):
-            yield self._dialogue(position, list(group))
-
-    def _dialogue(self, position: int, pairs: Sequence[Pair]) -> dict[str, JsonValue]:
-        """All questions about one record as one dialogue, with the images in the first."""
-        given = pairs[0].row.record
-        images = each_reference(given.get(self.image_column), self.place)
-        given_ones = images if isinstance(images, list) else [images]
-        references: list[JsonValue] = [found for found in map(reference_in, given_ones) if found is not None]
-        named = given.get(self.id_column or "id")
-        system = system_of(given)
-        turns: list[JsonValue] = [{"from": SYSTEM, "value": system}] if system else []
-        before = f"{PLACEHOLDER}\n" * len(references)
-        for pair in pairs:
-            turns.append({"from": "human", "value": before + pair.row.question})
-            turns.append({"from": "gpt", "value": pair.row.answer})
-            before = ""
-        dialogue: dict[str, JsonValue] = {"id": str(position) if named is None else _text(named)}
-        if references:
-            dialogue[CHAT_IMAGE] = references[0] if len(references) == 1 else references
-        dialogue["conversations"] = turns
-        return {**dialogue, META: [meta(pair) for pair in pairs]} if self.with_meta else dialogue
 
 
 def exported_record(
@@ -149,7 +131,3 @@ def _verdict(row: PairRow) -> str | None:
     if row.answer is None or not row.tag:
         return None
     return "compliant" if row.status == Status.OK else row.reason
-
-
-def _text(value: JsonValue) -> str:
-    return value if isinstance(value, str) else json.dumps(value)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import tempfile
-from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Self, cast
 
@@ -14,6 +13,8 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
 _CHUNK = 1000
+#: A record may hold its images as text.
+_CHUNK_CHARACTERS = 32 * 2**20
 
 
 class Spool:
@@ -47,8 +48,40 @@ class Spool:
     def chunks(self) -> Iterator[list[dict[str, JsonValue]]]:
         """The records in their order, a list at a time; every call starts again."""
         self._file.seek(0)
-        while lines := list(islice(self._file, _CHUNK)):
-            yield [cast("dict[str, JsonValue]", json.loads(line)) for line in lines]
+        chunk: list[dict[str, JsonValue]] = []
+        size = 0
+        for line in self._file:
+            chunk.append(cast("dict[str, JsonValue]", json.loads(line)))
+            size += len(line)
+            if len(chunk) == _CHUNK or size >= _CHUNK_CHARACTERS:
+                yield chunk
+                chunk, size = [], 0
+        if chunk:
+            yield chunk
+
+
+def leveled(records: Iterable[dict[str, JsonValue]], column: str, folder: Path) -> Iterator[dict[str, JsonValue]]:
+    """The records with one type in a column of lists: where no list has several values, each is its one value."""
+    several = False
+
+    def watched() -> Iterator[dict[str, JsonValue]]:
+        nonlocal several
+        for record in records:
+            several = several or len(_list(record.get(column))) > 1
+            yield record
+
+    with Spool(watched(), folder) as spool:
+        for chunk in spool.chunks():
+            yield from chunk if several else (_with_one(record, column) for record in chunk)
+
+
+def _with_one(record: dict[str, JsonValue], column: str) -> dict[str, JsonValue]:
+    values = _list(record.get(column))
+    return {**record, column: values[0]} if values else record
+
+
+def _list(value: JsonValue) -> list[JsonValue]:
+    return value if isinstance(value, list) else []
 
 
 def as_text(value: JsonValue) -> str | None:

@@ -205,7 +205,9 @@ def at(position: int, slot: int, record: JsonValue, **changes: Any) -> PairRow:
     return dataclasses.replace(row, position=position, slot=slot, **changes)
 
 
-def test_a_dialogue_has_all_questions_about_a_record_and_its_images_once(tmp_path: Path) -> None:
+def test_a_dialogue_has_all_questions_about_a_record_and_its_images_once_in_lists_if_one_has_several(
+    tmp_path: Path,
+) -> None:
     one: JsonValue = {"id": 7, "image": "a.png", "conversation": [{"from": "system", "value": "Be brief."}], "x": 1}
     two: JsonValue = {"image": ["b.png", "c.png"]}
     rows = [at(0, 0, one), at(0, 1, one), at(1, 0, two, answer=None), at(1, 1, two), at(2, 0, {"image": None}),
@@ -214,7 +216,7 @@ def test_a_dialogue_has_all_questions_about_a_record_and_its_images_once(tmp_pat
     assert read_json(tmp_path / "out.json") == [
         {
             "id": "7",
-            "image": "a.png",
+            "image": ["a.png"],
             "conversations": [
                 {"from": "system", "value": "Be brief."},
                 {"from": "human", "value": "<image>\nQuestion 0 about <mam>?"},
