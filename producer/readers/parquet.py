@@ -21,10 +21,12 @@ class ParquetReader(SourceReader):
 
     def fields(self) -> Sequence[str]:
         """The columns of its schema."""
+        self._refuse_other_format("parquet")
         with refusals(self._source), open_parquet(self._source.path) as file:
             return file.schema_arrow.names
 
     def __iter__(self) -> Iterator[RawRecord]:
+        self._refuse_other_format("parquet")
         with refusals(self._source), open_parquet(self._source.path) as file:
             check_names(file.schema_arrow, self._source)
             yield from records(parquet_batches(file), self._asked.cells)
