@@ -265,10 +265,8 @@ def _refuse_wrong_records(found: Survey, shown: str | None) -> None:
     errors = "\n  ".join(str(error) for error in found.errors)
     more = f"\n  and {found.invalid - len(found.errors)} more" if found.invalid > len(found.errors) else ""
     wrong = f"{found.invalid} of {counted(found.records, 'record is', 'records are')} wrong"
-    if found.invalid == found.records:
-        wrong = "its one record is wrong" if found.records == 1 else f"all of its {found.records} records are wrong"
     where = "" if shown is None else f"{shown}: "
-    raise InputError(f"{where}{wrong}, and nothing was enqueued:\n  {errors}{more}")
+    raise InputError(f"{where}{wrong}:\n  {errors}{more}")
 
 
 def _refuse_other_folder(run: Run, base: str) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from producer.readers.base import Reading
 
 #: More than so many bytes of records are put aside.
-_HELD_BYTES = 16 * 2**20
+_HELD_BYTES = 4 * 2**20
 
 
 class MemoryReader:

@@ -102,6 +102,8 @@ def _objects(text: str, *, one_line: bool, whole: bool, image_column: str) -> Li
     end = _end(text)
     if end is not None and text[end:].strip():
         return _OBJECTS if "\n" in text[:end] else None
+    if members and all(map(_ROW_NUMBERS.match, members.values())):
+        return _PANDAS
     if image_column in members:
         # A record.
         return (_LINES if whole else None) if one_line else _OBJECTS
@@ -110,9 +112,6 @@ def _objects(text: str, *, one_line: bool, whole: bool, image_column: str) -> Li
 
 def _container(members: dict[str, str]) -> Likeness | None:
     """An object that holds the records."""
-    values = members.values()
-    if members and all(map(_ROW_NUMBERS.match, values)):
-        return _PANDAS
     if {"columns", "data"} <= members.keys() and members["data"].startswith("[["):
         return _PANDAS
     lists = [name for name, value in members.items() if _LIST_OF_OBJECTS.match(value) and name.isidentifier()]
@@ -123,7 +122,7 @@ def _container(members: dict[str, str]) -> Likeness | None:
         column = ", and name the column of the images, such as file_name" if name == "images" else ""
         advice = f"take them out: jq .{name} {{file}} >records.json{column}"
         return Likeness(f"{what} with its records under `{name}`", advice)
-    return _BY_NAME if len(members) > 1 and all(map(_OBJECT.match, values)) else None
+    return _BY_NAME if len(members) > 1 and all(map(_OBJECT.match, members.values())) else None
 
 
 def _members(text: str) -> Iterator[tuple[str, str]]:

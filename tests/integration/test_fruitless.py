@@ -36,8 +36,8 @@ def test_an_input_of_wrong_records_only_is_refused_and_its_name_is_free(tmp_path
         done = persqa(tmp_path, "run", str(data))
         assert (done.returncode, done.stdout) == (2, ""), done.stderr
         wrong = len(content.splitlines())
-        which = "its one record is wrong" if wrong == 1 else f"all of its {wrong} records are wrong"
-        assert f"data.jsonl: {which}, and nothing was enqueued: line 1: " in said(done.stderr)
+        which = "1 of 1 record is" if wrong == 1 else f"{wrong} of {wrong} records are"
+        assert f"data.jsonl: {which} wrong: line 1: " in said(done.stderr)
         assert not (tmp_path / "persqa-worker.log").exists()
     data = write_images(tmp_path / "mended", 2).rename(data)
     (tmp_path / "mended" / "images").rename(tmp_path / "images")
