@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from persqa.pairs import Cause
     from persqa.progress import Progress
     from producer import RunHandle
-    from producer.submit import Submission
 
 #: Every item has ended, and none is `ok`.
 EXIT_FRUITLESS = 5
@@ -54,8 +53,8 @@ def command(
     with Client(settings) as client:
         with notes.status("reading the input and enqueueing its items"):
             handle = client.submit(data, on_full=full_queue_note(settings, "submit"), **flags.given())
-        if as_json and handle.submission is not None:
-            print_json({"run": handle.name, **submission_dict(handle.submission)})
+        if as_json:
+            print_json({"run": handle.name, **submission_dict(handle)})
         else:
             report_submission(handle)
         _say_who_is_missing(handle, settings)
@@ -110,8 +109,10 @@ def full_queue_note(settings: Settings, command: str) -> Callable[[], None]:
     return on_full
 
 
-def submission_dict(submission: Submission) -> dict[str, object]:
+def submission_dict(handle: RunHandle) -> dict[str, object]:
     """What a submit did, for scripts."""
+    submission = handle.submission
+    assert submission is not None
     return {
         "records": submission.records,
         "enqueued": submission.enqueued,

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from producer.readers.likeness import refuse_other_format
 from producer.readers.passed import Passed
 
 if TYPE_CHECKING:
@@ -14,7 +13,6 @@ if TYPE_CHECKING:
 
     from persqa.records import Columns, RawRecord
     from producer.readers.cells import Cells
-    from producer.readers.text_shapes import Format
 
 #: Standard input, as messages name it.
 STANDARD_INPUT = "standard input"
@@ -105,11 +103,3 @@ class SourceReader:
     def fields(self) -> Sequence[str] | None:
         """As in `Reader`: most formats have no header."""
         return None
-
-    def _refuse_other_format(self, wanted: Format) -> None:
-        """Refuse what is plainly not of the format, before a record is read.
-
-        Raises:
-            InputError: the message says what it looks like.
-        """
-        refuse_other_format(self._source, wanted, image_column=self._asked.columns.image)

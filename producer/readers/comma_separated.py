@@ -19,6 +19,7 @@ from persqa.reasons import Reason
 from persqa.records import RawRecord
 from producer.readers.base import SourceReader
 from producer.readers.files import open_text, refusals
+from producer.readers.likeness import refuse_other_format
 from producer.readers.passed import Passed
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class CsvReader(SourceReader):
 
     def _rows(self) -> Iterator[tuple[int, list[str]]]:
         """The header, then every row, each with the number of its first line."""
-        self._refuse_other_format(self._format)
+        refuse_other_format(self._source, self._asked, self._format)
         csv.field_size_limit(_MOST_CHARACTERS)
         line = 1
         with refusals(self._source), open_text(self._source.path, errors="surrogateescape", newline="") as file:

@@ -15,6 +15,7 @@ from persqa.records import RawRecord
 from persqa.words import option
 from producer.readers.base import SourceReader
 from producer.readers.files import open_text, refusals
+from producer.readers.likeness import refuse_other_format
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +34,7 @@ class JsonArrayReader(SourceReader):
 
     def __iter__(self) -> Iterator[RawRecord]:
         try:
-            self._refuse_other_format("json")
+            refuse_other_format(self._source, self._asked, "json")
             with refusals(self._source), open_text(self._source.path) as file:
                 for number, value in enumerate(_Elements(file), 1):
                     yield RawRecord(place=f"record {number}", value=value)

@@ -11,6 +11,7 @@ from persqa.records import RawRecord
 from producer.compression import open_bytes
 from producer.readers.base import SourceReader
 from producer.readers.files import BYTE_ORDER_MARK, refusals
+from producer.readers.likeness import refuse_other_format
 from producer.readers.passed import Passed
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ class JsonLinesReader(SourceReader):
     """Reads line by line; a broken line is one wrong record."""
 
     def __iter__(self) -> Iterator[RawRecord]:
-        self._refuse_other_format("jsonl")
+        refuse_other_format(self._source, self._asked, "jsonl")
         self.passed = Passed()
         with refusals(self._source), open_bytes(self._source.path) as file:
             for number, line in enumerate(file, 1):

@@ -16,7 +16,7 @@ from producer.readers.text_shapes import Format, Likeness, read_as, text_shape
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from producer.readers.base import Source
+    from producer.readers.base import Reading, Source
 
 _NAMES: dict[Format, str] = {
     "json": "a JSON array",
@@ -61,7 +61,7 @@ _OTHER_KINDS = {
 }
 
 
-def refuse_other_format(source: Source, wanted: Format, *, image_column: str) -> None:
+def refuse_other_format(source: Source, asked: Reading, wanted: Format) -> None:
     """Refuse a file that is packed in another way than its name says, or looks like another format.
 
     Raises:
@@ -71,17 +71,17 @@ def refuse_other_format(source: Source, wanted: Format, *, image_column: str) ->
         _refuse_packing(source)
         with open_bytes(source.path) as file:
             head = file.read(_HEAD_BYTES)
-    found = _likeness(head, wanted, image_column)
+    found = _likeness(head, wanted, asked.columns.image)
     if found is not None and found.format != wanted:
         file = "FILE" if source.is_standard_input else shlex.quote(source.shown)
         advice = found.advice.replace("{file}", file).replace("{option}", option("input_format"))
         raise InputError(f"{source.shown}: expected {_NAMES[wanted]}, and this looks like {found.name}; {advice}")
 
 
-def looks_like(path: Path, *, image_column: str) -> str | None:
+def looks_like(path: Path, asked: Reading) -> str | None:
     """The format of a file whose suffix names none; None if nobody can say."""
     with path.open("rb") as file:
-        found = _likeness(file.read(_HEAD_BYTES), None, image_column)
+        found = _likeness(file.read(_HEAD_BYTES), None, asked.columns.image)
     return None if found is None else found.format
 
 

@@ -160,7 +160,7 @@ def _format(path: Path, given: str | None, asked: Reading) -> str:
     inner = path.with_suffix("") if packed and packed not in _BY_SUFFIX else path
     chosen = given or _BY_SUFFIX.get(inner.suffix.lower())
     if chosen is None:
-        found = looks_like(path, image_column=asked.columns.image) if path.is_file() and not packed else None
+        found = looks_like(path, asked) if path.is_file() and not packed else None
         if found == "images":
             return found
         like = f"; it looks like {option('input_format')} {found}" if found else ""

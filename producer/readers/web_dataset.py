@@ -20,6 +20,7 @@ from persqa.words import option
 from producer.compression import open_bytes
 from producer.readers.base import SourceReader
 from producer.readers.files import refusals
+from producer.readers.likeness import refuse_other_format
 from producer.readers.passed import Passed
 from producer.readers.pictures import label_of, picture_kind
 from producer.readers.seen import SeenNames
@@ -67,7 +68,7 @@ class WebDatasetReader(SourceReader):
     """Reads sample by sample; images are in the image column, other members under their suffix."""
 
     def __iter__(self) -> Iterator[RawRecord]:
-        self._refuse_other_format("tar")
+        refuse_other_format(self._source, self._asked, "tar")
         self.passed = Passed()
         try:
             with refusals(self._source), open_bytes(self._source.path) as file:

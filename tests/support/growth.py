@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import pyarrow as pa
-import pyarrow.parquet
+import pyarrow.parquet as pq
 
 from tests.support.reading import opened
 
@@ -25,6 +25,10 @@ _WARM_UP_RECORDS = 2000
 _PACKAGES = Path(__file__).parents[2]
 #: Stands for records that a program makes.
 GENERATED = "generated"
+
+
+#: Loaded before the program forks, and used by readers.
+_LOADED = (pq,)
 
 
 class Meter:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from pydantic import JsonValue
 
 from persqa.errors import InputError
 from persqa.records import Columns
@@ -26,8 +25,8 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "photos"
 
 
-def paths(reader: object) -> list[JsonValue]:
-    return [record["image"] for record in values(reader) if isinstance(record, dict)]  # pyright: ignore[reportArgumentType]
+def paths(reader: Reader) -> list[str]:
+    return [str(record["image"]) for record in values(reader) if isinstance(record, dict)]
 
 
 def test_a_folder_gives_every_image_below_it_by_its_relative_path(folder: Path) -> None:
