@@ -88,7 +88,7 @@ def load_pool(name: str) -> QuestionPool:
         text = resources.files("persqa").joinpath("question_pools", f"{name}.txt").read_text("utf-8")
         return parse_pool(name, text)
     try:
-        return parse_pool(name, Path(name).read_text("utf-8"))
+        return parse_pool(name, Path(name).read_text("utf-8-sig"))
     except (OSError, UnicodeError, ValueError) as error:
         known = " or ".join(BUILT_IN_POOLS)
         cause = error.strerror if isinstance(error, OSError) else error

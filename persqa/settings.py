@@ -63,7 +63,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Read `.env` our way; the order is pydantic's."""
-        return init_settings, env_settings, DotEnv(settings_cls), file_secret_settings
+        return init_settings, env_settings, DotEnv(settings_cls, env_file_encoding="utf-8-sig"), file_secret_settings
 
     broker_url: Annotated[str | None, AfterValidator(check_broker)] = Field(
         default=None,

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from producer.connections import Connections
     from producer.options import GivenSubmitOptions, SubmitOptions
     from producer.readers.base import Reader
+    from producer.readers.passed import PassedOver
     from producer.survey import Survey
 
 
@@ -44,12 +45,16 @@ class Submission:
     """What a submit did.
 
     Attributes:
+        records: number of records that were read.
+        passed_over: what else the input has, by kind: files, members, links and rows that are no part of a record.
         enqueued: number of items put into the queue.
         invalid: number of wrong records; they are stored as `invalid` and not enqueued.
         first_errors: a sentence for each of the first few.
         replaced: whether it took the place of another run of this name, of which nothing was answered.
     """
 
+    records: int
+    passed_over: tuple[PassedOver, ...]
     enqueued: int
     invalid: int
     first_errors: tuple[str, ...]
@@ -127,6 +132,8 @@ def _submit(
         run, _moved = set_priority(store, run, options.priority, connections.broker_url)
     enqueued = connections.enqueue(run, on_full=on_full)
     return run, Submission(
+        records=found.records,
+        passed_over=found.passed_over,
         enqueued=enqueued,
         invalid=found.invalid,
         first_errors=tuple(map(str, found.errors)),
@@ -134,11 +141,14 @@ def _submit(
     )
 
 
-def _create(connections: Connections, reader: Reader, options: SubmitOptions, blobs: _Blobs, *, shown: str) -> _Created:
+def _create(
+    connections: Connections, reader: Reader, options: SubmitOptions, blobs: _Blobs, *, shown: str | None
+) -> _Created:
     """Survey the input and create its run, or find the one that it belongs to.
 
     Raises:
         RunConflict: the run of this name has other data or options.
+        InputError: no record of it can be used, or, with `strict`, one cannot.
     """
     asked, store = options.asked, connections.store
     base, name = _base_of(options, reader), _name(options, reader)
@@ -147,9 +157,11 @@ def _create(connections: Connections, reader: Reader, options: SubmitOptions, bl
     known = _known_run(store, name)
     limits = known.limits if known else _limits_of(connections.settings)
     itemizer = Itemizer(options=asked, pool=pool, limits=limits, base=known.base if known else base, blobs=blobs)
-    found = _survey(reader, itemizer, blobs, shown)
-    if options.strict:
-        _refuse_wrong_records(found)
+    found = _survey(reader, itemizer, blobs, shown or "the data")
+    # A program that makes its records is told of each of them by its result; a file of wrong ones is no such input.
+    useless = found.invalid == found.records and shown is not None
+    if found.invalid and (options.strict or useless):
+        _refuse_wrong_records(found, shown)
     run = store.runs.create(
         name,
         options=asked,
@@ -184,10 +196,10 @@ def _name(options: SubmitOptions, reader: Reader) -> str:
         raise SettingsError(f"{error}, and name the run with {option('run')}") from None
 
 
-def _shown(data: object) -> str:
-    """The input, as messages name it."""
+def _shown(data: object) -> str | None:
+    """The input, as messages name it; None for records in memory."""
     if not isinstance(data, str | Path):
-        return "the data"
+        return None
     return "standard input" if str(data) == "-" else str(data)
 
 
@@ -248,13 +260,13 @@ def _limits_of(settings: Settings) -> RecordLimits:
     )
 
 
-def _refuse_wrong_records(found: Survey) -> None:
-    """Apply `--strict`."""
-    if found.invalid:
-        shown = "\n  ".join(str(error) for error in found.errors)
-        more = f"\n  and {found.invalid - len(found.errors)} more" if found.invalid > len(found.errors) else ""
-        wrong = f"{found.invalid} of {counted(found.records, 'record is', 'records are')} wrong"
-        raise InputError(f"{wrong}:\n  {shown}{more}")
+def _refuse_wrong_records(found: Survey, shown: str | None) -> None:
+    """Refuse the input for its wrong records, which are all of it, or one too many."""
+    errors = "\n  ".join(str(error) for error in found.errors)
+    more = f"\n  and {found.invalid - len(found.errors)} more" if found.invalid > len(found.errors) else ""
+    wrong = f"{found.invalid} of {counted(found.records, 'record is', 'records are')} wrong"
+    where = "" if shown is None else f"{shown}: "
+    raise InputError(f"{where}{wrong}:\n  {errors}{more}")
 
 
 def _refuse_other_folder(run: Run, base: str) -> None:

@@ -15,6 +15,7 @@ from persqa.items import Item
 from persqa.results import Result, Status
 from persqa.urls import is_relative_path
 from producer.columns import Wanted
+from producer.readers.passed import in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from persqa.runs import RunId
     from producer.itemizing import Itemizer
     from producer.readers.base import Reader
+    from producer.readers.passed import PassedOver
 
 #: Items in one transaction, and bytes of their records.
 _WRITTEN = 5000
@@ -44,6 +46,7 @@ class Survey:
         records: number of records, wrong ones included.
         errors: errors of the first few wrong records.
         invalid: number of wrong records.
+        passed_over: what the input has beside its records.
         has_relative_paths: whether an image path means another file in another folder.
         has_blobs: whether an image is in the blob store.
     """
@@ -53,6 +56,7 @@ class Survey:
     records: int
     errors: tuple[RecordError, ...]
     invalid: int
+    passed_over: tuple[PassedOver, ...]
     has_relative_paths: bool
     has_blobs: bool
 
@@ -116,8 +120,10 @@ def survey(reader: Reader, itemizer: Itemizer, shown: str) -> Survey:
         else:
             relative = relative or any(map(is_relative_path, record.images))
             blobs = blobs or any(map(parse_blob_reference, record.images))
+    passed_over = tuple(reader.passed)
     if not records:
-        raise InputError(f"{shown} has no record")
+        beside = f"; passed over: {in_words(passed_over)}" if passed_over else ""
+        raise InputError(f"{shown} has no record{beside}")
     wanted.check()
     last = reading.digest()
     return Survey(
@@ -126,6 +132,7 @@ def survey(reader: Reader, itemizer: Itemizer, shown: str) -> Survey:
         records=records,
         errors=tuple(errors),
         invalid=invalid,
+        passed_over=passed_over,
         has_relative_paths=relative,
         has_blobs=blobs,
     )

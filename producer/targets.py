@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from persqa.errors import InputError
+from persqa.images.kinds import IMAGE_SUFFIXES
 from producer.exporters.drafts import already_there
-from producer.readers import IMAGE_SUFFIXES, input_files
+from producer.readers import input_files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -243,7 +243,7 @@ def text_or_file(text: str | None, option: str) -> str | None:
     if text is None or not text.startswith("@"):
         return text
     try:
-        return Path(text[1:]).read_text("utf-8").removesuffix("\n")
+        return Path(text[1:]).read_text("utf-8-sig").removesuffix("\n")
     except (OSError, UnicodeError) as error:
         raise SettingsError(f"{option}: the file {text[1:]!r} cannot be read ({error})") from None
 

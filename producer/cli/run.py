@@ -17,7 +17,7 @@ from producer.cli import options
 from producer.cli.expanding import expanded
 from producer.cli.printing import console, image, notes, plain, print_json, progress_dict, say, styled_status, table
 from producer.cli.results import once_each
-from producer.cli.submit import EXIT_FRUITLESS, full_queue_note, report_submission, warn_if_fruitless
+from producer.cli.submit import EXIT_FRUITLESS, full_queue_note, report_submission, submission_dict, warn_if_fruitless
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -109,6 +109,7 @@ def _summarize(handle: RunHandle, started: datetime, *, as_json: bool) -> bool:
         print_json(
             {
                 "run": handle.name,
+                **submission_dict(handle),
                 **progress_dict(progress),
                 "violations": kinds,
                 "items_per_second": round(rate, 2) if rate else None,

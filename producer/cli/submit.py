@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import typer
@@ -15,6 +16,7 @@ from persqa.words import counted
 from producer.cli import options
 from producer.cli.expanding import expanded
 from producer.cli.printing import notes, plain, print_json, say
+from producer.readers.passed import in_words
 
 if TYPE_CHECKING:
     from persqa.pairs import Cause
@@ -37,7 +39,8 @@ def command(
     """Put a run into the queue, for workers that run elsewhere.
 
     Safe to repeat: only what has no result and is not in the queue is enqueued. Exit code 5 says that every item has
-    ended and none is ok: with --wait in the end, without it when every record is invalid.
+    ended and none is ok. An input that cannot be read, or of which no record can be used, ends with exit code 2, before
+    anything is written.
 
     Examples:
         persqa submit people.jsonl --broker-url redis://localhost:6379/0
@@ -50,9 +53,8 @@ def command(
     with Client(settings) as client:
         with notes.status("reading the input and enqueueing its items"):
             handle = client.submit(data, on_full=full_queue_note(settings, "submit"), **flags.given())
-        if as_json and handle.submission is not None:
-            submission = handle.submission
-            print_json({"run": handle.name, "enqueued": submission.enqueued, "invalid": submission.invalid})
+        if as_json:
+            print_json({"run": handle.name, **submission_dict(handle)})
         else:
             report_submission(handle)
         _say_who_is_missing(handle, settings)
@@ -74,8 +76,7 @@ def _why(cause: Cause, handle: RunHandle, submitted: int) -> str:
     """The most frequent reason, and what to do about it, as parts of a sentence."""
     most = "each time" if cause.items == submitted else f"most often ({cause.items} times)"
     example = "" if cause.example is None else f", as in: {plain(cause.example)}"
-    wrong_records = handle.submission is not None and handle.submission.invalid == submitted
-    again = "submit it again" if wrong_records else f"persqa requeue {handle.name} --status {cause.status}"
+    again = f"persqa requeue {handle.name} --status {cause.status}"
     return f"; {most} {cause.reason or cause.status}{example}; after mending it: {again}"
 
 
@@ -108,6 +109,18 @@ def full_queue_note(settings: Settings, command: str) -> Callable[[], None]:
     return on_full
 
 
+def submission_dict(handle: RunHandle) -> dict[str, object]:
+    """What a submit did, for scripts."""
+    submission = handle.submission
+    assert submission is not None
+    return {
+        "records": submission.records,
+        "enqueued": submission.enqueued,
+        "invalid": submission.invalid,
+        "passed_over": [asdict(one) for one in submission.passed_over],
+    }
+
+
 def report_submission(handle: RunHandle) -> None:
     """Print on standard error what a submit did."""
     submission = handle.submission
@@ -118,6 +131,8 @@ def report_submission(handle: RunHandle) -> None:
     if submission.replaced:
         say(f"the run {handle.name} that was here had no answer yet, and this one takes its place", to=notes)
     say(f"run [bold]{handle.name}[/]: {items}, {ended}, {submission.enqueued} enqueued", to=notes)
+    if submission.passed_over:
+        say(f"passed over: {plain(in_words(submission.passed_over))}", to=notes)
     for error in submission.first_errors:
         say(f"  [magenta]invalid[/] {plain(error)}", to=notes)
     if submission.invalid > len(submission.first_errors):

@@ -14,7 +14,6 @@ from persqa.words import option
 from producer.readers.base import Reader, Reading
 from producer.readers.cells import Cells
 from producer.readers.hub import SCHEME, HubReader
-from producer.readers.images import IMAGE_SUFFIXES
 from producer.readers.memory import MemoryReader
 from producer.readers.opening import input_files, open_path, open_standard_input
 from producer.readers.parts import part_of
@@ -22,7 +21,7 @@ from producer.readers.parts import part_of
 if TYPE_CHECKING:
     from persqa.blobs import BlobStore
 
-__all__ = ["IMAGE_SUFFIXES", "input_files", "input_path", "open_input", "part_of"]
+__all__ = ["input_files", "input_path", "open_input", "part_of"]
 
 _STANDARD_INPUT = "-"
 

@@ -6,11 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from producer.readers.passed import Passed
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from persqa.records import Columns, RawRecord
     from producer.readers.cells import Cells
+
+#: Standard input, as messages name it.
+STANDARD_INPUT = "standard input"
 
 
 class Reader(Protocol):
@@ -24,6 +29,11 @@ class Reader(Protocol):
     @property
     def base(self) -> Path:
         """The absolute folder of relative image paths."""
+        ...
+
+    @property
+    def passed(self) -> Passed:
+        """What the last reading saw and passed over; complete when that has come to its end."""
         ...
 
     def fields(self) -> Sequence[str] | None:
@@ -59,6 +69,11 @@ class Source:
     name: str
     base: Path
 
+    @property
+    def is_standard_input(self) -> bool:
+        """Whether the path is that of a copy, which nobody knows."""
+        return self.shown == STANDARD_INPUT
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
@@ -83,6 +98,7 @@ class SourceReader:
         self._asked = asked
         self.name = source.name
         self.base = source.base
+        self.passed = Passed()
 
     def fields(self) -> Sequence[str] | None:
         """As in `Reader`: most formats have no header."""

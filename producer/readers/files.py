@@ -7,6 +7,7 @@ import os
 import sys
 import tempfile
 import weakref
+import zlib
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from producer.readers.base import Source
+
+#: Some programs begin a text in UTF-8 with it; it is no part of the text.
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 def open_text(path: Path, *, errors: str = "strict", newline: str | None = None) -> IO[str]:
@@ -38,7 +42,9 @@ def refusals(source: Source) -> Generator[None]:
         inside = error.filename is not None and str(error.filename) != str(source.path)
         where = f"{source.shown} ({error.filename})" if inside else source.shown
         raise InputError(f"{where}: {error.strerror or error}") from error
-    except (*_arrow_exceptions(), EOFError, UnicodeDecodeError) as error:
+    except EOFError as error:
+        raise InputError(f"{source.shown}: broken: Truncated: {error}") from None
+    except (*_arrow_exceptions(), UnicodeDecodeError, zlib.error) as error:
         raise InputError(f"{source.shown}: broken: {error}") from None
 
 

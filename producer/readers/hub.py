@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 from persqa.errors import InputError
 from persqa.libraries import library
 from producer.readers.arrow_rows import open_parquet, parquet_batches, records
-from producer.readers.hugging_face import choose_split
+from producer.readers.hugging_face import choose_split, other_splits
+from producer.readers.passed import Passed
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
+    from collections.abc import Generator, Iterable, Iterator, Sequence
 
     import pyarrow as pa
 
@@ -47,6 +48,7 @@ class HubReader:
         parts = (self._data_set.rpartition("/")[2], self._subset, asked.split)
         self.name = "-".join(part for part in parts if part)
         self.base = Path.cwd()
+        self.passed = Passed()
 
     def fields(self) -> Sequence[str] | None:
         """The columns of the first Parquet file, if there is one."""
@@ -83,15 +85,22 @@ class HubReader:
     def _parquet(self, files: Any) -> Iterator[pa.RecordBatch]:
         store = library("huggingface_hub", "a Hugging Face data set").HfFileSystem()
         by_split = {str(split): names for split, names in files.items()}
-        for name in by_split[choose_split(list(by_split), self._asked.split, self._shown)]:
+        for name in by_split[self._chosen(by_split)]:
             with store.open(name) as opened, open_parquet(opened) as file:
                 yield from parquet_batches(file)
 
     def _rows(self, builder: Any) -> Any:
         found: Any = builder.as_streaming_dataset()
-        rows: Any = found[choose_split(list(found), self._asked.split, self._shown)]
+        rows: Any = found[self._chosen(found)]
         # Images stay bytes or paths.
         return rows if rows.features is None else rows.decode(False)
+
+    def _chosen(self, splits: Iterable[str]) -> str:
+        """The split that is read."""
+        names = list(splits)
+        chosen = choose_split(names, self._asked.split, self._shown)
+        self.passed = other_splits(names, chosen)
+        return chosen
 
     @contextmanager
     def _refusals(self) -> Generator[None]:

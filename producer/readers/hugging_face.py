@@ -15,9 +15,10 @@ from persqa.words import listed, no_such, option
 from producer.readers.arrow_rows import check_names, records
 from producer.readers.base import Reading, Source, SourceReader
 from producer.readers.files import refusals
+from producer.readers.passed import Passed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     import pyarrow as pa
 
@@ -79,7 +80,10 @@ class DatasetFolderReader(SourceReader):
                 raise InputError(f"{self._source.shown} has no splits: leave {option('split')} out")
             return path
         splits: Any = json.loads((path / names.DATASETDICT_JSON_FILENAME).read_text())["splits"]
-        return path / choose_split([Path(split).name for split in splits], self._asked.split, self._source.shown)
+        names_of_splits = [Path(split).name for split in splits]
+        chosen = choose_split(names_of_splits, self._asked.split, self._source.shown)
+        self.passed = other_splits(names_of_splits, chosen)
+        return path / chosen
 
     def _batches(self) -> Iterator[pa.RecordBatch]:
         import pyarrow as pa
@@ -100,6 +104,15 @@ def _ends_properly(file: Path) -> bool:
     with file.open("rb") as stream:
         stream.seek(-len(_END), os.SEEK_END)
         return stream.read() == _END
+
+
+def other_splits(splits: Iterable[str], chosen: str) -> Passed:
+    """The splits that are not read."""
+    passed = Passed()
+    for split in splits:
+        if split != chosen:
+            passed.add("other split", split)
+    return passed
 
 
 def choose_split(splits: list[str], wanted: str | None, shown: str) -> str:

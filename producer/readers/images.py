@@ -2,43 +2,39 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sqlite3
-from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from persqa.errors import InputError
+from persqa.images.kinds import HEAD_BYTES, kind_named
 from persqa.records import RawRecord
 from persqa.urls import as_path
-from persqa.words import counted
 from producer.readers.base import Reading, Source, SourceReader
 from producer.readers.files import ScratchFile, refusals
+from producer.readers.passed import Passed, in_words
+from producer.readers.patterns import matches
+from producer.readers.pictures import label_of, picture_kind, suffix_of_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-logger = logging.getLogger(__name__)
-
-#: Suffixes of the formats that a worker decodes.
-IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
-#: How many suffixes of other files are named.
-_NAMED = 5
+#: The paths of files; what else is found is put into the collection.
+Find: TypeAlias = Callable[[Passed], Iterable[str]]
 
 
 class ImagesReader(SourceReader):
     """Lists the images once, sorted by path; later readings use the same list."""
 
-    def __init__(self, source: Source, asked: Reading, find: Callable[[Path], Iterable[str]] | None = None) -> None:
+    def __init__(self, source: Source, asked: Reading, find: Find | None = None) -> None:
         """Keep the folder or image; `find` gives the paths of files instead of all below the folder."""
         super().__init__(source, asked)
-        self._find = find or _below
+        self._find: Find = find or partial(_below, source.path)
         self._list: ScratchFile | None = None
-        #: The files that no worker decodes, by suffix.
-        self._others: Counter[str] = Counter()
 
     def fields(self) -> Sequence[str]:
         """The image column."""
@@ -65,33 +61,48 @@ class ImagesReader(SourceReader):
             added = database.executemany("insert or ignore into images values (?)", paths).rowcount
             database.commit()
         if added < 1:
-            names = ", ".join(sorted(IMAGE_SUFFIXES))
-            there = f", but {self._other_files()}" if self._others else ""
+            there = f"; passed over: {found}" if (found := in_words(self.passed)) else ""
             hint = "for files of records in a folder use a pattern such as folder/*.parquet"
-            raise InputError(f"{self._source.shown} has no image (a file with the suffix {names}){there}; {hint}")
-        if self._others:
-            number = counted(self._others.total(), "file is", "files are")
-            logger.warning("%s: %s left out, as not read: %s", self._source.shown, number, self._other_files())
+            raise InputError(f"{self._source.shown} has no image that workers decode{there}; {hint}")
         return kept
-
-    def _other_files(self) -> str:
-        """As in `2 .heic, 1 .avif`."""
-        named = [f"{number} {suffix}" for suffix, number in self._others.most_common(_NAMED)]
-        return ", ".join(named + ["..."] * (len(self._others) > _NAMED))
 
     def _images(self) -> Iterator[str]:
         """Paths relative to the base, with slashes."""
         # Not relative to the base, which has its links resolved: paths would lead all the way round.
         folder = self._source.path if self._source.path.is_dir() else self._source.path.parent
-        for path in self._find(self._source.path):
-            suffix = os.path.splitext(path)[1].lower()  # noqa: PTH122 - a Path a file takes seconds
-            if suffix in IMAGE_SUFFIXES:
-                yield os.path.relpath(path, folder).replace(os.sep, "/")
-            else:
-                self._others[suffix or "without a suffix"] += 1
+        for path in self._find(self.passed):
+            shown = os.path.relpath(path, folder).replace(os.sep, "/")
+            named = kind_named(suffix := suffix_of_name(path))
+            if named is None or not named.is_decoded:
+                try:
+                    kind = picture_kind(suffix, _head(path))
+                except PermissionError:
+                    self.passed.add("unreadable file", shown)
+                    continue
+                if kind is None or not kind.is_decoded:
+                    self.passed.add(label_of(path, kind), shown)
+                    continue
+            yield shown
 
 
-def _below(path: Path) -> Iterator[str]:
+def images_of(patterns: Sequence[str]) -> Find:
+    """Finds what patterns match, each a pattern without braces or a plain name."""
+
+    def find(passed: Passed) -> Iterator[str]:
+        for pattern in patterns:
+            # Two stars go into folders, so that what is in them is found by itself.
+            beside = Passed() if "**" in pattern else passed
+            yield from matches(pattern, beside)
+
+    return find
+
+
+def _head(path: str) -> bytes:
+    with open(path, "rb") as file:  # noqa: PTH123 - a Path a file takes seconds
+        return file.read(HEAD_BYTES)
+
+
+def _below(path: Path, passed: Passed) -> Iterator[str]:
     """All files below a folder, without hidden ones and links to folders; of a file, itself."""
     if not path.is_dir():
         yield str(path)
@@ -100,9 +111,23 @@ def _below(path: Path) -> Iterator[str]:
     while folders:
         with os.scandir(folders.pop()) as entries:
             for entry in entries:
-                if entry.name.startswith("."):
-                    continue
-                if entry.is_dir(follow_symlinks=False):
+                kind = _other_kind(entry)
+                if kind is not None:
+                    passed.add(kind, os.path.relpath(entry.path, path))
+                elif entry.is_dir(follow_symlinks=False):
                     folders.append(entry.path)
-                elif entry.is_file():
+                else:
                     yield entry.path
+
+
+def _other_kind(entry: os.DirEntry[str]) -> str | None:
+    """What something in a folder is that is neither a file to look at nor a folder to go into."""
+    # Links may lead round in a circle, which the entry itself would raise.
+    is_link = entry.is_symlink()
+    is_folder = os.path.isdir(entry.path) if is_link else entry.is_dir()  # noqa: PTH112 - a Path a file takes seconds
+    if entry.name.startswith("."):
+        return "hidden folder" if is_folder else "hidden file"
+    if is_folder:
+        return "link to a folder" if is_link else None
+    is_file = os.path.isfile(entry.path) if is_link else entry.is_file()  # noqa: PTH113
+    return None if is_file else "link to nothing" if is_link else "special file"

@@ -12,8 +12,10 @@ from typing import IO, TYPE_CHECKING
 
 from persqa.errors import InputError
 from persqa.records import RawRecord
+from persqa.words import option
 from producer.readers.base import SourceReader
 from producer.readers.files import open_text, refusals
+from producer.readers.likeness import refuse_other_format
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,6 +34,7 @@ class JsonArrayReader(SourceReader):
 
     def __iter__(self) -> Iterator[RawRecord]:
         try:
+            refuse_other_format(self._source, self._asked, "json")
             with refusals(self._source), open_text(self._source.path) as file:
                 for number, value in enumerate(_Elements(file), 1):
                     yield RawRecord(place=f"record {number}", value=value)
@@ -49,8 +52,10 @@ class _Elements:
         self._decoder = json.JSONDecoder()
 
     def __iter__(self) -> Iterator[JsonValue]:
-        if self._peek() != "[":
-            raise ValueError("expected a JSON array; if it has one object a line, name the file .jsonl")
+        if (first := self._peek()) != "[":
+            if not first:
+                raise ValueError("expected a JSON array, and the file is empty")
+            raise ValueError(f"expected a JSON array; if it has one object a line: {option('input_format')} jsonl")
         self._at += 1
         number = 0
         while self._peek() != "]":

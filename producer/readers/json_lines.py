@@ -1,4 +1,4 @@
-"""JSON Lines: one record a line; blank lines are skipped."""
+"""JSON Lines: one record a line; blank lines are passed over."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from persqa.reasons import Reason
 from persqa.records import RawRecord
 from producer.compression import open_bytes
 from producer.readers.base import SourceReader
-from producer.readers.files import refusals
+from producer.readers.files import BYTE_ORDER_MARK, refusals
+from producer.readers.likeness import refuse_other_format
+from producer.readers.passed import Passed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,12 +22,16 @@ class JsonLinesReader(SourceReader):
     """Reads line by line; a broken line is one wrong record."""
 
     def __iter__(self) -> Iterator[RawRecord]:
+        refuse_other_format(self._source, self._asked, "jsonl")
+        self.passed = Passed()
         with refusals(self._source), open_bytes(self._source.path) as file:
             for number, line in enumerate(file, 1):
-                # Some editors begin a UTF-8 file with a byte order mark.
-                text = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
+                # Some editors begin a UTF-8 file with a byte order mark, and files are joined.
+                text = line.removeprefix(BYTE_ORDER_MARK)
                 if text.strip():
                     yield _parse(text, f"line {number}")
+                else:
+                    self.passed.add("blank line", f"line {number}")
 
 
 def _parse(line: bytes, place: str) -> RawRecord:

@@ -9,15 +9,18 @@ from pathlib import Path
 from typing import TypeAlias
 
 from persqa.errors import InputError
+from persqa.images.kinds import IMAGE_SUFFIXES
 from persqa.words import listed, no_such, option
 from producer.compression import COMPRESSIONS
-from producer.readers.base import Reader, Reading, Source
+from producer.readers.base import STANDARD_INPUT, Reader, Reading, Source
 from producer.readers.comma_separated import CsvReader, TsvReader
 from producer.readers.hugging_face import DatasetFolderReader, is_data_set
-from producer.readers.images import IMAGE_SUFFIXES, ImagesReader
+from producer.readers.images import ImagesReader, images_of
 from producer.readers.json_array import JsonArrayReader
 from producer.readers.json_lines import JsonLinesReader
+from producer.readers.likeness import looks_like
 from producer.readers.parquet import ParquetReader
+from producer.readers.passed import Passed
 from producer.readers.patterns import fixed_folder, in_braces, is_pattern, matches, name_of
 from producer.readers.shards import ShardsReader
 from producer.readers.standard_input import StandardInputReader
@@ -63,9 +66,9 @@ def open_standard_input(input_format: str | None, asked: Reading) -> Reader:
     if name not in _FILES or name == "images" or (dot and f".{packing}" not in COMPRESSIONS):
         streams = [name for name in _FILES if name != "images"]
         raise InputError(f"{option('input_format')}: standard input can be {listed(streams)}, and not {given!r}")
-    _refuse_split(asked, "standard input")
+    _refuse_split(asked, STANDARD_INPUT)
     packed = f"{dot}{packing}" if dot else ""
-    _refuse_packed(name, packed, "standard input")
+    _refuse_packed(name, packed, STANDARD_INPUT)
     return StandardInputReader(lambda source: _FILES[name](source, asked), suffix=f".{name}{packed}")
 
 
@@ -83,7 +86,7 @@ def open_path(text: str, input_format: str | None, asked: Reading) -> Reader:
     if path.is_dir():
         return _open_folder(path, input_format, asked)
     _refuse_missing(path, text)
-    chosen = _format(path, input_format)
+    chosen = _format(path, input_format, asked)
     _refuse_split(asked, text)
     return _FILES[chosen](_source(path), asked)
 
@@ -129,24 +132,25 @@ def _open_folder(path: Path, input_format: str | None, asked: Reading) -> Reader
 
 def _open_pattern(text: str, input_format: str | None, asked: Reading) -> Reader:
     patterns = in_braces(text)
-    chosen = _format(Path(patterns[0]), input_format)
+    chosen = _format(Path(patterns[0]), input_format, asked)
     _refuse_split(asked, text)
     folder = fixed_folder(text)
     base = folder.resolve()
     name = name_of(text, "" if chosen == "images" else _stem(Path(text)))
     if chosen == "images":
         source = Source(path=folder, shown=text, name=name, base=base)
-        return ImagesReader(source, asked, lambda _: (found for one in patterns for found in matches(one)))
+        return ImagesReader(source, asked, images_of(patterns))
     # Braces keep their order; matches of a star are sorted.
-    files = list(dict.fromkeys(Path(found) for pattern in patterns for found in sorted(matches(pattern))))
+    beside = Passed()
+    files = list(dict.fromkeys(Path(found) for pattern in patterns for found in sorted(matches(pattern, beside))))
     if not files:
         raise InputError(f"no file matches {text}")
     folders = {str(file.parent.resolve()) for file in files}
-    shards = [(str(file), _FILES[_format(file, input_format)](_source(file), asked)) for file in files]
-    return ShardsReader(name, Path(os.path.commonpath(folders)), shards)
+    shards = [(str(file), _FILES[_format(file, input_format, asked)](_source(file), asked)) for file in files]
+    return ShardsReader(name, Path(os.path.commonpath(folders)), shards, beside)
 
 
-def _format(path: Path, given: str | None) -> str:
+def _format(path: Path, given: str | None, asked: Reading) -> str:
     """The format of one file.
 
     Raises:
@@ -156,9 +160,13 @@ def _format(path: Path, given: str | None) -> str:
     inner = path.with_suffix("") if packed and packed not in _BY_SUFFIX else path
     chosen = given or _BY_SUFFIX.get(inner.suffix.lower())
     if chosen is None:
+        found = looks_like(path, asked) if path.is_file() and not packed else None
+        if found == "images":
+            return found
+        like = f"; it looks like {option('input_format')} {found}" if found else ""
         known = [suffix for suffix, name in _BY_SUFFIX.items() if name != "images"]
         said = f"use {', '.join(known)}, a suffix of images, or say it with {option('input_format')}"
-        raise InputError(f"{path}: the suffix names no format: {said}")
+        raise InputError(f"{path}: the suffix names no format: {said}{like}")
     if chosen == "hf":
         raise InputError(f"{path}: a Hugging Face data set on disk is a folder, as save_to_disk writes it")
     _refuse_packed(chosen, packed, str(path))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from producer.readers.arrow_rows import check_names, open_parquet, parquet_batches, records
 from producer.readers.base import SourceReader
 from producer.readers.files import refusals
+from producer.readers.likeness import refuse_other_format
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,10 +22,12 @@ class ParquetReader(SourceReader):
 
     def fields(self) -> Sequence[str]:
         """The columns of its schema."""
+        refuse_other_format(self._source, self._asked, "parquet")
         with refusals(self._source), open_parquet(self._source.path) as file:
             return file.schema_arrow.names
 
     def __iter__(self) -> Iterator[RawRecord]:
+        refuse_other_format(self._source, self._asked, "parquet")
         with refusals(self._source), open_parquet(self._source.path) as file:
             check_names(file.schema_arrow, self._source)
             yield from records(parquet_batches(file), self._asked.cells)

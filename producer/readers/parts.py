@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from persqa.records import RawRecord
     from producer.readers.base import Reader
+    from producer.readers.passed import Passed
 
 T = TypeVar("T")
 
@@ -51,6 +52,11 @@ class _PartReader:
         self._seed = seed
         #: The places that were drawn, once they are.
         self._places: list[int] | None = None
+
+    @property
+    def passed(self) -> Passed:
+        """Of what was read of it."""
+        return self._reader.passed
 
     def fields(self) -> Sequence[str] | None:
         """Those of the whole input."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from persqa.errors import InputError
 from persqa.libraries import library
+from producer.readers.passed import Passed
 
 _MAGIC = re.compile(r"[*?\[{]")
 _UNUSABLE = re.compile(r"[^A-Za-z0-9._]+")
@@ -34,8 +35,12 @@ def in_braces(pattern: str) -> list[str]:
         raise InputError(f"{pattern}: the braces do not match") from None
 
 
-def matches(pattern: str) -> Iterator[str]:
+def matches(pattern: str, passed: Passed | None = None) -> Iterator[str]:
     """The files of one pattern without braces, in no order; of a plain name, itself.
+
+    Args:
+        pattern: with stars, or a plain name.
+        passed: gets what else the pattern matches.
 
     Raises:
         InputError: a plain name is no file.
@@ -48,6 +53,9 @@ def matches(pattern: str) -> Iterator[str]:
     for found in glob.iglob(pattern, recursive=True):  # noqa: PTH207 - lists as it goes, and follows no links
         if Path(found).is_file():
             yield found
+        elif passed is not None:
+            other = "link to nothing" if Path(found).is_symlink() else "special file"
+            passed.add("folder" if Path(found).is_dir() else other, found)
 
 
 def fixed_folder(pattern: str) -> Path:

@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from producer.readers.passed import Passed
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -17,10 +19,18 @@ if TYPE_CHECKING:
 class ShardsReader:
     """Reads one file after another, each given with its name; a record's place begins with that name."""
 
-    def __init__(self, name: str, base: Path, shards: Sequence[tuple[str, Reader]]) -> None:
+    def __init__(self, name: str, base: Path, shards: Sequence[tuple[str, Reader]], beside: Passed) -> None:
+        """Keep the files with their names, and what the pattern found beside them."""
         self.name = name
         self.base = base
         self._shards = shards
+        self._beside = beside
+
+    @property
+    def passed(self) -> Passed:
+        """Of all files together, and the folders beside them."""
+        of_each = (one for _, reader in self._shards for one in reader.passed)
+        return Passed((*self._beside, *of_each))
 
     def fields(self) -> Sequence[str] | None:
         """Those of all files together."""

@@ -9,13 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from producer.readers.base import Reader, Source
+from producer.readers.base import STANDARD_INPUT, Reader, Source
 from producer.readers.files import ScratchFile, refusals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from persqa.records import RawRecord
+    from producer.readers.passed import Passed
 
 
 class StandardInputReader:
@@ -27,8 +28,13 @@ class StandardInputReader:
         """Keep the format's reader, and the suffix that says how the input is packed; nothing is read yet."""
         self._open_file = open_file
         self._suffix = suffix
-        self._file: ScratchFile | None = None
+        self._reader: Reader | None = None
         self.base = Path.cwd()
+
+    @property
+    def passed(self) -> Passed:
+        """As the reader of the copy says."""
+        return self._copy().passed
 
     def fields(self) -> Sequence[str] | None:
         """As the reader of the copy says."""
@@ -39,11 +45,12 @@ class StandardInputReader:
 
     def _copy(self) -> Reader:
         """The reader of the copy, which the first call makes."""
-        source = Source(path=Path("-"), shown="standard input", name=self.name, base=self.base)
-        if self._file is None:
+        if self._reader is None:
+            source = Source(path=Path("-"), shown=STANDARD_INPUT, name=self.name, base=self.base)
             with refusals(source):
                 self._file = _put_aside(self._suffix)
-        return self._open_file(replace(source, path=self._file.path))
+            self._reader = self._open_file(replace(source, path=self._file.path))
+        return self._reader
 
 
 def _put_aside(suffix: str) -> ScratchFile:

@@ -126,11 +126,12 @@ def test_bytes_of_records_do_not_travel_through_redis(site: Site, tmp_path: Path
 
 def test_a_data_uri_that_cannot_be_used_is_refused_at_the_submit(site: Site, tmp_path: Path) -> None:
     settings = site.settings.model_copy(update={"blob_store": str(tmp_path / "blobs"), "max_image_bytes": 2000})
-    data = write(tmp_path, [data_uri(bytes(2001)), "data:oops", "data:;base64,"])
+    wrong = [data_uri(bytes(2001)), "data:oops", "data:;base64,"]
     with Client(settings) as client:
-        with pytest.raises(InputError, match="3 of 3 records are wrong"):
-            client.submit(data, strict=True)
-        run = client.submit(data)
+        for strict in (False, True):
+            with pytest.raises(InputError, match="3 of 3 records are wrong"):
+                client.submit(write(tmp_path, wrong), strict=strict)
+        run = client.submit([{"image": reference} for reference in wrong], run="wrong")
         assert [(row.status, row.reason) for row in run.results()] == [
             ("invalid", "too_many_bytes"),
             ("invalid", "bad_url"),

@@ -59,15 +59,12 @@ def test_what_was_not_answered_is_replaced_with_its_messages(site: Site, tmp_pat
     check_empty(settings)
 
 
-def test_a_run_of_wrong_records_is_replaced_by_the_mended_one(site: Site, tmp_path: Path) -> None:
-    data = write_images(tmp_path / "data", 3)
-    good = data.read_text()
-    data.write_text(good.replace('"image": "', '"image": "\\u0000'))
+def test_a_run_of_wrong_records_of_a_program_is_replaced_by_the_mended_one(site: Site) -> None:
+    names = [f"{number}.png" for number in range(3)]
     with Client(site.settings) as client:
-        old = client.submit(data)
+        old = client.submit([{"image": f"\0{name}"} for name in names], run="people")
         assert (counts(old), old.run.broker) == ({"invalid": 3}, None)
-        data.write_text(good)
-        new = client.submit(data, questions_per_image=2)
+        new = client.submit([{"image": name} for name in names], run="people", questions_per_image=2)
         assert (replaced(new), new.progress().pending, new.progress().submitted) == (True, 6, 6)
 
 

@@ -252,7 +252,7 @@ def test_a_record_whose_message_would_be_too_large_is_wrong_and_says_so(site: Si
         assert (wrong.status, wrong.reason, right.status) == ("invalid", "oversized_message", "ok")
         assert "PERSQA_MAX_MESSAGE_BYTES" in str(wrong.detail)
         assert unreadable.reason == "not_found"
-        said = client.submit(data, run="talkative", system_prompt="s" * 197_000, **asked)
+        said = client.submit(records, run="talkative", system_prompt="s" * 197_000, **asked)
         assert counts(said)["invalid"] == 3
         assert client.store.dead_letters.counts() == {}
 

@@ -130,7 +130,8 @@ def test_where_some_records_have_the_field_the_others_are_wrong(tmp_path: Path) 
 def test_an_input_without_a_record_is_named(tmp_path: Path, content: str) -> None:
     (tmp_path / "people.jsonl").write_text(content)
     (tmp_path / "header.csv").write_text("image,id\n")
-    assert refusal("people.jsonl", tmp_path) == "people.jsonl has no record"
+    beside = "; passed over: 2 blank lines (line 1)" if content else ""
+    assert refusal("people.jsonl", tmp_path) == f"people.jsonl has no record{beside}"
     assert refusal("header.csv", tmp_path) == "header.csv has no record"
 
 

@@ -90,3 +90,26 @@ def test_a_quote_that_is_never_closed_does_not_read_the_file_into_memory(
     path = write(tmp_path, "a.csv", b'image\na\n"' + b"b\n" * 1000)
     with pytest.raises(InputError, match="line 3: not valid CSV: field larger than field limit"):
         list(opened(path))
+
+
+def test_what_spreadsheet_programs_leave_empty_is_passed_over_and_counted(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.csv", b"image,name,,\r\na,x,,\r\n\r\n,,,\r\nb,y,,,,\r\n")
+    reader = opened(path)
+    assert values(reader) == values(reader) == [{"image": "a", "name": "x"}, {"image": "b", "name": "y"}]
+    assert reader.fields() == ["image", "name"]
+    assert {(one.kind, one.number, one.example) for one in reader.passed} == {
+        ("empty column without a name", 2, "column 3"),
+        ("blank line", 1, "line 3"),
+        ("row without a value", 1, "line 4"),
+        ("empty cell behind the last column", 2, "line 5"),
+    }
+
+
+def test_a_cell_under_no_name_is_kept(tmp_path: Path) -> None:
+    index = opened(write(tmp_path, "a.csv", b",image\n0,a\n1,b\n"))
+    assert values(index) == [{"": "0", "image": "a"}, {"": "1", "image": "b"}]
+    several = opened(write(tmp_path, "b.csv", b"image,,\na,,x\nb,,\n"))
+    assert values(several) == [{"image": "a", "column 3": "x"}, {"image": "b"}]
+    assert [(one.number, one.example) for one in several.passed] == [(1, "column 2")]
+    with pytest.raises(InputError, match="names 'column 3' more than once"):
+        list(opened(write(tmp_path, "c.csv", b"column 3,,\na,,x\n")))

@@ -15,6 +15,7 @@ from persqa.errors import SettingsError
 from persqa.records import RawRecord
 from persqa.runs import RunOptions, parse_options
 from producer.readers import part_of
+from producer.readers.passed import Passed
 from tests.support.reading import opened, values
 from tests.support.thousand import EXACT, TEXTUAL, Record, thousand, write_shards
 
@@ -32,6 +33,7 @@ class Numbers:
     def __init__(self, count: int) -> None:
         self.count = count
         self.read = 0
+        self.passed = Passed()
 
     def fields(self) -> None:
         return None

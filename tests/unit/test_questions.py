@@ -69,6 +69,12 @@ def test_more_than_the_pool_has_is_refused() -> None:
         load_pool("human").draw(13, seed=0, key="")
 
 
+def test_a_byte_order_mark_is_no_part_of_a_question(tmp_path: Path) -> None:
+    file = tmp_path / "questions.txt"
+    file.write_text(f"\ufeffpose: How does {TAG_FIELD} stand?\n", encoding="utf-8")
+    assert [question.topic for question in load_pool(str(file)).questions] == ["pose"]
+
+
 def test_a_file_makes_a_pool(tmp_path: Path) -> None:
     file = tmp_path / "mine.txt"
     file.write_text("# mine\n\nmood: How does {tag} feel?\nLook closely: what is {tag} doing?\n", "utf-8")

@@ -49,10 +49,18 @@ def test_a_byte_order_mark_is_no_part_of_the_data(tmp_path: Path, name: str) -> 
     assert [raw.value for raw in opened(write(tmp_path, name, b"\xef\xbb\xbf" + content))] == [{"a": 1}]
 
 
+def test_blank_lines_are_counted_and_a_mark_is_taken_off_where_files_were_joined(tmp_path: Path) -> None:
+    content = b'\xef\xbb\xbf{"a": 1}\n\n\xef\xbb\xbf{"a": 2}\r\n \n\xef\xbb\xbf\n'
+    reader = opened(write(tmp_path, "a.jsonl", content))
+    for _ in range(2):
+        assert [raw.value for raw in reader] == [{"a": 1}, {"a": 2}]
+        assert [(one.kind, one.number, one.example) for one in reader.passed] == [("blank line", 3, "line 2")]
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "expected a JSON array"),
+        (b"", "expected a JSON array, and the file is empty"),
         (b'{"a": 1}', "expected a JSON array"),
         (b'[{"a": 1}', "comma or the array's end after record 1"),
         (b'[{"a": 1} {"a": 2}]', "comma or the array's end after record 1"),
@@ -92,6 +100,13 @@ def test_records_in_memory_may_hold_what_json_does_not_know() -> None:
     reader = opened([{"image": picture(0), "taken": dt.date(2024, 1, 2)}])
     assert [raw.value for raw in reader] == [{"image": reference(0), "taken": "2024-01-02"}]
     assert BlobStore("blobs").get(reference(0)[5:], max_bytes=1000) == picture(0)
+
+
+def test_records_of_a_program_are_put_aside_where_they_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("producer.readers.memory._HELD_BYTES", 100)
+    records = [{"image": f"{number}.png", "text": "a\nb"} for number in range(50)]
+    reader = opened(iter(records))
+    assert [raw.value for raw in reader] == [raw.value for raw in reader] == records
 
 
 def test_records_in_memory_are_copied_and_must_be_json() -> None:

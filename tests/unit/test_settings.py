@@ -15,6 +15,11 @@ from persqa.settings import Settings, load_settings
 from persqa.urls import without_password
 
 
+def test_a_byte_order_mark_is_no_part_of_a_name() -> None:
+    Path(".env").write_text("\ufeffPERSQA_WINDOW=5\nPERSQA_MAX_IMAGES=6\n", encoding="utf-8")
+    assert (load_settings().window, load_settings().max_images) == (5, 6)
+
+
 def test_flags_override_the_environment_and_the_environment_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
     Path(".env").write_text("PERSQA_WINDOW=5\nPERSQA_QUEUE_BOUND=5\nPERSQA_MAX_IMAGES=5\n")
     monkeypatch.setenv("PERSQA_QUEUE_BOUND", "6")

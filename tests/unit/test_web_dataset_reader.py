@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import zstandard
+from PIL import Image
 
 from persqa.blobs import BlobStore
 from persqa.errors import InputError
@@ -27,6 +28,12 @@ def tar(*members: tuple[str, bytes]) -> bytes:
             member = tarfile.TarInfo(name)
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content))
+    return kept.getvalue()
+
+
+def jpeg() -> bytes:
+    kept = io.BytesIO()
+    Image.new("RGB", (2, 2)).save(kept, "JPEG")
     return kept.getvalue()
 
 
@@ -77,8 +84,82 @@ def test_a_name_that_would_be_a_command_to_the_library_is_a_name_here(tmp_path: 
 
 
 def test_what_is_no_sample_is_left_out(tmp_path: Path) -> None:
-    content = tar(("README", b"x"), ("__index__.json", b"{}"), ("._0.png", b"x"), ("0.png", picture(0)))
-    assert values(opened(write(tmp_path, "a.tar", content))) == [{"__key__": "0", "image": f"{reference(0)}/0.png"}]
+    content = tar(("README", b"x"), ("__index__.json", b"{}"), ("._0.png", b"x"), (".x", b""), ("0.png", picture(0)))
+    reader = opened(write(tmp_path, "a.tar", content))
+    assert values(reader) == values(reader) == [{"__key__": "0", "image": f"{reference(0)}/0.png"}]
+    assert {(one.kind, one.number, one.example) for one in reader.passed} == {
+        ("file without a suffix", 1, "README"),
+        ("metadata file", 1, "__index__.json"),
+        ("AppleDouble file", 1, "._0.png"),
+        ("hidden file", 1, ".x"),
+    }
+
+
+def test_names_may_begin_with_underscores(tmp_path: Path) -> None:
+    content = tar(("__vz.jpg", picture(0)), ("__vz.json", b'{"c": 1}'), ("_x.jpg", picture(1)), ("__.__u.jpg", b"x"))
+    first, second, third = values(opened(write(tmp_path, "a.tar", content)))
+    assert first == {"__key__": "__vz", "c": 1, "image": f"{reference(0)}/__vz.jpg"}
+    assert (second, third) == (
+        {"__key__": "_x", "image": f"{reference(1)}/_x.jpg"},
+        {"__key__": "__", "image": f"{BlobStore('blobs').put(b'x')}/__.__u.jpg".join(["blob:", ""])},
+    )
+
+
+@pytest.mark.parametrize(
+    ("order", "again"),
+    [
+        ("1.jpg 2.jpg 1.json 2.json", "1.json: the sample 1 comes again"),
+        ("a/1.jpg a/2.jpg a/1.txt", "a/1.txt: the sample"),
+    ],
+)
+def test_members_of_one_sample_that_do_not_follow_each_other_are_a_fault(
+    tmp_path: Path, order: str, again: str
+) -> None:
+    path = write(tmp_path, "a.tar", tar(*((name, b"{}") for name in order.split())))
+    with pytest.raises(InputError, match=rf"a\.tar: {again} .*tar --sort=name"):
+        list(opened(path))
+
+
+def test_pictures_are_known_by_their_content_and_the_others_named(tmp_path: Path) -> None:
+    heic = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"
+    members = [
+        ("0.jfif", jpeg()),
+        ("0.json", b"{}"),
+        ("1.bin", jpeg()),
+        ("2", jpeg()),
+        ("3.heic", heic),
+        ("3.json", b"{}"),
+        ("4.heic", heic),
+        ("4.jpg", jpeg()),
+        ("5", heic),
+    ]
+    reader = opened(write(tmp_path, "a.tar", tar(*members)))
+    found = list(reader)
+    images = [raw.value.get("image") for raw in found if isinstance(raw.value, dict)]
+    assert [isinstance(image, str) for image in images] == [True, True, True, False, True]
+    assert [str(image).rpartition("/")[2] for image in images] == ["0.jfif", "1.bin", "2", "None", "4.jpg"]
+    assert [str(raw.error) for raw in found if raw.error] == ["3.heic: HEIC, which no worker decodes"]
+    assert [(one.kind, one.example) for one in reader.passed] == [("HEIC picture", "5")]
+
+
+def test_a_byte_order_mark_is_no_part_of_a_member(tmp_path: Path) -> None:
+    mark = b"\xef\xbb\xbf"
+    members = [
+        ("0.json", mark + b'{"c": 1}'),
+        ("0.txt", mark + b"hello"),
+        ("0.cls", mark + b"7"),
+        ("0.m.json", mark + b"null"),
+    ]
+    assert values(opened(write(tmp_path, "a.tar", tar(*members)))) == [
+        {"__key__": "0", "c": 1, "txt": "hello", "cls": 7, "m.json": None}
+    ]
+
+
+def test_a_sample_of_any_number_of_members_is_held_as_references(tmp_path: Path) -> None:
+    members = [(f"22.{number:03}.jpg", picture(number)) for number in range(200)]
+    (found,) = values(opened(write(tmp_path, "a.tar", tar(*members))))
+    assert isinstance(found, dict)
+    assert found["image"] == [f"{reference(number)}/22.{number:03}.jpg" for number in range(200)]
 
 
 @pytest.mark.parametrize(
@@ -132,8 +213,10 @@ def test_an_archive_may_be_packed_with_zstandard(tmp_path: Path) -> None:
 
 
 def test_a_member_that_comes_twice_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="duplicate"):
-        list(opened(write(tmp_path, "a.tar", tar(("0.png", b"x"), ("0.png", b"y")))))
+    for names, said in ((("0.png", "0.png"), "0.png comes twice"), (("0.jpg", "0.JPG"), "0.jpg and 0.JPG")):
+        path = write(tmp_path, "a.tar", tar(*((name, b"x") for name in names)))
+        with pytest.raises(InputError, match=rf"a\.tar: {said}: duplicates, .*; rename one of them$"):
+            list(opened(path))
 
 
 def test_links_out_of_the_archive_are_not_followed(tmp_path: Path) -> None:
@@ -142,10 +225,16 @@ def test_links_out_of_the_archive_are_not_followed(tmp_path: Path) -> None:
         link = tarfile.TarInfo("0.png")
         link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
         archive.addfile(link)
+        for kind in (tarfile.LNKTYPE, tarfile.DIRTYPE, tarfile.FIFOTYPE):
+            link.type = kind
+            archive.addfile(link)
         member = tarfile.TarInfo("1.json")
         member.size = 2
         archive.addfile(member, io.BytesIO(b"{}"))
-    assert values(opened(write(tmp_path, "a.tar", kept.getvalue()))) == [{"__key__": "1"}]
+    reader = opened(write(tmp_path, "a.tar", kept.getvalue()))
+    assert values(reader) == [{"__key__": "1"}]
+    kinds = {"symbolic link", "hard link", "folder", "special file"}
+    assert {(one.kind, one.number, one.example) for one in reader.passed} == {(kind, 1, "0.png") for kind in kinds}
 
 
 def test_shards_are_read_in_order_whether_by_braces_or_by_stars(tmp_path: Path) -> None:
