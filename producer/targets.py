@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from persqa.errors import InputError
-from persqa.images.kinds import IMAGE_SUFFIXES
+from persqa.image_kinds import IMAGE_SUFFIXES
 from producer.exporters.drafts import already_there
 from producer.readers import input_files
 

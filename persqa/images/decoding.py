@@ -18,9 +18,9 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from persqa.bad_images import BadContent, BadImage
 from persqa.errors import Rejected
+from persqa.image_kinds import DECODED, Kind, kind_of
 from persqa.images.avif import AvifPicture
 from persqa.images.jpeg_ends import ends_of
-from persqa.images.kinds import DECODED, Kind, kind_of
 from persqa.images.limits import Resolution
 from persqa.images.naming import printable
 from persqa.images.notes import without_notes

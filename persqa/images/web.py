@@ -16,8 +16,8 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 
 from persqa.errors import SHORTAGES, Infrastructure, Rejected, causes
+from persqa.image_kinds import HEAD_BYTES, kind_of
 from persqa.images.addresses import allowed_addresses
-from persqa.images.kinds import HEAD_BYTES, kind_of
 from persqa.images.naming import printable
 from persqa.images.patience import Deadline, Trouble, patiently, wanted_pause
 from persqa.images.urls import WebAddress, check_listed

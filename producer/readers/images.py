@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from persqa.errors import InputError
-from persqa.images.kinds import HEAD_BYTES, kind_named
+from persqa.image_kinds import HEAD_BYTES, kind_named
 from persqa.records import RawRecord
 from persqa.urls import as_path
 from producer.readers.base import Reading, Source, SourceReader

@@ -7,7 +7,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from persqa.errors import InputError
-from persqa.images.kinds import kind_of
+from persqa.image_kinds import kind_of
 from persqa.words import option
 from producer.compression import COMPRESSIONS, open_bytes, packed_as
 from producer.readers.files import refusals

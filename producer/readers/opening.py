@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from persqa.errors import InputError
-from persqa.images.kinds import IMAGE_SUFFIXES
+from persqa.image_kinds import IMAGE_SUFFIXES
 from persqa.words import listed, no_such, option
 from producer.compression import COMPRESSIONS
 from producer.readers.base import STANDARD_INPUT, Reader, Reading, Source

@@ -6,10 +6,10 @@ import os
 import re
 from typing import TYPE_CHECKING
 
-from persqa.images.kinds import kind_named, kind_of
+from persqa.image_kinds import kind_named, kind_of
 
 if TYPE_CHECKING:
-    from persqa.images.kinds import Kind
+    from persqa.image_kinds import Kind
 
 #: What people take for the suffix of a name.
 _SUFFIX = re.compile(r"\.\w{1,12}")

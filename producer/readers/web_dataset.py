@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from persqa.errors import InputError, RecordError
-from persqa.images.kinds import HEAD_BYTES
+from persqa.image_kinds import HEAD_BYTES
 from persqa.reasons import Reason
 from persqa.records import RawRecord
 from persqa.words import option

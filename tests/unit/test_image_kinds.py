@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from persqa.images.kinds import DECODED, HEAD_BYTES, IMAGE_SUFFIXES, OTHERS, kind_named, kind_of
+from persqa.image_kinds import DECODED, HEAD_BYTES, IMAGE_SUFFIXES, OTHERS, kind_named, kind_of
 from tests.support.pictures import FORMATS, encoded, quarters
 
 

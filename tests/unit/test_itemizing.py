@@ -28,7 +28,7 @@ BUILDER = EnvelopeBuilder()
 LAST = RunId(2**63 // MAX_ITEMS - 1)
 
 
-@given(texts, texts, texts, st.lists(texts, min_size=1, max_size=4), st.booleans())
+@given(texts, texts, texts, st.lists(texts.map("a{}".format), min_size=1, max_size=4), st.booleans())
 def test_no_message_is_larger_than_was_said_and_none_is_much_smaller(
     base: str, system: str, prompt: str, images: list[str], verbatim: bool
 ) -> None:

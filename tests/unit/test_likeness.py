@@ -160,24 +160,25 @@ def test_wide_text_is_known_without_its_mark(tmp_path: Path, coding: str) -> Non
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.jsonl", gzip.compress(LINES.encode()), "it is packed with gzip; let its name end in .gz"),
+        ("a.jsonl", gzip.compress(LINES.encode(), mtime=0), "it is packed with gzip; let its name end in .gz"),
         (
             "a.csv",
             zstandard.ZstdCompressor().compress(TABLE.encode()),
             "it is packed with zstd; let its name end in .zst",
         ),
-        ("a.tar", gzip.compress(archive()), "it is packed with gzip; let its name end in .gz"),
-        ("a.jsonl.zst", gzip.compress(LINES.encode()), "it is packed with gzip; let its name end in .gz"),
+        ("a.tar", gzip.compress(archive(), mtime=0), "it is packed with gzip; let its name end in .gz"),
+        ("a.jsonl.zst", gzip.compress(LINES.encode(), mtime=0), "it is packed with gzip; let its name end in .gz"),
         ("a.jsonl.gz", LINES.encode(), "it is not packed, though it is said to be; give it a name without that suffix"),
         ("a.tgz", archive(), "it is not packed, though it is said to be; give it a name without that suffix"),
     ],
+    ids=lambda given: given if isinstance(given, str) and len(given) < 12 else "",
 )
 def test_a_packing_that_the_name_does_not_say_is_named(tmp_path: Path, name: str, content: bytes, message: str) -> None:
     assert refusal(tmp_path, name, content) == f"{name}: {message}"
 
 
 def test_zeros_behind_packed_data_are_ignored_and_other_bytes_are_not(tmp_path: Path) -> None:
-    packed = gzip.compress(LINES.encode())
+    packed = gzip.compress(LINES.encode(), mtime=0)
     for padded in (packed + bytes(512), packed + bytes(7) + gzip.compress(b"") + bytes(3)):
         assert values(opened(write(tmp_path, "a.jsonl.gz", padded))) == ROWS
     assert "ot a gzipped file" in refusal(tmp_path, "a.jsonl.gz", packed + bytes(512) + b"x")
