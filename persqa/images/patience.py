@@ -67,11 +67,18 @@ def patiently(read: Callable[[Deadline], bytes], *, seconds: float, stop: Event)
     deadline = Deadline(seconds=seconds, end=time.monotonic() + seconds)
     pause = _FIRST_PAUSE_SECONDS
     number, is_last = 0, False
+    before: Trouble | None = None
     while True:
         number += 1
         try:
             return read(deadline)
+        except Rejected as rejected:
+            if rejected.reason is Reason.TOO_SLOW and before is not None:
+                # What went wrong says more than that the time is over.
+                raise _given_up(before, number) from rejected
+            raise
         except Trouble as trouble:
+            before = trouble
             room = deadline.end - time.monotonic() - trouble.pause_seconds
             if is_last or room <= 0:
                 raise _given_up(trouble, number) from trouble

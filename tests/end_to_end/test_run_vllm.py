@@ -126,8 +126,8 @@ def _check_rows(folder: Path, policy: str, summary: dict[str, Any]) -> None:
     assert dict(reasons) == {
         "broken": "broken_image",
         "missing": "not_found",
-        "placeholder": "special_token",
-        "special": "special_token",
+        "placeholder": "bad_tag",
+        "special": "bad_tag",
     }
     assert rows(folder, f"select count(*), count(distinct item_id) {chosen}") == [(items, items)]
     assert rows(

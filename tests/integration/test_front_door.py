@@ -130,7 +130,7 @@ def test_a_part_of_what_comes_through_a_pipe(site: Site) -> None:
     where = ("--broker-url", str(site.settings.broker_url), "--database-url", site.settings.database_url)
     for part, name in (("--limit", "first"), ("--sample", "drawn")):
         done = CliRunner().invoke(app, ["submit", "-", part, "4", "--run", name, "--json", *where], input=lines)
-        assert json.loads(done.stdout) == {"run": name, "enqueued": 4, "invalid": 0}
+        assert json.loads(done.stdout) == {"run": name, "records": 4, "enqueued": 4, "invalid": 0, "passed_over": []}
     with Client(site.settings) as client:
         assert records_of(client.run("first")) == [0, 1, 2, 3]
         assert len(set(records_of(client.run("drawn")))) == 4

@@ -45,7 +45,9 @@ def llava(folder: Path) -> tuple[Path, Path]:
         b64encode(picture(4, side=300)).decode(),
         {"bytes": b64encode(picture(5)).decode(), "path": "elsewhere/5.png"},
     ]
-    records = [{"image": image, "id": index, "tag": "outdoor, 1girl"} for index, image in enumerate(images)]
+    records = [
+        {"image": image, "id": index, "tag": "outdoor, 1girl", "who": "anna"} for index, image in enumerate(images)
+    ]
     data = notes / "llava.json"
     data.write_text(json.dumps(records))
     return data, store
@@ -91,7 +93,7 @@ def test_the_base_is_the_place_of_the_run(site: Site, tmp_path: Path) -> None:
             with pytest.raises(RunConflict, match=r"its image paths start at .*store and not at .*image_base"):
                 client.submit(data, image_base=base, tag_column="")
         with pytest.raises(RunConflict, match=r"differs in: .*tag_column"):
-            client.submit(data, image_base=store)
+            client.submit(data, image_base=store, tag_column="who")
         for wrong in (tmp_path / "none", data, ""):
             with pytest.raises(InputError, match="image_base: no such folder"):
                 client.submit(data, image_base=wrong, run="wrong")

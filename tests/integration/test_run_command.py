@@ -218,7 +218,7 @@ def test_submit_worker_and_status_work_together(data: Path, tmp_path: Path) -> N
     with valkey_server() as url:
         broker = ("--broker-url", url)
         submitted = json.loads(persqa(tmp_path, "submit", str(data), *broker, "--json").stdout)
-        assert submitted == {"run": "records", "enqueued": 30, "invalid": 0}
+        assert submitted == {"run": "records", "records": 30, "enqueued": 30, "invalid": 0, "passed_over": []}
         assert json.loads(persqa(tmp_path, "status", *broker, "--json").stdout)["runs"][0]["queued"] == 30
         with worker_of(tmp_path, *broker) as worker:
             waited = persqa(tmp_path, "submit", str(data), *broker, "--wait", "--json")

@@ -68,7 +68,14 @@ def test_the_fleet_outlives_cut_links_and_changes(deployment: Deployment, size: 
     # Slow enough that the run outlasts the faults on a busy machine.
     deployment.take(4)
     submitted = services.run("submit", "records.jsonl", "--run", "faults", "--json", host="producer")
-    assert facts(submitted) == {"run": "faults", "enqueued": deployment.items, "invalid": 0}
+    wanted = {
+        "run": "faults",
+        "records": deployment.items,
+        "enqueued": deployment.items,
+        "invalid": 0,
+        "passed_over": [],
+    }
+    assert facts(submitted) == wanted
     lost = _lose_a_host(deployment)
     with closing(Results(deployment.settings("monitor", "reader"))) as results:
         _wait_for_results(results, *(f"worker-{number}" for number in range(1, WORKERS + 1)))
