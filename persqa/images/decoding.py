@@ -92,19 +92,17 @@ def decode(data: bytes, *, max_pixels: int, resolution: Resolution | None = None
         Rejected: the image has more pixels than allowed, or than this machine has memory for.
     """
     kind = _recognise(data)
-    # Where memory is short, decoders say nearly anything of good data. So the data is to blame only if it fails twice,
-    # and the memory for it was there after each time.
     found = _try(kind, data, max_pixels, resolution)
-    if (
-        isinstance(found, Rejected)
-        and found.reason is not Reason.TOO_MANY_PIXELS
-        and _is_enough_memory(data, max_pixels)
-    ):
-        found = _try_bare(kind, data, max_pixels, resolution)
+    if isinstance(found, Rejected) and found.reason is Reason.BROKEN_IMAGE:
+        # Where memory is short, decoders say nearly anything of good data. So the data is to blame only if it fails
+        # twice, and the memory for it was there after each time.
+        needed = decoding_bytes(data, max_pixels=max_pixels) + _SPARE_BYTES
+        if _is_free(needed):
+            found = _try(kind, data, max_pixels, resolution)
+        if isinstance(found, BadContent) and not _is_free(needed):
+            found = Rejected(found.reason, f"{found}, unless it is this machine that has too little memory")
     if isinstance(found, Image.Image):
         return found
-    if isinstance(found, BadContent) and not _is_enough_memory(data, max_pixels):
-        found = Rejected(found.reason, f"{found}, unless it is this machine that has too little memory")
     # Not where it was caught: there it would keep all that the decoder has allocated.
     raise found
 
@@ -113,17 +111,17 @@ def decoding_bytes(data: bytes, *, max_pixels: int, resolution: Resolution | Non
     """How many bytes of memory decoding this content takes at most, beyond its own; 0 if it is refused at once."""
     try:
         kind = _recognise(data)
-        image = _opened_somehow(kind, data)
-        copies = 1 if kind.name == "PNG" else 0
-        if kind.name == "JPEG" and ends_of(data):
-            resolution, copies = None, 2  # as in `_try_bare`
+        bare = without_notes(kind.name, data)
+        image, copies = _opened(kind, bare), 0 if bare is data else 1
+        if kind.name == "JPEG" and ends_of(bare):
+            resolution, copies = None, 2  # as in `_ended`
         progressive = _PROGRESSIVE_BYTES if image.info.get("progressive") else 0
         pixels = whole = _pixels(image, max_pixels)
         if isinstance(image, AvifPicture):
             pixels = max(pixels, image.frames.possible)
         if _draft(image, _size(image, resolution)) is not None:
             pixels = image.width * image.height
-        return whole * progressive + pixels * _DECODERS[kind.name].pixel_bytes + copies * len(data)
+        return whole * progressive + pixels * _DECODERS[kind.name].pixel_bytes + copies * len(bare)
     except (BadContent, _TooManyPixels, Image.DecompressionBombError):
         return 0
     except Exception:  # noqa: BLE001 - as in `_try`
@@ -149,52 +147,27 @@ def _bad(data: bytes, reason: Reason, sentence: str) -> BadContent:
     return BadContent(BadImage(digest=hashlib.sha256(data).hexdigest(), reason=reason, detail=sentence))
 
 
-def _is_enough_memory(data: bytes, max_pixels: int) -> bool:
-    """Whether the memory for decoding this is there; none of it is touched."""
+def _is_free(size: int) -> bool:
+    """Whether there is memory of this size; none of it is touched."""
     try:
         # Zeros that nobody has touched are no memory yet.
-        return bool(bytes(decoding_bytes(data, max_pixels=max_pixels) + _SPARE_BYTES))
+        return bool(bytes(size))
     except MemoryError:
         return False
 
 
-def _opened(kind: Kind, data: bytes) -> ImageFile:
+def _opened(kind: Kind, bare: bytes) -> ImageFile:
     """The picture, with its header read."""
-    # A PNG's reader unpacks notes at once, as many as there are.
-    plain = without_notes(kind.name, data) if kind.name == "PNG" else data
-    return _DECODERS[kind.name].reader(BytesIO(plain))
+    return _DECODERS[kind.name].reader(BytesIO(bare))
 
 
-def _opened_somehow(kind: Kind, data: bytes) -> ImageFile:
+def _try(kind: Kind, data: bytes, max_pixels: int, resolution: Resolution | None) -> Image.Image | Rejected:
+    """The image, or why there is none."""
     try:
-        return _opened(kind, data)
-    except Exception:  # noqa: BLE001 - as in `_try`
-        return _opened(kind, without_notes(kind.name, data))
-
-
-def _try_bare(kind: Kind, data: bytes, max_pixels: int, resolution: Resolution | None) -> Image.Image | Rejected:
-    """The image without what is not pixels, or why there is none."""
-    bare = without_notes(kind.name, data)
-    digests, whole = set[bytes](), bare
-    for end in ends_of(bare) if kind.name == "JPEG" else []:
-        # Half a mark may be left.
-        whole = bare.removesuffix(b"\xff") + end
-        found = _try(kind, data, max_pixels, None, whole)
-        if isinstance(found, Rejected):
-            return found
-        digests.add(hashlib.sha256(found.tobytes()).digest())
-        if len(digests) > 1:
-            return _bad(data, Reason.BROKEN_IMAGE, f"the {kind.name} data is truncated or corrupt (pixels are missing)")
-        del found  # one at a time is in memory
-    return _try(kind, data, max_pixels, resolution, whole)
-
-
-def _try(
-    kind: Kind, data: bytes, max_pixels: int, resolution: Resolution | None, bare: bytes | None = None
-) -> Image.Image | Rejected:
-    """The image, or why there is none; `bare` is what to decode in place of the content."""
-    try:
-        return _decoded(_opened(kind, data if bare is None else bare), max_pixels, resolution)
+        bare = without_notes(kind.name, data)
+        if kind.name == "JPEG" and (ends := ends_of(bare)):
+            bare = _ended(kind, bare, ends, max_pixels)
+        return _decoded(_opened(kind, bare), max_pixels, resolution)
     except (_TooManyPixels, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         limit = f"the allowed {max_pixels} (PERSQA_MAX_IMAGE_PIXELS)"
         sentence = f"more pixels than {limit}: {printable(str(error))}"
@@ -207,6 +180,19 @@ def _try(
         # Only the bytes decide what happens here, so the bytes are at fault.
         sentence = f"the {kind.name} data is truncated or corrupt ({printable(str(error))})"
         return _bad(data, Reason.BROKEN_IMAGE, sentence)
+
+
+def _ended(kind: Kind, bare: bytes, ends: list[bytes], max_pixels: int) -> bytes:
+    """The data of a JPEG with an end; raises ValueError if the picture would be another one with another end."""
+    digests, whole = set[bytes](), bare
+    for end in ends:
+        # Half a mark may be left.
+        whole = bare.removesuffix(b"\xff") + end
+        # One at a time is in memory.
+        digests.add(hashlib.sha256(_decoded(_opened(kind, whole), max_pixels, None).tobytes()).digest())
+        if len(digests) > 1:
+            raise ValueError("pixels are missing")
+    return whole
 
 
 def _pixels(image: ImageFile, max_pixels: int) -> int:
