@@ -26,6 +26,9 @@ _LONGEST_NOTES = 2**20
 _LONGEST_HEADER = 2**16
 
 _PNG_START = 8
+#: EXIF data and XMP, of 64 KiB each at most.
+_MOST_JPEG_NOTES = 100
+_JPEG_FILL = b"\xff" * 1000
 #: The chunks of a PNG that must be right; `eXIf` and `tRNS` count as well, whatever their checksum.
 _PNG_PIXELS = frozenset({b"IHDR", b"PLTE", b"IDAT"})
 #: Texts of a PNG that may say which way is up.
@@ -47,6 +50,12 @@ _WEBP_NOTES = {b"EXIF": 0x08, b"XMP ": 0x04}
 
 #: Tags of a TIFF above these are notes.
 _MOST_TIFF_TAG, _TIFF_XMP = 600, 700
+
+#: How many pixels a byte of a packed BMP is.
+_BMP_RUNS = {1: 1, 2: 2}
+_MOST_BMP_RUNS = 600_000
+#: What two bytes say, of which the first is zero.
+_BMP_END, _BMP_SHIFT = 1, 2
 
 #: In the list of an AVIF's items: version, number and protection, behind which there is the kind.
 _AVIF_EXIF = re.compile(rb"(infe(?:\x02.{7}|\x03.{9}))Exif", re.DOTALL)
@@ -122,24 +131,31 @@ def _is_short(name: bytes, text: bytes) -> bool:
 
 
 def _jpeg(data: bytes) -> bytes:
-    kept, at, sizes = list[bytes | memoryview]([data[:2]]), 2, dict[bool, int]()
+    kept, at = list[bytes | memoryview]([data[:2]]), 2
+    size = notes = 0
     # Filling and garbage are skipped.
     for _ in range(_MOST_PARTS):
         if (mark := MARK.search(data, at)) is None:
             break
         at = mark.start()
         if mark[1] == b"\xda":
-            return b"".join([*kept, memoryview(data)[at:]])
+            return b"".join([*kept, _without_fill(data, at)])
         if mark[1] == b"\xd9":
             break
         end = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-        is_note = mark[1] == b"\xe1"
-        size = sizes.get(is_note, 0) + end - at
-        if size <= _LONGEST_NOTES and _is_of_use(mark[1][0], data[at + 4 : end]):
-            kept.append(data[at:end])
-            sizes[is_note] = size
+        if _is_of_use(mark[1][0], data[at + 4 : end]):
+            is_note = mark[1] == b"\xe1"
+            notes, size = notes + is_note, size + (0 if is_note else end - at)
+            if notes <= _MOST_JPEG_NOTES if is_note else size <= _LONGEST_HEADER:
+                kept.append(data[at:end])
         at = end
     return b"".join([*kept, b"\xff\xd9"])
+
+
+def _without_fill(data: bytes, at: int) -> bytes | memoryview:
+    """From here on; what a decoder skips in front of a mark, it would skip again with each part that it is given."""
+    tail = memoryview(data)[at:]
+    return tail if data.find(_JPEG_FILL, at) < 0 else re.sub(_JPEG_FILL + rb"+", b"\xff", tail)
 
 
 def _is_of_use(marker: int, body: bytes) -> bool:
@@ -239,6 +255,28 @@ def _tiff(data: bytes) -> bytes:
     return b"".join([view[:start], page, view[start + len(page) :]])
 
 
+def _bmp(data: bytes) -> bytes:
+    """With not too many runs of pixels, where they are packed; they are unpacked in Python."""
+    at, size, packing = (int.from_bytes(data[place : place + 4], "little") for place in (10, 14, 30))
+    if size < 40 or packing not in _BMP_RUNS:
+        return data
+    for _ in range(_MOST_BMP_RUNS):
+        if at + 2 > len(data):
+            return data
+        count, value = data[at], data[at + 1]
+        at += 2
+        if count:
+            continue
+        if value == _BMP_END:
+            return data
+        if value == _BMP_SHIFT:
+            at += 2
+        elif value > _BMP_SHIFT:
+            at += -(-value // _BMP_RUNS[packing])
+            at += at % 2
+    return data[:at]
+
+
 def _avif(data: bytes) -> bytes:
     """With items that nobody knows in the place of its EXIF data."""
     return _AVIF_EXIF.sub(rb"\1none", data, _MOST_AVIF_EXIF)
@@ -250,5 +288,6 @@ _BY_NAME: dict[str, Callable[[bytes], bytes]] = {
     "GIF": _gif,
     "WebP": _webp,
     "TIFF": _tiff,
+    "BMP": _bmp,
     "AVIF": _avif,
 }
