@@ -1,9 +1,8 @@
 """Pictures without what is not pixels: notes, profiles, later frames, wrong sizes and sums of them.
 
-Decoders refuse a picture because of a note that they cannot read, and unpack notes that nobody reads. Pillow looks at
-each part of a file in Python, at each byte between them, and more than once. What remains here is what the first picture
-of a file looks like, and which way is up, in few parts: of a file with more parts than anybody writes, the first ones.
-Where it makes no sense, its decoder says why.
+Decoders refuse a picture because of a note that they cannot read, and unpack notes that nobody reads; Pillow looks at
+each part of a file in Python, and at each byte between them. What remains here is what the first picture of a file is,
+and which way is up; of more parts than anybody writes, the first. What makes no sense is left to the decoder.
 """
 
 from __future__ import annotations
@@ -84,17 +83,25 @@ def _png(data: bytes) -> bytes:
         elif name == b"eXIf" or (name == b"tRNS" and len(body) >= _PNG_CLEAR.get(data[25], 0)):
             kept.append(_png_chunk(name, bytes(body)))
         elif name in {b"tEXt", b"zTXt", b"iTXt"}:
-            key, _, text = bytes(body).partition(b"\0")
-            if key in _PNG_TEXTS - texts:
-                texts.add(key)
-                kept += [_png_chunk(name, bytes(body))] if _is_short(name, text) else []
+            kept += _png_text(name, bytes(body), texts)
         elif name == b"IEND":
             break
-    if pixels:
-        # In one chunk, whose sum nobody looks at: the packed pixels have their own.
-        size = sum(len(part) for part in pixels)
-        kept[place:place] = [struct.pack(">I", size), b"IDAT", *pixels, bytes(4)]
+    kept[place:place] = _png_pixels(pixels)
     return b"".join([*kept, _png_chunk(b"IEND", b"")])
+
+
+def _png_pixels(parts: list[memoryview]) -> list[bytes | memoryview]:
+    """The packed pixels in one chunk, whose sum nobody looks at: they have their own."""
+    size = struct.pack(">I", sum(len(part) for part in parts))
+    return [size, b"IDAT", *parts, bytes(4)] if parts else []
+
+
+def _png_text(name: bytes, body: bytes, seen: set[bytes]) -> list[bytes]:
+    """The chunk of a text that may say which way is up; only the first of each key is looked into."""
+    key, _, text = body.partition(b"\0")
+    is_new = key in _PNG_TEXTS - seen
+    seen.update({key} & _PNG_TEXTS)
+    return [_png_chunk(name, body)] if is_new and _is_short(name, text) else []
 
 
 def _png_chunks(data: bytes) -> Iterator[tuple[bytes, memoryview, bytes | memoryview]]:
@@ -229,7 +236,7 @@ def _webp(data: bytes) -> bytes:
     if header := found.get(b"VP8X"):
         flags = header[0] & ~_WEBP_PROFILE
         for name, flag in _WEBP_NOTES.items():
-            flags = flags | flag if name in found else flags & ~flag
+            flags &= ~0 if name in found else ~flag
         padding = bytes(len(header) % 2)
         kept = [b"VP8X", struct.pack("<I", len(header)), bytes([flags]), header[1:], padding, *kept]
     size = 4 + sum(len(part) for part in kept)
