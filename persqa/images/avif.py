@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from io import BytesIO
+from itertools import count, islice
 from typing import TYPE_CHECKING
 
 from PIL.AvifImagePlugin import AvifImageFile
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 #: Longer lists have no pictures, but take long to read.
 _LONGEST_LIST = 10_000
+#: Of what belongs to which item; its decoder looks each up among all.
+_LONGEST_LINKS = 2**16
 #: More frames of one picture, one finer than the other, nobody writes.
 _MOST_FRAMES = 8
 #: What the decoder itself refuses to exceed.
@@ -60,7 +63,8 @@ def frames_of(data: bytes) -> Frames:
         ValueError: the file is none, or holds what pictures do not.
         IndexError: likewise.
     """
-    found = [_frames_of(sample) for sample in _samples(data)]
+    units = islice(count(), _LONGEST_LIST)
+    found = [_frames_of(sample, units) for sample in _samples(data)]
     if not found:
         raise ValueError("no picture in AV1")
     return Frames(
@@ -98,6 +102,10 @@ def _samples(data: bytes) -> Iterator[bytes]:
     boxes = {name: (start, end) for name, start, end in _boxes(data, *meta)}
     if not boxes.keys() >= {b"iinf", b"iloc"}:
         raise ValueError("no list of pictures")
+    links = [box for box in _boxes(data, *boxes.get(b"iprp", (0, 0))) if box[0] == b"ipma"]
+    for start, end in [*(box[1:] for box in links), boxes.get(b"iref", (0, 0))]:
+        if end - start > _LONGEST_LINKS:
+            raise ValueError("a list that is too long")
     pictures = set(_pictures(data, *boxes[b"iinf"]))
     inside = boxes.get(b"idat", (0, 0))
     left = len(data)
@@ -105,15 +113,15 @@ def _samples(data: bytes) -> Iterator[bytes]:
         if item not in pictures:
             continue
         start, end = inside if method == 1 else (0, len(data))
-        sample = b""
+        sample = list[bytes]()
         for offset, length in parts:
             part = data[start + offset : min(end, start + offset + length) if length else end]
             left -= len(part)
             # The same bytes again and again may be any number of pictures.
             if method > 1 or left < 0:
                 raise ValueError("pictures within pictures")
-            sample += part
-        yield sample
+            sample.append(part)
+        yield b"".join(sample)
 
 
 def _pictures(data: bytes, start: int, end: int) -> Iterator[int]:
@@ -133,13 +141,15 @@ def _places(data: bytes, at: int) -> Iterator[tuple[int, int, list[tuple[int, in
     index_size = sizes & 15 if version else 0
     wide = 4 if version > 1 else 2
     number, at = _number(data, at + 6, wide), at + 6 + wide
+    all_parts = 0
     for _ in range(_short(number)):
         item, at = _number(data, at, wide), at + wide
         method, at = (_number(data, at, 2) & 15, at + 2) if version else (0, at)
         base, at = _number(data, at + 2, base_size), at + 2 + base_size
-        count, at = _number(data, at, 2), at + 2
+        extents, at = _number(data, at, 2), at + 2
         parts = list[tuple[int, int]]()
-        for _ in range(_short(count)):
+        all_parts = _short(all_parts + extents)
+        for _ in range(extents):
             at += index_size
             offset = base + _number(data, at, offset_size)
             parts.append((offset, _number(data, at + offset_size, length_size)))
@@ -153,10 +163,10 @@ def _short(number: int) -> int:
     return number
 
 
-def _frames_of(sample: bytes) -> Frames:
-    """The frames of one picture."""
+def _frames_of(sample: bytes, units: Iterator[int]) -> Frames:
+    """The frames of one picture; of all pictures together, so many units are looked at."""
     sizes, number, at = list[tuple[int, int]](), 0, 0
-    for _ in range(_LONGEST_LIST):
+    for _ in units:
         if at >= len(sample):
             break
         header = sample[at]

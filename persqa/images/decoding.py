@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from io import BytesIO
 
 from PIL import ExifTags, Image
@@ -74,6 +75,29 @@ class _TooManyPixels(Exception):
     """The header announces more pixels than allowed."""
 
 
+class _Content:
+    """The content of an image file, and what of it is pixels, which is looked for once; raises BadContent."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.kind = _recognise(data)
+        self.decoder = _DECODERS[self.kind.name]
+
+    @cached_property
+    def bare(self) -> bytes:
+        return without_notes(self.kind.name, self.data)
+
+    @cached_property
+    def ends(self) -> list[bytes]:
+        """Of a JPEG that has none, those that it may have."""
+        return ends_of(self.bare) if self.kind.name == "JPEG" else []
+
+    def opened(self, end: bytes = b"") -> ImageFile:
+        """The picture, with its header read."""
+        # Where an end is missing, half a mark of it may be left.
+        return self.decoder.reader(BytesIO(self.bare.removesuffix(b"\xff") + end if end else self.bare))
+
+
 def decode(data: bytes, *, max_pixels: int, resolution: Resolution | None = None) -> Image.Image:
     """Decode one image.
 
@@ -91,20 +115,18 @@ def decode(data: bytes, *, max_pixels: int, resolution: Resolution | None = None
         BadContent: the data is no image, or broken.
         Rejected: the image has more pixels than allowed, or than this machine has memory for.
     """
-    kind = _recognise(data)
-    # Where memory is short, decoders say nearly anything of good data. So the data is to blame only if it fails twice,
-    # and the memory for it was there after each time.
-    found = _try(kind, data, max_pixels, resolution)
-    if (
-        isinstance(found, Rejected)
-        and found.reason is not Reason.TOO_MANY_PIXELS
-        and _is_enough_memory(data, max_pixels)
-    ):
-        found = _try_bare(kind, data, max_pixels, resolution)
+    content = _Content(data)
+    found = _try(content, max_pixels, resolution)
+    if isinstance(found, Rejected) and found.reason is Reason.BROKEN_IMAGE:
+        # Where memory is short, decoders say nearly anything of good data. So the data is to blame only if it fails
+        # twice, and the memory for it was there after each time.
+        needed = _needed(content, max_pixels, None) + _SPARE_BYTES
+        if _is_free(needed):
+            found = _try(content, max_pixels, resolution)
+        if isinstance(found, BadContent) and not _is_free(needed):
+            found = Rejected(found.reason, f"{found}, unless it is this machine that has too little memory")
     if isinstance(found, Image.Image):
         return found
-    if isinstance(found, BadContent) and not _is_enough_memory(data, max_pixels):
-        found = Rejected(found.reason, f"{found}, unless it is this machine that has too little memory")
     # Not where it was caught: there it would keep all that the decoder has allocated.
     raise found
 
@@ -112,19 +134,25 @@ def decode(data: bytes, *, max_pixels: int, resolution: Resolution | None = None
 def decoding_bytes(data: bytes, *, max_pixels: int, resolution: Resolution | None = None) -> int:
     """How many bytes of memory decoding this content takes at most, beyond its own; 0 if it is refused at once."""
     try:
-        kind = _recognise(data)
-        image = _opened_somehow(kind, data)
-        copies = 1 if kind.name == "PNG" else 0
-        if kind.name == "JPEG" and ends_of(data):
-            resolution, copies = None, 2  # as in `_try_bare`
+        return _needed(_Content(data), max_pixels, resolution)
+    except BadContent:
+        return 0
+
+
+def _needed(content: _Content, max_pixels: int, resolution: Resolution | None) -> int:
+    """As in `decoding_bytes`."""
+    try:
+        image, copies = content.opened(), 0 if content.bare is content.data else 1
+        if content.ends:
+            resolution, copies = None, 2  # as in `_end`
         progressive = _PROGRESSIVE_BYTES if image.info.get("progressive") else 0
         pixels = whole = _pixels(image, max_pixels)
         if isinstance(image, AvifPicture):
             pixels = max(pixels, image.frames.possible)
         if _draft(image, _size(image, resolution)) is not None:
             pixels = image.width * image.height
-        return whole * progressive + pixels * _DECODERS[kind.name].pixel_bytes + copies * len(data)
-    except (BadContent, _TooManyPixels, Image.DecompressionBombError):
+        return whole * progressive + pixels * content.decoder.pixel_bytes + copies * len(content.bare)
+    except (_TooManyPixels, Image.DecompressionBombError):
         return 0
     except Exception:  # noqa: BLE001 - as in `_try`
         # Nobody knows how far the decoder gets.
@@ -149,64 +177,44 @@ def _bad(data: bytes, reason: Reason, sentence: str) -> BadContent:
     return BadContent(BadImage(digest=hashlib.sha256(data).hexdigest(), reason=reason, detail=sentence))
 
 
-def _is_enough_memory(data: bytes, max_pixels: int) -> bool:
-    """Whether the memory for decoding this is there; none of it is touched."""
+def _is_free(size: int) -> bool:
+    """Whether there is memory of this size; none of it is touched."""
     try:
         # Zeros that nobody has touched are no memory yet.
-        return bool(bytes(decoding_bytes(data, max_pixels=max_pixels) + _SPARE_BYTES))
+        return bool(bytes(size))
     except MemoryError:
         return False
 
 
-def _opened(kind: Kind, data: bytes) -> ImageFile:
-    """The picture, with its header read."""
-    # A PNG's reader unpacks notes at once, as many as there are.
-    plain = without_notes(kind.name, data) if kind.name == "PNG" else data
-    return _DECODERS[kind.name].reader(BytesIO(plain))
-
-
-def _opened_somehow(kind: Kind, data: bytes) -> ImageFile:
+def _try(content: _Content, max_pixels: int, resolution: Resolution | None) -> Image.Image | Rejected:
+    """The image, or why there is none."""
+    name = content.kind.name
     try:
-        return _opened(kind, data)
-    except Exception:  # noqa: BLE001 - as in `_try`
-        return _opened(kind, without_notes(kind.name, data))
-
-
-def _try_bare(kind: Kind, data: bytes, max_pixels: int, resolution: Resolution | None) -> Image.Image | Rejected:
-    """The image without what is not pixels, or why there is none."""
-    bare = without_notes(kind.name, data)
-    digests, whole = set[bytes](), bare
-    for end in ends_of(bare) if kind.name == "JPEG" else []:
-        # Half a mark may be left.
-        whole = bare.removesuffix(b"\xff") + end
-        found = _try(kind, data, max_pixels, None, whole)
-        if isinstance(found, Rejected):
-            return found
-        digests.add(hashlib.sha256(found.tobytes()).digest())
-        if len(digests) > 1:
-            return _bad(data, Reason.BROKEN_IMAGE, f"the {kind.name} data is truncated or corrupt (pixels are missing)")
-        del found  # one at a time is in memory
-    return _try(kind, data, max_pixels, resolution, whole)
-
-
-def _try(
-    kind: Kind, data: bytes, max_pixels: int, resolution: Resolution | None, bare: bytes | None = None
-) -> Image.Image | Rejected:
-    """The image, or why there is none; `bare` is what to decode in place of the content."""
-    try:
-        return _decoded(_opened(kind, data if bare is None else bare), max_pixels, resolution)
+        end = _end(content, max_pixels) if content.ends else b""
+        return _decoded(content.opened(end), max_pixels, resolution)
     except (_TooManyPixels, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         limit = f"the allowed {max_pixels} (PERSQA_MAX_IMAGE_PIXELS)"
         sentence = f"more pixels than {limit}: {printable(str(error))}"
         return Rejected(Reason.TOO_MANY_PIXELS, sentence)
     except MemoryError:
         # Hostile data may ask for any amount of memory, but it may also be this machine that has too little.
-        return Rejected(Reason.BROKEN_IMAGE, f"the {kind.name} data takes more memory than there is")
+        return Rejected(Reason.BROKEN_IMAGE, f"the {name} data takes more memory than there is")
     except Exception as error:  # noqa: BLE001 - the decoders', on hostile data
         # On hostile data the decoders raise nearly anything: SyntaxError, struct.error, KeyError, even AssertionError.
         # Only the bytes decide what happens here, so the bytes are at fault.
-        sentence = f"the {kind.name} data is truncated or corrupt ({printable(str(error))})"
-        return _bad(data, Reason.BROKEN_IMAGE, sentence)
+        sentence = f"the {name} data is truncated or corrupt ({printable(str(error))})"
+        return _bad(content.data, Reason.BROKEN_IMAGE, sentence)
+
+
+def _end(content: _Content, max_pixels: int) -> bytes:
+    """An end for a JPEG that has none; raises ValueError if the picture would be another one with another end."""
+    digests = set[bytes]()
+    for end in content.ends:
+        # One at a time is in memory.
+        digests.add(hashlib.sha256(_decoded(content.opened(end), max_pixels, None).tobytes()).digest())
+        if len(digests) > 1:
+            raise ValueError("pixels are missing")
+    return content.ends[0]
 
 
 def _pixels(image: ImageFile, max_pixels: int) -> int:

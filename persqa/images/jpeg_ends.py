@@ -7,7 +7,7 @@ makes the same picture only if it needs nothing of what is behind it.
 from __future__ import annotations
 
 import re
-from itertools import chain
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ _END = b"\xff\xd9"
 _OTHERS = tuple(
     first + bytes((step * number + 11) % 251 for number in range(60)) for first, step in [(b"\xfe", 37), (b"\xaa", 101)]
 )
-_RESTART = re.compile(rb"\xff([\xd0-\xd7])")
+_LAST_RESTART = re.compile(rb".*\xff([\xd0-\xd7])", re.DOTALL)
 #: Of a segment; behind other marks there is nothing, or they are packed pixels.
 MARK = re.compile(rb"\xff([^\x00\x01\xff\xd0-\xd8])", re.DOTALL)
 _SCAN = 0xDA
@@ -26,13 +26,15 @@ _PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 #: A progressive picture has so many parts in each colour.
 _PARTS = 64
+#: More than anybody writes, in front of the last scan.
+_MOST_SEGMENTS = 10_000
 
 
 def ends_of(data: bytes) -> list[bytes]:
     """Ways for a file to go on where it is cut; none if it has an end, or is surely without some pixels."""
     if data.endswith(_END):
         return []
-    segments = list(_segments(data))
+    segments = list(islice(_segments(data), _MOST_SEGMENTS))
     start = next((at for marker, at in segments if marker == _SCAN), None)
     try:
         if start is None or data.find(_END, start) >= 0 or not _are_all_begun(data, segments):
@@ -40,7 +42,7 @@ def ends_of(data: bytes) -> list[bytes]:
     except (IndexError, KeyError, ValueError):
         return []
     # Where the cut is in front of a restart, a decoder takes nothing before it has found its mark.
-    last = max(_RESTART.finditer(data, start), key=re.Match[bytes].start, default=None)
+    last = _LAST_RESTART.match(data, start)
     restart = 0xD0 if last is None else 0xD0 + (last[1][0] + 1) % 8
     return [_END, *(others + bytes([0xFF, restart]) + others + _END for others in _OTHERS)]
 

@@ -16,7 +16,7 @@ from persqa.errors import Rejected
 from persqa.images.decoding import decode
 
 _ROOT = Path(__file__).parents[2]
-_STEP_BYTES = 512 * 1024
+_STEP_BYTES = 1024 * 1024
 
 
 class Said(IntEnum):
