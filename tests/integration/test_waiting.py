@@ -23,6 +23,7 @@ from persqa.runs import RunState
 from persqa.settings import load_settings
 from producer import Client
 from producer.cli import status
+from producer.cli.stopping import Stopping
 from producer.connections import Connections
 from producer.lookout import Lookout
 from tests.integration.test_run_command import environment, persqa
@@ -169,6 +170,26 @@ def test_a_broker_that_is_away_is_told_and_since_when(tmp_path: Path, site: Site
             assert lookout.look(run.progress()).hindrances == (away,)
             site.broker.start()
             assert lookout.look(run.progress()).hindrances == ()
+
+
+def test_who_waits_for_the_end_of_a_worker_sees_what_is_in_the_way_and_how_long_it_may_take(
+    broker_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("producer.cli.stopping._ASK_SECONDS", 0.0)
+    full = Hindrance(sentence="database or disk is full", since=now())
+
+    def shown() -> str:
+        return stopping.__rich__().plain
+
+    with closing(Workers(broker_url)) as workers:
+        stopping = Stopping(broker_url, worker=12, most_seconds=90)
+        assert shown() == "stopping the worker: it finishes what it has begun, 0:00 (1:30 at most)"
+        workers.report(a_worker("worker-123-a@host", hindrances=(full,)))
+        assert "full" not in shown(), "another one's trouble"
+        workers.report(a_worker("worker-12-b@host", hindrances=(full,)))
+        assert shown().endswith("\ndatabase or disk is full (0:00)")
+        workers.report(a_worker("worker-12-b@host"))
+        assert "full" not in shown()
 
 
 def test_a_paused_run_says_how_to_go_on(store_settings: Settings, tmp_path: Path) -> None:
