@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import takewhile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from persqa.broker.keys import places_for
 from persqa.items import ItemId
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from persqa.runs import Run
     from persqa.store import Store
 
+#: Said of what is looked for at a broker that does not have it.
+ELSEWHERE: Final = "enqueued at another broker; submit it again here, or name that one"
 #: Most items that a problem names.
 _NAMED = 20
 
@@ -57,9 +59,15 @@ def audit(store: Store, run: Run, inspector: Inspector | None) -> Audit:
         return Audit(run=run, census=census, queue_checked=False, problems=tuple(problems))
     problems = list(_sums(run, census))
     if inspector is not None and (lost := _lost(store, run, inspector)):
-        missing = counted(len(lost), "pending item is", "pending items are")
-        problems.append(f"{missing} in no queue and with no worker: {_names(lost)}")
+        problems.append(_where(len(lost), store.runs.reread(run), inspector) + f": {_names(lost)}")
     return Audit(run=run, census=census, queue_checked=inspector is not None, problems=tuple(problems))
+
+
+def _where(lost: int, run: Run, inspector: Inspector) -> str:
+    if run.broker in (None, inspector.known_identity()):
+        return counted(lost, "pending item is", "pending items are") + " in no queue and with no worker"
+    were = counted(lost, "pending item was", "pending items were")
+    return f"{were} {ELSEWHERE}"
 
 
 def _sums(run: Run, census: Census) -> Iterator[str]:

@@ -37,7 +37,7 @@ class Contents:
     """What a deletion deletes, or has deleted.
 
     Attributes:
-        items: with their records; likewise results, among them earlier ones, and violations.
+        items: with their records; likewise results, earlier results and violations.
         messages: before: those in queues and with workers; afterwards: those taken out of queues. None without a
             broker: workers drop them.
         blobs: images in the blob store that only this run refers to.
@@ -46,6 +46,7 @@ class Contents:
 
     items: int
     results: int
+    earlier: int
     violations: int
     messages: int | None
     blobs: int
@@ -107,6 +108,7 @@ def _contents(rows: Rows, messages: int | None, blobs: int, kept: str | None) ->
     return Contents(
         items=rows.items,
         results=rows.results,
+        earlier=rows.earlier,
         violations=rows.violations,
         messages=messages,
         blobs=blobs,

@@ -63,6 +63,16 @@ class LocalFleet:
             self.settings = self.settings.model_copy(update={"broker_url": self._broker.url})
         return self
 
+    @property
+    def worker_pid(self) -> int | None:
+        """The process of the worker, once it is started."""
+        return None if self._worker is None else self._worker.pid
+
+    @property
+    def most_stop_seconds(self) -> float:
+        """How long the worker may take to end, before it is killed."""
+        return self._given.drain_seconds + _STOP_SECONDS
+
     def start_worker(self, base: Path | None = None) -> None:
         """Start the worker, unless it runs, without waiting for its engine.
 
@@ -177,7 +187,7 @@ class LocalFleet:
     def _stop(self, worker: subprocess.Popen[bytes]) -> None:
         worker.terminate()
         try:
-            worker.wait(self._given.drain_seconds + _STOP_SECONDS)
+            worker.wait(self.most_stop_seconds)
         except subprocess.TimeoutExpired:
             worker.kill()
         finally:

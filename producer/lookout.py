@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 #: Shortest time between two questions to Redis and about the rate.
 _ASK_SECONDS = 1.0
+#: How long a worker that was started here may be in no list: as long as it may take to end.
+_SILENT_SECONDS = 15.0
 
 
 class Lookout:
@@ -39,8 +41,10 @@ class Lookout:
         #: How many items had ended at the first look.
         self._ended: int | None = None
         self._away: Hindrance | None = None
-        #: Whether some worker has told of itself.
-        self._seen = False
+        #: When a worker last told of itself, on our clock.
+        self._heard_at: float | None = None
+        #: Why nobody answers this run.
+        self._unserved: str | None = None
 
     def close(self) -> None:
         """Close the connection to Redis."""
@@ -71,7 +75,8 @@ class Lookout:
         """What has to end before answers come."""
         fleet = self._connections.fleet
         log, started = (None, None) if fleet is None else (str(fleet.log), fleet.started)
-        self._seen = self._seen or bool(workers)
+        if workers:
+            self._heard_at = time.monotonic()
         if workers is None or any(worker.phase is Phase.READY for worker in workers):
             waits = workers and progress is not None and progress.submitted - progress.pending == self._ended
             return News(doing="waiting for the first answer" if waits else "")
@@ -80,9 +85,11 @@ class Lookout:
             since = started if started and nearest.phase is Phase.STARTING else nearest.since
             return _news_of(nearest.phase, since, nearest.model, log)
         if fleet is None or started is None:
-            return News(doing="no worker is there that answers this run; to start one: persqa worker")
-        if self._seen:
-            return News(doing="nothing is heard of the worker", log=log)
+            return News(doing=self._unserved or "")
+        if self._heard_at is not None:
+            # One that ends says so at once by its exit code, with the reason.
+            silent = time.monotonic() - self._heard_at > _SILENT_SECONDS
+            return News(doing="nothing is heard of the worker", log=log) if silent else News()
         return _news_of(Phase.STARTING, started, fleet.settings.model or "", log)
 
     def _serving(self) -> list[WorkerInfo] | None:
@@ -91,7 +98,7 @@ class Lookout:
         if url is None:
             return None
         # Only who waits for a broker's workers needs it.
-        from persqa.broker.workers import Workers
+        from persqa.broker.workers import Workers, is_of, unserved
 
         self._workers = self._workers or Workers(url)
         try:
@@ -104,7 +111,8 @@ class Lookout:
             return None
         self._away = None
         model = self._run.options.model
-        return [worker for worker in workers if worker.ledger in (None, ledger) and model in (None, worker.model)]
+        self._unserved = unserved(model, workers, ledger)
+        return [worker for worker in workers if is_of(worker, ledger) and model in (None, worker.model)]
 
 
 def _news_of(phase: Phase, since: datetime, model: str, log: str | None) -> News:

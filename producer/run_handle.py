@@ -241,7 +241,11 @@ class RunHandle(RunChanges):
         with self._connections.inspector() as inspector:
             return inspector.depth(queue) if inspector else None
 
-    def audit(self) -> Audit:
-        """Count everything row by row; with a broker, also look for the pending items in the queue."""
+    def audit(self, *, queue: bool = True) -> Audit:
+        """Count everything row by row; with a broker, also look for the pending items in the queue if `queue`.
+
+        Raises:
+            BrokerUnavailable: Redis does not answer, and something is pending.
+        """
         with self._connections.inspector() as inspector:
-            return audit(self._store, self.run, inspector)
+            return audit(self._store, self.run, inspector if queue else None)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from persqa.blob_locks import Filling
 from persqa.blobs import digest_of
 from persqa.controls import refuse_stopped, remove_unanswered, set_priority
-from persqa.errors import InputError, NoDatabase, RowRefused, RunConflict, SettingsError
+from persqa.errors import BrokerUnavailable, InputError, NoDatabase, RowRefused, RunConflict, SettingsError
 from persqa.questions import load_pool
 from persqa.records import RecordLimits
 from persqa.runs import RunState, check_run_name
@@ -130,7 +130,11 @@ def _submit(
         run = store.runs.set_recheck(run, True)
     if options.priority is not None and options.priority is not run.priority:
         run, _moved = set_priority(store, run, options.priority, connections.broker_url)
-    enqueued = connections.enqueue(run, on_full=on_full)
+    try:
+        enqueued = connections.enqueue(run, on_full=on_full)
+    except BrokerUnavailable as error:
+        there = f"the run {run.name} is in the database, with {counted(run.items, 'item')}"
+        raise BrokerUnavailable(f"{error}; {there}: once Redis answers, the same submit enqueues them") from error
     return run, Submission(
         records=found.records,
         passed_over=found.passed_over,

@@ -15,6 +15,7 @@ from celery.bin.celery import main as celery_main
 
 from persqa.errors import UserError
 from worker.process import exit_codes
+from worker.process.ending import told_to_hurry
 from worker.process.identity import node_name
 from worker.process.ready_pipe import report_failure
 
@@ -26,6 +27,10 @@ WITH_BROKER = "--with-broker"
 
 def main(arguments: list[str]) -> int:
     """Run a worker until it is told to stop; returns the exit code."""
+    # Taken over later (worker/process/ending.py). Until then there is nothing to finish or to give back; an exception
+    # could get lost in a callback. Without a handler, process 1 of a container would not hear the signal.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _leave)
     try:
         # This reads the settings now, because Celery would show an error in them as a traceback.
         app = import_module("worker.celery").app
@@ -34,9 +39,6 @@ def main(arguments: list[str]) -> int:
         report_failure(error)
         return exit_codes.USER_ERROR
     app.own_broker = WITH_BROKER in arguments
-    # Celery takes the signal over later. Until then there is nothing to finish or to give back; an exception could get
-    # lost in a callback. Without a handler, process 1 of a container would not hear the signal.
-    signal.signal(signal.SIGTERM, lambda _signal, _frame: os._exit(0))
     if WITH_PARENT in arguments:
         threading.Thread(target=_watch_parent, name="persqa-parent", daemon=True).start()
     # Our workers need not talk to each other, and start faster without mingle and gossip.
@@ -44,9 +46,11 @@ def main(arguments: list[str]) -> int:
     others = [argument for argument in arguments if argument not in (WITH_PARENT, WITH_BROKER)]
     sys.argv = ["celery", "-A", "worker", "worker", *standard, *others]
     try:
-        return celery_main() or 0
+        code = celery_main() or 0
     except SystemExit as end:
-        return end.code if isinstance(end.code, int) else exit_codes.DEFECT if end.code else 0
+        code = end.code if isinstance(end.code, int) else exit_codes.DEFECT if end.code else 0
+    # Of two wishes to stop, Celery heeds the first.
+    return exit_codes.INTERRUPTED if code == 0 and told_to_hurry() else code
 
 
 def _end(code: int) -> NoReturn:
@@ -56,6 +60,11 @@ def _end(code: int) -> NoReturn:
         with suppress(OSError):
             stream.flush()
     os._exit(code)
+
+
+def _leave(_signal: int, _frame: object) -> None:
+    os.write(sys.stderr.fileno(), b"stopped before it had begun\n")
+    os._exit(0)
 
 
 def _watch_parent() -> None:

@@ -15,10 +15,12 @@ from persqa.broker.keys import TRANSPORT_OPTIONS, queue_for, queues_for
 from persqa.logs import format_logs
 from persqa.messages import TASK_NAME
 from persqa.models import default_model
-from persqa.settings import LogFormat, Settings, load_settings, require_broker
+from persqa.settings import Settings, load_settings, require_broker
 from persqa.urls import without_password
 from worker.engines.quiet import quieten_vllm
 from worker.process.identity import worker_name
+
+logger = logging.getLogger(__name__)
 
 #: The most events in one message, and the longest time that an event waits for others.
 _EVENTS_TOGETHER = 1000
@@ -123,9 +125,9 @@ def create_app(settings: Settings) -> LeasingCelery:
 
 @signals.celeryd_init.connect
 def _begin(instance: Any, **_signal: object) -> None:
-    """Note the worker's name, and leave out Celery's banner where the output has to be JSON."""
+    """Note the worker's name, and leave out Celery's banner, which says nothing of what is served."""
     app.node = instance.hostname
-    instance.quiet = instance.quiet or app.settings.log_format is LogFormat.JSON
+    instance.quiet = True
 
 
 @signals.after_setup_logger.connect
@@ -135,6 +137,15 @@ def _format_logs(logger: logging.Logger, **_signal: object) -> None:
     quieten_vllm()
     for handler in logger.handlers:
         handler.addFilter(InOurWords(require_broker(app.settings)))
+
+
+def introduce(app: LeasingCelery) -> None:
+    """Log what this worker serves."""
+    settings = app.settings
+    model, broker = settings.model or default_model(), without_password(require_broker(settings))
+    logger.info("serving %s from %s, into %s", model, broker, without_password(settings.database_url))
+    roots = ", ".join(map(str, settings.image_roots)) or "any folder"
+    logger.info("reading images below %s, %d items in flight at most", roots, settings.window)
 
 
 def _only_through_the_pool(message: object) -> None:

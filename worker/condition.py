@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from persqa.clock import now
+from persqa.clock import now, seconds_since
 from persqa.phases import Hindrance, Phase, in_words
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ logger = logging.getLogger(__name__)
 
 #: More sentences at once say the same in other words, as of each image of a store that fails.
 _MOST_SENTENCES = 5
+#: How long an answer may take before people are told.
+_SLOW_SECONDS = 3.0
 
 
 class Condition:
@@ -30,12 +32,15 @@ class Condition:
         #: Set at every change.
         self.changed = threading.Event()
         self._hindrances: dict[object, Hindrance] = {}
+        #: What has begun and may turn out to take long.
+        self._begun: dict[object, Hindrance] = {}
 
     @property
     def hindrances(self) -> tuple[Hindrance, ...]:
         """What it waits out at present; each sentence once, however many wait for the same."""
         first: dict[str, Hindrance] = {}
-        for found in sorted(self._hindrances.copy().values(), key=lambda one: one.since):
+        slow = {key: one for key, one in self._begun.copy().items() if seconds_since(one.since) >= _SLOW_SECONDS}
+        for found in sorted((slow | self._hindrances.copy()).values(), key=lambda one: one.since):
             first.setdefault(found.sentence, found)
         return tuple(first.values())[:_MOST_SENTENCES]
 
@@ -64,12 +69,19 @@ class Condition:
             self.changed.set()
 
     @contextmanager
-    def hindered(self) -> Generator[Callable[[object], None]]:
-        """What is called in this block with a sentence has to be waited out, until the end of the block."""
+    def hindered(self, *, slow: str | None = None) -> Generator[Callable[[object], None]]:
+        """What is called in this block with a sentence has to be waited out, until the end of the block.
+
+        Args:
+            slow: the sentence where nothing was said, and the block takes long all the same.
+        """
         key = object()
+        if slow is not None:
+            self._begun[key] = Hindrance(sentence=slow, since=now())
         try:
             yield lambda sentence: self.begin(key, str(sentence))
         finally:
+            self._begun.pop(key, None)
             self.end(key)
 
 

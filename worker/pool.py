@@ -19,11 +19,11 @@ from celery.concurrency.base import BasePool, apply_target
 from persqa.errors import PersqaError, UserError
 from persqa.messages import TASK_NAME
 from persqa.settings import require_roots
-from worker.celery import app
+from worker.celery import app, introduce
 from worker.deliveries import Delivery
 from worker.parsing import DELIVERY_COUNT, DELIVERY_HISTORY
 from worker.process import exit_codes
-from worker.process.ending import end_on_hangup
+from worker.process.ending import take_over_signals
 from worker.process.ready_pipe import report_failure
 from worker.worker import Worker
 
@@ -50,7 +50,8 @@ class EnginePool(BasePool):
 
     def on_start(self) -> None:
         """Load the engine; the first message is taken after this returns."""
-        end_on_hangup()
+        take_over_signals()
+        introduce(app)
         # At the end Python would look for garbage among millions of objects, which all go anyway.
         atexit.register(gc.freeze)
         try:

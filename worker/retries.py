@@ -21,6 +21,8 @@ _FIRST_SECONDS = 0.5
 #: A GPU may be idle for this long after the database is back.
 _LONGEST_SECONDS = 5.0
 
+_SLOW = "the database takes long to answer, as when another program has locked it; nothing is lost, waiting"
+
 logger = logging.getLogger(__name__)
 
 
@@ -31,7 +33,7 @@ def retry_database(call: Callable[[], Answer], *, stop: Event) -> Answer:
         StoreUnavailable: the database did not answer, and the worker is stopping.
     """
     pauses = _pauses("database")
-    with CONDITION.hindered() as hindered:
+    with CONDITION.hindered(slow=_SLOW) as hindered:
         while True:
             try:
                 return call()

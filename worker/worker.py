@@ -33,7 +33,7 @@ from worker.leases.transport import Hands, Transport
 from worker.pipeline import Pipeline
 from worker.process import exit_codes
 from worker.process.awaiting import await_broker, await_database
-from worker.process.ending import end_worker, leave_if_told_to_stop, told_to_stop
+from worker.process.ending import end_worker, leave_if_told_to_stop, told_to_hurry, told_to_stop
 from worker.process.gpus import Gpu, gpus_in_use
 from worker.process.health import Health
 from worker.process.identity import worker_name
@@ -126,20 +126,31 @@ class Worker:
         self._watchdog.stopping()
         if self._engine is not None:
             self._engine.let_die()
-        if self._loop.jobs:
-            logger.info("finishing %s in flight", counted(len(self._loop.jobs), "item"))
-            if left := self._loop.wait(self._settings.drain_seconds):
-                said = counted(left, "item is not finished", "items are not finished")
-                limit = f"{self._settings.drain_seconds:g} s (PERSQA_DRAIN_SECONDS)"
-                logger.warning("after %s %s, what is left goes back to the queue", limit, said)
+        if not self._loop.jobs:
+            return
+        limit = self._settings.drain_seconds
+        most = f"for {limit:g} s at most; Ctrl-C again or SIGQUIT gives back what has begun"
+        logger.info("finishing %s in flight, %s", counted(len(self._loop.jobs), "item"), most)
+        began, left = time.monotonic(), len(self._loop.jobs)
+        while left and not told_to_hurry() and (passed := time.monotonic() - began) < limit:
+            left = self._loop.wait(min(_POLL_SECONDS, limit - passed))
+        if left:
+            said = counted(left, "item is not finished", "items are not finished")
+            why = "told again" if told_to_hurry() else f"after {limit:g} s (PERSQA_DRAIN_SECONDS)"
+            logger.warning("%s: %s, what is left goes back to the queue", why, said)
 
     def stop(self) -> None:
         """Stop all parts; items in flight go back to the queue. Safe to call twice."""
         CONDITION.enter(Phase.STOPPING)
         self._watchdog.stopping()
+        first, held = not self._stopping.is_set(), self.keeper.held
         self._stopping.set()
         self._loop.cancel()
         self._started.close()
+        if first:
+            ended = counted(sum(metrics.ended().values()), "item")
+            given = f"{counted(held, 'item is', 'items are')} given back to the queue" if held else "none is left in hand"
+            logger.info("stopped: %s ended here, %s", ended, given)
 
     def facts(self) -> dict[str, object]:
         """What `celery inspect stats` shows of this worker, and `persqa status` most of it."""

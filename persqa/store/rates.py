@@ -14,6 +14,9 @@ from persqa.store.schema import results, run_counters, runs
 
 #: The time over which the present rate of a run is taken.
 _RECENT = timedelta(minutes=1)
+#: Nothing may come for so long; and, where items take longer, for so many times as long as one takes.
+_SILENT = timedelta(seconds=10)
+_TIMES = 2
 #: Runs of which workers begin items.
 _RUNNING = sa.and_(
     runs.c.state == RunState.ACTIVE,
@@ -36,7 +39,7 @@ class Rates:
         Args:
             run_id: the run.
             since: count from here to the last item. By default the last minute counts, up to now, and a run has no
-                rate then that is paused, cancelled or done.
+                rate then that is paused, cancelled or done, or of which nothing has come for longer than items take.
 
         Returns:
             Items per second; None where nothing ended in that time.
@@ -71,8 +74,14 @@ class Rates:
         )
         with self._database.reading() as connection:
             rows = connection.execute(query.where(which)).all()
-        return {
-            run_id: count / max(((until or end) - max(start - timedelta(seconds=seconds), since)).total_seconds(), 1.0)
-            for run_id, count, start, end, seconds in rows
-            if count
-        }
+        found: dict[RunId, float] = {}
+        for run_id, count, start, end, seconds in rows:
+            if count and (until is None or until - end <= _patience((end - start) / count, seconds)):
+                begun = max(start - timedelta(seconds=seconds), since)
+                found[run_id] = count / max(((until or end) - begun).total_seconds(), 1.0)
+        return found
+
+
+def _patience(between: timedelta, took: float) -> timedelta:
+    """How long nothing may come before there is no rate: `between` two items, or while one is answered, nothing does."""
+    return max(_SILENT, _TIMES * max(between, timedelta(seconds=took)))

@@ -12,6 +12,7 @@ from producer.cli import options
 from producer.cli.expanding import expanded
 from producer.cli.printing import console, plain, print_json
 from producer.cli.submit import full_queue_note
+from producer.fleet_state import fleet_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,7 +69,7 @@ def resume(run: options.Run, *, where: options.Where, as_json: options.AsJson = 
 
     What is pending is enqueued again. Where no broker is named, nothing can be enqueued from here: workers, and a
     `persqa run` that waits for the run, find it within half a minute; if there is none, the next `persqa run` of the
-    same input does. Safe to repeat, and after Ctrl-C it goes on where it stopped.
+    same input does. It says which of the two. Safe to repeat, and after Ctrl-C it goes on where it stopped.
 
     Examples:
         persqa resume portraits
@@ -79,10 +80,17 @@ def resume(run: options.Run, *, where: options.Where, as_json: options.AsJson = 
         handle = client.run(run)
         enqueued = handle.resume(on_full=full_queue_note(settings, "resume"))
         state = handle.progress().state
+        at_work = settings.broker_url is None and bool(fleet_state(None, [client.run(run).run]).workers)
     if as_json:
         print_json({"run": handle.name, "state": state, "enqueued": enqueued})
     elif state is RunState.DONE:
         console.print(f"{plain(handle.name)} is done: nothing of it is pending")
+    elif settings.broker_url is None and not at_work:
+        console.print(
+            f"{plain(handle.name)} is active again, and nobody on this machine works on it: the next `persqa run` of "
+            "its input goes on with it, as do the workers of the broker that it was submitted to",
+            soft_wrap=True,
+        )
     elif settings.broker_url is None:
         console.print(
             f"{plain(handle.name)} goes on: whoever works on it, or waits for it, finds that within half a minute"

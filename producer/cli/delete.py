@@ -40,6 +40,7 @@ def command(
     """
     with where.client() as client:
         handle = client.run(run)
+        client.store.refuse_unwritable()
         if not (yes and as_json):
             _announce(handle, handle.contents())
         if not yes and not _sure(handle.name):
@@ -55,9 +56,9 @@ def command(
 
 
 def _announce(handle: RunHandle, found: Contents) -> None:
-    pending = handle.progress().pending
-    state = "is being deleted" if handle.run.deleting else f"is {handle.run.state}"
-    say(f"{plain(handle.name)} {state}, with {counted(pending, 'pending item')}", to=notes)
+    progress = handle.progress()
+    state = "is being deleted" if handle.run.deleting else f"is {progress.state}"
+    say(f"{plain(handle.name)} {state}, with {counted(progress.pending, 'pending item')}", to=notes)
     say(f"to be deleted: {_listed(found, 'in the queue or with a worker')}", to=notes)
     if found.kept is not None:
         say(f"its images in the blob store stay: {plain(found.kept)}", to=notes)
@@ -90,6 +91,7 @@ def _listed(found: Contents, where: str) -> str:
     counts = [
         (found.items, "item", "items"),
         (found.results, "result", "results"),
+        (found.earlier, "earlier result", "earlier results"),
         (found.violations, "violation", "violations"),
         (found.messages or 0, f"message {where}", f"messages {where}"),
         (images, "image of the blob store", "images of the blob store"),

@@ -84,8 +84,15 @@ def _until_stopped(client: Client) -> Generator[Client]:
     try:
         yield client
     finally:
-        with notes.status("stopping the worker: it finishes what it has begun"):
+        fleet = client.fleet
+        if fleet is None or fleet.worker_pid is None or fleet.settings.broker_url is None:
             client.close()
+        else:
+            from producer.cli.stopping import Stopping
+
+            url, most = fleet.settings.broker_url, fleet.most_stop_seconds
+            with notes.status(Stopping(url, worker=fleet.worker_pid, most_seconds=most)):
+                client.close()
 
 
 def _say_what_demo_knows(pool: QuestionPool) -> None:

@@ -11,25 +11,34 @@ import typer
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from persqa.audit import ELSEWHERE
 from persqa.broker.keys import queue_for
 from persqa.clock import duration, seconds_since
 from persqa.phases import Phase, in_words
 from persqa.runs import Priority, RunState
 from persqa.words import counted
-from producer.cli import options
+from producer.cli import EXIT_INFRASTRUCTURE, options
 from producer.cli.expanding import expanded
 from producer.cli.printing import console, plain, print_json, progress_dict, table
+from producer.fleet_state import fleet_state
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from persqa.broker.workers import WorkerInfo
     from persqa.progress import Progress
     from persqa.runs import Run
     from producer import Client
     from producer.cli.tables import Table
+    from producer.fleet_state import FleetState
 
 _WATCH_SECONDS = 2.0
 #: Most runs in the table: drawing a row takes longer than looking it up.
 _MOST_SHOWN = 100
+_NOBODY = (
+    "no broker is named, and no `persqa run` on this machine works on what is pending; workers of a broker are shown "
+    "with --broker-url URL"
+)
 #: Heads of counts, and their names among the facts.
 _COUNTS = {
     "items": "submitted",
@@ -48,27 +57,34 @@ def command(
     """Show how far the runs are, what waits, and who works.
 
     Of very many runs it shows those that are not done, and the newest. A worker is listed with what it is about, such
-    as loading its model, and what it waits out, such as a full disk. What does not run has no rate.
+    as loading its model, and what it waits out, such as a full disk; without a broker's name that is the worker of a
+    `persqa run` on this machine. What does not run has no rate. Where Redis does not answer, what the database knows is
+    shown all the same, and the exit code is 3.
 
     Examples:
         persqa status
         persqa status portraits --watch
     """
     with where.client() as client:
-        if as_json:
-            print_json(_facts(client, run))
-        elif not watch:
-            console.print(_drawn(_facts(client, run)))
+        if as_json or not watch:
+            facts, answers = _facts(client, run)
+            if as_json:
+                print_json(facts)
+            else:
+                console.print(_drawn(facts))
+            if not answers:
+                raise typer.Exit(EXIT_INFRASTRUCTURE)
         else:
             from rich.live import Live
 
-            with Live(_drawn(_facts(client, run)), console=console, auto_refresh=False) as live:
+            with Live(_drawn(_facts(client, run)[0]), console=console, auto_refresh=False) as live:
                 while True:
                     time.sleep(_WATCH_SECONDS)
-                    live.update(_drawn(_facts(client, run)), refresh=True)
+                    live.update(_drawn(_facts(client, run)[0]), refresh=True)
 
 
-def _facts(client: Client, name: str | None) -> dict[str, Any]:
+def _facts(client: Client, name: str | None) -> tuple[dict[str, Any], bool]:
+    """What there is to show, and whether the broker answers, if one is named."""
     # However many runs there are, the database is asked as often, and Redis once.
     runs = [handle.run for handle in (client.runs() if name is None else [client.run(name)])]
     queries, rates = client.store.queries, client.store.rates
@@ -77,17 +93,22 @@ def _facts(client: Client, name: str | None) -> dict[str, Any]:
     else:
         (run,) = runs
         progresses, found = {run.id: queries.progress(run.id)}, {run.id: rates.of(run.id)}
-    backlog = client.backlog(runs)
-    waiting = {queue.queue: queue.waiting for queue in backlog.queues} if backlog else {}
     # Somebody may have deleted one meanwhile.
     there = [run for run in runs if run.id in progresses]
+    active = [run for run in there if progresses[run.id].pending and progresses[run.id].state is RunState.ACTIVE]
+    fleet = fleet_state(client.settings.broker_url, active if client.settings.broker_url is None else there)
+    backlog = fleet.backlog
+    waiting = {queue.queue: queue.waiting for queue in backlog.queues} if backlog else {}
     facts = [_run_facts(run, progresses[run.id], found.get(run.id), waiting) for run in there]
+    ledger = client.store.ledger.id
+    warned = _warnings(fleet, active, ledger, named=client.settings.broker_url is not None)
     return {
         "runs": facts,
-        **_worker_facts(client, facts),
+        "workers": [_told(worker, ledger) for worker in fleet.workers],
+        "warnings": warned,
         "queues": [asdict(queue) for queue in backlog.queues] if backlog else [],
         **({"held": backlog.held} if backlog else {}),
-    }
+    }, fleet.away is None
 
 
 def _run_facts(run: Run, progress: Progress, rate: float | None, waiting: dict[str, int]) -> dict[str, object]:
@@ -106,27 +127,34 @@ def _run_facts(run: Run, progress: Progress, rate: float | None, waiting: dict[s
     }
 
 
-def _worker_facts(client: Client, runs: list[dict[str, Any]]) -> dict[str, object]:
-    """The workers, and a sentence for each model, or any, that none of them serves and a run waits for."""
-    if client.settings.broker_url is None:
-        return {"workers": [], "warnings": []}
-    from persqa.broker.workers import live_workers, unserved
+def _warnings(fleet: FleetState, active: list[Run], ledger: str, *, named: bool) -> list[str]:
+    """A sentence for each thing that keeps active runs from going on."""
+    if fleet.away is not None:
+        return [f"{fleet.away}; what is shown is what the database knows"]
+    if not named and not fleet.workers:
+        return [_NOBODY] if active else []
+    from persqa.broker.workers import is_of, unserved
 
-    workers, ledger = live_workers(client.settings.broker_url), client.store.ledger.id
-    ours = [worker for worker in workers if worker.ledger in (None, ledger)]
-    waiting = [run for run in runs if run["pending"] and run["state"] is RunState.ACTIVE]
-    said = [unserved(model, ours) for model in dict.fromkeys(run["model"] for run in waiting)]
-    said += [
+    elsewhere = [run for run in active if named and run.broker not in (None, fleet.identity)]
+    here = [run for run in active if run not in elsewhere]
+    said = [f"{run.name}: {ELSEWHERE}" for run in elsewhere]
+    said += filter(None, (unserved(model, fleet.workers, ledger) for model in _models(here)))
+    ours = [worker for worker in fleet.workers if is_of(worker, ledger)]
+    return said + [
         f"{worker.name}: {one.sentence} ({duration(seconds_since(one.since))})"
-        for worker in workers
+        for worker in ours
         for one in worker.hindrances
     ]
-    return {"workers": [_told(worker) for worker in workers], "warnings": [sentence for sentence in said if sentence]}
 
 
-def _told(worker: WorkerInfo) -> dict[str, object]:
+def _models(runs: list[Run]) -> Iterable[str | None]:
+    return dict.fromkeys(run.options.model for run in runs)
+
+
+def _told(worker: WorkerInfo, ledger: str) -> dict[str, object]:
     hindrances = [{"sentence": one.sentence, "since": _moment(one.since)} for one in worker.hindrances]
-    return {**asdict(worker), "since": _moment(worker.since), "hindrances": hindrances}
+    other = worker.ledger not in (None, ledger)
+    return {**asdict(worker), "since": _moment(worker.since), "hindrances": hindrances, "other_database": other}
 
 
 def _moment(when: datetime) -> str:
@@ -173,6 +201,7 @@ def _drawn_workers(facts: list[dict[str, Any]]) -> Table:
     workers = table([*names, "phase", *numbers], title="workers", names=names, numbers=numbers)
     for fact in facts:
         phase = _phase(fact["phase"], datetime.fromisoformat(fact["since"]))
+        phase += ", of another database" if fact["other_database"] else ""
         cells = (fact["name"], _gpus(fact["gpus"]), fact["model"], phase, fact["in_flight"], fact["window"])
         workers.add_row(*map(plain, cells))
     return workers

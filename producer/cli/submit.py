@@ -21,7 +21,7 @@ from producer.readers.passed import in_words
 if TYPE_CHECKING:
     from persqa.pairs import Cause
     from persqa.progress import Progress
-    from producer import RunHandle
+    from producer import Client, RunHandle
 
 #: Every item has ended, and none is `ok`.
 EXIT_FRUITLESS = 5
@@ -57,7 +57,7 @@ def command(
             print_json({"run": handle.name, **submission_dict(handle)})
         else:
             report_submission(handle)
-        _say_who_is_missing(handle, settings)
+        _say_who_is_missing(client, handle)
         if warn_if_fruitless(handle, handle.wait() if wait else handle.progress()):
             raise typer.Exit(EXIT_FRUITLESS)
 
@@ -80,16 +80,16 @@ def _why(cause: Cause, handle: RunHandle, submitted: int) -> str:
     return f"; {most} {cause.reason or cause.status}{example}; after mending it: {again}"
 
 
-def _say_who_is_missing(handle: RunHandle, settings: Settings) -> None:
+def _say_who_is_missing(client: Client, handle: RunHandle) -> None:
     """Warn that no worker is there, or none serves the model that the run names; one may come later."""
-    model, url = handle.run.options.model, settings.broker_url
+    model, url = handle.run.options.model, client.settings.broker_url
     if url is None or handle.progress().pending == 0:
         return
     from persqa.broker.workers import live_workers, unserved
 
     # What is enqueued stays so, whoever answers now.
     with suppress(BrokerUnavailable):
-        if sentence := unserved(model, live_workers(url)):
+        if sentence := unserved(model, live_workers(url), client.store.ledger.id):
             say(f"[yellow]warning:[/] {plain(sentence)}", to=notes)
 
 

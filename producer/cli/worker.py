@@ -46,9 +46,9 @@ def command(  # noqa: PLR0913 - one parameter an option
 ) -> None:
     """Answer what is in the queue, until stopped.
 
-    Without --gpus it is one worker, on the first GPU, or on the CPU where there is none. Ctrl-C or SIGTERM, once, lets
-    it finish what is in flight. A worker of --gpus that dies is started again. `celery -A worker worker` starts the
-    same single worker.
+    Without --gpus it is one worker, on the first GPU, or on the CPU where there is none. Ctrl-C or SIGTERM lets it
+    finish what is in flight, and it ends with exit code 0; Ctrl-C again gives back what is in flight at once, and the
+    code is 130. A worker of --gpus that dies is started again. `celery -A worker worker` starts the same single worker.
 
     Examples:
         persqa worker --broker-url redis://localhost:6379/0 --image-roots .

@@ -132,12 +132,43 @@ def test_a_worker_told_to_stop_does_not_wait_for_its_first_engine_to_load(site: 
         assert worker.wait(15) == 0
 
 
-def test_a_hangup_ends_a_worker_in_order(site: Site, tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", [signal.SIGHUP, signal.SIGINT])
+def test_an_idle_worker_ends_in_order(site: Site, tmp_path: Path, how: signal.Signals) -> None:
     with WorkerProcess(quick(site, "reads_colour"), tmp_path) as worker:
         worker.wait_ready()
-        worker.process.send_signal(signal.SIGHUP)
+        worker.process.send_signal(how)
         assert worker.wait(15) == 0
         assert "Restarting" not in worker.text()
+        assert worker.text().rstrip().endswith("stopped: 0 items ended here, none is left in hand")
+
+
+def test_ctrl_c_finishes_what_is_in_flight_and_a_second_one_gives_it_back(
+    site: Site, tmp_path: Path, begun: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCRIPT_SECONDS", "1.5")
+    settings = quick(site, "takes_long", window=8)
+    with Client(settings) as client:
+        run = client.submit(write_images(tmp_path / "data", 12))
+        with WorkerProcess(settings, tmp_path) as worker:
+            wait_until(lambda: len(notes(begun)) == 8, describe="the window is full")
+            worker.process.send_signal(signal.SIGINT)
+            assert worker.wait(20) == 0
+            first = worker.text()
+        assert first.rstrip().endswith("stopped: 8 items ended here, none is left in hand")
+        assert "finishing 8 items in flight, for 20 s at most" in first
+        assert f"serving demo from {settings.broker_url}, into " in first
+        assert all(words not in first for words in ("shutdown", "app:", "[queues]", "terminating")), "Celery's words"
+        monkeypatch.setenv("SCRIPT_SECONDS", "600")
+        with WorkerProcess(settings, tmp_path) as worker:
+            wait_until(lambda: len(notes(begun)) == 12, describe="the others are begun")
+            worker.process.send_signal(signal.SIGINT)
+            wait_until(lambda: "finishing 4 items" in worker.text(), describe="it drains")
+            worker.process.send_signal(signal.SIGINT)
+            assert worker.wait(10) == 130
+            assert worker.text().rstrip().endswith("stopped: 0 items ended here, 4 items are given back to the queue")
+        with WorkerProcess(quick(site, "reads_colour"), tmp_path):
+            finish(run)
+        check_rows(run, 12)
 
 
 def test_workers_told_to_stop_every_few_seconds_lose_and_double_nothing(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from contextlib import closing
 from pathlib import Path
 
@@ -51,12 +52,14 @@ def test_a_worker_that_comes_before_its_servers_waits_for_them_and_says_so(
             assert "worker.leases.transport" not in worker.text(), "nobody knows it by that name"
 
 
-def test_a_worker_that_waits_ends_when_it_is_told_to(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_a_worker_that_waits_ends_when_it_is_told_to(tmp_path: Path, how: signal.Signals) -> None:
     settings = scripted(load_settings(broker_url="redis://127.0.0.1:1/0"), "compliant")
     with WorkerProcess(settings, tmp_path) as worker:
         _waits_for(worker, "Redis")
-        worker.terminate()
+        worker.process.send_signal(how)
         assert worker.wait(5) == 0
+        assert worker.text().rstrip().endswith("stopped: 0 items ended here, none is left in hand")
 
 
 @pytest.mark.parametrize("password", ["wrong", None])

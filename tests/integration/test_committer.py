@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 import threading
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,10 +17,13 @@ from persqa.results import Outcome, Status
 from persqa.settings import load_settings
 from tests.integration.test_store import a_stored_run
 from tests.support.builders import an_item, an_outcome
+from tests.support.wait import wait_until
 from worker.committer import Committer
+from worker.condition import CONDITION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from persqa.store import Store
     from persqa.store.results import Results
@@ -51,6 +56,26 @@ def commit_all(results: object, outcomes: list[Outcome], stop: threading.Event |
             committer.close()
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_database_that_another_program_has_locked_is_told_of_before_it_fails(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.condition._SLOW_SECONDS", 0.2)
+    run, batch = a_stored_run(store, 1)
+    with closing(sqlite3.connect(tmp_path / "persqa.db", isolation_level=None, check_same_thread=False)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        committing = threading.Thread(target=commit_all, args=(store.results, [an_outcome(batch[0])]))
+        committing.start()
+        try:
+            wait_until(lambda: CONDITION.hindrances != (), describe="it is said", seconds=10)
+            assert "another program has locked it" in CONDITION.hindrances[0].sentence
+        finally:
+            other.execute("ROLLBACK")
+            committing.join()
+    assert CONDITION.hindrances == ()
+    assert store.queries.progress(run.id).pending == 0
 
 
 def test_one_row_that_cannot_be_stored_ends_as_dead_and_its_63_neighbours_are_stored(store: Store) -> None:

@@ -21,6 +21,7 @@ from persqa.broker.keys import QUEUE
 from persqa.broker.publisher import Publisher
 from persqa.errors import InputError, RunConflict, RunNotFound, RunStopped, SettingsError
 from persqa.messages import Asked
+from persqa.pairs import Choice
 from persqa.policies import Rung
 from persqa.results import Outcome, Status
 from persqa.runs import Priority, RunState
@@ -85,6 +86,21 @@ def test_nothing_of_it_stays_and_nothing_of_others_goes(store: Store, database_u
         store.deletion.begin(one)
     again, _ = a_stored_run(store, 1, "one")
     assert again.id > two.id, "no number is given twice"
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_before_a_deletion_what_is_done_is_called_so_and_earlier_results_are_counted(
+    store: Store, database_url: str
+) -> None:
+    run, batch = a_stored_run(store, 2, "r")
+    store.results.commit([an_outcome(item) for item in batch])
+    store.ledger.reopen(run.id, Choice(status=Status.OK))
+    store.results.commit([Outcome(an_outcome(item).result, requeues=1) for item in batch])
+    asked = CliRunner().invoke(app, ["delete", "r", "--database-url", database_url])
+    assert "r is done, with 0 pending items" in asked.output
+    assert "to be deleted: 2 items, 2 results, 2 earlier results\n" in asked.output
+    rows = list(store.deletion.steps(store.deletion.begin(run).id))
+    assert [(step.results, step.earlier) for step in rows] == [(2, 2)]
 
 
 @pytest.mark.usefixtures("small_steps")

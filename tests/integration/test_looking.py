@@ -29,7 +29,12 @@ _LOOKS = (
     ("audit",),
     ("migrate", "--check"),
 )
-_WRITES = (("priority", "r", "high"), ("requeue", "r", "--status", "dead"), ("run", "in.jsonl"))
+_WRITES = (
+    ("priority", "r", "high"),
+    ("requeue", "r", "--status", "dead"),
+    ("run", "in.jsonl"),
+    ("delete", "r", "--yes"),
+)
 _STATES = pytest.mark.parametrize("state", ["closed", "in use", "killed", "snapshot"])
 
 

@@ -52,6 +52,20 @@ def test_only_the_last_minute_counts_at_present(store: Store) -> None:
     assert _both(store, run) == pytest.approx(15 / 60, rel=0.1)
 
 
+def test_a_rate_vanishes_when_nothing_has_come_for_longer_than_items_take(store: Store) -> None:
+    run, batch = a_stored_run(store, 50)
+    ago = now() - timedelta(seconds=15)
+    _end(store, batch[:12], at=ago, took=2)
+    assert _both(store, run) is None, "the disk is full, or the worker gone"
+    slow, items = a_stored_run(store, 50, "slow")
+    _end(store, items[:3], at=ago, took=20)
+    assert _both(store, slow) == pytest.approx(3 / 35, rel=0.1), "each takes that long"
+    steady, items = a_stored_run(store, 50, "steady")
+    for number in range(3):
+        _end(store, items[number : number + 1], at=ago - timedelta(seconds=18 * number), took=1)
+    assert _both(store, steady) == pytest.approx(3 / 52, rel=0.1), "they come seldom"
+
+
 def test_a_burst_is_no_speed(store: Store) -> None:
     run, batch = a_stored_run(store, 50)
     _end(store, batch[:12], at=now())

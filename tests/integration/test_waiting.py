@@ -23,6 +23,7 @@ from persqa.runs import RunState
 from persqa.settings import load_settings
 from producer import Client
 from producer.cli import status
+from producer.cli.stopping import Stopping
 from producer.connections import Connections
 from producer.lookout import Lookout
 from tests.integration.test_run_command import environment, persqa
@@ -50,14 +51,14 @@ def redis(broker_url: str) -> Iterator[Redis]:
         yield client
 
 
-def _worker(name: str, **more: object) -> WorkerInfo:
+def a_worker(name: str, **more: object) -> WorkerInfo:
     fields: dict[str, object] = {"model": "m", "in_flight": 0, "window": 256, "phase": Phase.READY, **more}
     return WorkerInfo(name=name, since=now(), **fields)  # pyright: ignore[reportArgumentType]
 
 
 def test_workers_are_listed_as_long_as_they_tell_of_themselves(broker_url: str, redis: Redis) -> None:
     full = Hindrance(sentence="the disk is full", since=now())
-    first, second = _worker("a@host", hindrances=(full,), phase=Phase.WEIGHTS), _worker("b@host", ledger="1" * 16)
+    first, second = a_worker("a@host", hindrances=(full,), phase=Phase.WEIGHTS), a_worker("b@host", ledger="1" * 16)
     with closing(Workers(broker_url)) as workers:
         for worker in (second, first):
             workers.report(worker)
@@ -75,7 +76,7 @@ def test_workers_are_listed_as_long_as_they_tell_of_themselves(broker_url: str, 
 def test_a_worker_of_another_version_hides_no_other(broker_url: str, redis: Redis) -> None:
     with closing(Workers(broker_url)) as workers:
         for name in ("a@host", "b@host", "c@host"):
-            workers.report(_worker(name))
+            workers.report(a_worker(name))
         later = json.loads(redis.get(f"{WORKER}:a@host") or b"")
         redis.set(f"{WORKER}:a@host", json.dumps({**later, "mood": "good"}))
         redis.set(f"{WORKER}:b@host", json.dumps({**later, "name": "b@host", "phase": "dreaming"}))
@@ -121,12 +122,15 @@ def test_workers_of_other_models_and_databases_are_not_waited_for(
         with closing(Lookout(_connections(run), run.run)) as lookout:
 
             def told(**more: object) -> News:
-                workers.report(_worker("worker-7@host", **more))
+                workers.report(a_worker("worker-7@host", **more))
                 return lookout.look(run.progress())
 
             own = client.store.ledger.id
-            for other in ({"model": "org/other", "ledger": own}, {"model": "org/mine", "ledger": "f" * 16}):
-                assert "no worker is there" in told(**other).doing
+            assert "no worker serves org/mine (they serve org/other)" in told(model="org/other", ledger=own).doing
+            assert told(model="org/mine", ledger="f" * 16).doing == (
+                "the workers here serve another database; the items wait for one of this database: "
+                "persqa worker --image-roots DIR --model org/mine"
+            )
             assert "finishing what it has begun" in told(model="org/mine", phase=Phase.STOPPING).doing
             # It may still turn out to be one of ours.
             assert "weights" in told(model="org/mine", phase=Phase.WEIGHTS).doing
@@ -140,16 +144,16 @@ def test_what_hinders_a_worker_is_told_to_who_waits_and_in_status(
     with Client(store_settings) as client, closing(Workers(broker_url)) as workers:
         run = client.submit(write_images(tmp_path / "data", 2))
         with closing(Lookout(_connections(run), run.run)) as lookout:
-            workers.report(_worker("a@host", hindrances=(full,)))
+            workers.report(a_worker("a@host", hindrances=(full,)))
             assert lookout.look(run.progress()).hindrances == (full,)
-            workers.report(_worker("b@host", hindrances=(full,)))
-            workers.report(_worker("c@host"))
+            workers.report(a_worker("b@host", hindrances=(full,)))
+            workers.report(a_worker("c@host"))
             (said,) = lookout.look(run.progress()).hindrances
             assert said.sentence == "2 of 3 workers: database or disk is full"
             shown = _status(store_settings, capsys)
             assert "a@host: database or disk is full (0:0" in " ".join(shown.split())
             for name in ("a@host", "b@host"):
-                workers.report(_worker(name))
+                workers.report(a_worker(name))
             assert lookout.look(run.progress()).hindrances == ()
         for name in ("a@host", "b@host", "c@host"):
             workers.remove(name)
@@ -166,6 +170,26 @@ def test_a_broker_that_is_away_is_told_and_since_when(tmp_path: Path, site: Site
             assert lookout.look(run.progress()).hindrances == (away,)
             site.broker.start()
             assert lookout.look(run.progress()).hindrances == ()
+
+
+def test_who_waits_for_the_end_of_a_worker_sees_what_is_in_the_way_and_how_long_it_may_take(
+    broker_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("producer.cli.stopping._ASK_SECONDS", 0.0)
+    full = Hindrance(sentence="database or disk is full", since=now())
+
+    def shown() -> str:
+        return stopping.__rich__().plain
+
+    with closing(Workers(broker_url)) as workers:
+        stopping = Stopping(broker_url, worker=12, most_seconds=90)
+        assert shown() == "stopping the worker: it finishes what it has begun, 0:00 (1:30 at most)"
+        workers.report(a_worker("worker-123-a@host", hindrances=(full,)))
+        assert "full" not in shown(), "another one's trouble"
+        workers.report(a_worker("worker-12-b@host", hindrances=(full,)))
+        assert shown().endswith("\ndatabase or disk is full (0:00)")
+        workers.report(a_worker("worker-12-b@host"))
+        assert "full" not in shown()
 
 
 def test_a_paused_run_says_how_to_go_on(store_settings: Settings, tmp_path: Path) -> None:

@@ -57,6 +57,17 @@ def test_what_is_waited_for_ends_with_the_block_however_that_ends() -> None:
     assert condition.hindrances == ()
 
 
+def test_what_takes_long_is_said_unless_there_is_more_to_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    condition = Condition()
+    with condition.hindered(slow="the database takes long") as hindered:
+        assert condition.hindrances == ()
+        monkeypatch.setattr("worker.condition._SLOW_SECONDS", 0.0)
+        assert [one.sentence for one in condition.hindrances] == ["the database takes long"]
+        hindered("the disk is full")
+        assert [one.sentence for one in condition.hindrances] == ["the disk is full"]
+    assert condition.hindrances == ()
+
+
 def test_who_tells_of_it_is_woken_by_changes_alone() -> None:
     condition = Condition()
     condition.begin("disk", "full")
