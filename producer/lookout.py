@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from persqa.clock import now
 from persqa.errors import BrokerUnavailable, StoreUnavailable
-from persqa.phases import Hindrance, Phase, in_words, usual
+from persqa.phases import Hindrance, Phase, in_words, longest, usual
 from persqa.runs import RunState
+from persqa.words import to_type
 from producer.wait_bar import News
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class Lookout:
 
     def _ask(self, progress: Progress | None) -> News:
         if progress is not None and progress.state is RunState.PAUSED:
-            return News(doing=f"paused; to go on: persqa resume {self._run.name}")
+            return News(doing=f"paused; to go on: {to_type(f'persqa resume {self._run.name}')}")
         found = self._serving()
         news = self._about(found, progress)
         rate = None
@@ -80,7 +81,10 @@ class Lookout:
             since = started if started and nearest.phase is Phase.STARTING else nearest.since
             return _news_of(nearest.phase, since, nearest.model, log)
         if fleet is None or started is None:
-            return News(doing="no worker is there that answers this run; to start one: persqa worker")
+            from persqa.broker.workers import start_of_worker
+
+            start = start_of_worker(self._run.options.model)
+            return News(doing=f"no worker is there that answers this run; to start one: {start}")
         if self._seen:
             return News(doing="nothing is heard of the worker", log=log)
         return _news_of(Phase.STARTING, started, fleet.settings.model or "", log)
@@ -108,7 +112,7 @@ class Lookout:
 
 
 def _news_of(phase: Phase, since: datetime, model: str, log: str | None) -> News:
-    return News(doing=in_words(phase), since=since, usual=usual(phase, model), log=log)
+    return News(doing=in_words(phase), since=since, usual=usual(phase, model), longest=longest(phase, model), log=log)
 
 
 #: From the farthest from an answer to the nearest.

@@ -14,6 +14,7 @@ from redis.retry import Retry
 from persqa.broker.connection import BrokerClient, translated
 from persqa.broker.keys import WORKER, WORKERS
 from persqa.phases import Hindrance, Phase
+from persqa.words import to_type
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -124,9 +125,13 @@ def unserved(model: str | None, workers: Iterable[WorkerInfo]) -> str | None:
     if model in served or (model is None and served):
         return None
     if not served:
-        start = "persqa worker --image-roots DIR" + ("" if model is None else f" --model {model}")
-        return f"there is no worker; the items wait for one: {start}"
+        return f"there is no worker; the items wait for one: {start_of_worker(model)}"
     return f"no worker serves {model} (they serve {', '.join(served)}); what names it waits until one does"
+
+
+def start_of_worker(model: str | None) -> str:
+    """The command that starts a worker for runs of this model; any for None."""
+    return to_type("persqa worker --image-roots DIR" + ("" if model is None else f" --model {model}"))
 
 
 def _key(name: str) -> str:

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from persqa.pairs import PENDING
+from persqa.results import Status
 from persqa.words import counted
 from producer.cli import options
+from producer.cli.completing import one_of
 from producer.cli.expanding import expanded
-from producer.cli.printing import console, plain, print_json, say
+from producer.cli.printing import plain, print_json, say
 from producer.exporters.paths import Paths, folder_beside
 
 if TYPE_CHECKING:
@@ -30,6 +33,7 @@ class Shape:
         typer.Option(
             "--only",
             metavar="STATUS",
+            autocompletion=one_of(*Status, PENDING),
             help="Only ok, noncompliant, invalid, dead or pending (default: all; with --chat: ok).",
         ),
     ] = None
@@ -38,6 +42,7 @@ class Shape:
         typer.Option(
             "--format",
             metavar="FORMAT",
+            autocompletion=one_of("json", "jsonl", "csv", "parquet", "hf"),
             help="json, jsonl, csv, parquet or hf, a Hugging Face data set in a folder (default: by suffix).",
         ),
     ] = None
@@ -60,6 +65,7 @@ class Shape:
         typer.Option(
             "--paths",
             metavar="KIND",
+            autocompletion=one_of(*Paths),
             help="How image files are referred to: relative to the folder of FILE (default); absolute (default of hf); "
             "or copy, so that they travel with it: in FILE-images, or inside of Parquet and hf.",
         ),
@@ -86,9 +92,7 @@ class _Left:
 
     def report(self) -> None:
         if self.failed:
-            console.print(
-                f"[yellow]images not copied: {self.failed}, the first: {plain(self.example)}[/]", soft_wrap=True
-            )
+            say(f"[yellow]images not copied: {self.failed}, the first: {plain(self.example)}[/]")
         if self.remote:
             say(f"images on servers, which an export does not fetch: {self.remote}")
 
@@ -122,7 +126,7 @@ def command(
             return
         copies = shape.paths == Paths.COPY and folder_beside(file).exists()
         where_copies = f", copies of images to {folder_beside(file)}" if copies else ""
-        say(f"{counted(number, 'row')} written to {file}{where_copies}")
+        say(f"{counted(number, 'row')} written to {plain(file)}{plain(where_copies)}")
         left.report()
         if pending := handle.progress().pending:
-            console.print(f"[yellow]{counted(pending, 'of them has', 'of them have')} no answer yet[/]")
+            say(f"[yellow]{counted(pending, 'item of the run has', 'items of the run have')} no answer yet[/]")

@@ -14,6 +14,8 @@ from rich.console import Console
 from rich.text import Text
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
+from producer.cli.typed import refuse_empty, repeat_where
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
@@ -60,6 +62,15 @@ class Command(TyperCommand):
         """The usage without braces around what must be there."""
         arguments = [param for param in self.get_params(ctx) if isinstance(param, TyperArgument)]
         return ["[OPTIONS]", *map(_usage_of, arguments)]
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read what was typed; raises SettingsError for an empty text where none has a meaning."""
+        if not ctx.resilient_parsing:
+            given, *_ = self.make_parser(ctx).parse_args(list(args))
+            refuse_empty(self.get_params(ctx), given)
+        left = super().parse_args(ctx, args)
+        repeat_where(ctx.params)
+        return left
 
     def page(self, ctx: Any) -> Page:
         """The help as such; `parse_help` says what a docstring holds."""

@@ -12,6 +12,7 @@ import json
 import tarfile
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
+from persqa.complaints import not_json
 from persqa.errors import InputError, RecordError
 from persqa.libraries import library
 from persqa.reasons import Reason
@@ -133,7 +134,7 @@ def _own_fields(members: Mapping[str, tuple[str, bytes]]) -> tuple[dict[str, obj
         value = json.loads(members[found][1].decode())
     except (ValueError, RecursionError) as error:
         text = members[found][1].decode(errors="backslashreplace")
-        return {found: text}, RecordError(Reason.NOT_JSON, f"{members[found][0]} is not valid JSON: {error}")
+        return {found: text}, RecordError(Reason.NOT_JSON, not_json(error, members[found][0]))
     if not isinstance(value, dict):
         return {found: value}, RecordError(Reason.NOT_AN_OBJECT, f"{members[found][0]} holds no object")
     return cast("dict[str, object]", value), None
