@@ -94,8 +94,8 @@ def format_logs(handlers: Iterable[logging.Handler], log_format: LogFormat, *, w
 def _file_of(handler: logging.Handler) -> int | None:
     """The number of the file that a handler writes to, if it is one."""
     try:
-        return cast("IO[str]", handler.stream).fileno()
-    except (AttributeError, OSError, ValueError):
+        return cast("IO[str]", vars(handler)["stream"]).fileno()
+    except (KeyError, AttributeError, OSError, ValueError):
         return None
 
 

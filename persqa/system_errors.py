@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import socket
 from pathlib import Path
 
 _SENTENCES = {
@@ -27,7 +26,8 @@ _SENTENCES = {
     errno.EHOSTUNREACH: "that machine cannot be reached",
     errno.ENETUNREACH: "that network cannot be reached",
     errno.ETIMEDOUT: "nothing answers there",
-    socket.EAI_NONAME: "there is no machine of that name",
+    # EAI_NONAME, which only the module socket knows.
+    -2: "there is no machine of that name",
     errno.EADDRINUSE: "another program listens there",
     errno.EADDRNOTAVAIL: "this machine has no such address",
 }

@@ -41,6 +41,7 @@ class GivenSettings(TypedDict, total=False):
     image_stores: str | Sequence[str] | None
     image_allow_private: bool | None
     image_seconds: float | None
+    image_user_agent: str | None
     fetch_threads: int | None
     max_image_pixels: int | None
     max_image_bytes: int | None
