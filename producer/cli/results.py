@@ -28,20 +28,40 @@ if TYPE_CHECKING:
 
 _TABLE_LIMIT = 50
 
+_StatusOption = Annotated[
+    str | None,
+    typer.Option(
+        "--status",
+        metavar="STATUS",
+        autocompletion=one_of(*Status, PENDING),
+        help="Only ok, noncompliant, invalid, dead or pending.",
+    ),
+]
+_Item = Annotated[
+    int | None,
+    typer.Option(
+        "--item",
+        metavar="ID",
+        parser=whole("--item", 1),
+        help="All about one item: its result, earlier results and violations.",
+    ),
+]
+_Limit = Annotated[
+    int | None,
+    typer.Option(
+        "--limit",
+        metavar="N",
+        parser=whole("--limit"),
+        help="Rows at most (default: 50 in a table, all with --json); 0: all.",
+    ),
+]
+
 
 @expanded
 def command(  # noqa: PLR0913 - one parameter an option
     run: options.Run,
     *,
-    status: Annotated[
-        str | None,
-        typer.Option(
-            "--status",
-            metavar="STATUS",
-            autocompletion=one_of(*Status, PENDING),
-            help="Only ok, noncompliant, invalid, dead or pending.",
-        ),
-    ] = None,
+    status: _StatusOption = None,
     question: Annotated[
         str | None,
         typer.Option(
@@ -53,24 +73,8 @@ def command(  # noqa: PLR0913 - one parameter an option
     violations: Annotated[
         bool, typer.Option("--violations", help="Every generation that broke the tag rule, with its raw text.")
     ] = False,
-    item: Annotated[
-        int | None,
-        typer.Option(
-            "--item",
-            metavar="ID",
-            parser=whole("--item", 1),
-            help="All about one item: its result, earlier results and violations.",
-        ),
-    ] = None,
-    limit: Annotated[
-        int | None,
-        typer.Option(
-            "--limit",
-            metavar="N",
-            parser=whole("--limit"),
-            help="Rows at most (default: 50 in a table, all with --json); 0: all.",
-        ),
-    ] = None,
+    item: _Item = None,
+    limit: _Limit = None,
     where: options.Where,
     as_json: options.AsJson = False,
 ) -> None:

@@ -19,38 +19,42 @@ from producer.cli.expanding import expanded
 from producer.cli.numbers import whole
 from producer.cli.typed import json_object
 
+_Window = Annotated[
+    int | None,
+    typer.Option(
+        "--window",
+        metavar="N",
+        parser=whole("--window", 1, 65_536),
+        help="Most items in flight at once (default: 256).",
+    ),
+]
+_ImageRoots = Annotated[
+    str | None,
+    options.of_where(
+        "--image-roots",
+        metavar="DIR[:DIR]",
+        help="Folders below which images may be read (also PERSQA_IMAGE_ROOTS). A worker needs them.",
+    ),
+]
+_Gpus = Annotated[
+    str | None,
+    typer.Option(
+        "--gpus",
+        metavar="all|N,N",
+        autocompletion=one_of("all"),
+        help="One worker for each of these GPUs, by the numbers or UUIDs of nvidia-smi -L.",
+    ),
+]
+
 
 @expanded
 def command(  # noqa: PLR0913 - one parameter an option
     *,
     model: options.ServedModel = None,
     engine_args: options.EngineArgs = None,
-    window: Annotated[
-        int | None,
-        typer.Option(
-            "--window",
-            metavar="N",
-            parser=whole("--window", 1, 65_536),
-            help="Most items in flight at once (default: 256).",
-        ),
-    ] = None,
-    image_roots: Annotated[
-        str | None,
-        options.of_where(
-            "--image-roots",
-            metavar="DIR[:DIR]",
-            help="Folders below which images may be read (also PERSQA_IMAGE_ROOTS). A worker needs them.",
-        ),
-    ] = None,
-    gpus: Annotated[
-        str | None,
-        typer.Option(
-            "--gpus",
-            metavar="all|N,N",
-            autocompletion=one_of("all"),
-            help="One worker for each of these GPUs, by the numbers or UUIDs of nvidia-smi -L.",
-        ),
-    ] = None,
+    window: _Window = None,
+    image_roots: _ImageRoots = None,
+    gpus: _Gpus = None,
     tensor_parallel_size: Annotated[
         int | None,
         options.of_model(
