@@ -10,7 +10,7 @@ from persqa.broker.keys import places_for
 from persqa.items import ItemId
 from persqa.messages import task_id
 from persqa.runs import RunState
-from persqa.words import counted
+from persqa.words import counted, to_type
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -55,7 +55,9 @@ def audit(store: Store, run: Run, inspector: Inspector | None) -> Audit:
     """
     census = store.queries.census(run.id, strays=_NAMED)
     if store.runs.reread(run).deleting:
-        problems = [f"it is being deleted, {census.rows.submitted} items are left: persqa delete {run.name}"]
+        problems = [
+            f"it is being deleted, {census.rows.submitted} items are left: {to_type(f'persqa delete {run.name}')}"
+        ]
         return Audit(run=run, census=census, queue_checked=False, problems=tuple(problems))
     problems = list(_sums(run, census))
     if inspector is not None and (lost := _lost(store, run, inspector)):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from persqa.blobs import BlobStore
 from persqa.errors import BlobsUnavailable
+from persqa.system_errors import in_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -121,7 +122,7 @@ def others(folder: Path, *, ledger: str) -> str | None:
     except FileNotFoundError:
         marks = {}
     except OSError as error:
-        return f"{folder} cannot be read: {error.strerror or error}"
+        return f"{folder} cannot be read: {in_words(error, folder)}"
     return None if ledger in marks else f"{folder} was filled by an earlier PersQA, perhaps for other databases, too"
 
 
@@ -139,4 +140,4 @@ def _opened(folder: Path, mode: int) -> Generator[int]:
 
 
 def _unusable(folder: Path, error: OSError) -> BlobsUnavailable:
-    return BlobsUnavailable(f"the blob store {folder} failed: {error}")
+    return BlobsUnavailable(f"the blob store {folder} failed: {in_words(error, folder / _LOCK)}")

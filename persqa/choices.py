@@ -5,12 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from persqa.errors import SettingsError
-from persqa.words import no_such
+from persqa.words import no_such, option
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable, Mapping
 
 _Choice = TypeVar("_Choice", bound=str)
+
+
+def refuse_empty(options: Mapping[str, object], *, but: Collection[str] = ()) -> None:
+    """Refuse an option with an empty text, but for these, where it has a meaning.
+
+    Raises:
+        SettingsError: one is empty.
+    """
+    for name, value in options.items():
+        if value == "" and name not in but:
+            raise SettingsError(f"{option(name)} is empty: write what it should be, or leave it out")
 
 
 def parse_choice(value: str, choices: Iterable[_Choice], *, name: str) -> _Choice:

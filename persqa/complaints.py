@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from json import JSONDecodeError
 from typing import TYPE_CHECKING, cast
 
 from persqa.words import no_such, shown_value
@@ -74,6 +75,21 @@ def explained(error: ErrorDetails, *, names: Collection[str] = (), secret: bool 
             return f"{value} is {what}"
     # A kind that no setting and no option has today.
     return f"{value} cannot be used: {error['msg'][:1].lower()}{error['msg'][1:]}"
+
+
+def not_json(error: BaseException, what: str = "") -> str:
+    """That a text is not valid JSON, and in which column, or line and column, that shows; `what` is the text's name."""
+    found = f"{what} is not valid JSON" if what else "not valid JSON"
+    if isinstance(error, UnicodeDecodeError):
+        return f"{found}: byte {error.start + 1} is not UTF-8"
+    if not isinstance(error, JSONDecodeError):
+        deep = isinstance(error, RecursionError)
+        return f"{found}: {'too many brackets inside each other' if deep else error}"
+    text = error.doc.rstrip()
+    place = min(error.pos, len(text))
+    line, column = text.count("\n", 0, place) + 1, place - text.rfind("\n", 0, place)
+    where = f"line {line}, column {column}" if "\n" in text else f"column {column}"
+    return f"{found}, at {where}: {error.msg[:1].lower()}{error.msg[1:].removesuffix(' at')}"
 
 
 def together(head: str, lines: Sequence[str]) -> str:

@@ -14,7 +14,7 @@ from persqa.errors import RunConflict, RunStopped
 from persqa.items import MAX_ITEMS
 from persqa.messages import item_of
 from persqa.runs import Priority, Run, RunState
-from persqa.words import option
+from persqa.words import option, to_type
 
 if TYPE_CHECKING:
     from persqa.broker.withdrawal import Withdrawal
@@ -24,9 +24,13 @@ if TYPE_CHECKING:
 def refuse_stopped(run: Run) -> None:
     """Raise RunStopped if the run is paused, cancelled or being deleted; the message says what to do."""
     if run.deleting:
-        raise RunStopped(f"the run {run.name!r} is being deleted; to delete the rest of it: persqa delete {run.name}")
+        raise RunStopped(
+            f"the run {run.name!r} is being deleted; to delete the rest of it: {to_type(f'persqa delete {run.name}')}"
+        )
     if run.state is not RunState.ACTIVE:
-        raise RunStopped(f"the run {run.name!r} is {run.state}; to take it up again: persqa resume {run.name}")
+        raise RunStopped(
+            f"the run {run.name!r} is {run.state}; to take it up again: {to_type(f'persqa resume {run.name}')}"
+        )
 
 
 def queue_now(store: Store, run: Run) -> str:
@@ -117,7 +121,8 @@ def _refuse_begun(store: Store, run: Run, broker_url: str) -> None:
         if any(item is not None and item // MAX_ITEMS == run.id for item in held):
             raise RunConflict(
                 f"the run {run.name!r} exists with other data or options, and workers have begun it: choose another "
-                f"name with {option('run')}, or give it up with `persqa cancel {run.name}` and submit again in a moment"
+                f"name with {option('run')}, or give it up with `{to_type(f'persqa cancel {run.name}')}` and submit "
+                "again in a moment"
             )
 
 

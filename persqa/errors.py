@@ -38,7 +38,7 @@ from typing import TYPE_CHECKING
 from persqa.reasons import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 #: System errors that mean that this process or machine lacks a resource; they say nothing about a file.
 SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
@@ -77,7 +77,15 @@ class InputError(UserError):
 
 
 class SettingsError(UserError):
-    """An option or setting is wrong or missing."""
+    """An option or setting is wrong or missing.
+
+    Attributes:
+        lines: a sentence for each wrong setting, by its name, where it is known.
+    """
+
+    def __init__(self, message: str, lines: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.lines = dict(lines or {})
 
 
 class NoDatabase(SettingsError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import socket
@@ -19,7 +20,8 @@ from prometheus_client import REGISTRY, disable_created_metrics
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
 from persqa.errors import SettingsError
-from persqa.words import listed
+from persqa.system_errors import in_words
+from persqa.words import listed, shown_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -61,7 +63,9 @@ class PageServer(ThreadingTCPServer):
     allow_reuse_address = True
     request_queue_size = _MOST_CLIENTS
 
-    def __init__(self, pages: Mapping[str, Callable[[], Page]], *, address: str, port: int, setting: str) -> None:
+    def __init__(
+        self, pages: Mapping[str, Callable[[], Page]], *, address: str, port: int, setting: str, address_setting: str
+    ) -> None:
         """Bind the port; `start` or `serve_forever` answers requests.
 
         Args:
@@ -69,6 +73,7 @@ class PageServer(ThreadingTCPServer):
             address: where to listen; `::` and `0.0.0.0` for all addresses.
             port: where to listen.
             setting: the name of the port's setting, for the error.
+            address_setting: that of the address.
 
         Raises:
             SettingsError: the port is taken, or the address is not one of this machine.
@@ -80,8 +85,12 @@ class PageServer(ThreadingTCPServer):
         disable_created_metrics()
         try:
             super().__init__((address, port), _PageHandler)
-        except (OSError, OverflowError) as error:
-            raise SettingsError(f"{setting}: cannot listen on {address}, port {port}: {error}") from error
+        except (OSError, UnicodeError) as error:
+            if _is_lost(error):
+                wrong = f"{shown_value(address)} is no address of this machine: write an IP address, 0.0.0.0 for all"
+                raise SettingsError(f"{address_setting}: {wrong}") from error
+            why = in_words(error) if isinstance(error, OSError) else error
+            raise SettingsError(f"{setting}: cannot listen on {address}, port {port}: {why}") from error
 
     def start(self, name: str) -> None:
         """Answer requests in a thread that ends with the process."""
@@ -144,3 +153,10 @@ class _PageHandler(BaseHTTPRequestHandler):
 def _cut_off(connection: socket.socket) -> None:
     with suppress(OSError):
         connection.shutdown(socket.SHUT_RDWR)
+
+
+def _is_lost(error: Exception) -> bool:
+    """Whether there is no such address, or it is another machine's."""
+    if isinstance(error, UnicodeError | socket.gaierror):
+        return True
+    return isinstance(error, OSError) and error.errno == errno.EADDRNOTAVAIL

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, NamedTuple
+from textwrap import wrap
+from typing import IO, TYPE_CHECKING, NamedTuple, cast
 
 from pythonjsonlogger.json import JsonFormatter
 
@@ -12,6 +14,24 @@ from persqa.settings import LogFormat
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+
+_INDENT = "  "
+
+
+def wrapped(text: str, file: int) -> str:
+    """The text for this file: on a terminal, lines that are longer than it is wide are broken between words."""
+    try:
+        width = os.get_terminal_size(file).columns
+    except OSError:
+        return text
+    if width <= 0:
+        return text
+    lines = (
+        wrap(line, width, subsequent_indent=_INDENT, break_long_words=False, break_on_hyphens=False) or [""]
+        for line in text.split("\n")
+    )
+    return "\n".join(part for line in lines for part in line)
 
 
 class About(NamedTuple):
@@ -38,11 +58,16 @@ class _AddAbout(logging.Filter):
 class _ShowAbout(logging.Formatter):
     """Another formatter's text, with the item at the end of the first line unless the text names it."""
 
-    def __init__(self, inner: logging.Formatter | None) -> None:
+    def __init__(self, inner: logging.Formatter | None, file: int | None) -> None:
         super().__init__()
+        self._file = file
         self._inner = inner or logging.Formatter("%(levelname)s %(name)s: %(message)s")
 
     def format(self, record: logging.LogRecord) -> str:
+        text = self._text(record)
+        return text if self._file is None else wrapped(text, self._file)
+
+    def _text(self, record: logging.LogRecord) -> str:
         text = self._inner.format(record)
         item = getattr(record, "item", None)
         if item is None or str(item) in text:
@@ -63,7 +88,15 @@ def format_logs(handlers: Iterable[logging.Handler], log_format: LogFormat, *, w
             case LogFormat.JSON:
                 handler.setFormatter(_json(worker))
             case LogFormat.TEXT:
-                handler.setFormatter(_ShowAbout(handler.formatter))
+                handler.setFormatter(_ShowAbout(handler.formatter, _file_of(handler)))
+
+
+def _file_of(handler: logging.Handler) -> int | None:
+    """The number of the file that a handler writes to, if it is one."""
+    try:
+        return cast("IO[str]", vars(handler)["stream"]).fileno()
+    except (KeyError, AttributeError, OSError, ValueError):
+        return None
 
 
 def _json(worker: str | None) -> logging.Formatter:

@@ -39,13 +39,13 @@ _WORDS: Final = {
     Phase.READY: "ready",
     Phase.STOPPING: "finishing what it has begun",
 }
-#: Of the demo model on two cores, idle and busy.
+#: Of the demo model on two cores, idle and busy, in seconds.
 _DEMO: Final = {
-    Phase.STARTING: "2 to 8 s",
-    Phase.IMPORTING: "5 to 25 s",
-    Phase.LOADING: "5 to 30 s",
-    Phase.WEIGHTS: "3 to 30 s",
-    Phase.PROFILING: "1 to 10 s",
+    Phase.STARTING: (2, 8),
+    Phase.IMPORTING: (5, 25),
+    Phase.LOADING: (5, 30),
+    Phase.WEIGHTS: (3, 30),
+    Phase.PROFILING: (1, 10),
 }
 #: What differs with the size of the model.
 _LARGER: Final = {
@@ -61,4 +61,13 @@ def in_words(phase: Phase) -> str:
 
 def usual(phase: Phase, model: str) -> str | None:
     """How long it takes as a rule, as in `5 to 25 s`; None for what lasts as long as it likes."""
-    return (_DEMO if model == DEMO_MODEL else _DEMO | _LARGER).get(phase)
+    if model != DEMO_MODEL and phase in _LARGER:
+        return _LARGER[phase]
+    found = _DEMO.get(phase)
+    return None if found is None else f"{found[0]} to {found[1]} s"
+
+
+def longest(phase: Phase, model: str) -> float | None:
+    """After how many seconds it takes longer than usual; None where nobody can tell."""
+    known = model == DEMO_MODEL or phase not in _LARGER
+    return _DEMO[phase][1] if known and phase in _DEMO else None

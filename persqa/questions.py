@@ -11,6 +11,7 @@ from pathlib import Path
 
 from persqa.errors import SettingsError
 from persqa.placeholders import placeholder_in, what_is_wrong
+from persqa.system_errors import in_words
 from persqa.tags import Tag
 from persqa.words import counted, option
 
@@ -91,7 +92,7 @@ def load_pool(name: str) -> QuestionPool:
         return parse_pool(name, Path(name).read_text("utf-8-sig"))
     except (OSError, UnicodeError, ValueError) as error:
         known = " or ".join(BUILT_IN_POOLS)
-        cause = error.strerror if isinstance(error, OSError) else error
+        cause = in_words(error, name) if isinstance(error, OSError) else error
         raise SettingsError(f"no question pool {name!r}: use {known}, or a UTF-8 text file ({cause})") from None
 
 

@@ -24,8 +24,9 @@ from persqa.errors import RowRefused, RunNotFound, RunStopped
 from persqa.items import MAX_ITEMS, ItemId
 from persqa.messages import item_of
 from persqa.reasons import Reason
+from persqa.required import require_broker
 from persqa.results import Outcome
-from persqa.settings import Settings, require_broker
+from persqa.settings import Settings
 from persqa.words import counted
 
 if TYPE_CHECKING:

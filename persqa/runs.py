@@ -103,8 +103,12 @@ class RunOptions(BaseModel):
         default=False,
         description="what a record has in `prompt` is asked as it stands: no question, no tag, no verdict",
     )
-    limit: int | None = Field(default=None, ge=1, description="only so many records, from the input's beginning")
-    sample: int | None = Field(default=None, ge=1, description="only so many records, at random; the seed says which")
+    limit: int | None = Field(
+        default=None, ge=1, lt=2**63, description="only so many records, from the input's beginning"
+    )
+    sample: int | None = Field(
+        default=None, ge=1, lt=2**63, description="only so many records, at random; the seed says which"
+    )
 
     @cached_property
     def columns(self) -> Columns:

@@ -13,17 +13,17 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 from pydantic_settings import SettingsError as UnreadableSetting
 
 from persqa.choices import parse_choice
-from persqa.complaints import WrongSetting, explained, together
+from persqa.complaints import WrongSetting, explained, not_json, together
 from persqa.dotenv import DotEnv
 from persqa.errors import SettingsError
 from persqa.hosts import check_pattern, check_user_agent
 from persqa.model_names import model_name
+from persqa.system_errors import in_words
 from persqa.urls import check_broker, check_database, check_store, put_password, take_password
 from persqa.variables import DOTENV, as_text, mistaken, source, split_list, split_paths, variable
-from persqa.words import option
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from pydantic_core import ErrorDetails
 
@@ -259,41 +259,31 @@ def load_settings(**overrides: object) -> Settings:
         parse_choice(name, Settings.model_fields, name="setting")
     if lines := list(mistaken(os.environ, Settings.model_fields)):
         raise SettingsError(together("wrong settings", lines))
-    given = {name: value for name, value in overrides.items() if value is not None}
+    return read_settings(Settings, {name: value for name, value in overrides.items() if value is not None})
+
+
+def read_settings(kind: type[Settings], given: Mapping[str, object]) -> Settings:
+    """Read the settings, but for these; raises SettingsError as `load_settings`, with the lines by setting if known."""
     try:
-        return Settings(_secrets_dir=SECRETS if SECRETS.is_dir() else None, **given)  # pyright: ignore
+        return kind(_secrets_dir=SECRETS if SECRETS.is_dir() else None, **given)  # pyright: ignore
     except UnreadableSetting as error:
         # A variable is not JSON; the library's sentence has the field in quotes.
         name = next(iter(re.findall(r'"(\w+)"', str(error))), "settings")
-        raise SettingsError(f"{source(name, given, secrets=SECRETS)}: not valid JSON: {error.__cause__}") from None
+        line = f"{source(name, given, secrets=SECRETS)}: {not_json(error.__cause__ or error)}"
+        raise SettingsError(line, {name: line}) from None
     except OSError as error:
-        raise SettingsError(f"a file of settings or secrets cannot be read: {error}") from None
+        raise SettingsError(f"a file of settings or secrets cannot be read: {in_words(error)}") from None
     except ValidationError as error:
-        raise SettingsError(together("wrong settings", [_line(details, given) for details in error.errors()])) from None
+        lines = [(_name(details), _line(details, given)) for details in error.errors()]
+        raise SettingsError(together("wrong settings", [line for _, line in lines]), dict(lines)) from None
 
 
-def _line(error: ErrorDetails, given: Mapping[str, object]) -> str:
-    """What is wrong, behind the name of what it was given by."""
+def _name(error: ErrorDetails) -> str:
     cause = error.get("ctx", {}).get("error")
-    name = cause.setting if isinstance(cause, WrongSetting) else str(error["loc"][0])
+    return cause.setting if isinstance(cause, WrongSetting) else str(error["loc"][0])
+
+
+def _line(error: ErrorDetails, given: Collection[str]) -> str:
+    """What is wrong, behind the name of what it was given by."""
+    name = _name(error)
     return f"{source(name, given, secrets=SECRETS)}: {explained(error, secret=name.endswith('_password'))}"
-
-
-def require_broker(settings: Settings) -> str:
-    """The broker's URL; raises SettingsError if there is none."""
-    if settings.broker_url is None:
-        raise SettingsError(
-            f"no broker is named: set {option('broker_url')} or {variable('broker_url')}, for instance to "
-            "redis://localhost:6379/0, or use `persqa run`, which brings its own broker and worker"
-        )
-    return settings.broker_url
-
-
-def require_roots(settings: Settings) -> None:
-    """Raise SettingsError if no folder is named that images may be read from."""
-    if not settings.image_roots:
-        raise SettingsError(
-            f"no folder is named that images may be read from: set {option('image_roots')} or "
-            f"{variable('image_roots')}, for instance to "
-            "/data/images, or to . for the working directory; otherwise whoever submits could have any file read"
-        )

@@ -15,10 +15,18 @@ _FEW = 10
 #: Longest part of a wrong value that is shown, in characters.
 _SHOWN = 60
 #: Flags that are not the name with dashes.
-_FLAGS = {"input_format": "--format", "metrics_address": "--address"}
+_FLAGS = {
+    "input_format": "--format",
+    "file_format": "--format",
+    "metrics_address": "--address",
+    "items": "--item",
+    "sure": "--yes",
+}
 
 #: Whether the person of this program writes flags on a command line, and not keywords in Python.
 _writes_flags = False
+#: What the person has typed to say where things are.
+_typed = ""
 
 
 def write_flags() -> None:
@@ -30,6 +38,22 @@ def write_flags() -> None:
 def option(name: str) -> str:
     """An option as it is written here: `--tag-policy` on the command line, `tag_policy` in Python."""
     return _FLAGS.get(name, f"--{name.replace('_', '-')}") if _writes_flags else name
+
+
+def switch(name: str) -> str:
+    """An option that is on or off, as it is put on: `--overwrite` on the command line, `overwrite=True` in Python."""
+    return option(name) if _writes_flags else f"{name}=True"
+
+
+def repeat_options(typed: str) -> None:
+    """From now on `to_type` gives commands with these options, which say where things are."""
+    global _typed
+    _typed = typed
+
+
+def to_type(command: str) -> str:
+    """A command that works as it is printed: with the options that the person gave to say where things are."""
+    return f"{command} {_typed}" if _typed else command
 
 
 def shown_value(value: object) -> str:

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from persqa.controls import refuse_stopped
-from persqa.settings import Settings, require_broker
+from persqa.models import require_engine
+from persqa.required import require_broker
+from persqa.settings import Settings
 from persqa.store import Store
 
 if TYPE_CHECKING:
@@ -29,8 +31,10 @@ class Connections:
         """Prepare, without connecting; with `local_worker`, a worker on this machine, and a broker if none is named.
 
         Raises:
-            SettingsError: the database URL is wrong.
+            SettingsError: the database URL is wrong, or the worker here would have no engine.
         """
+        if local_worker:
+            require_engine(settings.engine)
         self.settings = settings
         self.store = Store.look(settings.database_url)
         #: The broker and worker started here, if any.

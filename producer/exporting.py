@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from persqa.blobs import BlobStore
-from persqa.choices import parse_choice
+from persqa.choices import parse_choice, refuse_empty
 from persqa.pairs import parse_status
 from persqa.results import Status
 from producer.exporters import HUGGING_FACE, TEXT, choose_format, write_records
@@ -134,6 +134,7 @@ def _usual(chosen: str, form: Form | None) -> Paths:
 def _parse(given: GivenExportOptions) -> _Asked:
     for name in given:
         parse_choice(name, GivenExportOptions.__annotations__, name="option of an export")
+    refuse_empty(given)
     options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     return _Asked(**options)
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from persqa.clock import now
 from persqa.errors import BrokerUnavailable, StoreUnavailable
-from persqa.phases import Hindrance, Phase, in_words, usual
+from persqa.phases import Hindrance, Phase, in_words, longest, usual
 from persqa.runs import RunState
+from persqa.words import to_type
 from producer.wait_bar import News
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class Lookout:
 
     def _ask(self, progress: Progress | None) -> News:
         if progress is not None and progress.state is RunState.PAUSED:
-            return News(doing=f"paused; to go on: persqa resume {self._run.name}")
+            return News(doing=f"paused; to go on: {to_type(f'persqa resume {self._run.name}')}")
         found = self._serving()
         news = self._about(found, progress)
         rate = None
@@ -116,7 +117,7 @@ class Lookout:
 
 
 def _news_of(phase: Phase, since: datetime, model: str, log: str | None) -> News:
-    return News(doing=in_words(phase), since=since, usual=usual(phase, model), log=log)
+    return News(doing=in_words(phase), since=since, usual=usual(phase, model), longest=longest(phase, model), log=log)
 
 
 #: From the farthest from an answer to the nearest.

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
-from persqa.choices import parse_choice
+from persqa.choices import parse_choice, refuse_empty
 from persqa.errors import InputError
 from persqa.runs import Priority, RunOptions, Sampling, parse_options, parse_priority
 from persqa.words import option
@@ -152,6 +152,7 @@ def parse_submit_options(default_model: str | None, **given: Unpack[GivenSubmitO
     """
     for name in given:
         parse_choice(name, GivenSubmitOptions.__annotations__, name="option of a submit")
+    refuse_empty(given, but=("tag_column", "system_prompt"))
     of_run = {name: value for name, value in given.items() if name in RunOptions.model_fields}
     priority = given.get("priority")
     return SubmitOptions(

@@ -12,7 +12,7 @@ from persqa.clock import now
 from persqa.errors import RunStopped, StoreUnavailable
 from persqa.phases import Hindrance
 from persqa.runs import RunState
-from persqa.words import counted
+from persqa.words import counted, to_type
 from producer.wait_bar import News, ShowNews, counts_text, wait_bar
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def _refuse_cancelled(progress: Progress, name: str) -> None:
     if progress.state is RunState.CANCELLED:
         to_go = f"{progress.pending} of {counted(progress.submitted, 'item')} to go"
         message = f"the run {name!r} was cancelled with {to_go}"
-        raise RunStopped(f"{message}; to take it up again: persqa resume {name}")
+        raise RunStopped(f"{message}; to take it up again: {to_type(f'persqa resume {name}')}")
 
 
 def _read(progress: Callable[[], Progress], away: Hindrance | None) -> tuple[Progress, None] | tuple[None, Hindrance]:

@@ -15,6 +15,7 @@ from persqa.items import ItemId
 from persqa.pairs import Choice, Requeued
 from persqa.results import Status
 from persqa.runs import Run, RunState, check_run_name
+from persqa.words import option, switch, to_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -63,12 +64,14 @@ class RunChanges:
             BrokerUnavailable: Redis does not answer; what was taken back is pending, and enqueued later.
         """
         if status is None and items is None:
-            raise SettingsError("say which items are asked again: a status (--status) or their numbers (--item)")
+            raise SettingsError(
+                f"say which items are asked again: {option('status')}, or their numbers with {option('items')}"
+            )
         wanted = None if status is None else parse_choice(status, Status, name="status")
         if wanted is Status.OK and items is None and not question and not sure:
             raise SettingsError(
-                f"this would take back every good answer of the run {self.name!r}: choose some with --question TEXT or "
-                "--item ID, or say --yes (in Python: question, items or sure=True)"
+                f"this would take back every good answer of the run {self.name!r}: choose some with "
+                f"{option('question')} or {option('items')}, or say {switch('sure')}"
             )
         chosen = None if items is None else tuple(self._items_of_run(items))
         self.run = self._store.runs.reread(self.run)
@@ -95,7 +98,7 @@ class RunChanges:
         """Give the run another name; what is submitted under the old one from now on is a new run.
 
         Raises:
-            SettingsError: this cannot name a run.
+            SettingsError: this cannot name a run, or is its name already.
             RunConflict: another run has the name.
             RunNotFound: the run is gone.
             RunStopped: the run is being deleted.
@@ -104,8 +107,9 @@ class RunChanges:
         self.run = self._store.runs.reread(self.run)
         if self.run.deleting:
             refuse_stopped(self.run)
-        if name != self.run.name:
-            self.run = self._store.runs.rename(self.run, name)
+        if name == self.run.name:
+            raise SettingsError(f"the run is named {name!r} already: choose another name")
+        self.run = self._store.runs.rename(self.run, name)
 
     def contents(self) -> Contents:
         """What `delete` would delete; the time grows with the run, and with the database if the run has blobs.
@@ -146,5 +150,7 @@ class RunChanges:
         item_ids = [ItemId(item) for item in items]
         if unknown := self._store.ledger.unknown(self.run.id, item_ids):
             named = ", ".join(map(str, unknown[:_NAMED])) + (" ..." if len(unknown) > _NAMED else "")
-            raise SettingsError(f"the run {self.name!r} has no item {named}; its items: persqa results {self.name}")
+            raise SettingsError(
+                f"the run {self.name!r} has no item {named}; its items: {to_type(f'persqa results {self.name}')}"
+            )
         return item_ids

@@ -11,7 +11,7 @@ from persqa.audit import Audit, audit
 from persqa.broker.keys import queue_for
 from persqa.choices import parse_choice
 from persqa.controls import refuse_stopped, set_priority, stop
-from persqa.errors import Infrastructure, RunStopped, SettingsError
+from persqa.errors import Infrastructure, InputError, RunStopped, SettingsError
 from persqa.pairs import parse_status
 from persqa.runs import Run, RunState, parse_priority
 from persqa.verdicts import ViolationKind
@@ -166,6 +166,8 @@ class RunHandle(RunChanges):
                 such a field.
             BlobsUnavailable: the blob store does not answer.
         """
+        if not str(path):
+            raise InputError("no file is named to export to, for its name is empty")
         # What only some programs do, others need not load.
         from producer.exporting import export
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from persqa.errors import InputError
 from persqa.image_kinds import IMAGE_SUFFIXES
+from persqa.system_errors import in_words
 from producer.exporters.drafts import already_there
 from producer.readers import input_files
 
@@ -46,7 +47,7 @@ def check_target(
     except (FileNotFoundError, NotADirectoryError):
         return
     except OSError as error:
-        raise InputError(f"{target} cannot be written: {error.strerror or error}") from error
+        raise InputError(f"{target} cannot be written: {in_words(error, target)}") from error
     if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode) or stat.S_ISLNK(found.st_mode)):
         raise InputError(f"{target} is neither a file nor a folder: name a file")
     for run, given in inputs.items():

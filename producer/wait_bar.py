@@ -34,6 +34,7 @@ class News:
         doing: what has to end before answers come; empty while they come.
         since: when that began.
         usual: how long it takes as a rule.
+        longest: after how many seconds it takes longer than that.
         log: the file that has more about it.
         hindrances: what has to be waited out.
         rate: items per second at present.
@@ -42,6 +43,7 @@ class News:
     doing: str = ""
     since: datetime | None = None
     usual: str | None = None
+    longest: float | None = None
     log: str | None = None
     hindrances: tuple[Hindrance, ...] = ()
     rate: float | None = None
@@ -50,6 +52,11 @@ class News:
     def sentence(self) -> str:
         """What is waited for and how long it takes, without the time that has passed."""
         return f"{self.doing} (usually {self.usual})" if self.usual else self.doing
+
+    @property
+    def is_late(self) -> bool:
+        """Whether it takes longer than usual."""
+        return self.since is not None and self.longest is not None and seconds_since(self.since) > self.longest
 
 
 #: Shows the progress, if it can be read at present, and the news.
@@ -130,7 +137,7 @@ def _below(progress: Progress | None, news: News) -> Text:
     lines = [Text(f"  {one.sentence} ({duration(seconds_since(one.since))})", "yellow") for one in news.hindrances]
     if news.doing:
         passed = f", {duration(seconds_since(news.since))} so far" if news.since else ""
-        usual = f" (usually {news.usual})" if news.usual else ""
+        usual = f" ({'longer than usual, which is' if news.is_late else 'usually'} {news.usual})" if news.usual else ""
         lines.append(Text(f"  {news.doing}{passed}{usual}"))
         lines += [Text(f"  its log: {news.log}", "dim")] if news.log else []
     elif progress is not None and not lines:
@@ -153,6 +160,8 @@ class _Lines:
         self._share = -1.0
         self._sentence = ""
         self._log = None
+        #: When that began which was said to take longer than usual.
+        self._late: datetime | None = None
         self._hindrances: tuple[Hindrance, ...] = ()
 
     def show(self, progress: Progress | None, news: News) -> None:
@@ -161,6 +170,10 @@ class _Lines:
             log = f"; its log: {news.log}" if news.log and news.log != self._log else ""
             self._log = news.log or self._log
             self._print(f"{news.sentence}{log}")
+        if news.is_late and news.since is not None and news.since != self._late:
+            self._late = news.since
+            passed = duration(seconds_since(news.since))
+            self._print(f"{news.doing}, {passed} so far, longer than usual, which is {news.usual}")
         self._sentence = news.sentence
         self._show_hindrances(news.hindrances)
         if progress is not None:

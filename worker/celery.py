@@ -15,7 +15,8 @@ from persqa.broker.keys import TRANSPORT_OPTIONS, queue_for, queues_for
 from persqa.logs import format_logs
 from persqa.messages import TASK_NAME
 from persqa.models import default_model
-from persqa.settings import Settings, load_settings, require_broker
+from persqa.required import require_broker
+from persqa.settings import Settings, load_settings
 from persqa.urls import without_password
 from worker.engines.quiet import quieten_vllm
 from worker.process.identity import worker_name

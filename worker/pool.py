@@ -18,7 +18,7 @@ from celery.concurrency.base import BasePool, apply_target
 
 from persqa.errors import PersqaError, UserError
 from persqa.messages import TASK_NAME
-from persqa.settings import require_roots
+from persqa.required import require_roots
 from worker.celery import app, introduce
 from worker.deliveries import Delivery
 from worker.parsing import DELIVERY_COUNT, DELIVERY_HISTORY

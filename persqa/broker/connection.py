@@ -13,7 +13,8 @@ import redis
 from redis import exceptions
 
 from persqa.broker.keys import BROKER
-from persqa.errors import BrokerFull, BrokerUnavailable, SettingsError
+from persqa.errors import BrokerFull, BrokerUnavailable, SettingsError, causes
+from persqa.system_errors import in_words
 from persqa.urls import without_password
 
 if TYPE_CHECKING:
@@ -71,7 +72,13 @@ def translated(url: str) -> Generator[None]:
     except exceptions.OutOfMemoryError as error:
         raise BrokerFull(f"Redis at {without_password(url)} is full: {error}") from error
     except redis.RedisError as error:
-        raise BrokerUnavailable(f"Redis at {without_password(url)} failed: {error}") from error
+        raise BrokerUnavailable(f"Redis at {without_password(url)} failed: {_why(error)}") from error
+
+
+def _why(error: redis.RedisError) -> object:
+    """In words, where the system has answered, and not Redis."""
+    found = next((cause for cause in causes(error) if isinstance(cause, OSError) and cause.errno), None)
+    return error if found is None else in_words(found)
 
 
 def _in_a_cluster(url: str) -> str:

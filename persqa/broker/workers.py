@@ -14,6 +14,7 @@ from redis.retry import Retry
 from persqa.broker.connection import BrokerClient, translated
 from persqa.broker.keys import WORKER, WORKERS
 from persqa.phases import Hindrance, Phase
+from persqa.words import to_type
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -135,10 +136,15 @@ def unserved(model: str | None, workers: Collection[WorkerInfo], ledger: str) ->
     if model in served or (model is None and served):
         return None
     if not served:
-        start = "persqa worker --image-roots DIR" + ("" if model is None else f" --model {model}")
         there = "the workers here serve another database" if workers else "there is no worker"
-        return f"{there}; the items wait for one{' of this database' if workers else ''}: {start}"
+        of_this = " of this database" if workers else ""
+        return f"{there}; the items wait for one{of_this}: {start_of_worker(model)}"
     return f"no worker serves {model} (they serve {', '.join(served)}); what names it waits until one does"
+
+
+def start_of_worker(model: str | None) -> str:
+    """The command that starts a worker for runs of this model; any for None."""
+    return to_type("persqa worker --image-roots DIR" + ("" if model is None else f" --model {model}"))
 
 
 def _key(name: str) -> str:

@@ -14,6 +14,7 @@ from persqa.errors import NoDatabase, PersqaError, SettingsError, StoreUnavailab
 from persqa.store.database import Database
 from persqa.store.migrate import Schema, inspect, migrate
 from persqa.store.sqlite_files import is_there, refuse_strange, refuse_unreadable_beside, refuse_unwritable
+from persqa.words import to_type
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -158,7 +159,7 @@ def _refuse_other_schemas(looker: Database) -> None:
     schema = _look_at_schema(looker)
     if schema.found is None:
         seen = "" if looker.is_sqlite else ", or none that this role may see"
-        made = "`persqa run INPUT` makes them, --database-url names another database"
+        made = f"`{to_type('persqa run INPUT')}` makes them, --database-url names another database"
         raise NoDatabase(f"the database {looker.shown} has no tables of PersQA yet{seen}: {made}")
     if schema.missing:
         older = f"the database {looker.shown} has schema {schema.found}, and this PersQA needs {schema.head}"

@@ -17,7 +17,7 @@ from persqa.runs import Priority, Run, RunId, RunOptions, RunState
 from persqa.store.counters import PENDING_ITEMS, SUBMITTED
 from persqa.store.database import Database
 from persqa.store.schema import earlier_results, items, results, run_counters, runs
-from persqa.words import listed, nearest, option
+from persqa.words import listed, nearest, option, to_type
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -200,7 +200,8 @@ class Runs:
             raise RunStopped(f"the run {run.name!r} is being deleted, and cannot be taken up again")
         if changed.state is not state:
             raise RunStopped(
-                f"the run {run.name!r} is cancelled already; to take it up again: persqa resume {run.name}"
+                f"the run {run.name!r} is cancelled already; "
+                f"to take it up again: {to_type(f'persqa resume {run.name}')}"
             )
         return changed
 

@@ -23,6 +23,8 @@ from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import quote
 
 from persqa.errors import NoDatabase, SettingsError
+from persqa.system_errors import in_words
+from persqa.words import to_type
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -33,8 +35,6 @@ _LOCK_SECONDS = 5
 _State: TypeAlias = "tuple[int, int, int] | None"
 #: The times of files go on in steps, of 10 ms at most.
 _STEP_NS = 20_000_000
-
-_MAKE_OR_NAME = "`persqa run INPUT` makes one, --database-url names another"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +78,10 @@ def open_to_look(path: Path) -> tuple[sqlite3.Connection, Unlocked | None]:
 
 def refuse_unreadable(path: Path) -> None:
     """Raise NoDatabase if there is no database at this path, and SettingsError if this user cannot read it."""
-    if (size := _size_of(path)) is None:
-        raise NoDatabase(f"there is no database at {path}: {_MAKE_OR_NAME}")
+    if (size := _size_of(path, looking=True)) is None:
+        raise NoDatabase(f"there is no database at {path}: {_make_or_name()}")
     if not size:
-        raise NoDatabase(f"the file {path} is empty, and so no database yet: {_MAKE_OR_NAME}")
+        raise NoDatabase(f"the file {path} is empty, and so no database yet: {_make_or_name()}")
     _refuse_unreadable_files(path)
 
 
@@ -111,7 +111,7 @@ def refuse_unwritable(path: Path) -> None:
 
 def is_there(path: Path) -> bool:
     """Whether there is a file; raises SettingsError if there is something else, or no folder for it."""
-    return _size_of(path) is not None
+    return _size_of(path, looking=False) is not None
 
 
 def refuse_strange(path: Path) -> None:
@@ -119,7 +119,11 @@ def refuse_strange(path: Path) -> None:
     raise SettingsError(f"{path} is no SQLite database: name another file with --database-url, or move it away")
 
 
-def _size_of(path: Path) -> int | None:
+def _make_or_name() -> str:
+    return f"`{to_type('persqa run INPUT')}` makes one, --database-url names another"
+
+
+def _size_of(path: Path, *, looking: bool) -> int | None:
     """The size in bytes; None where there is no file, but could be one.
 
     Raises:
@@ -132,9 +136,11 @@ def _size_of(path: Path) -> int | None:
         if folder.is_dir():
             return None
         message = f"there is no folder {folder} for the database {path.name}"
-        raise SettingsError(f"{message}: make it, or name another place with --database-url") from None
+        # Whoever looks wants a database that is there.
+        make = "" if looking else "make it, or "
+        raise SettingsError(f"{message}: {make}name another place with --database-url") from None
     except OSError as error:
-        raise SettingsError(f"the database {path} cannot be reached: {error.strerror}") from None
+        raise SettingsError(f"the database {path} cannot be reached: {in_words(error, path)}") from None
     if stat.S_ISDIR(found.st_mode):
         raise SettingsError(f"{path} is a folder: name a file in it, as in sqlite:///{path / 'persqa.db'}")
     if not stat.S_ISREG(found.st_mode):

@@ -34,9 +34,9 @@ Exit codes: 0 done, 1 a check did not hold, 2 something to change in what was ty
 is ok, 130 or 143 interrupted.
 
 Examples:
-    persqa demo-data 300 people
-    persqa run people/portraits.jsonl --questions-per-image 4
-    persqa results portraits
+    persqa demo-data 300 faces
+    persqa run faces/faces.jsonl --questions-per-image 4
+    persqa results faces
 """
 
 #: Each command: where it is in this package, and what it does, for the list of all of them.

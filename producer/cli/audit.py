@@ -45,7 +45,7 @@ def command(
         _print(audits, named=client.settings.broker_url is not None)
         if letters:
             kinds = ", ".join(f"{number} {reason}" for reason, number in letters.items())
-            console.print(f"messages that nobody could answer, in the table dead_letters: {kinds}", soft_wrap=True)
+            say(f"messages that nobody could answer, in the table dead_letters: {kinds}")
     if not all(audit.holds for audit in audits):
         raise typer.Exit(1)
     if away is not None:

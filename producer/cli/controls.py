@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from persqa.runs import RunState
-from persqa.words import counted
+from persqa.runs import Priority, RunState
+from persqa.words import counted, to_type
 from producer.cli import options
+from producer.cli.completing import one_of
 from producer.cli.expanding import expanded
-from producer.cli.printing import console, plain, print_json
+from producer.cli.printing import console, plain, print_json, say
 from producer.cli.submit import full_queue_note
 from producer.fleet_state import fleet_state
 
@@ -60,7 +61,7 @@ def _stop(run: str, then: str, stop: Callable[[RunHandle], int], *, where: optio
     name = plain(handle.name)
     left = f"{counted(pending, 'item')} pending, {withdrawn} taken out of the queue"
     console.print(f"{name} is {handle.run.state} with {left}")
-    console.print(f"{then}: persqa resume {name}")
+    say(f"{then}: {plain(to_type(f'persqa resume {handle.name}'))}")
 
 
 @expanded
@@ -102,7 +103,9 @@ def resume(run: options.Run, *, where: options.Where, as_json: options.AsJson = 
 @expanded
 def priority(
     run: options.Run,
-    priority: Annotated[str, typer.Argument(metavar="PRIORITY", help="high, normal or low.")],
+    priority: Annotated[
+        str, typer.Argument(metavar="PRIORITY", autocompletion=one_of(*Priority), help="high, normal or low.")
+    ],
     *,
     where: options.Where,
     as_json: options.AsJson = False,
@@ -150,4 +153,4 @@ def rename(
         print_json({"run": handle.name, "before": run})
     else:
         new = plain(handle.name)
-        console.print(f"{plain(run)} is now {new}; who submits its input again says: --run {new}")
+        say(f"{plain(run)} is now {new}; who submits its input again says: --run {new}")

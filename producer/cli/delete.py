@@ -10,7 +10,7 @@ import typer
 from rich.progress import Progress
 
 from persqa.errors import SettingsError
-from persqa.words import counted
+from persqa.words import counted, to_type
 from producer.cli import options
 from producer.cli.expanding import expanded
 from producer.cli.printing import notes, plain, print_json, say
@@ -71,7 +71,9 @@ def _sure(name: str) -> bool:
         SettingsError: nobody is there to answer.
     """
     if not sys.stdin.isatty():
-        raise SettingsError(f"nothing was deleted: nobody can be asked here, so say persqa delete {name} --yes")
+        raise SettingsError(
+            f"nothing was deleted: nobody can be asked here, so say {to_type(f'persqa delete {name} --yes')}"
+        )
     return typer.confirm("delete it for good?", err=True)
 
 
@@ -81,7 +83,7 @@ def _delete(handle: RunHandle) -> Contents:
         try:
             return handle.delete(on_step=lambda items: bar.advance(task, items))
         except KeyboardInterrupt:
-            say(f"deleted in part: persqa delete {plain(handle.name)} goes on from there", to=notes)
+            say(f"deleted in part: {plain(to_type(f'persqa delete {handle.name}'))} goes on from there", to=notes)
             raise
 
 

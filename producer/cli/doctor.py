@@ -18,7 +18,8 @@ import typer
 from persqa.blobs import BlobStore, open_file_system
 from persqa.broker.connection import ask_server
 from persqa.errors import NoDatabase, PersqaError, SettingsError
-from persqa.models import engine_version
+from persqa.lenient import lenient_settings
+from persqa.models import INSTALL_ENGINE, engine_version
 from persqa.settings import Settings
 from persqa.store import Store
 from persqa.urls import without_password
@@ -75,14 +76,13 @@ def command(*, where: options.Where, as_json: options.AsJson = False) -> None:
 
 def _findings(where: options.Where) -> Iterator[Finding]:
     yield from _python()
-    try:
-        settings = where.settings()
-    except SettingsError as error:
-        # Nothing else can be looked at: nobody knows where it is.
-        yield Finding("settings", Level.FAILURE, str(error))
-        return
-    for check in (_engine, _gpu, _broker, _database, _images, _stores):
-        yield from check(settings)
+    settings, wrong = lenient_settings(**asdict(where))
+    for sentence in wrong.values():
+        yield Finding("settings", Level.FAILURE, sentence)
+    for check, names in _CHECKS.items():
+        # Of what is wrong nobody knows what was meant; all else can be looked at.
+        if settings is not None and wrong.keys().isdisjoint(names):
+            yield from check(settings)
 
 
 def _python() -> Iterator[Finding]:
@@ -94,7 +94,11 @@ def _engine(settings: Settings) -> Iterator[Finding]:
     if engine := engine_version():
         yield Finding("engine", Level.OK, engine)
     else:
-        yield Finding("engine", Level.WARNING, "vLLM is not installed: this machine can submit, but not answer")
+        yield Finding(
+            "engine",
+            Level.WARNING,
+            f"vLLM is not installed, so this machine can submit, but not answer: {INSTALL_ENGINE}",
+        )
     yield Finding("model", Level.OK, settings.model or "none named: the default for the machine")
 
 
@@ -182,6 +186,17 @@ def _stores(settings: Settings) -> Iterator[Finding]:
         yield _usable("images", f"store {prefix}", partial(open_file_system, prefix, what="the image store"))
     shown = f"image bytes go to {without_password(settings.blob_store)} (PERSQA_BLOB_STORE)"
     yield _usable("blobs", shown, partial(BlobStore, settings.blob_store))
+
+
+#: All checks, each with the settings that it is about.
+_CHECKS: dict[Callable[[Settings], Iterator[Finding]], tuple[str, ...]] = {
+    _engine: ("model",),
+    _gpu: (),
+    _broker: ("broker_url", "broker_password"),
+    _database: ("database_url", "database_password"),
+    _images: ("image_roots", "image_hosts", "image_allow_private"),
+    _stores: ("image_stores", "blob_store"),
+}
 
 
 def _usable(subject: str, text: str, prepare: Callable[[], object]) -> Finding:

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from persqa.pairs import PENDING
+from persqa.results import Status
 from persqa.words import counted
 from producer.cli import options
+from producer.cli.completing import one_of
 from producer.cli.expanding import expanded
-from producer.cli.printing import console, plain, print_json, say
+from producer.cli.printing import plain, print_json, say
 from producer.exporters.paths import Paths, folder_beside
 from producer.exporters.trainers import Trainer
 
@@ -31,6 +34,7 @@ class Shape:
         typer.Option(
             "--only",
             metavar="STATUS",
+            autocompletion=one_of(*Status, PENDING),
             help="Only ok, noncompliant, invalid, dead or pending (default: all; with --chat: ok).",
         ),
     ] = None
@@ -39,6 +43,7 @@ class Shape:
         typer.Option(
             "--format",
             metavar="FORMAT",
+            autocompletion=one_of("json", "jsonl", "csv", "parquet", "hf"),
             help="json, jsonl, csv, parquet or hf, a Hugging Face data set in a folder (default: by suffix).",
         ),
     ] = None
@@ -64,6 +69,7 @@ class Shape:
         typer.Option(
             "--paths",
             metavar="KIND",
+            autocompletion=one_of(*Paths),
             help="How image files are referred to: relative to the folder of FILE (default); absolute (default of hf); "
             "or copy, so that they travel with it: in FILE-images, or inside of Parquet and hf.",
         ),
@@ -101,17 +107,13 @@ class _Left:
 
     def report(self) -> None:
         if self.failed:
-            console.print(
-                f"[yellow]images not copied: {self.failed}, the first: {plain(self.image)}[/]", soft_wrap=True
-            )
+            say(f"[yellow]images not copied: {self.failed}, the first: {plain(self.image)}[/]")
         if self.remote:
             say(f"images on servers, which an export does not fetch: {self.remote}")
         if self.dialogues:
-            console.print(f"[yellow]dialogues left out for want of their images: {self.dialogues}[/]")
+            say(f"[yellow]dialogues left out for want of their images: {self.dialogues}[/]")
         if self.answers:
-            console.print(
-                f"[yellow]answers left out: {self.answers}, the first: {plain(self.answer)}[/]", soft_wrap=True
-            )
+            say(f"[yellow]answers left out: {self.answers}, the first: {plain(self.answer)}[/]")
 
 
 @expanded
@@ -144,7 +146,7 @@ def command(
             return
         copies = (shape.paths == Paths.COPY or shape.chat is not None) and folder_beside(file).exists()
         where_copies = f", copies of images to {folder_beside(file)}" if copies else ""
-        say(f"{counted(number, 'row')} written to {file}{where_copies}")
+        say(f"{counted(number, 'row')} written to {plain(file)}{plain(where_copies)}")
         left.report()
         if pending := handle.progress().pending:
-            console.print(f"[yellow]{counted(pending, 'of them has', 'of them have')} no answer yet[/]")
+            say(f"[yellow]{counted(pending, 'item of the run has', 'items of the run have')} no answer yet[/]")

@@ -10,9 +10,10 @@ from prometheus_client import REGISTRY
 
 from persqa.http_pages import PageServer, facts_page, metrics_page
 from persqa.logs import format_logs
-from persqa.settings import require_broker
+from persqa.required import require_broker
 from producer.cli import options
 from producer.cli.expanding import expanded
+from producer.cli.numbers import whole
 from producer.fleet_metrics import FleetMetrics
 
 if TYPE_CHECKING:
@@ -24,7 +25,9 @@ logger = logging.getLogger(__name__)
 @expanded
 def command(
     *,
-    port: Annotated[int, typer.Option("--port", metavar="N", help="The port to listen on.")] = 9750,
+    port: Annotated[
+        int, typer.Option("--port", metavar="N", parser=whole("--port", 1, 65_535), help="The port to listen on.")
+    ] = 9750,
     address: Annotated[
         str | None,
         typer.Option("--address", metavar="IP", help="Where to listen: 127.0.0.1 (default), or 0.0.0.0 for all."),
@@ -48,8 +51,9 @@ def command(
     format_logs(logging.getLogger().handlers, settings.log_format)
     REGISTRY.register(FleetMetrics(settings, broker_url=broker))
     pages = {"/metrics": metrics_page, "/healthz": _alive}
-    with PageServer(pages, address=settings.metrics_address, port=port, setting="--port") as server:
-        logger.info("serving /metrics on %s, port %d", settings.metrics_address, port)
+    address = settings.metrics_address
+    with PageServer(pages, address=address, port=port, setting="--port", address_setting="--address") as server:
+        logger.info("serving /metrics on %s, port %d", address, port)
         server.serve_forever()
 
 

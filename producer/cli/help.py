@@ -14,6 +14,8 @@ from rich.console import Console
 from rich.text import Text
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
+from producer.cli.typed import refuse_empty, repeat_where
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
@@ -62,8 +64,18 @@ class Command(TyperCommand):
         return ["[OPTIONS]", *map(_usage_of, arguments)]
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Read the words; an option with choices in brackets, such as `[a|b]`, may stand without one."""
-        return super().parse_args(ctx, _with_values(args, self.get_params(ctx)))
+        """Read what was typed; an option with choices in brackets, such as `[a|b]`, may stand without one.
+
+        Raises:
+            SettingsError: a text is empty where that has no meaning.
+        """
+        words = _with_values(args, self.get_params(ctx))
+        if not ctx.resilient_parsing:
+            given, *_ = self.make_parser(ctx).parse_args(list(words))
+            refuse_empty(self.get_params(ctx), given)
+        left = super().parse_args(ctx, words)
+        repeat_where(ctx.params)
+        return left
 
     def page(self, ctx: Any) -> Page:
         """The help as such; `parse_help` says what a docstring holds."""

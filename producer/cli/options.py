@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
-from pydantic import JsonValue
 
-from persqa.errors import SettingsError
 from persqa.settings import load_settings
+from producer.cli.completing import one_of, run_names
+from producer.cli.numbers import whole
+from producer.cli.typed import json_object, text_or_file
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -42,11 +41,18 @@ Input = Annotated[
         rich_help_panel="Input",
     ),
 ]
-Run = Annotated[str, typer.Argument(metavar="RUN", help="The run's name.")]
-OneRun = Annotated[str | None, typer.Argument(metavar="RUN", help="One run; without it, all.")]
+Run = Annotated[str, typer.Argument(metavar="RUN", help="The run's name.", autocompletion=run_names)]
+OneRun = Annotated[
+    str | None, typer.Argument(metavar="RUN", help="One run; without it, all.", autocompletion=run_names)
+]
 Items = Annotated[
     list[int] | None,
-    typer.Option("--item", metavar="ID", help="Only this item, as `results` names it; may be repeated."),
+    typer.Option(
+        "--item",
+        metavar="ID",
+        parser=whole("--item", 1),
+        help="Only this item, as `results` names it; may be repeated.",
+    ),
 ]
 ServedModel = Annotated[
     str | None,
@@ -65,7 +71,13 @@ ImageRoots = Annotated[
     ),
 ]
 LogFormat = Annotated[
-    str | None, _output("--log-format", metavar="text|json", help="How the log is written (default: text).")
+    str | None,
+    _output(
+        "--log-format",
+        metavar="text|json",
+        autocompletion=one_of("text", "json"),
+        help="How the log is written (default: text).",
+    ),
 ]
 DatabaseUrl = Annotated[
     str | None,
@@ -79,6 +91,13 @@ DatabaseUrl = Annotated[
 Recheck = Annotated[bool, typer.Option("--recheck", help=_RECHECK)]
 Wait = Annotated[bool, _output("--wait", help="Stay until every item has a result.")]
 AsJson = Annotated[bool, _output("--json", help="Print JSON, for scripts.")]
+
+
+def _input_formats(incomplete: str) -> list[str]:
+    # The readers are not needed before.
+    from producer.readers.opening import FORMATS
+
+    return one_of(*FORMATS)(incomplete)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +143,7 @@ class SubmitFlags:
         _input(
             "--format",
             metavar="NAME",
+            autocompletion=_input_formats,
             help="What INPUT is, if its name does not say so: json, jsonl (default for -), csv, tsv, parquet, tar, "
             "images or hf.",
         ),
@@ -142,10 +162,17 @@ class SubmitFlags:
         str | None,
         _input("--image-base", metavar="DIR", help="Where relative image paths start (default: the folder of INPUT)."),
     ] = None
-    limit: Annotated[int | None, _input("--limit", metavar="N", help="Only the first N records.")] = None
+    limit: Annotated[
+        int | None, _input("--limit", metavar="N", parser=whole("--limit", 1), help="Only the first N records.")
+    ] = None
     sample: Annotated[
         int | None,
-        _input("--sample", metavar="N", help="Only N records, drawn at random by --seed, in the input's order."),
+        _input(
+            "--sample",
+            metavar="N",
+            parser=whole("--sample", 1),
+            help="Only N records, drawn at random by --seed, in the input's order.",
+        ),
     ] = None
     strict: Annotated[bool, _input("--strict", help="Refuse the whole input if one record is wrong.")] = False
     recheck: Annotated[bool, _input("--recheck", help=_RECHECK)] = False
@@ -154,6 +181,7 @@ class SubmitFlags:
         _questions(
             "--pool",
             metavar="NAME|FILE",
+            autocompletion=one_of("human", "object"),
             help="The questions to draw from: human (default), object, or a file with one question a line and {tag} "
             "for the tag.",
         ),
@@ -161,7 +189,10 @@ class SubmitFlags:
     questions_per_image: Annotated[
         int | None,
         _questions(
-            "--questions-per-image", metavar="K", help="How many different questions each record is asked (default: 1)."
+            "--questions-per-image",
+            metavar="K",
+            parser=whole("--questions-per-image", 1, 100),
+            help="How many different questions each record is asked (default: 1).",
         ),
     ] = None
     seed: Annotated[
@@ -169,6 +200,7 @@ class SubmitFlags:
         _questions(
             "--seed",
             metavar="N",
+            parser=whole("--seed"),
             help="Decides which questions and which --sample are drawn, and how answers are sampled (default: 0).",
         ),
     ] = None
@@ -197,6 +229,7 @@ class SubmitFlags:
         _tag(
             "--tag-policy",
             metavar="check|repair|prefill",
+            autocompletion=one_of("check", "repair", "prefill"),
             help="What to do with an answer that does not begin with the tag. check: store it. repair (default): ask "
             "again, and at last write the tag for the model. prefill: write it from the start.",
         ),
@@ -219,6 +252,7 @@ class SubmitFlags:
         _run(
             "--priority",
             metavar="high|normal|low",
+            autocompletion=one_of("high", "normal", "low"),
             help="Whether its items go before those of other runs (default: normal); given again, it is changed.",
         ),
     ] = None
@@ -232,34 +266,3 @@ class SubmitFlags:
         sampling = json_object(self.sampling, "--sampling")
         system_prompt = text_or_file(self.system_prompt, "--system-prompt")
         return cast("GivenSubmitOptions", {**asdict(self), "sampling": sampling, "system_prompt": system_prompt})
-
-
-def text_or_file(text: str | None, option: str) -> str | None:
-    """Read an option that takes a text, or a file with it after an `@`; the line end after the last line is no part.
-
-    Raises:
-        SettingsError: the file cannot be read.
-    """
-    if text is None or not text.startswith("@"):
-        return text
-    try:
-        return Path(text[1:]).read_text("utf-8-sig").removesuffix("\n")
-    except (OSError, UnicodeError) as error:
-        raise SettingsError(f"{option}: the file {text[1:]!r} cannot be read ({error})") from None
-
-
-def json_object(text: str | None, option: str) -> dict[str, JsonValue] | None:
-    """Read an option that takes a JSON object.
-
-    Raises:
-        SettingsError: the text is none.
-    """
-    if text is None:
-        return None
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise SettingsError(f"{option}: not valid JSON: {error}") from None
-    if not isinstance(value, dict):
-        raise SettingsError(f"{option}: expected a JSON object in braces, as in {{}}")
-    return cast("dict[str, JsonValue]", value)

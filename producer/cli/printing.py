@@ -34,8 +34,8 @@ STYLES = {"ok": "green", "noncompliant": "yellow", "invalid": "magenta", "dead":
 
 
 def say(text: str, *, to: Console = console) -> None:
-    """Print one line of text, in one colour and without line breaks of its own."""
-    to.print(text, highlight=False, soft_wrap=True)
+    """Print one line of text, in one colour; it is broken between words only, and nowhere without a terminal."""
+    to.print(text, highlight=False, soft_wrap=not to.is_terminal)
 
 
 def print_json(value: object) -> None:

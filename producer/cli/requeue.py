@@ -8,8 +8,9 @@ import typer
 
 from persqa.pairs import Requeued
 from persqa.runs import RunState
-from persqa.words import counted
+from persqa.words import counted, to_type
 from producer.cli import options
+from producer.cli.completing import one_of
 from producer.cli.expanding import expanded
 from producer.cli.printing import plain, print_json, say
 
@@ -18,7 +19,13 @@ from producer.cli.printing import plain, print_json, say
 def command(  # noqa: PLR0913 - one parameter an option
     run: options.Run,
     status: Annotated[
-        str | None, typer.Option("--status", metavar="noncompliant|invalid|dead|ok", help="Only items with this one.")
+        str | None,
+        typer.Option(
+            "--status",
+            metavar="noncompliant|invalid|dead|ok",
+            autocompletion=one_of("noncompliant", "invalid", "dead", "ok"),
+            help="Only items with this one.",
+        ),
     ] = None,
     *,
     item: options.Items = None,
@@ -53,9 +60,10 @@ def command(  # noqa: PLR0913 - one parameter an option
     enqueued = state is RunState.ACTIVE and broker_url is not None
     said = _in_words(done, status=status, named=len(set(item or ())), what="enqueued" if enqueued else "pending")
     if done.taken_back and state is not RunState.ACTIVE:
-        said += f"; the run is {state}, to go on: persqa resume {handle.name}"
+        said += f"; the run is {state}, to go on: {to_type(f'persqa resume {handle.name}')}"
     elif done.taken_back and broker_url is None:
-        said += "; `persqa run` with the same input asks them"
+        them = "it" if done.taken_back == 1 else "them"
+        said += f"; `{to_type('persqa run INPUT')}` with the same input asks {them}"
     say(plain(said))
 
 

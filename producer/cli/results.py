@@ -11,9 +11,12 @@ import typer
 from rich.table import Table as Grid
 
 from persqa.errors import SettingsError
-from persqa.pairs import PairRow
+from persqa.pairs import PENDING, PairRow
+from persqa.results import Status
 from producer.cli import options
+from producer.cli.completing import one_of
 from producer.cli.expanding import expanded
+from producer.cli.numbers import whole
 from producer.cli.printing import console, image, plain, print_json, styled_status, table
 from producer.cli.tables import Table
 
@@ -25,15 +28,40 @@ if TYPE_CHECKING:
 
 _TABLE_LIMIT = 50
 
+_StatusOption = Annotated[
+    str | None,
+    typer.Option(
+        "--status",
+        metavar="STATUS",
+        autocompletion=one_of(*Status, PENDING),
+        help="Only ok, noncompliant, invalid, dead or pending.",
+    ),
+]
+_Item = Annotated[
+    int | None,
+    typer.Option(
+        "--item",
+        metavar="ID",
+        parser=whole("--item", 1),
+        help="All about one item: its result, earlier results and violations.",
+    ),
+]
+_Limit = Annotated[
+    int | None,
+    typer.Option(
+        "--limit",
+        metavar="N",
+        parser=whole("--limit"),
+        help="Rows at most (default: 50 in a table, all with --json); 0: all.",
+    ),
+]
+
 
 @expanded
 def command(  # noqa: PLR0913 - one parameter an option
     run: options.Run,
     *,
-    status: Annotated[
-        str | None,
-        typer.Option("--status", metavar="STATUS", help="Only ok, noncompliant, invalid, dead or pending."),
-    ] = None,
+    status: _StatusOption = None,
     question: Annotated[
         str | None,
         typer.Option(
@@ -45,14 +73,8 @@ def command(  # noqa: PLR0913 - one parameter an option
     violations: Annotated[
         bool, typer.Option("--violations", help="Every generation that broke the tag rule, with its raw text.")
     ] = False,
-    item: Annotated[
-        int | None,
-        typer.Option("--item", metavar="ID", help="All about one item: its result, earlier results and violations."),
-    ] = None,
-    limit: Annotated[
-        int | None,
-        typer.Option("--limit", metavar="N", help="Rows at most (default: 50 in a table, all with --json); 0: all."),
-    ] = None,
+    item: _Item = None,
+    limit: _Limit = None,
     where: options.Where,
     as_json: options.AsJson = False,
 ) -> None:

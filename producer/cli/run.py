@@ -12,12 +12,13 @@ import typer
 from persqa.models import DEMO_MODEL, DEMO_POOL, questions_unknown_to_demo
 from persqa.questions import QuestionPool, load_pool
 from persqa.urls import without_password
-from persqa.words import counted
+from persqa.words import counted, to_type
 from producer.cli import options
 from producer.cli.expanding import expanded
 from producer.cli.printing import console, image, notes, plain, print_json, progress_dict, say, styled_status, table
 from producer.cli.results import once_each
 from producer.cli.submit import EXIT_FRUITLESS, full_queue_note, report_submission, submission_dict, warn_if_fruitless
+from producer.cli.typed import json_object
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -46,12 +47,12 @@ def command(
     Safe to repeat: what has a result is not asked again, and after Ctrl-C the same command goes on where it stopped.
 
     Examples:
-        persqa run people/portraits.jsonl --questions-per-image 4
+        persqa run faces/faces.jsonl --questions-per-image 4
         persqa run photos/ --tag anna --pool questions.txt
         persqa run people.csv --image-column photo --id-column key
     """
     settings = where.settings(
-        model=flags.model, engine_args=options.json_object(engine_args, "--engine-args"), image_roots=image_roots
+        model=flags.model, engine_args=json_object(engine_args, "--engine-args"), image_roots=image_roots
     )
     from producer import Client
 
@@ -138,7 +139,7 @@ def _summarize(handle: RunHandle, started: datetime, *, as_json: bool) -> bool:
     speed = f"{rate:.1f} items/s, " if rate else ""
     say(f"{speed}database {without_password(handle.database_url)}")
     for problem in audit.problems:
-        console.print(f"[red]audit:[/] {plain(problem)}", soft_wrap=True)
+        say(f"[red]audit:[/] {plain(problem)}")
     if audit.holds:
         all_items = "the one item" if progress.submitted == 1 else f"all {progress.submitted} items"
         console.print(f"audit: {all_items} accounted for")
@@ -154,5 +155,5 @@ def _print_pairs(handle: RunHandle) -> None:
         shown.add_row(image(row.image), plain(row.question), styled_status(row.status), plain(said))
     console.print(shown)
     if next(rows, None) is not None:
-        console.print(f"[dim]... all of them: persqa results {handle.name} --limit 0[/]")
+        console.print(f"[dim]... all of them: {plain(to_type(f'persqa results {handle.name} --limit 0'))}[/]")
     console.print()

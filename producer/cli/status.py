@@ -12,11 +12,10 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from persqa.audit import ELSEWHERE
-from persqa.broker.keys import queue_for
 from persqa.clock import duration, seconds_since
 from persqa.phases import Phase, in_words
 from persqa.runs import Priority, RunState
-from persqa.words import counted
+from persqa.words import counted, to_type
 from producer.cli import EXIT_INFRASTRUCTURE, options
 from producer.cli.expanding import expanded
 from producer.cli.printing import console, plain, print_json, progress_dict, table
@@ -42,7 +41,7 @@ _NOBODY = (
 #: Heads of counts, and their names among the facts.
 _COUNTS = {
     "items": "submitted",
-    **{name: name for name in ("ok", "noncompliant", "invalid", "dead", "pending", "queued")},
+    **{name: name for name in ("ok", "noncompliant", "invalid", "dead", "pending")},
 }
 
 
@@ -98,8 +97,7 @@ def _facts(client: Client, name: str | None) -> tuple[dict[str, Any], bool]:
     active = [run for run in there if progresses[run.id].pending and progresses[run.id].state is RunState.ACTIVE]
     fleet = fleet_state(client.settings.broker_url, active if client.settings.broker_url is None else there)
     backlog = fleet.backlog
-    waiting = {queue.queue: queue.waiting for queue in backlog.queues} if backlog else {}
-    facts = [_run_facts(run, progresses[run.id], found.get(run.id), waiting) for run in there]
+    facts = [_run_facts(run, progresses[run.id], found.get(run.id)) for run in there]
     ledger = client.store.ledger.id
     warned = _warnings(fleet, active, ledger, named=client.settings.broker_url is not None)
     return {
@@ -111,15 +109,12 @@ def _facts(client: Client, name: str | None) -> tuple[dict[str, Any], bool]:
     }, fleet.away is None
 
 
-def _run_facts(run: Run, progress: Progress, rate: float | None, waiting: dict[str, int]) -> dict[str, object]:
-    # A run that is done has nothing in its queue, which other runs may share.
-    queued = waiting.get(queue_for(run.options.model, run.priority)) if progress.pending else None
+def _run_facts(run: Run, progress: Progress, rate: float | None) -> dict[str, object]:
     return {
         "run": run.name,
         **progress_dict(progress),
         "items_per_second": round(rate, 2) if rate else None,
         "seconds_left": round(progress.pending / rate) if rate else None,
-        "queued": queued,
         "model": run.options.model,
         "priority": run.priority,
         "state": progress.state,
@@ -168,7 +163,7 @@ def _drawn(facts: dict[str, Any]) -> RenderableType:
     for fact in shown:
         runs.add_row(*map(plain, _run_cells(fact)))
     if not facts["runs"]:
-        return "no run yet; start with: persqa run INPUT"
+        return Text(f"no run yet; start with: {to_type('persqa run INPUT')}")
     queues = table(["queue", "waiting", "oldest"], title="queues", names=["queue"], numbers=["waiting", "oldest"])
     for fact in facts["queues"]:
         if fact["waiting"]:
@@ -176,7 +171,11 @@ def _drawn(facts: dict[str, Any]) -> RenderableType:
             queues.add_row(plain(fact["queue"]), plain(fact["waiting"]), _duration(age and round(age)))
     workers = _drawn_workers(facts["workers"])
     hidden = len(facts["runs"]) - len(shown)
-    more = [f"{counted(hidden, 'more run')}; --json tells of all, and persqa status RUN of one"] if hidden else []
+    more = (
+        [f"{counted(hidden, 'more run')}; --json tells of all, and {to_type('persqa status RUN')} of one"]
+        if hidden
+        else []
+    )
     warnings = [Text.from_markup(f"[yellow]warning:[/] {plain(sentence)}") for sentence in facts["warnings"]]
     below = [part for table in (queues, workers) if table.row_count for part in ("", table)]
     return Group(runs, *more, *below, *warnings)

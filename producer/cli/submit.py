@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import typer
 
 from persqa.errors import BrokerUnavailable
-from persqa.settings import Settings, require_broker
+from persqa.required import require_broker
+from persqa.settings import Settings
 from persqa.variables import variable
-from persqa.words import counted
+from persqa.words import counted, to_type
 from producer.cli import options
 from producer.cli.expanding import expanded
 from producer.cli.printing import notes, plain, print_json, say
@@ -75,8 +76,11 @@ def warn_if_fruitless(handle: RunHandle, progress: Progress) -> bool:
 def _why(cause: Cause, handle: RunHandle, submitted: int) -> str:
     """The most frequent reason, and what to do about it, as parts of a sentence."""
     most = "each time" if cause.items == submitted else f"most often ({cause.items} times)"
-    example = "" if cause.example is None else f", as in: {plain(cause.example)}"
-    again = f"persqa requeue {handle.name} --status {cause.status}"
+    # What has just been said of a record is not said again.
+    said = handle.submission is not None and cause.example in handle.submission.first_errors
+    example = "" if cause.example is None or said else f", as in: {plain(cause.example)}"
+    wrong_records = handle.submission is not None and handle.submission.invalid == submitted
+    again = "submit it again" if wrong_records else to_type(f"persqa requeue {handle.name} --status {cause.status}")
     return f"; {most} {cause.reason or cause.status}{example}; after mending it: {again}"
 
 
@@ -104,7 +108,7 @@ def full_queue_note(settings: Settings, command: str) -> Callable[[], None]:
             most = f"{settings.queue_bound} items wait in the queue ({variable('queue_bound')})"
             full = f"{most}, or Redis' memory is full"
             message = f"{full}: the rest follows as workers take what is there"
-            notes.print(f"{message}; Ctrl-C is safe, the same {command} goes on from there")
+            say(f"{message}; Ctrl-C is safe, the same {command} goes on from there", to=notes)
 
     return on_full
 
@@ -137,5 +141,5 @@ def report_submission(handle: RunHandle) -> None:
         say(f"  [magenta]invalid[/] {plain(error)}", to=notes)
     if submission.invalid > len(submission.first_errors):
         more = submission.invalid - len(submission.first_errors)
-        look = f"persqa results {handle.name} --status invalid"
+        look = plain(to_type(f"persqa results {handle.name} --status invalid"))
         say(f"  [magenta]invalid[/] {counted(more, 'more record')}: {look}", to=notes)

@@ -9,10 +9,42 @@ from typing import Annotated
 import typer
 
 from persqa.errors import SettingsError
+from persqa.models import require_engine
 from persqa.own_code import own_code_only
-from persqa.settings import Settings, require_broker, require_roots
+from persqa.required import require_broker, require_roots
+from persqa.settings import Settings
 from producer.cli import options
+from producer.cli.completing import one_of
 from producer.cli.expanding import expanded
+from producer.cli.numbers import whole
+from producer.cli.typed import json_object
+
+_Window = Annotated[
+    int | None,
+    typer.Option(
+        "--window",
+        metavar="N",
+        parser=whole("--window", 1, 65_536),
+        help="Most items in flight at once (default: 256).",
+    ),
+]
+_ImageRoots = Annotated[
+    str | None,
+    options.of_where(
+        "--image-roots",
+        metavar="DIR[:DIR]",
+        help="Folders below which images may be read (also PERSQA_IMAGE_ROOTS). A worker needs them.",
+    ),
+]
+_Gpus = Annotated[
+    str | None,
+    typer.Option(
+        "--gpus",
+        metavar="all|N,N",
+        autocompletion=one_of("all"),
+        help="One worker for each of these GPUs, by the numbers or UUIDs of nvidia-smi -L.",
+    ),
+]
 
 
 @expanded
@@ -20,31 +52,24 @@ def command(  # noqa: PLR0913 - one parameter an option
     *,
     model: options.ServedModel = None,
     engine_args: options.EngineArgs = None,
-    window: Annotated[
-        int | None, typer.Option("--window", metavar="N", help="Most items in flight at once (default: 256).")
-    ] = None,
-    image_roots: Annotated[
-        str | None,
-        options.of_where("--image-roots", metavar="DIR[:DIR]", help="Folders below which images may be read."),
-    ] = None,
-    gpus: Annotated[
-        str | None,
-        typer.Option(
-            "--gpus",
-            metavar="all|N,N",
-            help="One worker for each of these GPUs, by the numbers or UUIDs of nvidia-smi -L.",
-        ),
-    ] = None,
+    window: _Window = None,
+    image_roots: _ImageRoots = None,
+    gpus: _Gpus = None,
     tensor_parallel_size: Annotated[
         int | None,
         options.of_model(
-            "--tensor-parallel-size", metavar="N", min=1, help="How many GPUs share one model (default: 1)."
+            "--tensor-parallel-size",
+            metavar="N",
+            parser=whole("--tensor-parallel-size", 1),
+            help="How many GPUs share one model (default: 1).",
         ),
     ] = None,
     log_format: options.LogFormat = None,
     where: options.Where,
 ) -> None:
     """Answer what is in the queue, until stopped.
+
+    It needs a broker (--broker-url) and folders of images (--image-roots), by these options or their variables.
 
     Without --gpus it is one worker, on the first GPU, or on the CPU where there is none. Ctrl-C or SIGTERM lets it
     finish what is in flight, and it ends with exit code 0; Ctrl-C again gives back what is in flight at once, and the
@@ -56,13 +81,14 @@ def command(  # noqa: PLR0913 - one parameter an option
     """
     settings = where.settings(
         model=model,
-        engine_args=options.json_object(engine_args, "--engine-args"),
+        engine_args=json_object(engine_args, "--engine-args"),
         window=window,
         image_roots=image_roots,
         log_format=log_format,
     )
     require_broker(settings)
     require_roots(settings)
+    require_engine(settings.engine)
     if tensor_parallel_size is not None:
         settings = _sharing(settings, tensor_parallel_size)
     environment = settings.environment()

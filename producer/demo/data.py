@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -12,14 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from persqa.errors import UserError
+from persqa.system_errors import in_words
 from producer.demo import Person, draw, random_person, true_answers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-RECORDS_FILE = "portraits.jsonl"
 TRUTH_FILE = "truth.jsonl"
 
+_LONGEST_NAME = 50
 _SIDE = 384
 _QUALITY = 90
 _AT_ONCE = 512
@@ -46,8 +48,14 @@ class _Portrait:
         return random_person(chance), chance
 
 
+def records_file(folder: Path) -> Path:
+    """The file of records, named like the folder: a run is named like its input, and each has its own name so."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", folder.resolve().name).strip(".-_")[:_LONGEST_NAME]
+    return folder / f"{name if name and name != Path(TRUTH_FILE).stem else 'portraits'}.jsonl"
+
+
 def write_demo_data(count: int, folder: Path, *, seed: int = 0) -> Iterator[int]:
-    """Draw portraits into `folder`: `images/`, `portraits.jsonl` (records) and `truth.jsonl`, in the same order.
+    """Draw portraits into `folder`: `images/`, the file of records and `truth.jsonl`, in the same order.
 
     The same seed always gives the same portraits. A line of the truth has the image, the attributes by name, and the
     right answers by question template; `{tag}` stands for the tag in both.
@@ -58,7 +66,7 @@ def write_demo_data(count: int, folder: Path, *, seed: int = 0) -> Iterator[int]
     Raises:
         UserError: the folder already has such a file, or cannot be written.
     """
-    records, truth = folder / RECORDS_FILE, folder / TRUTH_FILE
+    records, truth = records_file(folder), folder / TRUTH_FILE
     drafts = {file: file.with_name(f".{file.name}.part") for file in (records, truth)}
     images = [] if drafts[records].exists() else _there(folder, count)
     if there := [*filter(os.path.lexists, (records, truth)), *images]:
@@ -73,7 +81,7 @@ def write_demo_data(count: int, folder: Path, *, seed: int = 0) -> Iterator[int]
         for file, draft in drafts.items():
             draft.replace(file)
     except OSError as error:
-        raise UserError(f"the demo data cannot be written: {error}") from error
+        raise UserError(f"the demo data cannot be written: {in_words(error, error.filename)}") from error
 
 
 def _there(folder: Path, count: int) -> list[Path]:

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from persqa.errors import InputError
+from persqa.system_errors import in_words
+from persqa.words import no_such, option
 from producer.compression import COMPRESSIONS
 from producer.exporters.drafts import draft_file, draft_folder
 from producer.exporters.text import write_csv, write_json_array, write_json_lines
@@ -60,8 +62,10 @@ def choose_format(path: Path, given: str | None) -> str:
     *_, last = ["", *path.suffixes]
     compressed = last.lower() in COMPRESSIONS
     suffix = path.with_suffix("").suffix if compressed else last
+    if given is not None and given not in FORMATS:
+        raise InputError(f"{option('file_format')}: {no_such('format', given, FORMATS)}")
     chosen = given or _SUFFIXES.get(suffix.lower())
-    if chosen not in FORMATS:
+    if chosen is None:
         known = f"use one of {', '.join(_SUFFIXES)}, or name it: {', '.join(FORMATS)}"
         raise InputError(f"{path}: the format is chosen by suffix, {known}")
     if compressed and chosen not in TEXT:
@@ -99,7 +103,7 @@ def write_records(
         with _draft(path, file_format, copies, overwrite=overwrite) as draft:
             return FORMATS[file_format](records, draft, cells)
     except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror or error}") from error
+        raise InputError(f"{path} cannot be written: {in_words(error, path)}") from error
 
 
 def _draft(

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from persqa.errors import InputError
+from persqa.system_errors import in_words
+from persqa.words import switch
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -25,7 +27,7 @@ _COPY = re.compile(r"[0-9a-f]{64}(\.[a-z]+)?")
 
 def already_there(target: Path) -> InputError:
     """The error about a target that exists and must not be overwritten."""
-    return InputError(f"{target} exists: --overwrite (in Python overwrite=True) replaces it; or choose another name")
+    return InputError(f"{target} exists: {switch('overwrite')} replaces it; or choose another name")
 
 
 @contextmanager
@@ -115,7 +117,7 @@ def refuse_other_images(folder: Path) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        cause = error.strerror or error
+        cause = in_words(error, folder)
         raise InputError(f"{folder}, where the copies of images go, cannot be written: {cause}") from error
     if folder.is_symlink():
         raise InputError(f"{folder}, where the copies of images go, is a link: choose another name")

@@ -65,6 +65,8 @@ def open_input(
             raise InputError("records in memory have no format and no split: leave both out")
         return MemoryReader(islice(data, limit), asked)
     text = str(data)
+    if not text:
+        raise InputError("no input is named, for its name is empty: write a file, a folder, or . for this folder")
     if text == _STANDARD_INPUT:
         return open_standard_input(input_format, asked)
     if text.startswith(SCHEME) and input_format not in (None, "hf"):

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from persqa.errors import InputError
+from persqa.system_errors import in_words
 from producer.compression import open_bytes
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def refusals(source: Source) -> Generator[None]:
     except OSError as error:
         inside = error.filename is not None and str(error.filename) != str(source.path)
         where = f"{source.shown} ({error.filename})" if inside else source.shown
-        raise InputError(f"{where}: {error.strerror or error}") from error
+        raise InputError(f"{where}: {in_words(error, error.filename)}") from error
     except EOFError as error:
         raise InputError(f"{source.shown}: broken: Truncated: {error}") from None
     except (*_arrow_exceptions(), UnicodeDecodeError, zlib.error) as error:

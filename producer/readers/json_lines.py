@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from persqa.complaints import not_json
 from persqa.errors import RecordError
 from persqa.reasons import Reason
 from persqa.records import RawRecord
@@ -40,4 +41,4 @@ def _parse(line: bytes, place: str) -> RawRecord:
     except (ValueError, RecursionError) as error:
         # The line is kept as text, so that the ledger shows it.
         text = line.decode(errors="backslashreplace").rstrip("\r\n")
-        return RawRecord(place=place, value=text, error=RecordError(Reason.NOT_JSON, f"not valid JSON: {error}"))
+        return RawRecord(place=place, value=text, error=RecordError(Reason.NOT_JSON, not_json(error)))

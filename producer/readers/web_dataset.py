@@ -12,6 +12,7 @@ import tarfile
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
+from persqa.complaints import not_json
 from persqa.errors import InputError, RecordError
 from persqa.image_kinds import HEAD_BYTES
 from persqa.reasons import Reason
@@ -213,7 +214,7 @@ def _own_fields(suffix: str, data: bytes, name: str) -> tuple[dict[str, object],
         value = json.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         text = data.decode(errors="backslashreplace")
-        return {suffix: text}, RecordError(Reason.NOT_JSON, f"{name} is not valid JSON: {error}")
+        return {suffix: text}, RecordError(Reason.NOT_JSON, not_json(error, name))
     if not isinstance(value, dict):
         return {suffix: value}, RecordError(Reason.NOT_AN_OBJECT, f"{name} holds no object")
     return cast("dict[str, object]", value), None

@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from persqa.settings import Settings
-from producer.demo.data import write_demo_data
+from producer.demo.data import records_file, write_demo_data
 from tests.support.oracle import check_audits
 from tests.support.pages import free_port
 from tests.support.servers import broker_process, fresh_database, valkey_binary
@@ -62,7 +62,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory, _postgres: sa.URL) -> Iterato
     """With its worker ready; every run's audit must hold at the end."""
     people = tmp_path_factory.mktemp("people")
     list(write_demo_data(320, people, seed=1234))
-    records = [json.loads(line) for line in (people / "portraits.jsonl").read_text().splitlines()]
+    records = [json.loads(line) for line in records_file(people).read_text().splitlines()]
     with broker_process(valkey_binary()) as broker, fresh_database(_postgres) as database:
         # Commits are smaller than the window, so that some are in flight whenever one is seen.
         settings = Settings(

@@ -83,8 +83,8 @@ def test_the_main_job_is_done_from_the_wheel(installed: Installed, tmp_path: Pat
 
     with valkey_server() as url:
         run("persqa", "demo-data", "3", "people")
-        assert json.loads(run("persqa", "submit", "people/portraits.jsonl", "--json"))["enqueued"] == 3
-        run("persqa", "run", "people/portraits.jsonl")
+        assert json.loads(run("persqa", "submit", "people/people.jsonl", "--json"))["enqueued"] == 3
+        run("persqa", "run", "people/people.jsonl")
         said = json.loads(run("python", "-c", _LOOK))
     assert all(file.startswith(str(installed.root)) for file in said["files"]), said
     assert str(ROOT) not in said["path"]

@@ -165,7 +165,7 @@ def test_who_may_not_read_is_told_which_file(here: Path) -> None:
         folder.chmod(0)
         for command in ("status", "migrate"):
             answer = typed(command, *named)
-            assert f"the database {folder}/persqa.db cannot be reached: Permission denied" in answer.error
+            assert f"the database {folder}/persqa.db cannot be reached: this user may not do that" in answer.error
         folder.chmod(0o755)
 
 

@@ -19,7 +19,7 @@ from persqa.questions import load_pool
 from persqa.tags import parse_tag
 from persqa.verdicts import judge
 from producer.demo import ATTRIBUTES, Person, draw, random_person, true_answers
-from producer.demo.data import write_demo_data
+from producer.demo.data import records_file, write_demo_data
 from tests.support.builders import generation
 
 _SEEN_IN_NO_ANSWER = {"background", "background_colour"}
@@ -75,7 +75,7 @@ def test_a_portrait_is_the_same_in_every_size_and_another_one_by_every_chance() 
 def test_demo_data_is_records_pictures_and_the_truth_in_one_order(tmp_path: Path) -> None:
     assert list(write_demo_data(5, tmp_path / "more")) == [1, 2, 3, 4, 5]
     assert list(write_demo_data(2, tmp_path / "few")) == [1, 2]
-    records, truth = lines(tmp_path / "more" / "portraits.jsonl"), lines(tmp_path / "more" / "truth.jsonl")
+    records, truth = lines(tmp_path / "more" / "more.jsonl"), lines(tmp_path / "more" / "truth.jsonl")
     assert [record["image"] for record in records] == [line["image"] for line in truth]
     for line in truth:
         who = Person(**line["attributes"])
@@ -98,10 +98,10 @@ def test_another_seed_draws_other_people(tmp_path: Path) -> None:
 
 def test_demo_data_is_not_written_over(tmp_path: Path) -> None:
     list(write_demo_data(1, tmp_path))
-    before = (tmp_path / "portraits.jsonl").read_bytes()
-    with pytest.raises(UserError, match=r"portraits\.jsonl exists already"):
+    before = records_file(tmp_path).read_bytes()
+    with pytest.raises(UserError, match=r"\.jsonl exists already"):
         list(write_demo_data(2, tmp_path, seed=1))
-    assert (tmp_path / "portraits.jsonl").read_bytes() == before
+    assert records_file(tmp_path).read_bytes() == before
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
@@ -114,9 +114,9 @@ def test_an_interrupted_drawing_leaves_no_records_and_can_be_repeated(tmp_path: 
     drawing = write_demo_data(40, tmp_path)
     assert next(drawing) == 1
     del drawing
-    assert not (tmp_path / "portraits.jsonl").exists()
+    assert not records_file(tmp_path).exists()
     list(write_demo_data(3, tmp_path))
-    assert len(lines(tmp_path / "portraits.jsonl")) == 3
+    assert len(lines(records_file(tmp_path))) == 3
 
 
 def test_pictures_that_are_there_are_not_drawn_over(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def port() -> Iterator[int]:
         "/metrics": metrics_page,
         "/broken": _broken,
     }
-    with PageServer(pages, address="127.0.0.1", port=0, setting="X") as server:
+    with PageServer(pages, address="127.0.0.1", port=0, setting="X", address_setting="Y") as server:
         server.start("persqa-pages")
         yield server.server_address[1]
         server.shutdown()
@@ -89,6 +89,10 @@ def test_a_client_that_drips_is_cut_off(port: int, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_port_that_is_taken_and_an_address_that_is_none_are_errors_for_people(port: int) -> None:
-    for address, taken in (("127.0.0.1", port), ("192.0.2.1", 0), ("no such host", 0)):
-        with pytest.raises(SettingsError, match=r"^X: cannot listen on"):
-            PageServer({}, address=address, port=taken, setting="X")
+    for address, taken, words in (
+        ("127.0.0.1", port, "^X: cannot listen on 127.0.0.1, port .*: another program listens there"),
+        ("192.0.2.1", 0, "^Y: '192.0.2.1' is no address of this machine"),
+        ("no such host", 0, "^Y: 'no such host' is no address of this machine"),
+    ):
+        with pytest.raises(SettingsError, match=words):
+            PageServer({}, address=address, port=taken, setting="X", address_setting="Y")

@@ -89,7 +89,7 @@ def test_a_hang_has_to_be_found_before_its_items_time_out() -> None:
 
 def test_a_setting_in_the_environment_that_is_no_json_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PERSQA_ENGINE_ARGS", "{")
-    with pytest.raises(SettingsError, match=r"^PERSQA_ENGINE_ARGS: not valid JSON: Expecting"):
+    with pytest.raises(SettingsError, match=r"^PERSQA_ENGINE_ARGS: not valid JSON, at column 2: expecting"):
         load_settings()
 
 

@@ -28,16 +28,16 @@ def test_what_exists_is_replaced_only_when_that_is_said(tmp_path: Path) -> None:
     out = tmp_path / "out.json"
     check(out)
     out.write_text("dear")
-    refused(r"out.json exists: --overwrite \(in Python overwrite=True\)", out, overwrite=False)
+    refused(r"out.json exists: overwrite=True replaces it", out, overwrite=False)
     check(out, overwrite=True)
     dangling = tmp_path / "link.json"
     dangling.symlink_to("nowhere")
-    refused("exists: --overwrite", dangling, overwrite=False)
+    refused("exists: overwrite=True", dangling, overwrite=False)
     (tmp_path / "empty").mkdir()
     check(tmp_path / "empty")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").touch()
-    refused("exists: --overwrite", tmp_path / "full", overwrite=False)
+    refused("exists: overwrite=True", tmp_path / "full", overwrite=False)
 
 
 def test_an_input_is_never_replaced_however_its_name_is_written(tmp_path: Path) -> None:
@@ -154,11 +154,11 @@ def test_what_appears_while_an_export_is_written_is_not_replaced_either(
         raise PermissionError(1, "not permitted")
 
     for suffix in ("linked", "renamed"):
-        with pytest.raises(InputError, match="exists: --overwrite"):
+        with pytest.raises(InputError, match="exists: overwrite=True"):
             write(f"theirs.{suffix}", meanwhile="dear")
         write(f"ours.{suffix}", meanwhile="")
         monkeypatch.setattr(Path, "hardlink_to", no_second_names)
-    with pytest.raises(InputError, match="exists: --overwrite"):
+    with pytest.raises(InputError, match="exists: overwrite=True"):
         write_folder()
     found = {path.name: path.read_text() for path in tmp_path.iterdir() if path.is_file()}
     assert found == {"theirs.linked": "dear", "ours.linked": "new", "theirs.renamed": "dear", "ours.renamed": "new"}

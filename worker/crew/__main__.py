@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from persqa.errors import UserError
 from persqa.logs import format_logs
-from persqa.settings import LogFormat, load_settings, require_broker, require_roots
+from persqa.required import require_broker, require_roots
+from persqa.settings import LogFormat, load_settings
 from persqa.words import counted
 from worker.crew.cpus import usable_cpus
 from worker.crew.crew import Crew

@@ -11,6 +11,8 @@ import time
 from contextlib import suppress
 from typing import IO, cast
 
+from persqa.logs import wrapped
+
 #: The longest line; longer ones are split.
 _LINE_BYTES = 2**20
 #: The most lines of the crew itself that wait while nobody reads; others are lost.
@@ -43,7 +45,7 @@ class Output:
 
     def say(self, label: str, line: str) -> None:
         """Write one line; waits until the earlier ones have been read."""
-        text = _as_json(label, line) if self._as_json else f"{label:{self._width}} | {line}"
+        text = _as_json(label, line) if self._as_json else wrapped(f"{label:{self._width}} | {line}", self._file)
         left = memoryview(text.encode(errors="replace") + b"\n")
         # Not through Python's buffers, because a thread that hangs in one keeps the process from ending. A full disk or
         # a closed terminal loses lines, and must not stop the workers.

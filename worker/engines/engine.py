@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Protocol, cast
 
 from persqa.errors import SettingsError
+from persqa.models import INSTALL_ENGINE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -113,6 +114,6 @@ def engine_maker(settings: Settings) -> Callable[[], Engine]:
     except (ImportError, AttributeError, ValueError) as error:
         message = f"the engine {settings.engine!r} cannot be loaded ({error})"
         if module_name == "worker.engines.vllm_engine":
-            message += "; is vLLM installed? `make setup` installs the build that fits this machine"
+            message += f"; is vLLM installed? {INSTALL_ENGINE}"
         raise SettingsError(message) from error
     return partial(engine_class, settings)

@@ -63,7 +63,9 @@ class Health:
         self._services["database"] = _probe("database", self._database)
         pages = {"/healthz": self._alive, "/readyz": self._ready, "/metrics": metrics_page}
         address = self._settings.metrics_address
-        PageServer(pages, address=address, port=port, setting="PERSQA_METRICS_PORT").start("persqa-health")
+        PageServer(
+            pages, address=address, port=port, setting="PERSQA_METRICS_PORT", address_setting="PERSQA_METRICS_ADDRESS"
+        ).start("persqa-health")
 
     def _alive(self) -> Page:
         """Whether the process works; it does while it waits for an engine, Redis or the database."""
