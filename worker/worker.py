@@ -149,7 +149,9 @@ class Worker:
         self._started.close()
         if first:
             ended = counted(sum(metrics.ended().values()), "item")
-            given = f"{counted(held, 'item is', 'items are')} given back to the queue" if held else "none is left in hand"
+            given = (
+                f"{counted(held, 'item is', 'items are')} given back to the queue" if held else "none is left in hand"
+            )
             logger.info("stopped: %s ended here, %s", ended, given)
 
     def facts(self) -> dict[str, object]:
