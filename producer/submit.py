@@ -125,17 +125,20 @@ def _submit(
         run = store.runs.set_recheck(run, True)
     if options.priority is not None and options.priority is not run.priority:
         run, _moved = set_priority(store, run, options.priority, connections.broker_url)
-    try:
-        enqueued = connections.enqueue(run, on_full=on_full)
-    except BrokerUnavailable as error:
-        there = f"the run {run.name} is in the database, with {counted(run.items, 'item')}"
-        raise BrokerUnavailable(f"{error}; {there}: once Redis answers, the same submit enqueues them") from error
     return run, Submission(
-        enqueued=enqueued,
+        enqueued=_enqueue(connections, run, on_full),
         invalid=found.invalid,
         first_errors=tuple(map(str, found.errors)),
         replaced=created.replaced,
     )
+
+
+def _enqueue(connections: Connections, run: Run, on_full: Callable[[], None]) -> int:
+    try:
+        return connections.enqueue(run, on_full=on_full)
+    except BrokerUnavailable as error:
+        there = f"the run {run.name} is in the database, with {counted(run.items, 'item')}"
+        raise BrokerUnavailable(f"{error}; {there}: once Redis answers, the same submit enqueues them") from error
 
 
 def _create(connections: Connections, reader: Reader, options: SubmitOptions, blobs: _Blobs, *, shown: str) -> _Created:
