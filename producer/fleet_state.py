@@ -28,19 +28,21 @@ class FleetState:
         backlog: of the named broker.
         identity: of the named broker, if it has one.
         away: why the named broker tells nothing.
+        beside: whether a program on this machine that has a broker of its own works on one of the runs.
     """
 
     workers: Sequence[WorkerInfo] = ()
     backlog: Backlog | None = None
     identity: str | None = None
     away: str | None = None
+    beside: bool = False
 
 
 def fleet_state(broker_url: str | None, runs: Sequence[Run]) -> FleetState:
     """Ask the named broker about these runs; without one, ask those that work on them on this machine."""
     # Imported here, like all that loads the library of Redis: who looks at finished runs needs none of it.
     if broker_url is None:
-        return FleetState(workers=_workers_nearby(runs))
+        return _state_nearby(runs)
     from redis.backoff import NoBackoff
     from redis.retry import Retry
 
@@ -58,15 +60,15 @@ def fleet_state(broker_url: str | None, runs: Sequence[Run]) -> FleetState:
         return FleetState(away=str(error))
 
 
-def _workers_nearby(runs: Sequence[Run]) -> list[WorkerInfo]:
+def _state_nearby(runs: Sequence[Run]) -> FleetState:
     wanted = {run.broker for run in runs if run.broker is not None}
     if not wanted:
-        return []
+        return FleetState()
     from persqa.broker.nearby import nearby
     from persqa.broker.workers import live_workers
 
-    found: list[WorkerInfo] = []
+    found: list[list[WorkerInfo]] = []
     for url in nearby(wanted):
         with suppress(BrokerUnavailable):
-            found += live_workers(url)
-    return found
+            found.append(live_workers(url))
+    return FleetState(workers=[worker for some in found for worker in some], beside=bool(found))

@@ -130,15 +130,22 @@ def _submit(
         run = store.runs.set_recheck(run, True)
     if options.priority is not None and options.priority is not run.priority:
         run, _moved = set_priority(store, run, options.priority, connections.broker_url)
-    enqueued = _enqueued(connections, run, on_full)
     return run, Submission(
         records=found.records,
         passed_over=found.passed_over,
-        enqueued=enqueued,
+        enqueued=_enqueue(connections, run, on_full),
         invalid=found.invalid,
         first_errors=tuple(map(str, found.errors)),
         replaced=created.replaced,
     )
+
+
+def _enqueue(connections: Connections, run: Run, on_full: Callable[[], None]) -> int:
+    try:
+        return connections.enqueue(run, on_full=on_full)
+    except BrokerUnavailable as error:
+        there = f"the run {run.name} is in the database, with {counted(run.items, 'item')}"
+        raise BrokerUnavailable(f"{error}; {there}: once Redis answers, the same submit enqueues them") from error
 
 
 def _create(
@@ -172,15 +179,6 @@ def _create(
         limits=limits,
     )
     return _Created(run=run, found=found, itemizer=itemizer)
-
-
-def _enqueued(connections: Connections, run: Run, on_full: Callable[[], None]) -> int:
-    """How many items have been enqueued; where Redis does not answer, say that the ledger has them all the same."""
-    try:
-        return connections.enqueue(run, on_full=on_full)
-    except BrokerUnavailable as error:
-        there = f"the run {run.name} is in the database, with {counted(run.items, 'item')}"
-        raise BrokerUnavailable(f"{error}; {there}: once Redis answers, the same submit enqueues them") from error
 
 
 def _made_way(connections: Connections, name: str, base: str) -> bool:

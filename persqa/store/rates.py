@@ -83,5 +83,5 @@ class Rates:
 
 
 def _patience(between: timedelta, took: float) -> timedelta:
-    """How long nothing may come before there is no rate: nothing comes `between` two items, or while one is answered."""
+    """How long nothing may come before there is no rate: nothing does between two items, or while one is answered."""
     return max(_SILENT, _TIMES * max(between, timedelta(seconds=took)))

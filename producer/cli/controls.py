@@ -81,7 +81,7 @@ def resume(run: options.Run, *, where: options.Where, as_json: options.AsJson = 
         handle = client.run(run)
         enqueued = handle.resume(on_full=full_queue_note(settings, "resume"))
         state = handle.progress().state
-        at_work = settings.broker_url is None and bool(fleet_state(None, [client.run(run).run]).workers)
+        at_work = settings.broker_url is None and fleet_state(None, [client.run(run).run]).beside
     if as_json:
         print_json({"run": handle.name, "state": state, "enqueued": enqueued})
     elif state is RunState.DONE:

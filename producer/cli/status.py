@@ -38,6 +38,7 @@ _NOBODY = (
     "no broker is named, and no `persqa run` on this machine works on what is pending; workers of a broker are shown "
     "with --broker-url URL"
 )
+_STARTING = "a `persqa run` on this machine is at work, and its worker says nothing yet"
 #: Heads of counts, and their names among the facts.
 _COUNTS = {
     "items": "submitted",
@@ -127,7 +128,8 @@ def _warnings(fleet: FleetState, active: list[Run], ledger: str, *, named: bool)
     if fleet.away is not None:
         return [f"{fleet.away}; what is shown is what the database knows"]
     if not named and not fleet.workers:
-        return [_NOBODY] if active else []
+        begun = any(run.broker is not None for run in active)
+        return [_STARTING] if fleet.beside else [_NOBODY] if begun else []
     from persqa.broker.workers import is_of, unserved
 
     elsewhere = [run for run in active if named and run.broker not in (None, fleet.identity)]

@@ -111,10 +111,17 @@ def test_status_sees_the_worker_of_a_run_beside_it(tmp_path: Path) -> None:
             answer = typed("status", "--json")
             return json.loads(answer.out) if answer.out else {"workers": []}
 
-        wait_until(lambda: [one["in_flight"] for one in facts()["workers"]] == [3], describe="it is seen to work")
-        assert (facts()["workers"][0]["phase"], facts()["warnings"]) == (Phase.READY, [])
-        assert "whoever works on it" in said(typed("resume", "records"))
-        run.terminate()
+        def works() -> bool:
+            told = facts()
+            assert not [one for one in told.get("warnings", ()) if "no `persqa run`" in one]
+            return [one["in_flight"] for one in told["workers"]] == [3]
+
+        try:
+            wait_until(works, describe="it is seen to work")
+            assert (facts()["workers"][0]["phase"], facts()["warnings"]) == (Phase.READY, [])
+            assert "whoever works on it" in said(typed("resume", "records"))
+        finally:
+            run.terminate()
         assert run.wait() == 143
     (warning,) = facts()["warnings"]
     assert "no `persqa run` on this machine works on what is pending" in warning
