@@ -23,11 +23,11 @@ echo "setup: making .venv with $("$python" --version)"
 pip() { .venv/bin/python -m pip --quiet --disable-pip-version-check --no-input "$@"; }
 
 if nvidia-smi -L >/dev/null 2>&1; then
-    echo "setup: an NVIDIA GPU answers: installing vLLM for CUDA, torch and the rest, about 10 GB in 5 to 20 minutes"
+    echo "setup: an NVIDIA GPU answers: installing vLLM for CUDA, torch and the rest; several GB, so it takes minutes"
     pip install --editable ".[cuda,data,dev]"
 else
     echo "setup: no NVIDIA GPU answers: installing vLLM for the CPU, about 4 GB in 3 to 10 minutes, in three steps"
-    echo "setup: 1 of 3: vLLM and some 240 other packages, the longest step"
+    echo "setup: 1 of 3: vLLM and what it needs, some 230 packages, the longest step"
     # Pinned and without dependencies: left to itself the resolver would take CUDA builds of torch's companions.
     pip install --no-deps --requirement requirements/cpu.txt
     echo "setup: 2 of 3: torch for the CPU, 0.2 GB to download"
