@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import ssl
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from importlib import resources
@@ -76,9 +77,9 @@ def translated(url: str) -> Generator[None]:
 
 
 def _why(error: redis.RedisError) -> object:
-    """In words, where the system has answered, and not Redis."""
+    """In words, where the system has answered, and neither Redis nor what encrypts, whose numbers are its own."""
     found = next((cause for cause in causes(error) if isinstance(cause, OSError) and cause.errno), None)
-    return error if found is None else in_words(found)
+    return error if found is None or isinstance(found, ssl.SSLError) else in_words(found)
 
 
 def _in_a_cluster(url: str) -> str:

@@ -203,9 +203,10 @@ def _with_values(words: Sequence[str], params: Iterable[Any]) -> list[str]:
         if isinstance(param, TyperOption) and (metavar := param.metavar or "").startswith("[")
         for name in param.opts
     }
-    following = [*words, ""][1:]
+    following = [*words, None][1:]
     return [
-        f"{word}={choices[word][0]}" if word in choices and after not in choices[word] else word
+        # An empty text is refused by its name later.
+        f"{word}={choices[word][0]}" if word in choices and after not in (*choices[word], "") else word
         for word, after in zip(words, following, strict=True)
     ]
 

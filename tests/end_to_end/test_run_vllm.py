@@ -103,11 +103,11 @@ def test_a_run_that_is_stopped_while_the_model_loads_ends_soon_and_leaves_nothin
     with subprocess.Popen(
         [sys.executable, "-m", "producer.cli", "run", str(data)], cwd=tmp_path, env=environment, stderr=subprocess.PIPE
     ) as process:
-        # The broker, the worker, and then the engine's own processes.
+        # The broker and its guard, the worker, and then the engine's own processes.
         started = wait_until(
-            lambda: found if len(found := psutil.Process(process.pid).children(recursive=True)) > 2 else [],
+            lambda: found if len(found := psutil.Process(process.pid).children(recursive=True)) > 3 else [],
             describe="the engine's process is started",
-            seconds=60,
+            seconds=200,
         )
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=30)
@@ -174,5 +174,7 @@ def _check_export(folder: Path, policy: str) -> None:
         # As paths are relative to the folder that their file is in, and the two files are not in the same one.
         images = given_record["image"]
         moved = f"data/{images}" if isinstance(images, str) else [f"data/{image}" for image in images]
-        turn = {"from": "human", "value": human_turn(Tag(tag), question)}
-        assert record == {**given_record, "image": moved, "conversation": [turn], "pers_qa": answer}
+        wanted = {**given_record, "image": moved, "pers_qa": answer}
+        if question:  # none was drawn for a record that is wrong in itself
+            wanted["conversation"] = [{"from": "human", "value": human_turn(Tag(tag), question)}]
+        assert record == wanted

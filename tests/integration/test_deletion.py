@@ -270,7 +270,8 @@ def test_a_run_gets_another_name_and_the_old_one_is_free(site: Site, tmp_path: P
             second.rename("first")
         with pytest.raises(SettingsError, match="cannot name a run"):
             second.rename("no/name")
-        second.rename("records")
+        with pytest.raises(SettingsError, match="the run is named 'records' already"):
+            second.rename("records")
         second.rename("second")
         assert second.name == "second"
         with pytest.raises(RunNotFound):

@@ -225,7 +225,7 @@ def test_a_folder_of_somebody_else_is_not_replaced(answered: Answered) -> None:
     holiday.touch()
     with pytest.raises(InputError, match=r"something else in it.*holiday\.jpg"):
         answered.export("pairs.jsonl")
-    with pytest.raises(InputError, match="images exists: --overwrite"):
+    with pytest.raises(InputError, match="images exists: overwrite=True"):
         answered.export("pairs.jsonl", overwrite=False)
     (answered.out / "pairs.csv-images").touch()
     with pytest.raises(InputError, match="and no folder"):

@@ -42,7 +42,7 @@ def run(site: Site, tmp_path: Path) -> Generator[RunHandle]:
 
 def test_all_good_results_are_not_taken_back_by_mistake_however_their_status_is_written(run: RunHandle) -> None:
     for status in ("ok", Status.OK):
-        with pytest.raises(SettingsError, match=r"every good answer .*--question TEXT or --item ID, or say --yes"):
+        with pytest.raises(SettingsError, match=r"every good answer .*question or items, or say sure=True"):
             run.requeue(status)
     for status in ("okk", "pending", ""):
         with pytest.raises(SettingsError, match="there is no status"):
@@ -60,7 +60,7 @@ def test_a_wrong_word_is_refused_when_it_is_said(run: RunHandle) -> None:
             "no status 'okk'; did you mean ok\\? There are ok, noncompliant, invalid, dead and pending",
         ),
         (lambda: run.export("out.json", only="okk"), "there is no status 'okk'; did you mean ok"),
-        (lambda: run.export("out.json", chat=True, only=""), "there is no status ''; choose ok"),
+        (lambda: run.export("out.json", chat=True, only=""), "only is empty"),
         (lambda: run.violations(kind="late"), "there is no violation kind 'late'; .*late_tag"),
         (lambda: run.set_priority("urgent"), "there is no priority 'urgent'; choose high, normal or low"),
     ]

@@ -82,7 +82,8 @@ def test_a_fleet_without_workers_is_said_at_submit_and_in_the_status(tmp_path: P
     with valkey_server() as url:
         done = persqa(tmp_path, "submit", str(data), "--broker-url", url)
         assert done.returncode == 0
-        advice = "there is no worker; the items wait for one: persqa worker --image-roots DIR"
+        start = f"persqa worker --image-roots DIR --broker-url {url}"
+        advice = f"there is no worker; the items wait for one: {start}"
         assert f"warning: {advice}" in said(done.stderr)
         (warning,) = json.loads(persqa(tmp_path, "status", "--broker-url", url, "--json").stdout)["warnings"]
         assert warning == advice

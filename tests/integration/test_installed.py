@@ -24,7 +24,7 @@ BESIDE = {".gitignore", "CHANGELOG.md", "LICENSE", "PKG-INFO", "README.md", "doc
 _LOOK = """
 import json, sys, persqa, producer, worker
 with producer.Client() as client:
-    run = client.run("portraits")
+    run = client.run("people")
     rows = list(run.results(status="ok"))
     run.export("pairs.jsonl", paths="copy")
     run.export("pairs.parquet")

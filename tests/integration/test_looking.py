@@ -54,7 +54,10 @@ def names(folder: Path) -> set[str]:
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("sqlite:///persqa.db", "there is no database at {here}/persqa.db: `persqa run INPUT` makes one"),
+        (
+            "sqlite:///persqa.db",
+            "there is no database at {here}/persqa.db: `persqa run INPUT --database-url sqlite:///persqa.db` makes one",
+        ),
         ("sqlite:///no/such/x.db", "there is no folder {here}/no/such for the database x.db"),
         ("sqlite:///empty.db", "{here}/empty.db is empty"),
         ("sqlite:///text.db", "{here}/text.db is no SQLite database"),
