@@ -47,7 +47,7 @@ def test_all_good_results_are_not_taken_back_by_mistake_however_their_status_is_
     for status in ("okk", "pending", ""):
         with pytest.raises(SettingsError, match="there is no status"):
             run.requeue(status)
-    with pytest.raises(SettingsError, match=r"--status.*--item"):
+    with pytest.raises(SettingsError, match=r"status.*items"):
         run.requeue()
     assert run.progress().ended[Status.OK] == 4
     assert run.requeue("dead").taken_back == 0
