@@ -86,7 +86,17 @@ def remove_unanswered(store: Store, run: Run, broker_url: str | None) -> bool:
     if store.deletion.is_answered(run.id):
         return False
     if broker_url is None or run.broker is None:
-        return _removed(store, run)
+        begun = store.deletion.begin_unanswered(run)
+    else:
+        begun = _begun_beside_workers(store, run, broker_url)
+    if begun:
+        for _ in store.deletion.steps(run.id):
+            pass
+    return begun
+
+
+def _begun_beside_workers(store: Store, run: Run, broker_url: str) -> bool:
+    """Begin to delete a run of which workers have nothing in hand; as long as it is not begun, it goes on as it was."""
     _refuse_begun(store, run, broker_url)
     active, begun = run.state is RunState.ACTIVE, False
     if active:
@@ -98,16 +108,7 @@ def remove_unanswered(store: Store, run: Run, broker_url: str | None) -> bool:
     finally:
         if active and not begun:
             store.runs.set_state(run, RunState.ACTIVE)
-    return begun and _removed(store, run)
-
-
-def _removed(store: Store, run: Run) -> bool:
-    """Remove the run in steps, unless it is answered by now; returns whether it is gone."""
-    if not store.deletion.begin_unanswered(run):
-        return False
-    for _ in store.deletion.steps(run.id):
-        pass
-    return True
+    return begun
 
 
 def _refuse_begun(store: Store, run: Run, broker_url: str) -> None:
