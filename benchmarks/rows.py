@@ -101,7 +101,7 @@ def _overhead(form: Form) -> Iterator[Row]:
 
 def _submit(form: Form) -> Iterator[Row]:
     """Submitting, for time."""
-    pairs = submitting.against_send_task(items=10_000 if form.short else 50_000, pairs=2 if form.short else 5)
+    pairs = submitting.against_send_task(items=10_000 if form.short else 50_000, pairs=4 if form.short else 5)
     yield Row(
         measure="submit",
         value=statistics.median(pair.ours for pair in pairs),

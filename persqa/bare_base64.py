@@ -8,8 +8,8 @@ import re
 #: What a reference may have around it, and base64 inside: the white space and control characters that browsers skip.
 BLANKS = "".join(map(chr, range(0x21)))
 
-#: Shorter texts are paths: no picture is that small.
-_SHORTEST = 48
+#: Characters. Shorter texts are paths: no picture is that small.
+SHORTEST = 48
 #: Longer ones are no paths, so they need not be looked through.
 _LONGEST_PATH = 4096
 _LETTERS = re.compile(r"[A-Za-z0-9+/_\s-]*=*\s*", re.ASCII)
@@ -30,9 +30,9 @@ def is_picture(data: bytes) -> bool:
 
 def is_bare_base64(text: str) -> bool:
     """Whether the text is the base64 of a picture, of either alphabet, with line ends or without."""
-    if len(text) < _SHORTEST:
+    if len(text) < SHORTEST:
         return False
-    beginning = text[:_SHORTEST]
+    beginning = text[:SHORTEST]
     if not _LETTERS.fullmatch(beginning):
         return False
     letters = beginning.translate(_STANDARD).rstrip("=")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
-from functools import cached_property
 from importlib import resources
 from pathlib import Path
 
@@ -57,7 +56,7 @@ class QuestionPool:
     def draw(self, count: int, *, seed: int, key: str) -> tuple[Question, ...]:
         """Draw different questions; the same seed and record key always give the same ones.
 
-        A hash gives their order, not a random generator, so no Python version changes it.
+        Hashes draw them, not a random generator, so no Python version changes it.
 
         Raises:
             SettingsError: the pool is smaller than `count`.
@@ -65,18 +64,11 @@ class QuestionPool:
         if count > len(self.questions):
             has = f"the pool {self.name!r} has {counted(len(self.questions), 'question')}"
             raise SettingsError(f"{has}, {count} were asked for ({option('questions_per_image')})")
-        start = hashlib.blake2b(f"{seed}\0{key}\0".encode(), digest_size=8)
-        ranks: list[bytes] = []
-        for words in self._encoded:
-            whole = start.copy()
-            whole.update(words)
-            ranks.append(whole.digest())
-        order = sorted(range(len(ranks)), key=ranks.__getitem__)
-        return tuple(self.questions[index] for index in order[:count])
-
-    @cached_property
-    def _encoded(self) -> tuple[bytes, ...]:
-        return tuple(question.template.encode() for question in self.questions)
+        left, drawn = list(self.questions), list[Question]()
+        for place in range(count):
+            number = hashlib.blake2b(f"{seed}\0{key}\0{place}".encode(), digest_size=8).digest()
+            drawn.append(left.pop(int.from_bytes(number, "big") % len(left)))
+        return tuple(drawn)
 
 
 def load_pool(name: str) -> QuestionPool:

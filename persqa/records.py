@@ -23,12 +23,13 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
-_SURROGATES = re.compile("[\ud800-\udfff]")
 #: The text of a list, as Python or JSON writes it, and no list.
 _LIST_TEXT = re.compile(r"""\s*[\[({]\s*b?["'{].*[\])}]\s*""", re.DOTALL)
 #: In bytes; no system opens a longer path, or a longer name in one.
 _LONGEST_PATH = 4096
 _LONGEST_NAME = 255
+#: No character has more bytes in UTF-8.
+_CHARACTER_BYTES = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,15 +231,19 @@ def _check_reference(reference: str, column: str) -> None:
     """Refuse what no worker can find, so that it is not enqueued, and nobody has to look for it."""
     if "\0" in reference:
         raise RecordError(Reason.BAD_PATH, f"{shown_value(reference)} cannot name a file: it has a NUL character")
-    if _SURROGATES.search(reference):
+    try:
+        encoded = reference.encode()
+    except UnicodeEncodeError:
         shown = shown_value(reference)
-        raise RecordError(Reason.BAD_PATH, f"{shown} is not UTF-8, which names of images must be: rename the file")
+        said = f"{shown} is not UTF-8, which names of images must be: rename the file"
+        raise RecordError(Reason.BAD_PATH, said) from None
     if scheme_of(reference):
         return
     if _LIST_TEXT.fullmatch(reference):
         said = f"`{column}` has the text of a list, {shown_value(reference)}, and no list: write one"
         raise RecordError(Reason.BAD_IMAGE_FIELD, said)
-    encoded = reference.encode()
+    if len(reference) * _CHARACTER_BYTES <= _LONGEST_NAME:
+        return
     # Backslashes divide the paths of Windows.
     longest = max(map(len, re.split(rb"[/\\]", encoded)))
     if len(encoded) > _LONGEST_PATH or longest > _LONGEST_NAME:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import quote, unquote
 
-from persqa.bare_base64 import is_bare_base64
+from persqa.bare_base64 import SHORTEST, is_bare_base64
 
 #: What makes a reference to an image more than a path; browsers skip blanks before it.
 _SCHEME = re.compile(r"[\0-\x20]*(data|blob|file(?=:/)|[a-z][a-z0-9+.-]*(?=://)):", re.IGNORECASE)
@@ -26,6 +26,9 @@ _DATABASE = re.compile(r"sqlite(\+\w+)?:///.|postgres(ql)?(\+\w+)?://")
 
 def scheme_of(reference: str) -> str:
     """The scheme of a reference to an image, in lower case; empty for a path, and `data` for bare base64."""
+    # Most are short paths, and each is asked about several times.
+    if len(reference) < SHORTEST and ":" not in reference:
+        return ""
     found = _SCHEME.match(reference)
     return found[1].lower() if found else "data" if is_bare_base64(reference) else ""
 

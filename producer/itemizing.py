@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 #: More than a message has beside what differs from run to run and from item to item.
 _ENVELOPE_BYTES = 2048
+#: In JSON: of a character beyond the first plane, and of what stands around a text in a list.
+_CHARACTER_BYTES, _QUOTES = 12, 4
 _LONGEST_TAG = Tag(f"<{33 * 'm'}>")
 
 
@@ -63,8 +65,9 @@ class Itemizer:
             verbatim=self.options.verbatim,
         )
         record = self._with_blobs(record)
-        size, most = self._message_bytes(record), self.limits.max_message_bytes
-        if size > most:
+        most = self.limits.max_message_bytes
+        # Its exact size costs more than all other checks.
+        if self._most_message_bytes(record) > most and (size := self._message_bytes(record)) > most:
             said = f"its message could have {size} bytes, {most} are allowed (PERSQA_MAX_MESSAGE_BYTES)"
             raise RecordError(Reason.OVERSIZED_MESSAGE, f"{place_of(raw, self.options.columns.id)}: {said}")
         return record
@@ -116,6 +119,12 @@ class Itemizer:
         """More bytes than the message of any item of the record will have."""
         asked = len(json.dumps(record.prompt)) if self.options.verbatim else self._question_bytes
         return _ENVELOPE_BYTES + self._common_bytes + _in_base64(len(json.dumps(record.images)) + asked)
+
+    def _most_message_bytes(self, record: Record) -> int:
+        """At least as many, found by counting characters."""
+        texts = sum(map(len, record.images)) + len(record.prompt)
+        inside = _CHARACTER_BYTES * texts + _QUOTES * (len(record.images) + 1) + self._question_bytes
+        return _ENVELOPE_BYTES + self._common_bytes + _in_base64(inside)
 
     @cached_property
     def _question_bytes(self) -> int:

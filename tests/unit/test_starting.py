@@ -98,21 +98,27 @@ def _make_database() -> None:
         a_stored_run(store, 2)
 
 
+#: What a command that looks into a database cannot do without: nothing of it is ours.
+_LIBRARIES = "import typer, rich, pydantic, pydantic_settings, sqlalchemy.orm"
+
+
 @pytest.mark.benchmark
 def test_a_command_is_there_before_one_waits_for_it(tmp_path: Path) -> None:
-    """Compiled, as it is installed. It is to be 0.35 s; the limits leave room for what runs beside."""
+    """Compiled, as it is installed, and beside its libraries alone, since no two machines are equally fast."""
     _make_database()
     environment = {"PYTHONPYCACHEPREFIX": str(tmp_path / "compiled"), "PATH": ""}
-    for body, arguments, limit in (
-        ("import producer", [], 0.1),
-        (_COMMAND, ["--help"], 0.5),
-        (_COMMAND, ["status"], 0.7),
-    ):
+
+    def seconds(body: str, *arguments: str) -> float:
         program = [sys.executable, "-c", _CODE.format(body=body), json.dumps(arguments)]
-        seconds: list[float] = []
-        for _ in range(8):
-            began = time.perf_counter()
-            subprocess.run(program, capture_output=True, check=True, env=environment)
-            seconds.append(time.perf_counter() - began)
-        print(f"{' '.join(arguments) or body}: {min(seconds):.2f} s")
-        assert min(seconds) < limit
+        began = time.perf_counter()
+        subprocess.run(program, capture_output=True, check=True, env=environment)
+        return time.perf_counter() - began
+
+    programs = {"libraries": (_LIBRARIES,), "producer": ("import producer",)}
+    programs |= {"help": (_COMMAND, "--help"), "status": (_COMMAND, "status")}
+    rounds = [{name: seconds(*program) for name, program in programs.items()} for _ in range(8)]
+    least = {name: min(took[name] for took in rounds) for name in programs}
+    print(", ".join(f"{name} {took:.2f} s" for name, took in least.items()))
+    assert least["producer"] < 0.2 * least["libraries"]
+    assert least["help"] < 0.6 * least["libraries"]
+    assert least["status"] < 1.4 * least["libraries"]
