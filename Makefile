@@ -72,7 +72,7 @@ long: setup
 lock: setup
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade --no-annotate --no-emit-index-url \
 		--no-emit-find-links --custom-compile-command 'make lock' --override requirements/overrides.txt \
-		--extra data --extra dev requirements/cpu.in pyproject.toml --output-file requirements/cpu.txt
+		--extra data --extra dev --extra ui requirements/cpu.in pyproject.toml --output-file requirements/cpu.txt
 
 # make docs   writes docs/settings.md, docs/cli.md and the tables of docs/metrics.md anew, from the code itself
 docs: setup

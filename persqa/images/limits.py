@@ -5,6 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from persqa.settings import Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +34,20 @@ class ImageLimits:
     allow_private: bool = False
     seconds: float = 30.0
     user_agent: str = ""
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """What the settings allow."""
+        return cls(
+            roots=tuple(settings.image_roots),
+            max_pixels=settings.max_image_pixels,
+            max_bytes=settings.max_image_bytes,
+            hosts=tuple(settings.image_hosts),
+            stores=tuple(settings.image_stores),
+            allow_private=settings.image_allow_private,
+            seconds=settings.image_seconds,
+            user_agent=settings.image_user_agent,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -75,6 +75,13 @@ class Ledger:
             yield found
             after = found[-1].id
 
+    def images(self, run_id: RunId, item_id: ItemId) -> tuple[str, ...]:
+        """The image references of one item; none where the run has no such item."""
+        query = sa.select(items.c.images).where(items.c.id == item_id, items.c.run_id == run_id)
+        with self._database.reading() as connection:
+            found = connection.execute(query).scalar()
+        return () if found is None else tuple(json.loads(found))
+
     def chosen(self, item_ids: Sequence[ItemId]) -> list[Item]:
         """Some items of one run in the input's order, without their records."""
         query = sa.select(*_SENT).where(items.c.id.in_(item_ids)).order_by(items.c.id)

@@ -77,16 +77,7 @@ class ImageLoader:
             check_web()
         for prefix in settings.image_stores:
             open_file_system(prefix, what="the image store")
-        self._limits = ImageLimits(
-            roots=tuple(settings.image_roots),
-            max_pixels=settings.max_image_pixels,
-            max_bytes=settings.max_image_bytes,
-            hosts=tuple(settings.image_hosts),
-            stores=tuple(settings.image_stores),
-            allow_private=settings.image_allow_private,
-            seconds=settings.image_seconds,
-            user_agent=settings.image_user_agent,
-        )
+        self._limits = ImageLimits.of(settings)
         self._resolution = resolution
         # What is being read has all the room it may need, unless that would keep threads from reading.
         threads = settings.image_threads + settings.fetch_threads

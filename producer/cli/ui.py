@@ -1,0 +1,60 @@
+"""`persqa ui`: the gallery."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from producer.cli import options
+from producer.cli.expanding import expanded
+from producer.cli.numbers import whole
+from producer.cli.printing import say
+
+
+@expanded
+def command(
+    *,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            "--port",
+            metavar="N",
+            parser=whole("--port", 1, 65_535),
+            help="The port (default: 9760, or the next free one).",
+        ),
+    ] = None,
+    host: Annotated[
+        str,
+        typer.Option(
+            "--host",
+            metavar="HOST",
+            help="Where to listen: 127.0.0.1 (default), or 0.0.0.0 for all, with a token in the address.",
+        ),
+    ] = "127.0.0.1",
+    open_browser: Annotated[bool, typer.Option("--open", help="Open the address in a browser.")] = False,
+    image_roots: options.ImageRoots = None,
+    where: options.Where,
+) -> None:
+    """Look at pictures beside their answers, decide what is good, and see what goes wrong, in a browser.
+
+    Every run of the database is there, also one that is going on. What you accept, reject or edit is kept in the
+    database, and decides what `persqa export --reviewed accepted` writes. It ends with Ctrl-C.
+
+    Examples:
+        persqa ui
+        persqa ui --open --database-url sqlite:///other.db
+        persqa ui --host 0.0.0.0 --port 9760
+    """
+    from producer import Client
+    from producer.web.server import Server
+
+    # Who looks starts no worker.
+    with Client(where.settings(image_roots=image_roots), local_worker=False) as client:
+        server = Server(client, host=host, port=port)
+        say(f"the gallery is at [link]{server.address}[/link], until Ctrl-C")
+        if open_browser:
+            import webbrowser
+
+            webbrowser.open(server.address)
+        server.serve()

@@ -1,0 +1,73 @@
+"""The application: all routes behind the guard, and errors as pages for people."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.routing import Mount
+from starlette.staticfiles import StaticFiles
+
+from persqa.errors import Infrastructure, NoDatabase, RunNotFound, RunStopped, UserError
+from producer.web.guard import Guard
+from producer.web.pages import routes
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from producer.web.site import Site
+
+_HOUR_SECONDS = 3600
+
+
+def application(site: Site, *, hosts: Collection[str] | None, token: str | None) -> Starlette:
+    """The gallery as an ASGI application; `hosts` and `token` as in `Guard`."""
+
+    def failed(request: Request, error: Exception) -> Response:
+        status, heading = _told(error)
+        said = error.detail if isinstance(error, HTTPException) else str(error)
+        if request.headers.get("hx-request"):
+            return site.page(request, "error_part.html", status=status, heading=heading, said=said)
+        return site.page(request, "error.html", status=status, heading=heading, said=said)
+
+    app = Starlette(
+        routes=[*routes(), Mount("/static", _Static(directory=Path(__file__).parent / "static"))],
+        middleware=[Middleware(Guard, hosts=hosts, token=token)],
+        exception_handlers={UserError: failed, Infrastructure: failed, HTTPException: failed},
+    )
+    app.state.site = site
+    return app
+
+
+class _Static(StaticFiles):
+    """Our own files; their addresses change with them."""
+
+    def file_response(self, *args: object, **more: object) -> Response:
+        response = super().file_response(*args, **more)  # pyright: ignore[reportArgumentType]
+        response.headers["cache-control"] = f"max-age={_HOUR_SECONDS}"
+        return response
+
+
+def _told(error: Exception) -> tuple[int, str]:
+    match error:
+        case HTTPException(status_code=404):
+            return 404, "There is no such page"
+        case HTTPException():
+            return error.status_code, HTTPStatus(error.status_code).phrase
+        case RunNotFound():
+            return 404, "There is no such run"
+        case NoDatabase():
+            return 404, "There is no database yet"
+        case RunStopped():
+            return 409, "The run is stopped"
+        case Infrastructure():
+            return 503, "The database or the broker does not answer"
+        case _:
+            return 400, "That cannot be done"

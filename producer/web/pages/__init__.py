@@ -1,0 +1,15 @@
+"""The pages: each module reads an address, asks the client and the catalog, and fills a template."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from producer.web.pages import gallery, item, pictures, runs
+
+if TYPE_CHECKING:
+    from starlette.routing import BaseRoute
+
+
+def routes() -> list[BaseRoute]:
+    """The addresses of all pages."""
+    return [*runs.routes, *gallery.routes, *item.routes, *pictures.routes]
