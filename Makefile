@@ -62,7 +62,7 @@ bench: setup
 
 # make unit   the tests without a server and without vLLM
 unit: setup
-	$(BIN)/pytest -n 2 -m "not long" tests/unit
+	$(BIN)/pytest -n 2 -m "not long and not benchmark" tests/unit
 
 # make long   every reader at a million rows, exports of more than 2 GiB; half an hour and 8 GB of disk for temporary files
 long: setup
