@@ -12,8 +12,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
 from producer.web.catalog import Catalogs
-from producer.web.pictures import Pictures
-from producer.web.texts import shown
+from producer.pictures import Pictures
+from producer.texts import shown
 
 if TYPE_CHECKING:
     from starlette.requests import Request

@@ -11,7 +11,7 @@ from starlette.routing import Route
 from persqa.choices import parse_choice
 from persqa.errors import BlobsUnavailable, Rejected
 from persqa.items import ItemId
-from producer.web.pictures import SIDES
+from producer.pictures import SIDES
 
 if TYPE_CHECKING:
     from starlette.requests import Request

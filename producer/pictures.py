@@ -63,7 +63,7 @@ class Pictures:
             if found := self._kept.get(key):
                 self._kept.move_to_end(key)
                 return found
-        made = self._make(run, reference, size)
+        made = self.make(run, reference, side=SIDES[size], quality=_QUALITY[size])
         with self._lock:
             if key not in self._kept:
                 self._kept[key] = made
@@ -72,12 +72,12 @@ class Pictures:
                 self._bytes -= len(self._kept.popitem(last=False)[1].data)
         return made
 
-    def _make(self, run: Run, reference: str, size: str) -> Picture:
+    def make(self, run: Run, reference: str, *, side: int, quality: int) -> Picture:
+        """As `get`, made anew and not kept; `side` is the longest one in pixels, `quality` that of a JPEG."""
         content = read_image(reference, base=Path(run.base), limits=self._limits, blobs=self._blobs)
-        side = SIDES[size]
         with self._decoding:
             image = decode_image(content, reference, limits=self._limits, resolution=Resolution(edge=side))
             image.thumbnail((side, side))
             file = io.BytesIO()
-            image.save(file, "JPEG", quality=_QUALITY[size])
+            image.save(file, "JPEG", quality=quality)
         return Picture(data=file.getvalue())
