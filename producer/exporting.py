@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from persqa.blobs import BlobStore
 from persqa.choices import parse_choice, refuse_empty
+from persqa.errors import SettingsError
 from persqa.pairs import parse_status
 from persqa.results import Status
+from persqa.words import option, switch
 from producer.exporters import HUGGING_FACE, TEXT, choose_format, write_records
 from producer.exporters.images import Cells
 from producer.exporters.paths import UNCHANGED, Paths, folder_beside, placement
@@ -48,6 +50,12 @@ class _Asked:
     chat: bool | str = False
     paths: str | None = None
     overwrite: bool = False
+    gallery: bool = False
+    sample: int | None = None
+
+
+#: The options of a page.
+_OF_PAGES = frozenset({"gallery", "sample", "only", "overwrite"})
 
 
 def export(
@@ -55,6 +63,8 @@ def export(
 ) -> int:
     """Export a run, as `RunHandle.export` describes."""
     asked = _parse(given)
+    if asked.gallery:
+        return _export_page(connections, run, target, asked)
     form = form_for(asked.chat)
     chosen = choose_format(target, asked.file_format)
     if form is not None:
@@ -107,6 +117,16 @@ def export(
     return write(shape.records(pairs), cells=cells)
 
 
+def _export_page(connections: Connections, run: Run, target: Path, asked: _Asked) -> int:
+    from producer.sending import USUAL_SAMPLE, send
+
+    only = None if asked.only is None else parse_status(asked.only)
+    inputs, blobs = connections.store.runs.inputs(), BlobStore(connections.settings.blob_store)
+    check_target(target, overwrite=asked.overwrite, inputs=inputs, blob_folder=blobs.folder)
+    sample = USUAL_SAMPLE if asked.sample is None else asked.sample
+    return send(connections, run, target, sample=sample, only=only, overwrite=asked.overwrite)
+
+
 def _none(_reference: str) -> bool:
     return False
 
@@ -136,7 +156,21 @@ def _parse(given: GivenExportOptions) -> _Asked:
         parse_choice(name, GivenExportOptions.__annotations__, name="option of an export")
     refuse_empty(given)
     options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    return _Asked(**options)
+    asked = _Asked(**options)
+    _check_page(asked)
+    return asked
+
+
+def _check_page(asked: _Asked) -> None:
+    """Refuse what a page, or anything but a page, cannot have."""
+    if asked.sample is not None and not asked.gallery:
+        raise SettingsError(f"{option('sample')} is for a page: say {switch('gallery')}, too")
+    if asked.sample is not None and asked.sample < 1:
+        raise SettingsError(f"{option('sample')}: a page shows at least 1 item, and not {asked.sample}")
+    if asked.gallery:
+        for one in fields(asked):
+            if one.name not in _OF_PAGES and getattr(asked, one.name) != one.default:
+                raise SettingsError(f"{option(one.name)} does not go with {switch('gallery')}: leave it out")
 
 
 def _pairs(queries: Queries, run: Run, asked: _Asked) -> Iterator[Pair]:

@@ -22,7 +22,7 @@ class Markup(str):
     __slots__ = ()
 
 
-def element(name: str, *inside: str | None, **attributes: object) -> Markup:
+def element(name: str, /, *inside: str | None, **attributes: object) -> Markup:
     """An element.
 
     Args:

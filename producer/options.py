@@ -118,6 +118,9 @@ class GivenExportOptions(TypedDict, total=False):
         paths: how image files are referred to: `relative` to the export's folder, `absolute`, or `copy`: the images
             travel with the export. By default relative, and absolute for `hf`, which nobody reads by its folder.
         overwrite: replace a file or data set that is there; never an input of a run, an image or the database.
+        gallery: write a page for a browser, with pictures, figures and what its items can be chosen by; no other option
+            but `sample`, `only` and `overwrite` goes with it.
+        sample: how many items the page shows, by default 200; what failed is among them.
     """
 
     output_key: str | None
@@ -127,6 +130,8 @@ class GivenExportOptions(TypedDict, total=False):
     chat: bool | str | None
     paths: str | None
     overwrite: bool | None
+    gallery: bool | None
+    sample: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -154,8 +154,8 @@ class RunHandle(RunChanges):
         """Write the records to a file or folder, in the input's order; returns the number of rows.
 
         Args:
-            path: `.json`, `.jsonl` or `.csv`, each also with `.gz` or `.zst`, `.parquet`, or a folder. It appears when
-                everything is written.
+            path: `.json`, `.jsonl` or `.csv`, each also with `.gz` or `.zst`, `.parquet`, or a folder; with `gallery`,
+                `.html`. It appears when everything is written.
             on_left: called for each image that is to travel with the export and cannot, and for each answer that
                 dialogues leave out.
             given: the options by name; see `GivenExportOptions`.

@@ -14,7 +14,8 @@ MOST_SHOWN = 4000
 #: Accents on one letter; no language stacks more.
 _MOST_MARKS = 8
 _TURNING = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+#: With halves of letters, which are no text in UTF-8.
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def shown(text: str, most: int = MOST_SHOWN) -> str:

@@ -14,12 +14,17 @@ from persqa.words import counted
 from producer.cli import options
 from producer.cli.completing import one_of
 from producer.cli.expanding import expanded
+from producer.cli.numbers import whole
 from producer.cli.printing import plain, print_json, say
 from producer.exporters.paths import Paths, folder_beside
 from producer.exporters.trainers import Trainer
 
 if TYPE_CHECKING:
+    from producer import RunHandle
     from producer.exporters.left import Left
+
+#: From here on a mail may be refused by its size, in bytes; a mail is a third larger than what it carries.
+_LARGE_MAIL = 15 * 10**6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +77,19 @@ class Shape:
             autocompletion=one_of(*Paths),
             help="How image files are referred to: relative to the folder of FILE (default); absolute (default of hf); "
             "or copy, so that they travel with it: in FILE-images, or inside of Parquet and hf.",
+        ),
+    ] = None
+    gallery: Annotated[
+        bool,
+        typer.Option("--gallery", help="A page for a browser, FILE.html: pictures, answers, filters and figures."),
+    ] = False
+    sample: Annotated[
+        int | None,
+        typer.Option(
+            "--sample",
+            metavar="N",
+            parser=whole("--sample", 1),
+            help="With --gallery: so many items, what failed among them (default: 200).",
         ),
     ] = None
 
@@ -130,17 +148,22 @@ def command(
     """Write a run's records, with prompts and answers, to a file.
 
     Every record of the input is there, in the input's order and shape; the answer is null where there is none. The
-    file appears when it is whole, and replaces nothing unless --overwrite says so.
+    file appears when it is whole, and replaces nothing unless --overwrite says so. With --gallery it is a page to send:
+    some items with their pictures, and figures of all of them, in one file that any browser opens.
 
     Examples:
         persqa export portraits pairs.jsonl --only ok --output-key pers_qa
         persqa export portraits dialogues.json --chat
         persqa export portraits dialogues.parquet --chat trl
+        persqa export portraits page.html --gallery --sample 500
     """
     with where.client() as client:
         handle = client.run(run)
         left = _Left()
         number = handle.export(file, on_left=left.count, **asdict(shape))
+        if shape.gallery:
+            _report_page(handle, file, number, as_json=as_json)
+            return
         if as_json:
             print_json({"run": handle.name, "file": str(file), "rows": number, **left.counts(shape)})
             return
@@ -150,3 +173,14 @@ def command(
         left.report()
         if pending := handle.progress().pending:
             say(f"[yellow]{counted(pending, 'item of the run has', 'items of the run have')} no answer yet[/]")
+
+
+def _report_page(handle: RunHandle, file: Path, number: int, *, as_json: bool) -> None:
+    size = file.stat().st_size
+    if as_json:
+        print_json({"run": handle.name, "file": str(file), "rows": number, "bytes": size})
+        return
+    whole = counted(handle.progress().submitted, "item")
+    say(f"{number} of {whole}, {size / 10**6:.1f} MB, written to {plain(file)}: any browser opens it")
+    if size > _LARGE_MAIL:
+        say("[yellow]that may be too large for a mail: a smaller --sample makes it smaller[/]")

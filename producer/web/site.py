@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
-from producer.web.catalog import Catalogs
 from producer.pictures import Pictures
 from producer.texts import shown
+from producer.web.catalog import Catalogs
 
 if TYPE_CHECKING:
     from starlette.requests import Request

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producer.web.intervals import FEWEST_TO_TELL, by_chance, often, percent, share, verdict
+from producer.intervals import FEWEST_TO_TELL, by_chance, often, percent, share, verdict
 
 
 @pytest.mark.parametrize(

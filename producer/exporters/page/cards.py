@@ -1,0 +1,159 @@
+"""Cards: the items of a page, and what they can be chosen by."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from producer.markup import Markup, element, joined
+from producer.texts import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from persqa.pairs import PairRow
+    from producer.pictures import Picture
+
+#: Characters of an answer, and of a shorter text.
+_LONG = 2000
+_SHORT = 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """An item of a page.
+
+    Attributes:
+        row: the item with its result.
+        kinds: the violations of its generations, each kind once.
+        pictures: a thumbnail of each image, or the sentence that says why there is none.
+        more: how many images it has beside these.
+    """
+
+    row: PairRow
+    kinds: Sequence[str] = ()
+    pictures: Sequence[Picture | str] = ()
+    more: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choices:
+    """What the items of a page can be chosen by, the most frequent first.
+
+    Attributes:
+        items: how many there are.
+        statuses: theirs.
+        kinds: the violations of their generations.
+        questions: their topics.
+        reviews: what people say of them.
+    """
+
+    items: int
+    statuses: Sequence[str] = ()
+    kinds: Sequence[str] = ()
+    questions: Sequence[str] = ()
+    reviews: Sequence[str] = ()
+
+
+def card(given: Card) -> Markup:
+    """One item."""
+    row = given.row
+    pictures = [_picture(picture, row) for picture in given.pictures]
+    more = element("p", f"and {given.more} more", class_="soft") if given.more else None
+    return element(
+        "article",
+        element("div", *pictures, more, class_="pictures") if pictures else None,
+        element("h3", shown(row.question, _SHORT) or "No question", class_="words", dir="auto"),
+        _answer(row.answer, row.tag),
+        _labels(given),
+        _why(row),
+        element("p", " · ".join(_names(row)), class_="soft words"),
+        class_="pair",
+        data_status=row.status,
+        data_kind=_listed(given.kinds),
+        data_question=shown(topic_of(row), _SHORT),
+        data_review=_listed(reviews_of(row)),
+    )
+
+
+def filters(choices: Choices) -> Markup:
+    """The heading of the items, and what chooses among them; shown where scripts run."""
+    number = element("output", id="number", aria_live="polite")
+    chosen = [
+        _choice("status", "Status", choices.statuses),
+        _choice("kind", "Violation", choices.kinds),
+        _choice("question", "Question", choices.questions),
+        _choice("review", "Review", choices.reviews),
+        element("label", "Text ", element("input", id="text", type="search", autocomplete="off")),
+        element("button", "All", type="reset"),
+        number,
+    ]
+    return joined([
+        element("h2", f"{choices.items:,} items" if choices.items != 1 else "1 item", id="items"),
+        element("form", *chosen, id="filters", hidden=True),
+    ])  # fmt: skip
+
+
+def topic_of(row: PairRow) -> str:
+    """By what questions are told apart: the topic; of a prompt of a record's own, nothing."""
+    return row.topic or ("own prompt" if row.question else "none")
+
+
+def reviews_of(row: PairRow) -> list[str]:
+    """What people say of it, in the words of the gallery."""
+    return ["none"] if row.status else []
+
+
+def _choice(name: str, title: str, values: Sequence[str]) -> Markup | None:
+    if len(values) < 2:
+        return None
+    options = [element("option", "any", value="")]
+    options += [element("option", shown(value, _SHORT), value=shown(value, _SHORT)) for value in values]
+    return element("label", f"{title} ", element("select", *options, id=name))
+
+
+def _listed(words: Sequence[str]) -> str:
+    """With a blank at both ends of each, so that one is found and no part of one."""
+    return f" {' '.join(words)} " if words else ""
+
+
+def _picture(picture: Picture | str, row: PairRow) -> Markup:
+    if isinstance(picture, str):
+        return element("p", shown(picture, _SHORT), class_="missing words")
+    source = f"data:{picture.kind};base64,{base64.b64encode(picture.data).decode('ascii')}"
+    return element("img", src=source, alt=shown(f"Image of item {row.item_id}: {row.image}", _SHORT), decoding="async")
+
+
+def _answer(answer: str | None, tag: str) -> Markup:
+    if answer is None:
+        return element("p", "No answer", class_="soft")
+    if not answer.strip():
+        return element("p", "An empty answer", class_="soft")
+    return element("p", with_tag(answer, tag, _LONG), class_="words", dir="auto")
+
+
+def with_tag(answer: str, tag: str, most: int) -> Markup:
+    """An answer cut to so many characters, its first tag set off."""
+    text, name = shown(answer, most), shown(tag)
+    before, found, after = text.partition(name) if name else (text, "", "")
+    return joined([before, element("mark", found) if found else None, after])
+
+
+def _labels(given: Card) -> Markup:
+    row = given.row
+    labels = [element("span", row.status, class_=f"label {row.status}")]
+    labels += [element("span", kind, class_="label") for kind in given.kinds]
+    if row.forced:
+        labels.append(element("span", "tag forced", class_="label"))
+    return element("p", *labels, class_="labels")
+
+
+def _why(row: PairRow) -> Markup | None:
+    said = [part for part in (row.reason, row.detail) if part]
+    return element("p", shown(": ".join(said), _SHORT), class_="soft words") if said else None
+
+
+def _names(row: PairRow) -> list[str]:
+    names = [f"item {row.item_id}", row.record_id, row.image, row.model]
+    return [shown(name, _SHORT) for name in names if name]

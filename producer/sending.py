@@ -1,0 +1,196 @@
+"""Sending: a page with some items of a run, for people who have neither the run nor PersQA."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple
+
+import persqa
+from persqa.clock import now
+from persqa.errors import InputError, Rejected
+from persqa.items import ItemId
+from persqa.pairs import PENDING
+from persqa.results import Status
+from producer.exporters import PAGES
+from producer.exporters.page import Card, Choices, Facts, Kept, reviews_of, topic_of, write_page
+from producer.intervals import share
+from producer.pictures import Picture, Pictures
+from producer.sample import draw_items
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from persqa.pairs import PairRow
+    from persqa.runs import Run
+    from persqa.store import Store
+    from producer.connections import Connections
+
+#: Items of a page where nobody says how many: some three megabytes, which every mail server takes.
+USUAL_SAMPLE = 200
+#: Of a thumbnail: the longest side in pixels, and the quality of a JPEG.
+_SIDE = 240
+_QUALITY = 75
+#: Images of an item that are shown.
+_MOST_PICTURES = 4
+#: Questions that are told apart, in all and on the page; where each record has its own, there are as many as records.
+_MOST_COUNTED = 10_000
+_MOST_QUESTIONS = 50
+_LOOKED_UP = 500
+#: Images are read by so many threads, for so many items ahead of the one that is written.
+_THREADS = 4
+_AHEAD = 16
+
+
+def send(
+    connections: Connections,
+    run: Run,
+    target: Path,
+    *,
+    sample: int,
+    only: str | None,
+    overwrite: bool,
+) -> int:
+    """Write a page with a sample of a run's items, and figures of all of them.
+
+    Args:
+        connections: the database, and what images may be read.
+        run: the run.
+        target: the file.
+        sample: how many items to show.
+        only: the status of those; by default any but `pending`.
+        overwrite: whether the file may be there.
+
+    Returns:
+        The number of items shown.
+
+    Raises:
+        InputError: the file cannot be written, is there already, or is none for a browser.
+        BlobsUnavailable: the blob store does not answer.
+    """
+    if target.suffix.lower() not in PAGES:
+        raise InputError(f"{target}: a page is opened by its suffix; name it {target.with_suffix('.html').name}")
+    store = connections.store
+    tally = _Tally()
+    chosen = draw_items(
+        (
+            (ItemId(row.item_id), str(row.status))
+            for row in tally.each(store.queries.pairs(run))
+            if _is_shown(row, only)
+        ),
+        sample,
+        seed=run.options.seed,
+    )
+    facts = Facts(
+        run=run,
+        progress=store.queries.progress(run.id),
+        sample=chosen,
+        made_at=now(),
+        version=persqa.__version__,
+        compliance=tally.compliance(),
+        kinds=store.queries.kinds(run.id),
+    )
+    choices = _choices(_found(store, run, chosen.items))
+    with ThreadPoolExecutor(_THREADS, "persqa-pictures") as threads:
+        cards = _cards(_found(store, run, chosen.items), run, Pictures(connections.settings), threads)
+        return write_page(facts, choices, cards, target, overwrite=overwrite)
+
+
+def _is_shown(row: PairRow, only: str | None) -> bool:
+    return row.status != PENDING if only is None else row.status == only
+
+
+@dataclass(slots=True)
+class _Tally:
+    """Counts answers that were judged, by question; no more questions than a page needs are told apart."""
+
+    judged: Counter[str] = field(default_factory=Counter[str])
+    by_itself: Counter[str] = field(default_factory=Counter[str])
+    in_the_end: Counter[str] = field(default_factory=Counter[str])
+
+    def each(self, rows: Iterable[PairRow]) -> Iterator[PairRow]:
+        """The rows, counted as they pass."""
+        for row in rows:
+            if row.tag and row.status in (Status.OK, Status.NONCOMPLIANT):
+                self._count(topic_of(row), kept=row.status == Status.OK, forced=bool(row.forced))
+            yield row
+
+    def _count(self, topic: str, *, kept: bool, forced: bool) -> None:
+        if topic in self.judged or len(self.judged) < _MOST_COUNTED:
+            self.judged[topic] += 1
+            self.in_the_end[topic] += kept
+            self.by_itself[topic] += kept and not forced
+
+    def compliance(self) -> dict[str, Kept]:
+        """Of the most frequent questions how many answers keep the rule, the worst question first."""
+        kept = {
+            topic: Kept(by_itself=share(self.by_itself[topic], number), in_the_end=self.in_the_end[topic])
+            for topic, number in self.judged.most_common(_MOST_QUESTIONS)
+        }
+        return dict(sorted(kept.items(), key=lambda one: one[1].by_itself.value))
+
+
+class _Found(NamedTuple):
+    """An item of the page, still without its pictures."""
+
+    row: PairRow
+    kinds: tuple[str, ...]
+    images: tuple[str, ...]
+
+
+def _found(store: Store, run: Run, items: Sequence[ItemId]) -> Iterator[_Found]:
+    remaining = iter(items)
+    while some := list(islice(remaining, _LOOKED_UP)):
+        broken = store.queries.broken(some)
+        for item in store.ledger.chosen(some):
+            kinds = tuple(dict.fromkeys(str(one.kind) for one in broken.get(item.id, ())))
+            for row in store.queries.pairs(run, item=item.id):
+                yield _Found(row, kinds, item.images)
+
+
+def _choices(found: Iterable[_Found]) -> Choices:
+    items, statuses, kinds, questions, reviews = 0, *(Counter[str]() for _ in range(4))
+    for one in found:
+        items += 1
+        statuses[one.row.status] += 1
+        kinds.update(one.kinds)
+        questions[topic_of(one.row)] += 1
+        reviews.update(reviews_of(one.row))
+    return Choices(
+        items=items,
+        statuses=_frequent(statuses),
+        kinds=_frequent(kinds),
+        questions=_frequent(questions),
+        reviews=_frequent(reviews),
+    )
+
+
+def _frequent(counts: Counter[str]) -> list[str]:
+    return [value for value, _ in counts.most_common(_MOST_QUESTIONS)]
+
+
+def _cards(found: Iterable[_Found], run: Run, pictures: Pictures, threads: ThreadPoolExecutor) -> Iterator[Card]:
+    """The items with their pictures, in order; those of the next ones are read meanwhile."""
+    waiting = deque[Future[Card]]()
+    for one in found:
+        waiting.append(threads.submit(_card, one, run, pictures))
+        if len(waiting) > _AHEAD:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+def _card(found: _Found, run: Run, pictures: Pictures) -> Card:
+    shown = [_thumbnail(reference, run, pictures) for reference in found.images[:_MOST_PICTURES]]
+    more = max(0, len(found.images) - _MOST_PICTURES)
+    return Card(row=found.row, kinds=found.kinds, pictures=shown, more=more)
+
+
+def _thumbnail(reference: str, run: Run, pictures: Pictures) -> Picture | str:
+    try:
+        return pictures.make(run, reference, side=_SIDE, quality=_QUALITY)
+    except Rejected as rejected:
+        return str(rejected)
