@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from persqa.choices import parse_choice
 from persqa.generations import FinishReason
 from persqa.items import ItemId
+from persqa.own_code import own_module
 from persqa.policies import Rung
 from persqa.results import Status
 from persqa.verdicts import ViolationKind
@@ -56,6 +57,10 @@ class PairRow:
     worker: str | None
     model: str | None
     record_id: str | None = None
+
+    def _repr_html_(self) -> str:
+        # How things look is above what they are, so it is found by name.
+        return own_module("producer.notebook").row_html(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,11 +15,13 @@ from persqa.errors import Infrastructure, InputError, RunStopped, SettingsError
 from persqa.pairs import parse_status
 from persqa.runs import Run, RunState, parse_priority
 from persqa.verdicts import ViolationKind
-from producer.run_changes import RunChanges
+from producer.run_notebook import Rows, RunNotebook
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Unpack
+
+    from pandas import DataFrame
 
     from persqa.broker.depth import Depth
     from persqa.items import ItemId
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from producer.submit import Submission
 
 
-class RunHandle(RunChanges):
+class RunHandle(RunNotebook):
     """One run; `submission` says what the submit that returned it has done."""
 
     def __init__(self, connections: Connections, run: Run, submission: Submission | None = None) -> None:
@@ -99,7 +101,7 @@ class RunHandle(RunChanges):
     def results(
         self, *, status: str | None = None, question: str | None = None, item: int | None = None
     ) -> Iterator[PairRow]:
-        """The items with their results, in the input's order.
+        """The items with their results, in the input's order; a notebook shows the first of them as a table.
 
         Args:
             status: only `ok`, `noncompliant`, `invalid`, `dead` or `pending`.
@@ -110,7 +112,19 @@ class RunHandle(RunChanges):
             SettingsError: there is no such status, or the run has no such item.
         """
         wanted = None if status is None else parse_status(status)
-        return self._queries.pairs(self.run, status=wanted, question=question, item=self._own_item(item))
+        own = self._own_item(item)
+        return Rows(lambda: self._queries.pairs(self.run, status=wanted, question=question, item=own), self._seen)
+
+    def to_pandas(self, *, status: str | None = None, question: str | None = None) -> DataFrame:
+        """The rows of `results` as a table, all of it in memory; its columns are those of a row, `record` the last one.
+
+        Raises:
+            SettingsError: there is no such status.
+            InputError: pandas is not installed.
+        """
+        from producer.frames import frame
+
+        return frame(self.results(status=status, question=question))
 
     def violations(
         self, *, kind: str | None = None, question: str | None = None, item: int | None = None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import persqa
 from persqa.clock import now
 from persqa.errors import InputError, Rejected
+from persqa.images import shown_reference
 from persqa.items import ItemId
 from persqa.pairs import PENDING
 from persqa.results import Status
@@ -193,4 +194,5 @@ def _thumbnail(reference: str, run: Run, pictures: Pictures) -> Picture | str:
     try:
         return pictures.make(run, reference, side=_SIDE, quality=_QUALITY)
     except Rejected as rejected:
-        return str(rejected)
+        # Its own sentence may name folders of this machine, which are nobody's who gets the page.
+        return f"{shown_reference(reference)}: no picture ({rejected.reason})"
