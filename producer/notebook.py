@@ -32,10 +32,11 @@ _MOST_PICTURES = 8
 #: After so long no more pictures are made, in seconds: a cell must not wait for a slow disk.
 _PATIENCE_SECONDS = 2.0
 #: Of a thumbnail: the longest side in pixels, and the quality of a JPEG.
-_SIDE = 120
+_SIDE = 96
 _QUALITY = 70
 _SOFT = "opacity: 0.7"
-_CELL = "text-align: left; vertical-align: top; white-space: pre-wrap; overflow-wrap: anywhere; unicode-bidi: isolate"
+_CELL = "text-align: left; vertical-align: top"
+_WORDS = f"{_CELL}; white-space: pre-wrap; overflow-wrap: anywhere; unicode-bidi: isolate; min-width: 8em"
 _HEADINGS = ("", "Question", "Answer", "Status", "Item")
 
 
@@ -116,12 +117,17 @@ def _row(seen: Seen) -> Markup:
     answer = None if row.answer is None else with_tag(row.answer, row.tag, _LONG)
     why = ": ".join(part for part in (row.reason, row.detail) if part)
     cells = (
-        seen.picture or shown(row.image, _SHORT),
+        seen.picture or element("div", shown(row.image, _SHORT), style=_WORDS),
         shown(row.question, _SHORT),
         answer if answer is not None else element("span", "no answer yet" if row.status == PENDING else "no answer"),
         joined(
-            [swatch(row.status), f" {row.status}", element("div", shown(why, _SHORT), style=_SOFT) if why else None]
+            [
+                swatch(row.status),
+                f" {row.status}",
+                element("div", shown(why, _SHORT), style=f"{_SOFT}; overflow-wrap: anywhere") if why else None,
+            ]
         ),
         str(row.item_id),
     )
-    return element("tr", *(element("td", cell, style=_CELL) for cell in cells))
+    styles = (_CELL, _WORDS, _WORDS, _CELL, _CELL)
+    return element("tr", *(element("td", cell, style=style) for cell, style in zip(cells, styles, strict=True)))

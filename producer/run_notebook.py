@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 #: Items of a run, and rows of a table.
 _MOST_SHOWN = 6
 _MOST_ROWS = 20
+_LOOKED_AT = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +87,9 @@ class RunNotebook(RunChanges):
         try:
             run = self._store.runs.reread(self.run)
             progress = self._store.queries.progress(run.id)
-            rows = list(islice(self._store.queries.pairs(run, chunk=_MOST_SHOWN), _MOST_SHOWN))
-            return run_html(run, progress, self._seen(rows))
+            # One a record, as all of a record have the same picture.
+            rows = (row for row in self._store.queries.pairs(run, chunk=_LOOKED_AT) if row.slot == 0)
+            return run_html(run, progress, self._seen(list(islice(rows, _MOST_SHOWN))))
         except PersqaError as error:
             # What goes wrong while somebody looks must not stop the notebook.
             return element("p", f"{self.name}: ", shown(str(error)))

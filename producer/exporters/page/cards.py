@@ -67,7 +67,7 @@ def card(given: Card) -> Markup:
         element("h3", shown(row.question, _SHORT) or "No question", class_="words", dir="auto"),
         _answer(row.answer, row.tag),
         _labels(given),
-        _why(row),
+        _why(row, given.kinds),
         element("p", " · ".join(_names(row)), class_="soft words"),
         class_="pair",
         data_status=row.status,
@@ -149,8 +149,9 @@ def _labels(given: Card) -> Markup:
     return element("p", *labels, class_="labels")
 
 
-def _why(row: PairRow) -> Markup | None:
-    said = [part for part in (row.reason, row.detail) if part]
+def _why(row: PairRow, kinds: Sequence[str]) -> Markup | None:
+    reason = None if row.reason in kinds else row.reason
+    said = [part for part in (reason, row.detail) if part]
     return element("p", shown(": ".join(said), _SHORT), class_="soft words") if said else None
 
 
