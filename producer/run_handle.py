@@ -13,9 +13,11 @@ from persqa.choices import parse_choice
 from persqa.controls import refuse_stopped, set_priority, stop
 from persqa.errors import Infrastructure, InputError, RunStopped, SettingsError
 from persqa.pairs import parse_status
+from persqa.reviews import parse_wanted
 from persqa.runs import Run, RunState, parse_priority
 from persqa.verdicts import ViolationKind
 from producer.run_notebook import Rows, RunNotebook
+from producer.run_reviews import RunReviews
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from producer.submit import Submission
 
 
-class RunHandle(RunNotebook):
+class RunHandle(RunReviews, RunNotebook):
     """One run; `submission` says what the submit that returned it has done."""
 
     def __init__(self, connections: Connections, run: Run, submission: Submission | None = None) -> None:
@@ -99,7 +101,12 @@ class RunHandle(RunNotebook):
             self._connections.reconcile()
 
     def results(
-        self, *, status: str | None = None, question: str | None = None, item: int | None = None
+        self,
+        *,
+        status: str | None = None,
+        question: str | None = None,
+        item: int | None = None,
+        review: str | None = None,
     ) -> Iterator[PairRow]:
         """The items with their results, in the input's order; a notebook shows the first of them as a table.
 
@@ -107,24 +114,32 @@ class RunHandle(RunNotebook):
             status: only `ok`, `noncompliant`, `invalid`, `dead` or `pending`.
             question: only this topic, or questions that contain these words.
             item: only the item of this number.
+            review: only `accepted`, `rejected`, `not-rejected`, `edited` or `starred` ones, or `none`, those that
+                nobody has decided on or edited.
 
         Raises:
-            SettingsError: there is no such status, or the run has no such item.
+            SettingsError: there is no such status or review, or the run has no such item.
         """
         wanted = None if status is None else parse_status(status)
+        reviewed = None if review is None else parse_wanted(review)
         own = self._own_item(item)
-        return Rows(lambda: self._queries.pairs(self.run, status=wanted, question=question, item=own), self._seen)
+        return Rows(
+            lambda: self._queries.pairs(self.run, status=wanted, question=question, item=own, review=reviewed),
+            self._seen,
+        )
 
-    def to_pandas(self, *, status: str | None = None, question: str | None = None) -> DataFrame:
+    def to_pandas(
+        self, *, status: str | None = None, question: str | None = None, review: str | None = None
+    ) -> DataFrame:
         """The rows of `results` as a table, all of it in memory; its columns are those of a row, `record` the last one.
 
         Raises:
-            SettingsError: there is no such status.
+            SettingsError: there is no such status or review.
             InputError: pandas is not installed.
         """
         from producer.frames import frame
 
-        return frame(self.results(status=status, question=question))
+        return frame(self.results(status=status, question=question, review=review))
 
     def violations(
         self, *, kind: str | None = None, question: str | None = None, item: int | None = None
