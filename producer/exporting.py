@@ -57,7 +57,7 @@ class _Asked:
 
 
 #: The options of a page.
-_OF_PAGES = frozenset({"gallery", "sample", "only", "overwrite"})
+_OF_PAGES = frozenset({"gallery", "sample", "only", "reviewed", "overwrite"})
 
 
 def export(
@@ -120,13 +120,14 @@ def export(
 
 
 def _export_page(connections: Connections, run: Run, target: Path, asked: _Asked) -> int:
-    from producer.sending import USUAL_SAMPLE, send
+    from producer.sending import USUAL_SAMPLE, Part, send
 
     only = None if asked.only is None else parse_status(asked.only)
+    reviewed = None if asked.reviewed is None else parse_exported(asked.reviewed)
     inputs, blobs = connections.store.runs.inputs(), BlobStore(connections.settings.blob_store)
     check_target(target, overwrite=asked.overwrite, inputs=inputs, blob_folder=blobs.folder)
-    sample = USUAL_SAMPLE if asked.sample is None else asked.sample
-    return send(connections, run, target, sample=sample, only=only, overwrite=asked.overwrite)
+    part = Part(sample=asked.sample or USUAL_SAMPLE, only=only, reviewed=reviewed)
+    return send(connections, run, target, part, overwrite=asked.overwrite)
 
 
 def _none(_reference: str) -> bool:

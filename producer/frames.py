@@ -9,6 +9,7 @@ from persqa.libraries import library
 from persqa.pairs import PENDING
 from persqa.policies import Rung
 from persqa.results import Status
+from persqa.reviews import Decision
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -39,6 +40,12 @@ _COLUMNS = {
     "output_tokens": "Int64",
     "worker": _TEXT,
     "model": _TEXT,
+    "finished_at": "datetime64[us, UTC]",
+    "review": tuple(Decision),
+    "edited_answer": _TEXT,
+    "starred": "bool",
+    "note": _TEXT,
+    "reviewer": _TEXT,
     "record": "object",
 }
 

@@ -121,7 +121,7 @@ class GivenExportOptions(TypedDict, total=False):
             travel with the export. By default relative, and absolute for `hf`, which nobody reads by its folder.
         overwrite: replace a file or data set that is there; never an input of a run, an image or the database.
         gallery: write a page for a browser, with pictures, figures and what its items can be chosen by; no other option
-            but `sample`, `only` and `overwrite` goes with it.
+            but `sample`, `only`, `reviewed` and `overwrite` goes with it.
         sample: how many items the page shows, by default 200; what failed is among them.
     """
 

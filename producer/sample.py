@@ -42,19 +42,21 @@ def draw_items(found: Iterable[tuple[ItemId, str]], number: int, *, seed: int) -
         number: how many to draw.
         seed: decides which.
     """
-    whole = Counter[str]()
+    counts = Counter[str]()
     # Of each status those with the smallest random numbers; negated, as a heap gives up its smallest.
     kept = defaultdict[str, list[tuple[int, "ItemId"]]](list)
     for item, status in found:
-        whole[status] += 1
+        counts[status] += 1
         entry = -_chance(seed, item), item
         if len(kept[status]) < number:
             heapq.heappush(kept[status], entry)
         else:
             heapq.heappushpop(kept[status], entry)
+    # The most frequent first, whatever order they came in.
+    whole = dict(sorted(counts.items(), key=lambda one: (-one[1], one[0])))
     drawn = shares(whole, number)
     items = [item for status, wanted in drawn.items() for _, item in heapq.nlargest(wanted, kept[status])]
-    return Sample(items=tuple(sorted(items)), drawn=drawn, whole=dict(whole))
+    return Sample(items=tuple(sorted(items)), drawn=drawn, whole=whole)
 
 
 def shares(whole: Mapping[str, int], number: int) -> dict[str, int]:
@@ -62,7 +64,9 @@ def shares(whole: Mapping[str, int], number: int) -> dict[str, int]:
     total = sum(whole.values())
     drawn = {status: min(items, number // 2 * items // total) if total else 0 for status, items in whole.items()}
     for _ in range(min(number, total) - sum(drawn.values())):
-        rarest = min((status for status in whole if drawn[status] < whole[status]), key=lambda status: drawn[status])
+        rarest = min(
+            (status for status in whole if drawn[status] < whole[status]), key=lambda status: (drawn[status], status)
+        )
         drawn[rarest] += 1
     return drawn
 

@@ -15,6 +15,7 @@ from persqa.images import shown_reference
 from persqa.items import ItemId
 from persqa.pairs import PENDING
 from persqa.results import Status
+from persqa.reviews import Decision, Wanted
 from producer.exporters import PAGES
 from producer.exporters.page import Card, Choices, Facts, Kept, reviews_of, topic_of, write_page
 from producer.intervals import share
@@ -40,29 +41,46 @@ _MOST_PICTURES = 4
 #: Questions that are told apart, in all and on the page; where each record has its own, there are as many as records.
 _MOST_COUNTED = 10_000
 _MOST_QUESTIONS = 50
-_LOOKED_UP = 500
+_LOOKED_UP = 200
 #: Images are read by so many threads, for so many items ahead of the one that is written.
 _THREADS = 4
 _AHEAD = 16
 
 
-def send(
-    connections: Connections,
-    run: Run,
-    target: Path,
-    *,
-    sample: int,
-    only: str | None,
-    overwrite: bool,
-) -> int:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """Which items of a run a page shows.
+
+    Attributes:
+        sample: how many.
+        only: their status; by default any but `pending`.
+        reviewed: `accepted` or `not-rejected`; by default whatever people say of them.
+    """
+
+    sample: int = USUAL_SAMPLE
+    only: str | None = None
+    reviewed: Wanted | None = None
+
+    def has(self, row: PairRow) -> bool:
+        """Whether an item may be shown."""
+        if row.status != (self.only or row.status) or (self.only is None and row.status == PENDING):
+            return False
+        if self.reviewed is Wanted.ACCEPTED:
+            return row.review is Decision.ACCEPTED
+        return self.reviewed is None or row.review is not Decision.REJECTED
+
+    def __str__(self) -> str:
+        return "ended" if self.only is None and self.reviewed is None else str(self.reviewed or self.only)
+
+
+def send(connections: Connections, run: Run, target: Path, part: Part, *, overwrite: bool) -> int:
     """Write a page with a sample of a run's items, and figures of all of them.
 
     Args:
         connections: the database, and what images may be read.
         run: the run.
         target: the file.
-        sample: how many items to show.
-        only: the status of those; by default any but `pending`.
+        part: which items it shows.
         overwrite: whether the file may be there.
 
     Returns:
@@ -77,18 +95,15 @@ def send(
     store = connections.store
     tally = _Tally()
     chosen = draw_items(
-        (
-            (ItemId(row.item_id), str(row.status))
-            for row in tally.each(store.queries.pairs(run))
-            if _is_shown(row, only)
-        ),
-        sample,
+        ((ItemId(row.item_id), str(row.status)) for row in tally.each(store.queries.pairs(run)) if part.has(row)),
+        part.sample,
         seed=run.options.seed,
     )
     facts = Facts(
         run=run,
         progress=store.queries.progress(run.id),
         sample=chosen,
+        among=str(part),
         made_at=now(),
         version=persqa.__version__,
         compliance=tally.compliance(),
@@ -98,10 +113,6 @@ def send(
     with ThreadPoolExecutor(_THREADS, "persqa-pictures") as threads:
         cards = _cards(_found(store, run, chosen.items), run, Pictures(connections.settings), threads)
         return write_page(facts, choices, cards, target, overwrite=overwrite)
-
-
-def _is_shown(row: PairRow, only: str | None) -> bool:
-    return row.status != PENDING if only is None else row.status == only
 
 
 @dataclass(slots=True)
@@ -146,10 +157,10 @@ def _found(store: Store, run: Run, items: Sequence[ItemId]) -> Iterator[_Found]:
     remaining = iter(items)
     while some := list(islice(remaining, _LOOKED_UP)):
         broken = store.queries.broken(some)
-        for item in store.ledger.chosen(some):
-            kinds = tuple(dict.fromkeys(str(one.kind) for one in broken.get(item.id, ())))
-            for row in store.queries.pairs(run, item=item.id):
-                yield _Found(row, kinds, item.images)
+        images = {int(item.id): item.images for item in store.ledger.chosen(some)}
+        for row in store.queries.chosen_pairs(run, some):
+            kinds = tuple(dict.fromkeys(str(one.kind) for one in broken.get(row.item_id, ())))
+            yield _Found(row, kinds, images.get(row.item_id, ()))
 
 
 def _choices(found: Iterable[_Found]) -> Choices:
@@ -159,7 +170,7 @@ def _choices(found: Iterable[_Found]) -> Choices:
         statuses[one.row.status] += 1
         kinds.update(one.kinds)
         questions[topic_of(one.row)] += 1
-        reviews.update(reviews_of(one.row))
+        reviews.update(reviews_of(one.row) or ["none"])
     return Choices(
         items=items,
         statuses=_frequent(statuses),

@@ -145,12 +145,7 @@ class Queries:
             review: only items that are so reviewed.
             chunk: rows read at a time.
         """
-        query = (
-            sa.select(*_PAIR_COLUMNS)
-            .select_from(items_and_results.outerjoin(reviews, reviews.c.item_id == items.c.id))
-            .where(items.c.id > sa.bindparam("after"), items.c.id < (run.id + 1) * MAX_ITEMS)
-            .order_by(items.c.id)
-        )
+        query = _PAIRS.where(items.c.id > sa.bindparam("after"), items.c.id < (run.id + 1) * MAX_ITEMS)
         if status is not None:
             query = query.where(has_no_result if status == PENDING else results.c.status == status)
         if question is not None:
@@ -161,6 +156,12 @@ class Queries:
             query = query.where(are(review))
         for row in self._chunks(query, after=run.id * MAX_ITEMS - 1, chunk=chunk, key="item_id"):
             yield _pair_row(row, run)
+
+    def chosen_pairs(self, run: Run, item_ids: Sequence[ItemId]) -> list[PairRow]:
+        """Some items of the run in the input's order; those that it does not have are left out."""
+        query = _PAIRS.where(items.c.id.in_(item_ids), items.c.run_id == run.id)
+        with self._database.reading() as connection:
+            return [_pair_row(dict(row), run) for row in connection.execute(query).mappings()]
 
     def violations(
         self,
@@ -250,6 +251,11 @@ _PAIR_COLUMNS = (
     sa.func.coalesce(reviews.c.starred, sa.false()).label("starred"),
     sa.func.coalesce(reviews.c.note, "").label("note"),
     reviews.c.reviewer,
+)
+_PAIRS = (
+    sa.select(*_PAIR_COLUMNS)
+    .select_from(items_and_results.outerjoin(reviews, reviews.c.item_id == items.c.id))
+    .order_by(items.c.id)
 )
 
 _VIOLATION_COLUMNS = (

@@ -81,7 +81,7 @@ def test_a_page_has_all_items_with_an_answer_where_they_are_few(client: Client, 
     text = (tmp_path / "page.html").read_text()
     assert _statuses(tmp_path / "page.html").count("ok") == 70
     assert text.count("data:image/jpeg;base64,") == 90
-    assert "It shows all items with an answer." in text
+    assert "It shows all 90 ended items: 70 ok, 10 dead and 10 noncompliant." in text
     # Of the 80 that were judged 60 kept the rule by themselves, and 70 in the end.
     assert re.search(r"attire.*?>80<.*?>75\.0 %<.*?>87\.5 %<", text)
     assert "late_tag 10, missing_tag 10" in text
@@ -103,7 +103,7 @@ def test_a_sample_is_the_same_each_time_and_has_what_failed(client: Client, tmp_
     assert run.export(tmp_path / "dead.html", gallery=True, only="dead", sample=20) == 20
     assert set(_statuses(tmp_path / "dead.html")) == {"dead"}
     assert run.export(tmp_path / "waiting.html", gallery=True, only="pending") == 40
-    assert "It shows all items with an answer" not in (tmp_path / "waiting.html").read_text()
+    assert "It shows all 40 pending items: 40 pending." in (tmp_path / "waiting.html").read_text()
 
 
 def test_a_picture_that_is_not_there_is_said_without_a_folder_of_this_machine(client: Client, tmp_path: Path) -> None:
@@ -134,9 +134,10 @@ def test_what_makes_no_sense_is_refused_by_name(
     client: Client, tmp_path: Path, name: str, options: dict[str, Any], said: str
 ) -> None:
     run = _stored(client, tmp_path, 10)
+    given: dict[str, Any] = {"gallery": True, **options}
     (tmp_path / "there.html").write_text("mine")
     with pytest.raises((SettingsError, InputError), match=re.escape(said)):
-        run.export(tmp_path / name, **{"gallery": True, **options})
+        run.export(tmp_path / name, **given)
     assert (tmp_path / "there.html").read_text() == "mine"
     assert not list(tmp_path.glob(".*part*"))
 
@@ -168,7 +169,7 @@ def test_hostile_texts_are_text_in_a_page(client: Client, tmp_path: Path) -> Non
 
 
 def test_memory_does_not_grow_with_the_items_of_a_page(client: Client, tmp_path: Path) -> None:
-    run = _stored(client, tmp_path, 10_000, kind="gone.jpg")
+    run = _stored(client, tmp_path, 3_000, kind="gone.jpg")
 
     def most(sample: int) -> int:
         tracemalloc.start()
@@ -179,5 +180,6 @@ def test_memory_does_not_grow_with_the_items_of_a_page(client: Client, tmp_path:
             tracemalloc.stop()
 
     most(10)  # whatever is loaded once is loaded now
-    assert most(8_000) < most(1_000) + 4 * 2**20
-    assert len(_statuses(tmp_path / "page.html")) == 1_000
+    # Of each a few numbers are kept, and no text: held, their cards would be several megabytes.
+    assert most(2_500) < most(500) + 2**20
+    assert len(_statuses(tmp_path / "page.html")) == 500

@@ -65,15 +65,16 @@ def card(given: Card) -> Markup:
         "article",
         element("div", *pictures, more, class_="pictures") if pictures else None,
         element("h3", shown(row.question, _SHORT) or "No question", class_="words", dir="auto"),
-        _answer(row.answer, row.tag),
+        *_answers(row),
         _labels(given),
         _why(row, given.kinds),
+        element("p", f"Note: {shown(row.note, _SHORT)}", class_="words") if row.note else None,
         element("p", " · ".join(_names(row)), class_="soft words"),
         class_="pair",
         data_status=row.status,
         data_kind=_listed(given.kinds),
         data_question=shown(topic_of(row), _SHORT),
-        data_review=_listed(reviews_of(row)),
+        data_review=_listed(reviews_of(row) or ["none"]),
     )
 
 
@@ -102,7 +103,8 @@ def topic_of(row: PairRow) -> str:
 
 def reviews_of(row: PairRow) -> list[str]:
     """What people say of it, in the words of the gallery."""
-    return ["none"] if row.status else []
+    said = (row.review, "edited" if row.edited_answer is not None else None, "starred" if row.starred else None)
+    return [str(word) for word in said if word]
 
 
 def _choice(name: str, title: str, values: Sequence[str]) -> Markup | None:
@@ -140,9 +142,16 @@ def with_tag(answer: str, tag: str, most: int) -> Markup:
     return joined([before, element("mark", found) if found else None, after])
 
 
+def _answers(row: PairRow) -> list[Markup]:
+    if row.edited_answer is None:
+        return [_answer(row.answer, row.tag)]
+    before = element("p", "The model's answer: ", with_tag(row.answer or "none", row.tag, _LONG), class_="soft words")
+    return [_answer(row.edited_answer, row.tag), before]
+
+
 def _labels(given: Card) -> Markup:
     row = given.row
-    labels = [element("span", row.status, class_=f"label {row.status}")]
+    labels = [element("span", word, class_=f"label {word}") for word in (row.status, *reviews_of(row))]
     labels += [element("span", kind, class_="label") for kind in given.kinds]
     if row.forced:
         labels.append(element("span", "tag forced", class_="label"))

@@ -47,6 +47,7 @@ class Facts:
         sample: which of its items are shown.
         compliance: of each question, how many of its answers keep the rule.
         kinds: how often generations broke the rule, by kind.
+        among: of what kind of items those are a sample.
         made_at: when the page was made, in UTC.
         version: that of PersQA.
     """
@@ -54,6 +55,7 @@ class Facts:
     run: Run
     progress: Progress
     sample: Sample
+    among: str
     made_at: datetime
     version: str
     compliance: Mapping[str, Kept] = field(default_factory=dict[str, Kept])
@@ -77,10 +79,12 @@ def facts_about(facts: Facts) -> Markup:
 def _said(facts: Facts) -> str:
     sample = facts.sample
     shows = sum(sample.drawn.values())
-    parts = listed(
-        [f"{number:,} of {sample.whole[status]:,} {status}" for status, number in sample.drawn.items()], "and"
-    )
-    drawn = "all items with an answer" if sample.is_whole else f"a sample of {shows:,} items: {parts}"
+    parts = [
+        f"{number:,} {status}" if sample.is_whole else f"{number:,} of {sample.whole[status]:,} {status}"
+        for status, number in sample.drawn.items()
+    ]
+    drawn = f"{'all' if sample.is_whole else 'a sample of'} {shows:,} {facts.among} items"
+    drawn += f": {listed(parts, 'and')}" if parts else ""
     made = f"{facts.made_at:%Y-%m-%d %H:%M} UTC"
     return f"Made on {made} by PersQA {facts.version} from a run that is {facts.progress.state}. It shows {drawn}."
 
