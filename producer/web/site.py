@@ -39,6 +39,7 @@ class Site:
 
     def close(self) -> None:
         """Let go of what is kept."""
+        self.pictures.close()
         self.catalogs.close()
 
     @property
