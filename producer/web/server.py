@@ -103,7 +103,10 @@ class _Connection(H11Protocol):
     Whoever opens thousands and sends nothing, or little by little, would else keep all others out.
     """
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+    #: When the client last sent something, by the clock of the loop, in seconds.
+    heard = 0.0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
         super().connection_made(transport)
         self.heard = self.loop.time()
         if len(self.connections) > MOST_CONNECTIONS:
