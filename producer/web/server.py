@@ -120,7 +120,7 @@ class _Connection(H11Protocol):
     def is_answered_for(self) -> bool:
         """Whether it is we who work, and not the client whom we wait for."""
         cycle = self.cycle
-        return cycle is not None and not cycle.more_body and not cycle.response_complete  # pyright: ignore[reportUnnecessaryComparison]
+        return cycle is not None and not cycle.more_body and not cycle.response_complete
 
 
 def _of_ours(connections: Iterable[object]) -> Iterable[_Connection]:

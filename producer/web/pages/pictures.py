@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 #: A file may change, though hardly while somebody looks.
 _KEEP = "private, max-age=600"
 
+
 async def picture(request: Request) -> Response:
     """One picture of an item; where there is none, the sentence that says why, which the page shows in its place."""
     site: Site = request.app.state.site
