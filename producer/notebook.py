@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -44,8 +43,7 @@ class Thumbnails:
     """Makes small pictures of items of one run; none that a server would have to be asked for."""
 
     def __init__(self, settings: Settings, run: Run) -> None:
-        self._pictures = Pictures(settings)
-        self._run = run
+        self._pictures = Pictures(settings, run, side=_SIDE, quality=_QUALITY)
         self._until = time.monotonic() + _PATIENCE_SECONDS
         self._left = _MOST_PICTURES
 
@@ -58,11 +56,10 @@ class Thumbnails:
             return None
         self._left -= 1
         try:
-            made = self._pictures.make(self._run, reference, side=_SIDE, quality=_QUALITY)
+            return element("img", src=self._pictures.of(reference), alt="")
         except PersqaError:
             # A cell has no room for what is wrong with a picture; the gallery has.
             return None
-        return element("img", src=f"data:{made.kind};base64,{base64.b64encode(made.data).decode('ascii')}", alt="")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

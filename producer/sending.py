@@ -17,9 +17,9 @@ from persqa.pairs import PENDING
 from persqa.results import Status
 from persqa.reviews import Decision, Wanted
 from producer.exporters import PAGES
-from producer.exporters.page import Card, Choices, Facts, Kept, reviews_of, topic_of, write_page
+from producer.exporters.page import Card, Choices, Facts, Kept, Picture, reviews_of, topic_of, write_page
 from producer.intervals import share
-from producer.pictures import Picture, Pictures
+from producer.pictures import Pictures
 from producer.sample import draw_items
 
 if TYPE_CHECKING:
@@ -111,7 +111,8 @@ def send(connections: Connections, run: Run, target: Path, part: Part, *, overwr
     )
     choices = _choices(_found(store, run, chosen.items))
     with ThreadPoolExecutor(_THREADS, "persqa-pictures") as threads:
-        cards = _cards(_found(store, run, chosen.items), run, Pictures(connections.settings), threads)
+        pictures = Pictures(connections.settings, run, side=_SIDE, quality=_QUALITY)
+        cards = _cards(_found(store, run, chosen.items), pictures, threads)
         return write_page(facts, choices, cards, target, overwrite=overwrite)
 
 
@@ -184,26 +185,27 @@ def _frequent(counts: Counter[str]) -> list[str]:
     return [value for value, _ in counts.most_common(_MOST_QUESTIONS)]
 
 
-def _cards(found: Iterable[_Found], run: Run, pictures: Pictures, threads: ThreadPoolExecutor) -> Iterator[Card]:
+def _cards(found: Iterable[_Found], pictures: Pictures, threads: ThreadPoolExecutor) -> Iterator[Card]:
     """The items with their pictures, in order; those of the next ones are read meanwhile."""
     waiting = deque[Future[Card]]()
     for one in found:
-        waiting.append(threads.submit(_card, one, run, pictures))
+        waiting.append(threads.submit(_card, one, pictures))
         if len(waiting) > _AHEAD:
             yield waiting.popleft().result()
     while waiting:
         yield waiting.popleft().result()
 
 
-def _card(found: _Found, run: Run, pictures: Pictures) -> Card:
-    shown = [_thumbnail(reference, run, pictures) for reference in found.images[:_MOST_PICTURES]]
+def _card(found: _Found, pictures: Pictures) -> Card:
+    shown = [_thumbnail(reference, pictures) for reference in found.images[:_MOST_PICTURES]]
     more = max(0, len(found.images) - _MOST_PICTURES)
     return Card(row=found.row, kinds=found.kinds, pictures=shown, more=more)
 
 
-def _thumbnail(reference: str, run: Run, pictures: Pictures) -> Picture | str:
+def _thumbnail(reference: str, pictures: Pictures) -> Picture:
+    name = shown_reference(reference)
     try:
-        return pictures.make(run, reference, side=_SIDE, quality=_QUALITY)
+        return Picture(source=pictures.of(reference), words=name)
     except Rejected as rejected:
         # Its own sentence may name folders of this machine, which are nobody's who gets the page.
-        return f"{shown_reference(reference)}: no picture ({rejected.reason})"
+        return Picture(source=None, words=f"{name}: no picture ({rejected.reason})")

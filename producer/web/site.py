@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
-from producer.pictures import Pictures
 from producer.texts import shown
 from producer.web.catalog import Catalogs
+from producer.web.pictures import Pictures
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -39,6 +39,7 @@ class Site:
 
     def close(self) -> None:
         """Let go of what is kept."""
+        self.pictures.close()
         self.catalogs.close()
 
     @property

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 from persqa.errors import InputError
 from persqa.system_errors import in_words
 from producer.exporters.drafts import draft_file
-from producer.exporters.page.cards import Card, Choices, card, filters, reviews_of, topic_of, with_tag
+from producer.exporters.page.cards import Card, Choices, Picture, card, filters, reviews_of, topic_of, with_tag
 from producer.exporters.page.facts import Facts, Kept, facts_about
 from producer.markup import Markup, element, joined
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Card", "Choices", "Facts", "Kept", "reviews_of", "topic_of", "with_tag", "write_page"]
+__all__ = ["Card", "Choices", "Facts", "Kept", "Picture", "reviews_of", "topic_of", "with_tag", "write_page"]
 
 _HERE = Path(__file__).parent
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,11 +12,23 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from persqa.pairs import PairRow
-    from producer.pictures import Picture
 
 #: Characters of an answer, and of a shorter text.
 _LONG = 2000
 _SHORT = 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """A thumbnail.
+
+    Attributes:
+        source: its `data:` URI; None where there is none.
+        words: what the image is called, or why there is none.
+    """
+
+    source: str | None
+    words: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,13 +38,13 @@ class Card:
     Attributes:
         row: the item with its result.
         kinds: the violations of its generations, each kind once.
-        pictures: a thumbnail of each image, or the sentence that says why there is none.
+        pictures: a thumbnail of each image.
         more: how many images it has beside these.
     """
 
     row: PairRow
     kinds: Sequence[str] = ()
-    pictures: Sequence[Picture | str] = ()
+    pictures: Sequence[Picture] = ()
     more: int = 0
 
 
@@ -120,11 +131,11 @@ def _listed(words: Sequence[str]) -> str:
     return f" {' '.join(words)} " if words else ""
 
 
-def _picture(picture: Picture | str, row: PairRow) -> Markup:
-    if isinstance(picture, str):
-        return element("p", shown(picture, _SHORT), class_="missing words")
-    source = f"data:{picture.kind};base64,{base64.b64encode(picture.data).decode('ascii')}"
-    return element("img", src=source, alt=shown(f"Image of item {row.item_id}: {row.image}", _SHORT), decoding="async")
+def _picture(picture: Picture, row: PairRow) -> Markup:
+    if picture.source is None:
+        return element("p", shown(picture.words, _SHORT), class_="missing words")
+    said = shown(f"Image of item {row.item_id}: {picture.words}", _SHORT)
+    return element("img", src=picture.source, alt=said, decoding="async")
 
 
 def _answer(answer: str | None, tag: str) -> Markup:
