@@ -1,4 +1,4 @@
-"""Pictures: images of items as small JPEGs, decoded and encoded anew, so that no byte of a stranger's file is passed on.
+"""Pictures: images of items as small JPEGs, encoded anew, so that no byte of a stranger's file is passed on.
 
 They are read through the same door as the worker's, with the same limits.
 """
