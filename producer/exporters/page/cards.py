@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from persqa.pairs import PairRow
 
 #: Characters of an answer, and of a shorter text.
-_LONG = 2000
+_LONG = 1000
 _SHORT = 300
 
 
