@@ -124,7 +124,9 @@ class RunHandle(RunReviews, RunNotebook):
         reviewed = None if review is None else parse_wanted(review)
         own = self._own_item(item)
         return Rows(
-            lambda: self._queries.pairs(self.run, status=wanted, question=question, item=own, review=reviewed),
+            lambda chunk: self._queries.pairs(
+                self.run, status=wanted, question=question, item=own, review=reviewed, chunk=chunk
+            ),
             self._seen,
         )
 

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 #: Items of a run, and rows of a table.
 _MOST_SHOWN = 6
 _MOST_ROWS = 20
-_LOOKED_AT = 100
+_AT_ONCE = 1000
+#: Rows that are read at once for these: a record may be large.
+_LOOKED_AT = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +43,16 @@ class GalleryLink:
 class Rows(Iterator["PairRow"]):
     """Rows of a run, one after the other; in a notebook the first of them are a table, and none is used up by that."""
 
-    def __init__(self, read: Callable[[], Iterator[PairRow]], seen: Callable[[list[PairRow]], list[Seen]]) -> None:
+    def __init__(self, read: Callable[[int], Iterator[PairRow]], seen: Callable[[list[PairRow]], list[Seen]]) -> None:
         """Read nothing yet.
 
         Args:
-            read: reads all rows, from the first one.
+            read: reads all rows from the first one, so many at a time.
             seen: adds what shows their pictures.
         """
         self._read = read
         self._seen = seen
-        self._rows = read()
+        self._rows = read(_AT_ONCE)
 
     def __iter__(self) -> Iterator[PairRow]:
         return self._rows
@@ -62,7 +64,7 @@ class Rows(Iterator["PairRow"]):
         from producer.notebook import rows_html
 
         try:
-            found = list(islice(self._read(), _MOST_ROWS + 1))
+            found = list(islice(self._read(_LOOKED_AT), _MOST_ROWS + 1))
             return rows_html(self._seen(found[:_MOST_ROWS]), more=len(found) > _MOST_ROWS)
         except PersqaError as error:
             return element("p", shown(str(error)))

@@ -14,6 +14,7 @@ from persqa.errors import InputError, Rejected
 from persqa.images import shown_reference
 from persqa.items import ItemId
 from persqa.pairs import PENDING
+from persqa.policies import Policy
 from persqa.results import Status
 from persqa.reviews import Decision, Wanted
 from producer.exporters import PAGES
@@ -106,7 +107,7 @@ def send(connections: Connections, run: Run, target: Path, part: Part, *, overwr
         among=str(part),
         made_at=now(),
         version=persqa.__version__,
-        compliance=tally.compliance(),
+        compliance=tally.compliance(is_free=run.options.tag_policy is not Policy.PREFILL),
         kinds=store.queries.kinds(run.id),
     )
     choices = _choices(_found(store, run, chosen.items))
@@ -137,13 +138,22 @@ class _Tally:
             self.in_the_end[topic] += kept
             self.by_itself[topic] += kept and not forced
 
-    def compliance(self) -> dict[str, Kept]:
-        """Of the most frequent questions how many answers keep the rule, the worst question first."""
+    def compliance(self, *, is_free: bool) -> dict[str, Kept]:
+        """Of the most frequent questions how many answers keep the rule, the worst question first.
+
+        Args:
+            is_free: whether the model could write the tag by itself.
+        """
         kept = {
-            topic: Kept(by_itself=share(self.by_itself[topic], number), in_the_end=self.in_the_end[topic])
+            topic: Kept(
+                answers=number,
+                by_itself=share(self.by_itself[topic], number) if is_free else None,
+                in_the_end=self.in_the_end[topic],
+            )
             for topic, number in self.judged.most_common(_MOST_QUESTIONS)
         }
-        return dict(sorted(kept.items(), key=lambda one: one[1].by_itself.value))
+        counts = self.by_itself if is_free else self.in_the_end
+        return dict(sorted(kept.items(), key=lambda one: counts[one[0]] / one[1].answers))
 
 
 class _Found(NamedTuple):

@@ -122,7 +122,9 @@ def _choice(name: str, title: str, values: Sequence[str]) -> Markup | None:
     if len(values) < 2:
         return None
     options = [element("option", "any", value="")]
-    options += [element("option", shown(value, _SHORT), value=shown(value, _SHORT)) for value in values]
+    for value in values:
+        said = "not reviewed" if (name, value) == ("review", "none") else shown(value, _SHORT)
+        options.append(element("option", said, value=shown(value, _SHORT)))
     return element("label", f"{title} ", element("select", *options, id=name))
 
 

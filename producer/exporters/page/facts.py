@@ -29,11 +29,14 @@ class Kept:
     """How many answers to a question keep the rule.
 
     Attributes:
-        by_itself: those of which the model wrote the tag, at once or when it was asked again.
+        answers: those that were judged.
+        by_itself: those of which the model wrote the tag, at once or when it was asked again; None where it never had
+            the chance to.
         in_the_end: also those for which the tag was written.
     """
 
-    by_itself: Share
+    answers: int
+    by_itself: Share | None
     in_the_end: int
 
 
@@ -120,11 +123,11 @@ def _row(question: str, kept: Kept) -> Markup:
     return element(
         "tr",
         element("th", shown(question, _SHORT), scope="row", class_="words"),
-        element("td", f"{share.whole:,}", class_="number"),
-        element("td", str(share), class_="number"),
-        element("td", share.between, class_="number"),
-        element("td", _interval(share)),
-        element("td", percent(kept.in_the_end / share.whole), class_="number"),
+        element("td", f"{kept.answers:,}", class_="number"),
+        element("td", "unknown" if share is None else str(share), class_="number"),
+        element("td", share and share.between, class_="number"),
+        element("td", share and _interval(share)),
+        element("td", percent(kept.in_the_end / kept.answers), class_="number"),
     )
 
 
