@@ -78,7 +78,7 @@ class CloseUps:
     def _siblings(self, query: sa.Select[Any]) -> list[Sibling]:
         with self._database.reading() as connection:
             found = connection.execute(query.order_by(items.c.id).limit(_MOST)).mappings()
-            return [Sibling(**{**row, "status": _status(row["status"])}) for row in found]
+            return [_sibling(dict(row)) for row in found]
 
 
 _TILE_COLUMNS = (
@@ -117,6 +117,10 @@ def _tile(row: sa.Row[Any]) -> Tile:
         forced=bool(row.forced),
         finished_at=row.finished_at,
     )
+
+
+def _sibling(row: dict[str, Any]) -> Sibling:
+    return Sibling(**row | {"status": _status(row["status"])})
 
 
 def _generation(row: dict[str, Any]) -> GenerationRow:
