@@ -120,7 +120,8 @@ def _tile(row: sa.Row[Any]) -> Tile:
 
 
 def _sibling(row: dict[str, Any]) -> Sibling:
-    return Sibling(**row | {"status": _status(row["status"])})
+    read: dict[str, Any] = {"status": _status(row["status"]), "item_id": ItemId(row["item_id"])}
+    return Sibling(**row | read)
 
 
 def _generation(row: dict[str, Any]) -> GenerationRow:
