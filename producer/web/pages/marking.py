@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from persqa.generations import FinishReason, Generation
 from persqa.verdicts import ViolationKind, fault, judge
+from producer.web.texts import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,3 +93,15 @@ def _with_tags(text: str, tag: Tag) -> Iterator[Part]:
     for part in re.split(f"({re.escape(tag)})", text):
         if part:
             yield Part(part, Role.TAG if part == tag else Role.PLAIN)
+
+
+def shown_parts(parts: list[Part], most: int) -> list[tuple[str, str]]:
+    """The role and the harmless text of each part, of so many characters in all."""
+    given: list[tuple[str, str]] = []
+    for part in parts:
+        if most <= 0:
+            given.append(("", "…"))
+            break
+        given.append((part.role, shown(part.text, most)))
+        most -= len(part.text)
+    return given
