@@ -9,7 +9,7 @@ from starlette.routing import Route
 
 from persqa.errors import UserError
 from persqa.runs import RunState
-from producer.web.catalog import View
+from producer.web.catalog import Facet, View
 from producer.web.pages.tiles import shown_tiles
 from producer.web.pages.views import (
     FACETS,
@@ -63,6 +63,7 @@ def gallery(request: Request) -> Response:
         chips=chips(view),
         orders=ORDERS,
         names=FACETS,
+        is_same=_is_same,
         here=address(run.name, view.query(at=at)),
         address=address,
         goes_on=progress.state is RunState.ACTIVE,
@@ -86,6 +87,12 @@ def _facets(counts: list[FacetCounts]) -> list[FacetCounts]:
     """Those that tell something, in the order of the page."""
     by_name = {count.facet: count for count in counts}
     return [by_name[facet] for facet in FACETS if facet in by_name and by_name[facet].values]
+
+
+def _is_same(counts: FacetCounts, view: View) -> bool:
+    """Whether there is nothing to choose: all that is shown has one value, or none."""
+    chosen = counts.facet in view.keep or counts.facet in view.leave_out
+    return len(counts.values) == 1 and not counts.others and not chosen and counts.facet is not Facet.REVIEW
 
 
 def news(request: Request) -> Response:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 #: Fields of a record on its page, and characters of each.
 _MOST_FIELDS = 60
 _FIELD_CHARACTERS = 2000
+_LINE_CHARACTERS = 80
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,7 +201,8 @@ def _field_text(name: str, value: JsonValue) -> str:
         turns = [turn for turn in value if isinstance(turn, dict)]
         if turns and len(turns) == len(value):
             return "\n".join(f"{speaker_of(turn) or '?'}: {words_of(turn)}" for turn in turns)
-    return json.dumps(value, ensure_ascii=False, indent=1 if isinstance(value, dict | list) else None)
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _LINE_CHARACTERS else json.dumps(value, ensure_ascii=False, indent=1)
 
 
 def same_images(request: Request) -> Response:
