@@ -3,7 +3,7 @@
 
 let current = null;
 const selected = new Map();
-// Where the hand goes when the next tiles are shown: the first one, or the last one.
+// Where the hand goes when the next tiles are shown, if not to the first one.
 let coming = null;
 
 const tiles = () => [...document.querySelectorAll(".tile")];
@@ -47,7 +47,8 @@ function move(steps) {
 function turnPage(way) {
   const link = document.querySelector(`.pager [data-way="${way}"]`);
   if (!link) return;
-  coming = way === "previous" ? "last" : "first";
+  // Who goes on tile by tile comes from the end of a page, backwards.
+  coming = way === "previous" ? "last" : null;
   link.click();
 }
 
@@ -185,10 +186,10 @@ document.addEventListener("change", (event) => {
 });
 
 /** After tiles were shown: which one is in hand, and what may be wanted next. */
-function settle(isNew) {
+function settle(isNew, part) {
   if (isNew) scrollTo(0, 0);
   const all = tiles();
-  if (coming && all.length) take(coming === "first" ? all[0] : all.at(-1));
+  if (isNew && part === "tiles" && all.length) take(coming === "last" ? all.at(-1) : all[0]);
   else if (focused()) take(focused());
   else if (all.length) take(document.getElementById(`tile-${current}`) || all[0], { focus: false });
   coming = null;
@@ -202,6 +203,6 @@ function focused() {
   return wanted && document.getElementById(`tile-${wanted}`);
 }
 
-document.addEventListener("persqa:shown", (event) => settle(event.detail.isNew));
+document.addEventListener("persqa:shown", (event) => settle(event.detail.isNew, event.detail.part));
 if (matchMedia("(max-width: 700px)").matches) document.querySelector(".facets")?.removeAttribute("open");
-settle(false);
+settle(false, null);

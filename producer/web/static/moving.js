@@ -47,6 +47,8 @@ async function go(address, part, { push = true } = {}) {
   const mine = ++turn;
   let text;
   try {
+    // Who chooses anew wants to see what is there now.
+    if (part === "gallery") forgetAhead();
     text = await ahead(address, part);
   } catch (error) {
     failed(error);
