@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from persqa.tags import Tag
-from persqa.verdicts import ViolationKind
-from producer.web.pages.marking import MEANINGS, Part, Role, broken_by, kind_of, marked
+from persqa.verdicts import ViolationKind, judge_text
+from producer.web.pages.marking import MEANINGS, Part, Role, kind_of, marked
 from tests.support.builders import MAM
 
 QUESTION = "What color are <mam>'s eyes?"
@@ -16,7 +16,7 @@ QUESTION = "What color are <mam>'s eyes?"
 
 def shown(text: str) -> str:
     """The parts of an answer with their roles, as one text."""
-    parts = marked(text, tag=MAM, question=QUESTION, kind=broken_by(text, tag=MAM, question=QUESTION))
+    parts = marked(text, tag=MAM, question=QUESTION, kind=judge_text(text, tag=MAM, question=QUESTION))
     return "".join(f"[{part.role}:{part.text}]" if part.role else part.text for part in parts)
 
 
@@ -43,7 +43,7 @@ def test_the_tag_is_set_off_and_the_fault_is_marked(text: str, expected: str) ->
 
 @given(st.text(max_size=40) | st.builds("{}<mam>{}".format, st.text(max_size=9), st.text(max_size=9)))
 def test_no_letter_is_lost(text: str) -> None:
-    parts = marked(text, tag=MAM, question=QUESTION, kind=broken_by(text, tag=MAM, question=QUESTION))
+    parts = marked(text, tag=MAM, question=QUESTION, kind=judge_text(text, tag=MAM, question=QUESTION))
     assert "".join(part.text for part in parts if part.role is not Role.MISSING) == text
 
 

@@ -16,7 +16,8 @@ from persqa.policies import Rung, generation_seed
 from persqa.prompts import human_turn
 from persqa.records import record_id, stored_record
 from persqa.results import Status
-from producer.web.pages.marking import MEANINGS, broken_by, kind_of, marked, shown_parts
+from persqa.verdicts import judge_text
+from producer.web.pages.marking import MEANINGS, kind_of, marked, shown_parts
 from producer.web.pages.tiles import PICTURELESS
 from producer.web.pages.views import address, view_of
 from producer.web.texts import MOST_SHOWN
@@ -105,7 +106,7 @@ def item_part(request: Request, site: Site, run: RunHandle, item_id: ItemId, vie
         "answer": _answer(row),
         "meaning": MEANINGS.get(kind_of(row.reason)) if row.status is Status.NONCOMPLIANT else None,
         "edited": None if edited is None else _edited(row, edited),
-        "broken": None if edited is None else broken_by(edited, tag=row.tag, question=row.question),
+        "broken": None if edited is None else judge_text(edited, tag=row.tag, question=row.question),
         "meanings": MEANINGS,
         "rounds": _rounds(run, row, store.results.earlier(item_id)),
         "siblings": store.close_ups.same_record(run.run.id, item_id, run.run.options.questions_per_image),
@@ -129,7 +130,7 @@ def _answer(row: CloseUp) -> Parts | None:
 
 
 def _edited(row: CloseUp, answer: str) -> Parts:
-    kind = broken_by(answer, tag=row.tag, question=row.question)
+    kind = judge_text(answer, tag=row.tag, question=row.question)
     return shown_parts(marked(answer, tag=row.tag, question=row.question, kind=kind), MOST_SHOWN)
 
 

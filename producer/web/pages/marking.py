@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from persqa.generations import FinishReason, Generation
-from persqa.verdicts import ViolationKind, fault, judge
+from persqa.verdicts import ViolationKind, fault
 from producer.web.texts import shown
 
 if TYPE_CHECKING:
@@ -73,12 +72,6 @@ def marked(text: str, *, tag: Tag, question: str = "", kind: ViolationKind | Non
     else:
         broken = Part(text[first:last], Role.FAULT)
     return [*_with_tags(text[:first], tag), broken, *_with_tags(text[last:], tag)]
-
-
-def broken_by(text: str, *, tag: Tag, question: str) -> ViolationKind | None:
-    """How an answer that a person has written breaks the rule."""
-    whole = Generation(text=text, finish_reason=FinishReason.STOP, prompt_tokens=0, output_tokens=0)
-    return judge(whole, tag=tag, question=question)
 
 
 def kind_of(reason: str | None) -> ViolationKind | None:

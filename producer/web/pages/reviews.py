@@ -18,7 +18,8 @@ from persqa.results import Status
 from persqa.reviews import Decision, GivenReview, Review, new_action
 from producer.web.catalog import Facet
 from producer.web.pages.item import item_part
-from producer.web.pages.marking import MEANINGS, broken_by
+from persqa.verdicts import judge_text
+from producer.web.pages.marking import MEANINGS
 from producer.web.pages.tiles import shown_tiles
 from producer.web.pages.views import address, view_of
 
@@ -131,7 +132,7 @@ def _moment(text: str) -> datetime:
 def _said(close_up: CloseUp, given: GivenReview) -> str:
     """What was stored, and whether a new answer breaks the rule."""
     if answer := given.get("answer"):
-        kind = broken_by(answer, tag=close_up.tag, question=close_up.question)
+        kind = judge_text(answer, tag=close_up.tag, question=close_up.question)
         if kind is not None:
             return f"Stored, though it breaks the tag rule ({kind}): {MEANINGS[kind]}"
         return "Stored: this answer is used instead of the model's."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from producer.web.pages.marking import broken_by, kind_of, marked, shown_parts
+from producer.web.pages.marking import kind_of, marked, shown_parts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from persqa.close_ups import Tile
     from persqa.items import ItemId
     from persqa.reviews import Review
-    from persqa.verdicts import ViolationKind
+    from persqa.verdicts import ViolationKind, judge_text
     from producer.run_handle import RunHandle
     from producer.web.site import Site
 
@@ -69,7 +69,7 @@ def shown_tiles(site: Site, run: RunHandle, item_ids: Sequence[ItemId]) -> list[
 
 def _shown(tile: Tile, review: Review | None, kinds: tuple[str, ...]) -> Shown:
     edited = None if review is None else review.answer
-    broken = None if edited is None else broken_by(edited, tag=tile.tag, question=tile.question)
+    broken = None if edited is None else judge_text(edited, tag=tile.tag, question=tile.question)
     answer, kind = (tile.answer, kind_of(tile.reason)) if edited is None else (edited, broken)
     parts = [] if answer is None else marked(answer, tag=tile.tag, question=tile.question, kind=kind)
     return Shown(
