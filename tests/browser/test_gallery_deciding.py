@@ -162,9 +162,7 @@ def test_answers_are_edited_noted_and_starred_and_a_broken_edit_is_told(gallery:
     assert reviewed(portraits, item_of(page))[0].reviewer == "Ann B"
 
 
-def test_a_newcomer_rejects_the_worst_and_exports_the_rest(
-    gallery: Gallery, portraits: Client, tmp_path: Path
-) -> None:
+def test_a_newcomer_rejects_the_worst_and_exports_the_rest(gallery: Gallery, portraits: Client, tmp_path: Path) -> None:
     page = gallery.go(f"{RUN}?status=ok")
     count = int(page.locator(".pager .where strong").first.text_content() or 0)
     page.keyboard.press("A")
@@ -207,9 +205,7 @@ def test_what_others_do_meanwhile_is_told(gallery: Gallery, portraits: Client) -
     page.locator(".tile .look").nth(1).click()
     page.wait_for_url("**/items/**")
     item, run = item_of(page), portraits.run("portraits")
-    portraits.store.reviews.change(
-        run.run.id, [item], {"decision": "rejected"}, reviewer="Bob", action="b" * 16
-    )
+    portraits.store.reviews.change(run.run.id, [item], {"decision": "rejected"}, reviewer="Bob", action="b" * 16)
     page.keyboard.press("a")
     said(page, "Bob has rejected it meanwhile")
     at(page, item)

@@ -44,7 +44,7 @@ def test_a_view_is_chosen_by_filters_search_and_order_and_its_address_says_all(g
     expect(page.locator(".chip")).to_have_text(re.compile("Status: ok"))
 
     late = page.get_by_role("link", name=re.compile("^late_tag "))
-    broken = int((late.locator(".number").text_content() or "0"))
+    broken = int(late.locator(".number").text_content() or "0")
     late.click(modifiers=["Shift"])
     page.wait_for_url("**not-kind=late_tag**")
     assert total(page) == kept - broken

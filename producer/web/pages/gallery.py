@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from persqa.items import ItemId
-    from producer.run_handle import RunHandle
     from producer.web.catalog import Catalog, FacetCounts
     from producer.web.site import Site
 

@@ -67,10 +67,8 @@ def marked(text: str, *, tag: Tag, question: str = "", kind: ViolationKind | Non
     if kind is None:
         return list(_with_tags(text, tag))
     first, last = fault(text, kind, tag=tag, question=question)
-    if first == last:
-        broken = Part(_MISSING.get(kind, tag), Role.MISSING)
-    else:
-        broken = Part(text[first:last], Role.FAULT)
+    is_missing = first == last
+    broken = Part(_MISSING.get(kind, tag), Role.MISSING) if is_missing else Part(text[first:last], Role.FAULT)
     return [*_with_tags(text[:first], tag), broken, *_with_tags(text[last:], tag)]
 
 

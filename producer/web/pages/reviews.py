@@ -16,9 +16,9 @@ from persqa.items import ItemId
 from persqa.pairs import PENDING
 from persqa.results import Status
 from persqa.reviews import Decision, GivenReview, Review, new_action
+from persqa.verdicts import judge_text
 from producer.web.catalog import Facet
 from producer.web.pages.item import item_part
-from persqa.verdicts import judge_text
 from producer.web.pages.marking import MEANINGS
 from producer.web.pages.tiles import shown_tiles
 from producer.web.pages.views import address, view_of
@@ -224,9 +224,11 @@ def _statuses(site: Site, run: RunHandle, view: View) -> list[tuple[str, int]]:
     """How many of the view's items have which status."""
     counts = next((c for c in site.catalogs.of(run.run).facets(view) if c.facet is Facet.STATUS), None)
     kept, left_out = view.keep.get(Facet.STATUS, tuple(map(str, Status))), view.leave_out.get(Facet.STATUS, ())
-    return [(v.value, v.items) for v in counts.values if v.value in kept and v.value not in left_out and v.items] if (
-        counts
-    ) else []
+    return (
+        [(v.value, v.items) for v in counts.values if v.value in kept and v.value not in left_out and v.items]
+        if (counts)
+        else []
+    )
 
 
 def decide_shown(request: Request, fields: Fields) -> Response:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from persqa.verdicts import judge_text
 from producer.web.pages.marking import kind_of, marked, shown_parts
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from persqa.close_ups import Tile
     from persqa.items import ItemId
     from persqa.reviews import Review
-    from persqa.verdicts import ViolationKind, judge_text
+    from persqa.verdicts import ViolationKind
     from producer.run_handle import RunHandle
     from producer.web.site import Site
 
