@@ -68,12 +68,13 @@ class CloseUps:
         return self._siblings(query.where(items.c.id != item_id))
 
     def same_images(self, run_id: RunId, item_id: ItemId, images: Sequence[str]) -> list[Sibling]:
-        """The first items of other records with exactly these images; the time grows with the run."""
+        """The first items of other records with one of these images; the time grows with the run."""
         own = sa.select(items.c.position).where(items.c.id == item_id).scalar_subquery()
         query = sa.select(*_SIBLING_COLUMNS).select_from(items_and_results)
         query = query.where(items.c.id.between(run_id * MAX_ITEMS, (run_id + 1) * MAX_ITEMS - 1))
-        query = query.where(items.c.images == json.dumps(list(images)), items.c.position != own)
-        return self._siblings(query)
+        # As they stand in the list of another item.
+        written = [items.c.images.contains(json.dumps(image), autoescape=True) for image in images]
+        return self._siblings(query.where(sa.or_(*written), items.c.position != own))
 
     def _siblings(self, query: sa.Select[Any]) -> list[Sibling]:
         with self._database.reading() as connection:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
@@ -78,7 +78,7 @@ def item(request: Request) -> Response:
     return site.page(request, "item_part.html" if is_part else "item.html", **part)
 
 
-def item_part(request: Request, site: Site, run: RunHandle, item_id: ItemId, view: View) -> dict[str, object]:
+def item_part(request: Request, site: Site, run: RunHandle, item_id: ItemId, view: View) -> dict[str, Any]:
     """What the page of an item shows.
 
     Raises:
@@ -104,7 +104,7 @@ def item_part(request: Request, site: Site, run: RunHandle, item_id: ItemId, vie
         "fields": list(_fields(record)),
         "turns": list(_turns(run, row)),
         "answer": _answer(row),
-        "meaning": MEANINGS.get(kind_of(row.reason)) if row.status is Status.NONCOMPLIANT else None,
+        "meaning": None if (kind := kind_of(row.reason)) is None else MEANINGS[kind],
         "edited": None if edited is None else _edited(row, edited),
         "broken": None if edited is None else judge_text(edited, tag=row.tag, question=row.question),
         "meanings": MEANINGS,

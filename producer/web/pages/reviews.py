@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from array import array
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from starlette.concurrency import run_in_threadpool
@@ -80,7 +81,7 @@ def review(request: Request, fields: Fields) -> Response:
         said = _said(close_up, given) if changed else "It is so already."
     if not request.headers.get("hx-request"):
         return RedirectResponse(address(run.name, view_of(request).query(), item), 303)
-    done = {"action": action, "said": said, "refused": bool(refused)}
+    done: dict[str, Any] = {"action": action, "said": said, "refused": bool(refused)}
     return _reviewed(request, run, item, done, as_tile=form.get("as") == "tile")
 
 
@@ -145,14 +146,14 @@ def _said(close_up: CloseUp, given: GivenReview) -> str:
     return "The note is stored."
 
 
-def _reviewed(request: Request, run: RunHandle, item: ItemId, done: dict[str, object], *, as_tile: bool) -> Response:
+def _reviewed(request: Request, run: RunHandle, item: ItemId, done: dict[str, Any], *, as_tile: bool) -> Response:
     """The part of the page that has the item, as it is now."""
     site: Site = request.app.state.site
     view = view_of(request)
     if not as_tile:
         return site.page(request, "item_reviewed.html", **item_part(request, site, run, item, view) | done)
     (shown,) = shown_tiles(site, run, [item])
-    more = {"run": run, "view": view, "address": address, "shown": shown, "may_review": True}
+    more: dict[str, Any] = {"run": run, "view": view, "address": address, "shown": shown, "may_review": True}
     return site.page(request, "tiles_reviewed.html", **more | done)
 
 
@@ -196,7 +197,7 @@ def ask_shown(request: Request) -> Response:
     catalog = site.catalogs.of(run.run)
     _, searched = catalog.searched(view)
     answered = _answered(view)
-    items = [] if answered is None else catalog.chosen(answered)
+    items = array("q", b"" if answered is None else catalog.chosen(answered).tobytes())
     batch = site.batches.prepare(run.run, decision, items, reviewer=site.reviewer(request))
     return site.page(
         request,
@@ -222,13 +223,13 @@ def _answered(view: View) -> View | None:
 
 def _statuses(site: Site, run: RunHandle, view: View) -> list[tuple[str, int]]:
     """How many of the view's items have which status."""
-    counts = next((c for c in site.catalogs.of(run.run).facets(view) if c.facet is Facet.STATUS), None)
+    counts = next((found for found in site.catalogs.of(run.run).facets(view) if found.facet is Facet.STATUS), None)
     kept, left_out = view.keep.get(Facet.STATUS, tuple(map(str, Status))), view.leave_out.get(Facet.STATUS, ())
-    return (
-        [(v.value, v.items) for v in counts.values if v.value in kept and v.value not in left_out and v.items]
-        if (counts)
-        else []
-    )
+    return [
+        (one.value, one.items)
+        for one in (counts.values if counts is not None else ())
+        if one.value in kept and one.value not in left_out and one.items
+    ]
 
 
 def decide_shown(request: Request, fields: Fields) -> Response:

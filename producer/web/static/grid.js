@@ -163,7 +163,6 @@ function refresh() {
 }
 
 document.addEventListener("htmx:afterSwap", (event) => {
-  if (event.target.id === "gallery") shown("gallery", false);
   const started = event.target.querySelector?.("[data-begun]");
   if (started && !undoables().some((one) => one.action === started.dataset.begun)) done(started.dataset.begun, null);
   if (event.target.querySelector?.("[data-ended]")) refresh();

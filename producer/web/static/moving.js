@@ -72,6 +72,7 @@ function put(place, text) {
   const scrolled = facets?.scrollTop;
   const isClosed = facets && !facets.open;
   const name = document.activeElement?.dataset?.name;
+  const search = document.activeElement?.id === "search" ? document.activeElement : null;
   place.innerHTML = text;
   window.htmx?.process(place);
   const after = place.querySelector(".facets");
@@ -79,8 +80,19 @@ function put(place, text) {
     after.open = !isClosed;
     after.scrollTop = scrolled;
   }
+  if (search) place.querySelector("#search")?.replaceWith(search);
+  search?.focus();
   if (name) place.querySelector(`[data-name="${CSS.escape(name)}"]`)?.focus({ preventScroll: true });
 }
+
+// Who types is not disturbed by what comes meanwhile.
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const place = event.detail.target;
+  if (!place.matches("[data-part]") || !event.detail.shouldSwap) return;
+  event.detail.shouldSwap = false;
+  put(place, event.detail.serverResponse);
+  shown(place.dataset.part, false);
+});
 
 function shown(part, isNew) {
   document.dispatchEvent(new CustomEvent("persqa:shown", { detail: { part, isNew } }));
