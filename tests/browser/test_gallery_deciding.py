@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -22,6 +23,11 @@ RUN = "/runs/portraits"
 def item_of(page: Page) -> int:
     """The item that is looked at."""
     return int(page.locator(".one").get_attribute("data-item") or 0)
+
+
+def tiles(page: Page) -> list[int]:
+    """The items of the grid, in order."""
+    return page.locator(".tile").evaluate_all("all => all.map(one => Number(one.dataset.item))")
 
 
 def at(page: Page, item: int) -> None:
@@ -44,26 +50,9 @@ def test_one_item_after_the_other_is_decided_by_keys(gallery: Gallery, portraits
     page = gallery.go(f"{RUN}?status=ok")
     page.locator(".tile .look").first.click()
     page.wait_for_url("**/items/**")
-    first = item_of(page)
     assert_accessible(page)
     expect(page.locator(".where")).to_have_text(re.compile(r"1 of \d+"))
-
-    # The next pictures are there before one asks for them.
-    page.wait_for_load_state("networkidle")
-    page.keyboard.press("ArrowRight")
-    page.wait_for_url(lambda url: f"/items/{first}" not in url)
-    second = item_of(page)
-    page.wait_for_load_state("networkidle")
-    asked = len(gallery.asked)
-    page.keyboard.press("ArrowRight")
-    page.wait_for_url(lambda url: f"/items/{second}" not in url)
-    third = item_of(page)
-    address = f"/items/{third}/pictures/0?size=screen"
-    assert not [one for one in gallery.asked[asked:] if one.endswith(address)]
-    page.keyboard.press("ArrowLeft")
-    at(page, second)
-    page.keyboard.press("ArrowLeft")
-    at(page, first)
+    first, second, third = _move(page, gallery)
 
     page.keyboard.press("a")
     at(page, second)
@@ -72,11 +61,11 @@ def test_one_item_after_the_other_is_decided_by_keys(gallery: Gallery, portraits
     at(page, third)
     said(page, "Rejected")
     assert [review.decision for review in reviewed(portraits, first, second)] == ["accepted", "rejected"]
-
     page.keyboard.press("z")
     at(page, second)
     expect(page.get_by_role("button", name="Reject")).to_have_attribute("aria-pressed", "false")
     assert not portraits.store.reviews.of([ItemId(second)])
+
     page.get_by_label("go on after deciding").uncheck()
     page.keyboard.press("r")
     expect(page.get_by_role("button", name="Reject")).to_have_attribute("aria-pressed", "true")
@@ -85,7 +74,29 @@ def test_one_item_after_the_other_is_decided_by_keys(gallery: Gallery, portraits
     at(page, third)
     page.go_back()
     at(page, second)
+    expect(page.get_by_label("go on after deciding")).not_to_be_checked()
+    _look_closer(page, first)
 
+
+def _move(page: Page, gallery: Gallery) -> list[int]:
+    """Go on twice and back again; the pictures that come are there before one asks for them."""
+    seen = [item_of(page)]
+    asked = 0
+    for _ in range(2):
+        page.wait_for_load_state("networkidle")
+        asked = len(gallery.asked)
+        page.keyboard.press("ArrowRight")
+        expect(page.locator(".one")).not_to_have_attribute("data-item", str(seen[-1]))
+        seen.append(item_of(page))
+    shown = f"/items/{seen[-1]}/pictures/0?size=screen"
+    assert not [one for one in gallery.asked[asked:] if one.endswith(shown)]
+    for item in (seen[1], seen[0]):
+        page.keyboard.press("ArrowLeft")
+        at(page, item)
+    return seen
+
+
+def _look_closer(page: Page, first: int) -> None:
     page.keyboard.press("g")
     page.keyboard.type("1")
     page.keyboard.press("Enter")
@@ -102,7 +113,7 @@ def test_one_item_after_the_other_is_decided_by_keys(gallery: Gallery, portraits
     page.wait_for_url(f"**{RUN}?status=ok&focus={first}")
 
 
-def test_answers_are_edited_noted_and_starred_and_a_broken_edit_is_told(gallery: Gallery, portraits: Client) -> None:
+def test_answers_are_edited_and_a_broken_edit_is_told(gallery: Gallery, portraits: Client) -> None:
     page = gallery.go(f"{RUN}?status=noncompliant&order=longest")
     page.locator(".tile .look").first.click()
     page.wait_for_url("**/items/**")
@@ -111,34 +122,40 @@ def test_answers_are_edited_noted_and_starred_and_a_broken_edit_is_told(gallery:
     expect(page.locator(".generations li")).to_have_count(3)
     expect(page.locator(".generations mark.fault").first).to_have_text("<bob>")
 
-    page.keyboard.press("e")
-    page.keyboard.press("Control+a")
-    page.keyboard.type("The person stands there.")
-    page.keyboard.press("Escape")
+    _edit(page, "Never stored.", "Escape")
     expect(page.locator("#edit")).to_be_hidden()
-    page.keyboard.press("e")
-    page.keyboard.press("Control+a")
-    page.keyboard.type("The person stands there.")
-    page.keyboard.press("Control+Enter")
+    assert not portraits.store.reviews.of([ItemId(item)])
+    _edit(page, "The person stands there.", "Control+Enter")
     said(page, "missing_tag")
     expect(page.locator(".problem")).to_contain_text("breaks the tag rule")
     expect(page.locator(".answer mark.missing")).to_be_visible()
     assert_accessible(page)
     assert reviewed(portraits, item)[0].answer == "The person stands there."
+    tag = page.locator("#edit .mono").text_content()
+    _edit(page, f"{tag} stands there.", "Control+Enter")
+    said(page, "used instead of the model's")
+    expect(page.locator(".problem")).to_have_count(0)
 
-    page.keyboard.press("e")
-    page.keyboard.press("Home")
-    page.keyboard.type("<mam>, that is: ")
-    page.keyboard.press("Control+Enter")
-    tag = page.locator("#edit .mono").text_content() or ""
-    if tag == "<mam>":
-        expect(page.locator(".problem")).to_have_count(0)
-    else:
-        expect(page.locator(".answer mark.fault")).to_have_text("<mam>")
     page.get_by_role("button", name="Edit").click()
     page.get_by_role("button", name="Use the model's again").click()
     expect(page.locator(".said-of .label.edited")).to_have_count(0)
+    assert reviewed(portraits, item)[0].answer is None
+    page.locator("summary", has_text="earlier reviews").click()
+    assert_accessible(page)
 
+
+def _edit(page: Page, text: str, last: str) -> None:
+    page.keyboard.press("e")
+    page.keyboard.press("Control+a")
+    page.keyboard.type(text)
+    page.keyboard.press(last)
+
+
+def test_notes_stars_names_and_what_stands_beside_an_item(gallery: Gallery, portraits: Client) -> None:
+    page = gallery.go(f"{RUN}?status=noncompliant")
+    page.locator(".tile .look").first.click()
+    page.wait_for_url("**/items/**")
+    item = item_of(page)
     page.keyboard.press("n")
     page.keyboard.type("ask again with a longer limit")
     page.keyboard.press("Control+Enter")
@@ -146,20 +163,28 @@ def test_answers_are_edited_noted_and_starred_and_a_broken_edit_is_told(gallery:
     page.keyboard.press("s")
     expect(page.locator(".said-of .label.starred")).to_be_visible()
     (review,) = reviewed(portraits, item)
-    assert (review.answer, review.note, review.starred) == (None, "ask again with a longer limit", True)
-    page.locator("summary", has_text="earlier reviews").click()
-    assert_accessible(page)
+    assert (review.note, review.starred) == ("ask again with a longer limit", True)
 
     page.locator("summary", has_text="same picture elsewhere").click()
     expect(page.locator(".found li").first).to_be_visible()
     page.locator(".siblings").first.get_by_role("link").first.click()
     expect(page.locator(".one")).not_to_have_attribute("data-item", str(item))
-    page.get_by_label("You review as").fill("Ann B")
-    page.get_by_label("You review as").press("Enter")
-    page.get_by_label("You review as").blur()
-    page.keyboard.press("s")
-    expect(page.locator(".said-of .label.starred")).to_be_visible()
-    assert reviewed(portraits, item_of(page))[0].reviewer == "Ann B"
+    name = page.get_by_label("You review as")
+    name.fill("Ann B")
+    name.blur()
+    said(page, "You review as Ann B")
+    page.reload()
+    expect(name).to_have_value("Ann B")
+    page.keyboard.press("r")
+    said(page, "Rejected")
+    assert reviewed(portraits, *[r for r in _others(portraits) if r != item])[0].reviewer == "Ann B"
+
+
+def _others(client: Client) -> list[int]:
+    """All items that somebody has reviewed."""
+    run = client.run("portraits")
+    ids = [ItemId(row.item_id) for row in run.results()]
+    return [int(item) for item in client.store.reviews.of(ids)]
 
 
 def test_a_newcomer_rejects_the_worst_and_exports_the_rest(gallery: Gallery, portraits: Client, tmp_path: Path) -> None:
@@ -168,8 +193,7 @@ def test_a_newcomer_rejects_the_worst_and_exports_the_rest(gallery: Gallery, por
     page.keyboard.press("A")
     expect(page.locator("#batch h2")).to_have_text(f"Accept {count} answers?")
     assert_accessible(page)
-    page.get_by_role("button", name=f"Accept {count}").click()
-    expect(page.locator("#batch h2")).to_have_text(f"{count} accepted")
+    _accept_all(page, count)
     page.keyboard.press("Escape")
     expect(page.locator(".tile.is-accepted")).to_have_count(count)
     page.keyboard.press("z")
@@ -177,27 +201,30 @@ def test_a_newcomer_rejects_the_worst_and_exports_the_rest(gallery: Gallery, por
     expect(page.locator(".tile.is-accepted")).to_have_count(0)
 
     page.get_by_role("button", name="Accept all").click()
-    page.get_by_role("button", name=f"Accept {count}").click()
-    expect(page.locator("#batch h2")).to_have_text(f"{count} accepted")
+    _accept_all(page, count)
     page.get_by_role("button", name="Close").click()
     page.get_by_role("link", name=re.compile("^late_tag ")).click()
     page.wait_for_url("**kind=late_tag**")
-    worst = page.locator(".tile").evaluate_all("all => all.map(one => Number(one.dataset.item))")
-    page.keyboard.press("x")
-    page.keyboard.press("ArrowRight")
-    page.keyboard.press("x")
+    worst = tiles(page)
+    for key in ("x", "ArrowRight", "x"):
+        page.keyboard.press(key)
     expect(page.get_by_role("button", name="Reject 2 selected")).to_be_visible()
     page.keyboard.press("R")
     said(page, "2 rejected")
     page.goto(f"{gallery.origin}{RUN}?review=accepted")
     expect(page.locator(".pager .where strong").first).to_have_text(str(count - 2))
-    kept = page.locator(".tile").evaluate_all("all => all.map(one => Number(one.dataset.item))")
+    kept = tiles(page)
     assert not set(kept) & set(worst[:2])
 
     path = tmp_path / "kept.jsonl"
     portraits.run("portraits").export(path, reviewed="accepted", output_key="qa", with_meta=True)
     written = [json.loads(line) for line in path.read_text().splitlines()]
     assert {row["persqa"]["item"] for row in written} == set(kept)
+
+
+def _accept_all(page: Page, count: int) -> None:
+    page.get_by_role("button", name=f"Accept {count}").click()
+    expect(page.locator("#batch h2")).to_have_text(f"{count} accepted")
 
 
 def test_what_others_do_meanwhile_is_told(gallery: Gallery, portraits: Client) -> None:
@@ -227,7 +254,7 @@ def test_who_may_only_read_sees_why_there_is_nothing_to_press(
     open_gallery: Open, portraits: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # What tells it of a role or a file is tested with the store.
-    monkeypatch.setattr(Reviews, "may_write", lambda _self: False)
+    monkeypatch.setattr(Reviews, "may_write", Mock(return_value=False))
     page = open_gallery(portraits).go(RUN)
     expect(page.locator(".note", has_text="may only be read")).to_be_visible()
     expect(page.get_by_role("button", name=re.compile("Accept"))).to_have_count(0)
