@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from persqa.store.bad_images import BadImages
 from persqa.store.catalog_rows import CatalogRows
+from persqa.store.close_ups import CloseUps
 from persqa.store.database import Database
 from persqa.store.dead_letters import DeadLetters
 from persqa.store.deletion import Deletion
@@ -32,6 +33,7 @@ class Store:
         self.results = Results(database)
         self.reviews = Reviews(database)
         self.queries = Queries(database)
+        self.close_ups = CloseUps(database)
         self.rates = Rates(database)
         self.catalog_rows = CatalogRows(database)
         self.text_search = TextSearch(database)

@@ -18,9 +18,9 @@ from starlette.types import Message
 from persqa.errors import SettingsError
 from persqa.settings import load_settings
 from producer import Client
+from producer.texts import MOST_SHOWN, shown
 from producer.web.guard import MOST_BODY_BYTES, Guard
 from producer.web.server import MOST_CONNECTIONS, Server
-from producer.web.texts import MOST_SHOWN, shown
 from tests.support.asking import ask, status_of
 from tests.support.servers import fresh_database
 from tests.support.shown_runs import a_shown_run

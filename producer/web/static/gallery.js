@@ -35,7 +35,8 @@ const ACTS = {
 const KEYS = { "?": "keys", t: "theme" };
 
 function isTyping(target) {
-  return target.isContentEditable || /^(input|textarea|select)$/i.test(target.tagName);
+  // Boxes to tick take no letters.
+  return target.isContentEditable || target.matches?.("input:not([type=checkbox], [type=radio]), textarea, select");
 }
 
 document.addEventListener("click", (event) => {
