@@ -125,6 +125,8 @@ class Catalogs:
 
     def _tend(self, catalog: Catalog) -> bool:
         """Do the next of what there is to do; returns whether there was something."""
+        # Who reads rows has the interpreter for most of the time, so nothing is begun while somebody looks.
+        catalog.wait_for_lookers()
         now, upkeep = time.monotonic(), catalog.upkeep
         if not upkeep.is_loaded:
             upkeep.load()
