@@ -213,10 +213,12 @@ def test_a_newcomer_rejects_the_worst_and_exports_the_rest(gallery: Gallery, por
     said(page, "2 rejected")
     page.goto(f"{gallery.origin}{RUN}?review=accepted")
     expect(page.locator(".pager .where strong").first).to_have_text(str(count - 2))
-    kept = tiles(page)
-    assert not set(kept) & set(worst[:2])
+    assert not set(tiles(page)) & set(worst[:2])
+    _export(portraits, tiles(page), tmp_path / "kept.jsonl")
 
-    path = tmp_path / "kept.jsonl"
+
+def _export(portraits: Client, kept: list[int], path: Path) -> None:
+    """What is exported is what the page has shown as accepted."""
     portraits.run("portraits").export(path, reviewed="accepted", output_key="qa", with_meta=True)
     written = [json.loads(line) for line in path.read_text().splitlines()]
     accepted = [row for row in portraits.run("portraits").results() if row.item_id in kept]
