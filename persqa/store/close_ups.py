@@ -69,7 +69,8 @@ class CloseUps:
 
     def same_images(self, run_id: RunId, item_id: ItemId, images: Sequence[str]) -> list[Sibling]:
         """The first items of other records with one of these images; the time grows with the run."""
-        own = sa.select(items.c.position).where(items.c.id == item_id).scalar_subquery()
+        this = items.alias()
+        own = sa.select(this.c.position).where(this.c.id == item_id).scalar_subquery()
         query = sa.select(*_SIBLING_COLUMNS).select_from(items_and_results)
         query = query.where(items.c.id.between(run_id * MAX_ITEMS, (run_id + 1) * MAX_ITEMS - 1))
         # As they stand in the list of another item.

@@ -152,7 +152,7 @@ def _edit(page: Page, text: str, last: str) -> None:
 
 
 def test_notes_stars_names_and_what_stands_beside_an_item(gallery: Gallery, portraits: Client) -> None:
-    page = gallery.go(f"{RUN}?status=noncompliant")
+    page = gallery.go(RUN)
     page.locator(".tile .look").first.click()
     page.wait_for_url("**/items/**")
     item = item_of(page)
@@ -213,13 +213,17 @@ def test_a_newcomer_rejects_the_worst_and_exports_the_rest(gallery: Gallery, por
     said(page, "2 rejected")
     page.goto(f"{gallery.origin}{RUN}?review=accepted")
     expect(page.locator(".pager .where strong").first).to_have_text(str(count - 2))
-    kept = tiles(page)
-    assert not set(kept) & set(worst[:2])
+    assert not set(tiles(page)) & set(worst[:2])
+    _export(portraits, tiles(page), tmp_path / "kept.jsonl")
 
-    path = tmp_path / "kept.jsonl"
+
+def _export(portraits: Client, kept: list[int], path: Path) -> None:
+    """What is exported is what the page has shown as accepted."""
     portraits.run("portraits").export(path, reviewed="accepted", output_key="qa", with_meta=True)
     written = [json.loads(line) for line in path.read_text().splitlines()]
-    assert {row["persqa"]["item"] for row in written} == set(kept)
+    accepted = [row for row in portraits.run("portraits").results() if row.item_id in kept]
+    assert [(row["id"], row["qa"]) for row in written] == [(row.record_id, row.answer) for row in accepted]
+    assert {row["persqa"]["review"] for row in written} == {"accepted"}
 
 
 def _accept_all(page: Page, count: int) -> None:
@@ -241,12 +245,11 @@ def test_what_others_do_meanwhile_is_told(gallery: Gallery, portraits: Client) -
     said(page, "Accepted")
     assert reviewed(portraits, item)[0].decision == "accepted"
 
-    page.keyboard.press("ArrowLeft")
     expect(page.locator(".one")).not_to_have_attribute("data-item", str(item))
     other = item_of(page)
     run.requeue(items=[other])
     page.keyboard.press("a")
-    said(page, "nothing to review yet")
+    said(page, "asked again and has no answer yet")
     at(page, other)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
@@ -66,15 +67,15 @@ def review(request: Request, fields: Fields) -> Response:
     item = ItemId(request.path_params["item"])
     given, form = _given(fields), dict(fields)
     close_up = site.client.store.close_ups.of(run.run.id, item)
-    if close_up is None or close_up.finished_at is None:
-        raise UserError("there is nothing to review yet: the item has no answer")
+    if close_up is None:
+        raise HTTPException(404, f"the run {run.name!r} has no item {item}")
     reviewer = site.reviewer(request)
     refused = _conflict(site, close_up, form, reviewer)
     action, said = "", refused
     if not refused:
         action = new_action()
         changed = site.client.store.reviews.change(
-            run.run.id, [item], given, reviewer=reviewer, action=action, seen={item: close_up.finished_at}
+            run.run.id, [item], given, reviewer=reviewer, action=action, seen=_seen(close_up)
         )
         site.catalogs.note(run.run.id, changed)
         action = action if changed else ""
@@ -109,6 +110,8 @@ def _short(text: str, name: str) -> str:
 
 def _conflict(site: Site, close_up: CloseUp, form: Mapping[str, str], reviewer: str) -> str:
     """What has happened since the person saw the item, if something did; empty where nothing did."""
+    if close_up.finished_at is None:
+        return "It was asked again and has no answer yet, so nothing was stored."
     seen = form.get("seen")
     if seen and _moment(seen) != close_up.finished_at:
         return "It was asked again meanwhile: this is the new answer, and nothing was stored. Look at it first."
@@ -117,6 +120,10 @@ def _conflict(site: Site, close_up: CloseUp, form: Mapping[str, str], reviewer: 
     if was is None or now is None or now.action == was or now.reviewer == reviewer:
         return ""
     return f"{now.reviewer} has {_words(now)} it meanwhile, so nothing was stored. Decide again to overrule that."
+
+
+def _seen(close_up: CloseUp) -> dict[int, datetime]:
+    return {} if close_up.finished_at is None else {close_up.item_id: close_up.finished_at}
 
 
 def _words(review: Review) -> str:

@@ -134,23 +134,6 @@ addEventListener("popstate", (event) => {
 
 history.replaceState({ part: mainPart() }, "");
 
-// A picture that cannot be shown says why in its place.
-document.addEventListener(
-  "error",
-  async (event) => {
-    const picture = event.target;
-    if (!(picture instanceof HTMLImageElement) || picture.dataset.failed) return;
-    picture.dataset.failed = "yes";
-    const words = document.createElement("span");
-    words.className = "nothing";
-    words.textContent = "The picture cannot be shown.";
-    picture.replaceWith(words);
-    const answer = await fetch(picture.src).catch(() => null);
-    if (answer && !answer.ok) words.textContent = (await answer.text()).slice(0, 300);
-  },
-  true,
-);
-
 KEYS.g = "jump";
 ACTS.jump = () => {
   const dialog = document.getElementById("jump");
