@@ -89,6 +89,9 @@ def test_a_page_has_all_items_with_an_answer_where_they_are_few(client: Client, 
         assert said in text
     # Folders of this machine are nobody's who gets it.
     assert str(tmp_path) not in text
+    policy = re.search(r'Content-Security-Policy" content="(.*?)"', text)
+    assert policy is not None
+    assert policy[1].startswith("default-src &#x27;none&#x27;; img-src data:; style-src &#x27;sha256-")
 
 
 def test_a_sample_is_the_same_each_time_and_has_what_failed(client: Client, tmp_path: Path) -> None:
