@@ -44,12 +44,11 @@ _LOADED = """() => document.readyState === "complete"
 
 @dataclass(frozen=True)
 class _Screen:
-    """One screen: the name of its pictures, its address, the windows it is taken in, and a key to press there."""
+    """One screen: the name of its pictures, its address, and the windows it is taken in."""
 
     name: str
     address: str
     windows: tuple[str, ...] = ("light",)
-    key: str | None = None
 
 
 def main() -> None:
@@ -87,9 +86,8 @@ def _screens(address: str, run: RunHandle, other: str | None) -> list[_Screen]:
     bad = next(run.results(status="noncompliant"), None) or next(run.results())
     screens = [
         _Screen("gallery-runs", f"{address}/"),
-        _Screen("gallery-grid", home, tuple(_WINDOWS)),
-        _Screen("gallery-keys", home, key="?"),
-        _Screen("gallery-item", f"{home}/items/{bad.item_id}", tuple(_WINDOWS)),
+        _Screen("gallery-grid", home, ("light", "phone")),
+        _Screen("gallery-item", f"{home}/items/{bad.item_id}", ("light", "dark")),
         _Screen("gallery-figures", f"{home}/figures"),
         _Screen("gallery-failures", f"{home}/failures"),
     ]
@@ -106,8 +104,6 @@ def _take(browser: Browser, screen: _Screen, window: str, folder: Path) -> bool:
         if answer is not None and answer.status >= 400:
             return False
         _wait(page)
-        if screen.key:
-            page.keyboard.press(screen.key)
         _store(page, folder / f"{screen.name}-{window}.png")
     return True
 
