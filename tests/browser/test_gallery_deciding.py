@@ -16,18 +16,12 @@ from persqa.store.reviews import Reviews
 from producer import Client
 from tests.browser.conftest import Open
 from tests.support.browsing import Gallery, assert_accessible
-
-RUN = "/runs/portraits"
+from tests.support.walking import RUN, first_item, grid, tiles, total
 
 
 def item_of(page: Page) -> int:
     """The item that is looked at."""
     return int(page.locator(".one").get_attribute("data-item") or 0)
-
-
-def tiles(page: Page) -> list[int]:
-    """The items of the grid, in order."""
-    return page.locator(".tile").evaluate_all("all => all.map(one => Number(one.dataset.item))")
 
 
 def at(page: Page, item: int) -> None:
@@ -47,9 +41,7 @@ def said(page: Page, text: str) -> None:
 
 
 def test_one_item_after_the_other_is_decided_by_keys(gallery: Gallery, portraits: Client) -> None:
-    page = gallery.go(f"{RUN}?status=ok")
-    page.locator(".tile .look").first.click()
-    page.wait_for_url("**/items/**")
+    page = first_item(gallery, f"{RUN}?status=ok")
     assert_accessible(page)
     expect(page.locator(".where")).to_have_text(re.compile(r"1 of \d+"))
     first, second, third = _move(page, gallery)
@@ -114,9 +106,7 @@ def _look_closer(page: Page, first: int) -> None:
 
 
 def test_answers_are_edited_and_a_broken_edit_is_told(gallery: Gallery, portraits: Client) -> None:
-    page = gallery.go(f"{RUN}?status=noncompliant&order=longest")
-    page.locator(".tile .look").first.click()
-    page.wait_for_url("**/items/**")
+    page = first_item(gallery, f"{RUN}?status=noncompliant&order=longest")
     item = item_of(page)
     expect(page.locator(".note").first).to_contain_text("cut off by the length limit")
     expect(page.locator(".generations li")).to_have_count(3)
@@ -152,9 +142,7 @@ def _edit(page: Page, text: str, last: str) -> None:
 
 
 def test_notes_stars_names_and_what_stands_beside_an_item(gallery: Gallery, portraits: Client) -> None:
-    page = gallery.go(RUN)
-    page.locator(".tile .look").first.click()
-    page.wait_for_url("**/items/**")
+    page = first_item(gallery, RUN)
     item = item_of(page)
     page.keyboard.press("n")
     page.keyboard.type("ask again with a longer limit")
@@ -188,10 +176,10 @@ def _others(client: Client) -> list[int]:
 
 
 def test_a_newcomer_rejects_the_worst_and_exports_the_rest(gallery: Gallery, portraits: Client, tmp_path: Path) -> None:
-    page = gallery.go(f"{RUN}?status=ok")
-    count = int(page.locator(".pager .where strong").first.text_content() or 0)
+    page = grid(gallery, f"{RUN}?status=ok")
+    count = total(page)
     page.keyboard.press("A")
-    expect(page.locator("#batch h2")).to_have_text(f"Accept {count} answers?")
+    expect(page.locator("#batch h2")).to_have_text(f"Accept all {count} that are shown?")
     assert_accessible(page)
     _accept_all(page, count)
     page.keyboard.press("Escape")
@@ -211,7 +199,7 @@ def test_a_newcomer_rejects_the_worst_and_exports_the_rest(gallery: Gallery, por
     expect(page.get_by_role("button", name="Reject 2 selected")).to_be_visible()
     page.keyboard.press("R")
     said(page, "2 rejected")
-    page.goto(f"{gallery.origin}{RUN}?review=accepted")
+    page = grid(gallery, f"{RUN}?review=accepted")
     expect(page.locator(".pager .where strong").first).to_have_text(str(count - 2))
     assert not set(tiles(page)) & set(worst[:2])
     _export(portraits, tiles(page), tmp_path / "kept.jsonl")
@@ -232,7 +220,7 @@ def _accept_all(page: Page, count: int) -> None:
 
 
 def test_what_others_do_meanwhile_is_told(gallery: Gallery, portraits: Client) -> None:
-    page = gallery.go(f"{RUN}?status=ok")
+    page = grid(gallery, f"{RUN}?status=ok")
     page.locator(".tile .look").nth(1).click()
     page.wait_for_url("**/items/**")
     item, run = item_of(page), portraits.run("portraits")
@@ -258,7 +246,7 @@ def test_who_may_only_read_sees_why_there_is_nothing_to_press(
 ) -> None:
     # What tells it of a role or a file is tested with the store.
     monkeypatch.setattr(Reviews, "may_write", Mock(return_value=False))
-    page = open_gallery(portraits).go(RUN)
+    page = grid(open_gallery(portraits))
     expect(page.locator(".note", has_text="may only be read")).to_be_visible()
     expect(page.get_by_role("button", name=re.compile("Accept"))).to_have_count(0)
     page.locator(".tile .look").first.click()

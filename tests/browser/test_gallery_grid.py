@@ -11,14 +11,7 @@ from persqa.results import Outcome, Result, Status
 from producer import Client
 from tests.browser.conftest import Open
 from tests.support.browsing import Gallery, assert_accessible
-
-RUN = "/runs/portraits"
-
-
-def total(page: Page) -> int:
-    """How many items the grid says it has."""
-    text = page.locator(".pager .where strong").first.text_content() or ""
-    return int(text.replace(",", ""))
+from tests.support.walking import RUN, grid, tiles, total, wait_counted
 
 
 def in_hand(page: Page) -> int:
@@ -27,13 +20,8 @@ def in_hand(page: Page) -> int:
     return int(item)
 
 
-def items(page: Page) -> list[int]:
-    """The items of the tiles, in order."""
-    return page.locator(".tile").evaluate_all("all => all.map(one => Number(one.dataset.item))")
-
-
 def test_a_view_is_chosen_and_its_address_says_all_of_it(gallery: Gallery) -> None:
-    page = gallery.go(RUN)
+    page = grid(gallery)
     assert total(page) == 72
     assert_accessible(page)
     kept = _choose_by_filters(page)
@@ -41,7 +29,8 @@ def test_a_view_is_chosen_and_its_address_says_all_of_it(gallery: Gallery) -> No
 
     other = gallery.context.new_page()
     other.goto(page.url)
-    assert items(other) == items(page)
+    wait_counted(other)
+    assert tiles(other) == tiles(page)
     assert other.get_by_label("Order").input_value() == "longest"
     other.close()
 
@@ -93,7 +82,7 @@ def _choose_by_text_and_order(page: Page, *, most: int) -> None:
 
 
 def test_keys_lead_through_pages_and_back_to_the_same_place(gallery: Gallery) -> None:
-    page = gallery.go(RUN)
+    page = grid(gallery)
     second = _turn_pages(page)
     page.keyboard.press("g")
     page.keyboard.type("65")
@@ -111,6 +100,7 @@ def test_keys_lead_through_pages_and_back_to_the_same_place(gallery: Gallery) ->
     page.keyboard.press("d")
     page.keyboard.press("t")
     page.reload()
+    wait_counted(page)
     assert page.evaluate("document.documentElement.dataset.density") == "large"
     assert page.evaluate("document.documentElement.dataset.theme") == "dark"
     assert_accessible(page)
@@ -124,7 +114,7 @@ def test_keys_lead_through_pages_and_back_to_the_same_place(gallery: Gallery) ->
 
 def _turn_pages(page: Page) -> list[int]:
     """Move from tile to tile and from page to page; gives the items of the second page."""
-    first, grid = items(page), page.locator(".grid")
+    first, shown = tiles(page), page.locator(".grid")
     assert len(first) == 60
     page.keyboard.press("ArrowRight")
     assert in_hand(page) == first[1]
@@ -135,27 +125,28 @@ def _turn_pages(page: Page) -> list[int]:
     assert in_hand(page) == first[0]
 
     page.keyboard.press(".")
-    expect(grid).to_have_attribute("data-place", "60")
-    second = items(page)
+    expect(shown).to_have_attribute("data-place", "60")
+    second = tiles(page)
     assert len(second) == 12
     assert not set(first) & set(second)
     expect(page.locator(f"#look-{second[0]}")).to_be_focused()
     page.keyboard.press("ArrowLeft")
-    expect(grid).to_have_attribute("data-place", "0")
+    expect(shown).to_have_attribute("data-place", "0")
     expect(page.locator(f"#look-{first[-1]}")).to_be_focused()
     page.keyboard.press("End")
-    expect(grid).to_have_attribute("data-place", "60")
+    expect(shown).to_have_attribute("data-place", "60")
     page.keyboard.press("Home")
-    expect(grid).to_have_attribute("data-place", "0")
+    expect(shown).to_have_attribute("data-place", "0")
     return second
 
 
 def test_tiles_are_decided_in_place(gallery: Gallery, portraits: Client) -> None:
-    page = gallery.go(f"{RUN}?status=ok")
-    first, second, third, fourth = items(page)[:4]
+    page = grid(gallery, f"{RUN}?status=ok")
+    first, second, third, fourth = tiles(page)[:4]
     page.keyboard.press("a")
     expect(page.locator(f"#tile-{first}")).to_have_attribute("data-decision", "accepted")
     assert in_hand(page) == second
+    expect(page.get_by_role("link", name=re.compile("^accepted 1"))).to_be_visible()
     page.keyboard.press("r")
     expect(page.locator(f"#tile-{second}")).to_have_attribute("data-decision", "rejected")
     page.keyboard.press("s")
@@ -174,8 +165,8 @@ def test_tiles_are_decided_in_place(gallery: Gallery, portraits: Client) -> None
 
 
 def test_what_comes_meanwhile_is_said_and_moves_nothing(gallery: Gallery, portraits: Client) -> None:
-    page = gallery.go(RUN)
-    seen = items(page)
+    page = grid(gallery)
+    seen = tiles(page)
     pending = [item for ids in portraits.store.ledger.pending(portraits.run("portraits").run.id) for item in ids]
     portraits.store.results.commit(
         [
@@ -184,7 +175,7 @@ def test_what_comes_meanwhile_is_said_and_moves_nothing(gallery: Gallery, portra
         ]
     )
     expect(page.locator("#news")).to_contain_text("3 more answers have come")
-    assert items(page) == seen
+    assert tiles(page) == seen
     assert_accessible(page)
     page.locator("#news").get_by_role("link", name="show").click()
     expect(page.locator("#news")).not_to_contain_text("more")
@@ -194,7 +185,7 @@ def test_what_comes_meanwhile_is_said_and_moves_nothing(gallery: Gallery, portra
 
 def test_a_narrow_window_has_everything(open_gallery: Open, portraits: Client) -> None:
     gallery = open_gallery(portraits, width=390, height=844, scheme="dark")
-    page = gallery.go(RUN)
+    page = grid(gallery)
     assert_accessible(page)
     page.locator(".facets > summary").click()
     page.get_by_role("link", name="leave out ok").click()

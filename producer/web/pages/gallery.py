@@ -42,10 +42,14 @@ def gallery(request: Request) -> Response:
     catalog = site.catalogs.of(run.run)
     focus = item_in(request, "focus")
     at = item_in(request, "at") or _page_of(catalog, view, focus)
+    if view.search:
+        # Waits for what is found.
+        catalog.page(view, size=1)
+    # Asked before the page is made: while it is, the rest may come.
+    loaded, is_complete, (searched, whole) = catalog.loaded, catalog.is_complete, catalog.searched(view)
     page = catalog.page(view, at=at, size=PAGE_SIZE)
     part = _PARTS.get(request.headers.get("hx-target", ""))
     progress = run.progress()
-    searched, whole = catalog.searched(view)
     return site.page(
         request,
         part or "gallery.html",
@@ -68,6 +72,8 @@ def gallery(request: Request) -> Response:
         goes_on=progress.state is RunState.ACTIVE,
         ended=sum(progress.ended.values()),
         progress=progress,
+        loaded=loaded,
+        is_complete=is_complete,
         is_searched=searched >= whole,
         searched=searched,
         may_review=site.may_review,

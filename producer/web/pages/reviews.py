@@ -205,6 +205,7 @@ def ask_shown(request: Request) -> Response:
     _, searched = catalog.searched(view)
     answered = _answered(view)
     items = array("q", b"" if answered is None else catalog.chosen(answered).tobytes())
+    statuses = [] if answered is None else _statuses(site, run, answered)
     batch = site.batches.prepare(run.run, decision, items, reviewer=site.reviewer(request))
     return site.page(
         request,
@@ -214,7 +215,8 @@ def ask_shown(request: Request) -> Response:
         batch=batch,
         number=len(items),
         pending=len(catalog.chosen(view)) - len(items),
-        statuses=[] if answered is None else _statuses(site, run, answered),
+        statuses=statuses,
+        unanswered=sum(number for status, number in statuses if status in (Status.INVALID, Status.DEAD)),
         is_complete=catalog.is_complete and searched >= catalog.whole,
     )
 

@@ -78,9 +78,28 @@ async function decide(button, fields, { goOn = false } = {}) {
   try {
     const answer = await review(one, fields, "tile");
     putTile(answer.querySelector(".tile"));
+    countAgain();
   } catch (error) {
     failed(error);
   }
+}
+
+let counting = null;
+
+/** Show the filters again with the numbers of now, once the person has paused. */
+function countAgain() {
+  clearTimeout(counting);
+  counting = setTimeout(async () => {
+    const text = await ask(location.pathname + location.search, "gallery").catch(() => null);
+    const fresh = text && new DOMParser().parseFromString(text, "text/html").querySelector(".facets");
+    const old = document.querySelector(".facets");
+    // What is in hand there is not taken away.
+    if (!fresh || old.contains(document.activeElement)) return;
+    fresh.open = old.open;
+    const scrolled = old.scrollTop;
+    old.replaceWith(fresh);
+    fresh.scrollTop = scrolled;
+  }, 1000);
 }
 
 /** Put a tile in the place of the old one, without moving anything. */
