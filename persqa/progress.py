@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from persqa.own_code import own_module
 from persqa.results import Status
 from persqa.runs import RunState
 
@@ -31,6 +32,10 @@ class Progress:
     def fruitless(self) -> bool:
         """Whether everything has ended, and nothing of it as `ok`."""
         return self.pending == 0 and self.ended[Status.OK] == 0
+
+    def _repr_html_(self) -> str:
+        # How things look is above what they are, so it is found by name.
+        return own_module("producer.notebook").progress_html(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

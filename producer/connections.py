@@ -11,7 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from persqa.controls import refuse_stopped
+from persqa.errors import SettingsError
+from persqa.libraries import not_installed
 from persqa.models import require_engine
+from persqa.own_code import own_module
 from persqa.required import require_broker
 from persqa.settings import Settings
 from persqa.store import Store
@@ -40,6 +43,7 @@ class Connections:
         #: The broker and worker started here, if any.
         self.fleet: LocalFleet | None = None
         self._local = local_worker
+        self._gallery: str | None = None
         self._stack = ExitStack()
         self._stack.callback(self.store.close)
         self._looked_at = time.monotonic()
@@ -68,6 +72,25 @@ class Connections:
         if self.fleet is not None:
             self.fleet.start_worker(None if run is None else Path(run.base))
         return require_broker(self.fleet.settings if self.fleet else self.settings)
+
+    def gallery(self) -> str:
+        """The address of the gallery, which is started beside this program the first time, and ends with it.
+
+        Raises:
+            SettingsError: its libraries are not installed, or this machine cannot listen.
+        """
+        if self._gallery is None:
+            settings = self.settings.model_copy(update={"broker_url": self.broker_url})
+            # Both are above this module, so they are found by name.
+            client = own_module("producer.client").Client(settings, local_worker=False)
+            self._stack.enter_context(client)
+            try:
+                server = own_module("producer.web.server").Server(client)
+            except ImportError as error:
+                said = "the gallery needs libraries that are not installed"
+                raise SettingsError(not_installed(said, error, extra="ui")) from error
+            self._gallery = str(self._stack.enter_context(server).address)
+        return self._gallery
 
     def check(self) -> None:
         """Check that the fleet started here is alive; raises as `LocalFleet.check`."""

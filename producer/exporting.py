@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from persqa.blobs import BlobStore
 from persqa.choices import parse_choice, refuse_empty
+from persqa.errors import SettingsError
 from persqa.pairs import parse_status
 from persqa.results import Status
+from persqa.reviews import Decision, Wanted, parse_exported
+from persqa.words import option, switch
 from producer.exporters import HUGGING_FACE, TEXT, choose_format, write_records
 from producer.exporters.images import Cells
 from producer.exporters.paths import UNCHANGED, Paths, folder_beside, placement
@@ -43,11 +46,18 @@ class _Asked:
 
     output_key: str = "output"
     only: str | None = None
+    reviewed: str | None = None
     file_format: str | None = None
     with_meta: bool = False
     chat: bool | str = False
     paths: str | None = None
     overwrite: bool = False
+    gallery: bool = False
+    sample: int | None = None
+
+
+#: The options of a page.
+_OF_PAGES = frozenset({"gallery", "sample", "only", "reviewed", "overwrite"})
 
 
 def export(
@@ -55,6 +65,8 @@ def export(
 ) -> int:
     """Export a run, as `RunHandle.export` describes."""
     asked = _parse(given)
+    if asked.gallery:
+        return _export_page(connections, run, target, asked)
     form = form_for(asked.chat)
     chosen = choose_format(target, asked.file_format)
     if form is not None:
@@ -107,6 +119,17 @@ def export(
     return write(shape.records(pairs), cells=cells)
 
 
+def _export_page(connections: Connections, run: Run, target: Path, asked: _Asked) -> int:
+    from producer.sending import USUAL_SAMPLE, Part, send
+
+    only = None if asked.only is None else parse_status(asked.only)
+    reviewed = None if asked.reviewed is None else parse_exported(asked.reviewed)
+    inputs, blobs = connections.store.runs.inputs(), BlobStore(connections.settings.blob_store)
+    check_target(target, overwrite=asked.overwrite, inputs=inputs, blob_folder=blobs.folder)
+    part = Part(sample=asked.sample or USUAL_SAMPLE, only=only, reviewed=reviewed)
+    return send(connections, run, target, part, overwrite=asked.overwrite)
+
+
 def _none(_reference: str) -> bool:
     return False
 
@@ -136,20 +159,50 @@ def _parse(given: GivenExportOptions) -> _Asked:
         parse_choice(name, GivenExportOptions.__annotations__, name="option of an export")
     refuse_empty(given)
     options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    return _Asked(**options)
+    asked = _Asked(**options)
+    _check_page(asked)
+    return asked
+
+
+def _check_page(asked: _Asked) -> None:
+    """Refuse what a page, or anything but a page, cannot have."""
+    if asked.sample is not None and not asked.gallery:
+        raise SettingsError(f"{option('sample')} is for a page: say {switch('gallery')}, too")
+    if asked.sample is not None and asked.sample < 1:
+        raise SettingsError(f"{option('sample')}: a page shows at least 1 item, and not {asked.sample}")
+    if asked.gallery:
+        for one in fields(asked):
+            if one.name not in _OF_PAGES and getattr(asked, one.name) != one.default:
+                raise SettingsError(f"{option(one.name)} does not go with {switch('gallery')}: leave it out")
 
 
 def _pairs(queries: Queries, run: Run, asked: _Asked) -> Iterator[Pair]:
-    only = Status.OK if asked.only is None and asked.chat else asked.only
-    rows = queries.pairs(run, status=None if only is None else parse_status(only), question=None)
-    return _with_broken(queries, rows) if asked.with_meta else (Pair(row=row) for row in rows)
+    review = None if asked.reviewed is None else parse_exported(asked.reviewed)
+    rows = _rows(queries, run, asked, review)
+    reviewed = review is not None
+    if asked.with_meta:
+        return _with_broken(queries, rows, reviewed=reviewed)
+    return (Pair(row=row, reviewed=reviewed) for row in rows)
 
 
-def _with_broken(queries: Queries, rows: Iterator[PairRow]) -> Iterator[Pair]:
+def _rows(queries: Queries, run: Run, asked: _Asked, review: Wanted | None) -> Iterator[PairRow]:
+    if asked.only is not None or not asked.chat:
+        return queries.pairs(run, status=None if asked.only is None else parse_status(asked.only), review=review)
+    if review is None:
+        return queries.pairs(run, status=Status.OK)
+    return (row for row in queries.pairs(run, review=review) if _is_good(row))
+
+
+def _is_good(row: PairRow) -> bool:
+    """Whether the rule takes the answer, or a person does."""
+    return row.status == Status.OK or row.review is Decision.ACCEPTED or row.edited_answer is not None
+
+
+def _with_broken(queries: Queries, rows: Iterator[PairRow], *, reviewed: bool) -> Iterator[Pair]:
     while chunk := list(islice(rows, _LOOKED_UP)):
         broken = queries.broken([row.item_id for row in chunk])
         for row in chunk:
-            yield Pair(row=row, broken=broken.get(row.item_id, ()))
+            yield Pair(row=row, broken=broken.get(row.item_id, ()), reviewed=reviewed)
 
 
 def _source(

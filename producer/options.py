@@ -111,6 +111,8 @@ class GivenExportOptions(TypedDict, total=False):
     Attributes:
         output_key: the field for the answer, null where there is none; by default `output`.
         only: the status of the items to write; by default any, or `ok` for dialogues.
+        reviewed: `accepted` or `not-rejected`: only items that are so reviewed, with answers that people wrote in place
+            of the model's. Dialogues then have all that people accepted or wrote, whatever its status.
         file_format: `json`, `jsonl`, `csv`, `parquet` or `hf`, a Hugging Face data set; by default the suffix says.
         with_meta: add a field `persqa` with question, verdict, rung, model, tokens and more.
         chat: write one dialogue for each record, ready for training, instead of the records; the name of a trainer
@@ -118,15 +120,21 @@ class GivenExportOptions(TypedDict, total=False):
         paths: how image files are referred to: `relative` to the export's folder, `absolute`, or `copy`: the images
             travel with the export. By default relative, and absolute for `hf`, which nobody reads by its folder.
         overwrite: replace a file or data set that is there; never an input of a run, an image or the database.
+        gallery: write a page for a browser, with pictures, figures and what its items can be chosen by; no other option
+            but `sample`, `only`, `reviewed` and `overwrite` goes with it.
+        sample: how many items the page shows, by default 200; what failed is among them.
     """
 
     output_key: str | None
     only: str | None
+    reviewed: str | None
     file_format: str | None
     with_meta: bool | None
     chat: bool | str | None
     paths: str | None
     overwrite: bool | None
+    gallery: bool | None
+    sample: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,13 +13,17 @@ from persqa.choices import parse_choice
 from persqa.controls import refuse_stopped, set_priority, stop
 from persqa.errors import Infrastructure, InputError, RunStopped, SettingsError
 from persqa.pairs import parse_status
+from persqa.reviews import parse_wanted
 from persqa.runs import Run, RunState, parse_priority
 from persqa.verdicts import ViolationKind
-from producer.run_changes import RunChanges
+from producer.run_notebook import Rows, RunNotebook
+from producer.run_reviews import RunReviews
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Unpack
+
+    from pandas import DataFrame
 
     from persqa.broker.depth import Depth
     from persqa.items import ItemId
@@ -32,7 +36,7 @@ if TYPE_CHECKING:
     from producer.submit import Submission
 
 
-class RunHandle(RunChanges):
+class RunHandle(RunReviews, RunNotebook):
     """One run; `submission` says what the submit that returned it has done."""
 
     def __init__(self, connections: Connections, run: Run, submission: Submission | None = None) -> None:
@@ -97,20 +101,47 @@ class RunHandle(RunChanges):
             self._connections.reconcile()
 
     def results(
-        self, *, status: str | None = None, question: str | None = None, item: int | None = None
+        self,
+        *,
+        status: str | None = None,
+        question: str | None = None,
+        item: int | None = None,
+        review: str | None = None,
     ) -> Iterator[PairRow]:
-        """The items with their results, in the input's order.
+        """The items with their results, in the input's order; a notebook shows the first of them as a table.
 
         Args:
             status: only `ok`, `noncompliant`, `invalid`, `dead` or `pending`.
             question: only this topic, or questions that contain these words.
             item: only the item of this number.
+            review: only `accepted`, `rejected`, `not-rejected`, `edited` or `starred` ones, or `none`, those that
+                nobody has decided on or edited.
 
         Raises:
-            SettingsError: there is no such status, or the run has no such item.
+            SettingsError: there is no such status or review, or the run has no such item.
         """
         wanted = None if status is None else parse_status(status)
-        return self._queries.pairs(self.run, status=wanted, question=question, item=self._own_item(item))
+        reviewed = None if review is None else parse_wanted(review)
+        own = self._own_item(item)
+        return Rows(
+            lambda chunk: self._queries.pairs(
+                self.run, status=wanted, question=question, item=own, review=reviewed, chunk=chunk
+            ),
+            self._seen,
+        )
+
+    def to_pandas(
+        self, *, status: str | None = None, question: str | None = None, review: str | None = None
+    ) -> DataFrame:
+        """The rows of `results` as a table, all of it in memory; its columns are those of a row, `record` the last one.
+
+        Raises:
+            SettingsError: there is no such status or review.
+            InputError: pandas is not installed.
+        """
+        from producer.frames import frame
+
+        return frame(self.results(status=status, question=question, review=review))
 
     def violations(
         self, *, kind: str | None = None, question: str | None = None, item: int | None = None
@@ -154,8 +185,8 @@ class RunHandle(RunChanges):
         """Write the records to a file or folder, in the input's order; returns the number of rows.
 
         Args:
-            path: `.json`, `.jsonl` or `.csv`, each also with `.gz` or `.zst`, `.parquet`, or a folder. It appears when
-                everything is written.
+            path: `.json`, `.jsonl` or `.csv`, each also with `.gz` or `.zst`, `.parquet`, or a folder; with `gallery`,
+                `.html`. It appears when everything is written.
             on_left: called for each image that is to travel with the export and cannot, and for each answer that
                 dialogues leave out.
             given: the options by name; see `GivenExportOptions`.

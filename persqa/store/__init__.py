@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from persqa.store.bad_images import BadImages
+from persqa.store.catalog_rows import CatalogRows
+from persqa.store.close_ups import CloseUps
 from persqa.store.database import Database
 from persqa.store.dead_letters import DeadLetters
 from persqa.store.deletion import Deletion
@@ -11,7 +13,9 @@ from persqa.store.opening import LookedAt, bring_up_to_date
 from persqa.store.queries import Queries
 from persqa.store.rates import Rates
 from persqa.store.results import Results, Want
+from persqa.store.reviews import Reviews
 from persqa.store.runs import Runs
+from persqa.store.text_search import TextSearch
 
 __all__ = ["Store", "Want"]
 
@@ -27,8 +31,12 @@ class Store:
         self.runs = Runs(database)
         self.ledger = Ledger(database)
         self.results = Results(database)
+        self.reviews = Reviews(database)
         self.queries = Queries(database)
+        self.close_ups = CloseUps(database)
         self.rates = Rates(database)
+        self.catalog_rows = CatalogRows(database)
+        self.text_search = TextSearch(database)
         self.dead_letters = DeadLetters(database)
         self.bad_images = BadImages(database)
         self.deletion = Deletion(database)

@@ -10,16 +10,22 @@ import typer
 
 from persqa.pairs import PENDING
 from persqa.results import Status
+from persqa.reviews import EXPORTED
 from persqa.words import counted
 from producer.cli import options
 from producer.cli.completing import one_of
 from producer.cli.expanding import expanded
+from producer.cli.numbers import whole
 from producer.cli.printing import plain, print_json, say
 from producer.exporters.paths import Paths, folder_beside
 from producer.exporters.trainers import Trainer
 
 if TYPE_CHECKING:
+    from producer import RunHandle
     from producer.exporters.left import Left
+
+#: From here on a mail may be refused by its size, in bytes; a mail is a third larger than what it carries.
+_LARGE_MAIL = 15 * 10**6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +44,15 @@ class Shape:
             help="Only ok, noncompliant, invalid, dead or pending (default: all; with --chat: ok).",
         ),
     ] = None
+    reviewed: Annotated[
+        str | None,
+        typer.Option(
+            "--reviewed",
+            metavar="REVIEW",
+            autocompletion=one_of(*EXPORTED),
+            help="Only accepted or not-rejected ones, with the answers that people wrote in place of the model's.",
+        ),
+    ] = None
     file_format: Annotated[
         str | None,
         typer.Option(
@@ -49,7 +64,9 @@ class Shape:
     ] = None
     with_meta: Annotated[
         bool,
-        typer.Option("--with-meta", help="Add a field `persqa`: question, verdict, violations, rung, model, tokens."),
+        typer.Option(
+            "--with-meta", help="Add a field `persqa`: question, verdict, violations, rung, model, tokens, review."
+        ),
     ] = False
     chat: Annotated[
         str | None,
@@ -72,6 +89,19 @@ class Shape:
             autocompletion=one_of(*Paths),
             help="How image files are referred to: relative to the folder of FILE (default); absolute (default of hf); "
             "or copy, so that they travel with it: in FILE-images, or inside of Parquet and hf.",
+        ),
+    ] = None
+    gallery: Annotated[
+        bool,
+        typer.Option("--gallery", help="A page for a browser, FILE.html: pictures, answers, filters and figures."),
+    ] = False
+    sample: Annotated[
+        int | None,
+        typer.Option(
+            "--sample",
+            metavar="N",
+            parser=whole("--sample", 1),
+            help="With --gallery: so many items, what failed among them (default: 200).",
         ),
     ] = None
 
@@ -130,17 +160,22 @@ def command(
     """Write a run's records, with prompts and answers, to a file.
 
     Every record of the input is there, in the input's order and shape; the answer is null where there is none. The
-    file appears when it is whole, and replaces nothing unless --overwrite says so.
+    file appears when it is whole, and replaces nothing unless --overwrite says so. With --gallery it is a page to send:
+    some items with their pictures, and figures of all of them, in one file that any browser opens.
 
     Examples:
         persqa export portraits pairs.jsonl --only ok --output-key pers_qa
         persqa export portraits dialogues.json --chat
         persqa export portraits dialogues.parquet --chat trl
+        persqa export portraits page.html --gallery --sample 500
     """
     with where.client() as client:
         handle = client.run(run)
         left = _Left()
         number = handle.export(file, on_left=left.count, **asdict(shape))
+        if shape.gallery:
+            _report_page(handle, file, number, as_json=as_json)
+            return
         if as_json:
             print_json({"run": handle.name, "file": str(file), "rows": number, **left.counts(shape)})
             return
@@ -148,5 +183,18 @@ def command(
         where_copies = f", copies of images to {folder_beside(file)}" if copies else ""
         say(f"{counted(number, 'row')} written to {plain(file)}{plain(where_copies)}")
         left.report()
+        if shape.reviewed is None and client.store.reviews.any(handle.run.id):
+            say("what people said of its answers changes nothing in the file: --reviewed not-rejected goes by it")
         if pending := handle.progress().pending:
             say(f"[yellow]{counted(pending, 'item of the run has', 'items of the run have')} no answer yet[/]")
+
+
+def _report_page(handle: RunHandle, file: Path, number: int, *, as_json: bool) -> None:
+    size = file.stat().st_size
+    if as_json:
+        print_json({"run": handle.name, "file": str(file), "rows": number, "bytes": size})
+        return
+    whole = counted(handle.progress().submitted, "item")
+    say(f"{number} of {whole}, {size / 10**6:.1f} MB, written to {plain(file)}: any browser opens it")
+    if size > _LARGE_MAIL:
+        say("[yellow]that may be too large for a mail: a smaller --sample makes it smaller[/]")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from persqa.errors import InputError
 from persqa.system_errors import in_words
-from persqa.words import no_such, option
+from persqa.words import no_such, option, switch
 from producer.compression import COMPRESSIONS
 from producer.exporters.drafts import draft_file, draft_folder
 from producer.exporters.text import write_csv, write_json_array, write_json_lines
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from producer.exporters.copies import ImageFolder
     from producer.exporters.images import Cells
 
-__all__ = ["FORMATS", "HUGGING_FACE", "TEXT", "choose_format", "write_records"]
+__all__ = ["FORMATS", "HUGGING_FACE", "PAGES", "TEXT", "choose_format", "write_records"]
 
 
 def _write_parquet(records: Iterable[dict[str, JsonValue]], path: Path, cells: Cells | None) -> int:
@@ -48,6 +48,8 @@ FORMATS: dict[str, Callable[[Iterable[dict[str, JsonValue]], Path, Cells | None]
     HUGGING_FACE: _write_data_set,
 }
 
+#: Suffixes of pages for browsers.
+PAGES = (".html", ".htm")
 _SUFFIXES = {".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".parquet": "parquet"}
 #: Text formats, which may be compressed as a whole, and hold no bytes.
 TEXT = ("json", "jsonl", "csv")
@@ -67,6 +69,8 @@ def choose_format(path: Path, given: str | None) -> str:
     chosen = given or _SUFFIXES.get(suffix.lower())
     if chosen is None:
         known = f"use one of {', '.join(_SUFFIXES)}, or name it: {', '.join(FORMATS)}"
+        if suffix.lower() in PAGES:
+            known = f"and this is that of a page: say {switch('gallery')}"
         raise InputError(f"{path}: the format is chosen by suffix, {known}")
     if compressed and chosen not in TEXT:
         raise InputError(f"{path}: {chosen} is compressed by itself, leave out {last}")

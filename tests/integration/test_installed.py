@@ -28,9 +28,11 @@ with producer.Client() as client:
     rows = list(run.results(status="ok"))
     run.export("pairs.jsonl", paths="copy")
     run.export("pairs.parquet")
+    run.export("page.html", gallery=True)
+    shown = run._repr_html_()
 files = [module.__file__ for module in (persqa, producer, worker)]
 answers, images = [row.answer for row in rows], ["people/" + row.image for row in rows]
-print(json.dumps({"files": files, "path": sys.path, "answers": answers, "images": images}))
+print(json.dumps({"files": files, "path": sys.path, "answers": answers, "images": images, "shown": shown}))
 """
 
 
@@ -61,6 +63,10 @@ def test_the_wheel_has_every_file_of_the_packages_and_no_other(wheel: Path) -> N
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {name for name in names if ".dist-info/" not in name} == tree
     assert any(name.endswith("model.safetensors") for name in names)
+    # What the gallery and a page to send read beside their code.
+    for name in ("templates/base.html", "static/gallery.css", "static/htmx.min.js", "static/htmx.LICENSE.txt"):
+        assert f"producer/web/{name}" in names
+    assert {"producer/exporters/page/page.css", "producer/exporters/page/page.js"} <= names
 
 
 def test_the_sdist_has_what_is_needed_and_nothing_astray(sdist: Path) -> None:
@@ -92,12 +98,18 @@ def test_the_main_job_is_done_from_the_wheel(installed: Installed, tmp_path: Pat
     assert said["answers"] == [pair["output"] for pair in pairs]
     assert all((here / pair["image"]).read_bytes()[:2] == b"\xff\xd8" for pair in pairs)
     assert [row["image"] for row in parquet_rows(here / "pairs.parquet")] == said["images"]
+    # A page to send and a notebook need no extra.
+    assert (here / "page.html").read_text().count("data:image/jpeg;base64,") == len(pairs)
+    assert said["shown"].count("data:image/jpeg;base64,") == len(pairs)
 
 
 def test_what_is_not_installed_is_said_with_the_extra_that_brings_it(installed: Installed, tmp_path: Path) -> None:
     ended = installed.run(tmp_path, "persqa", "submit", "hf://org/name", PERSQA_BROKER_URL="redis://localhost:1")
     assert ended.returncode == 2
     assert "pip install 'persqa[data]'" in ended.stderr
+    ended = installed.run(tmp_path, "persqa", "ui")
+    assert ended.returncode == 2
+    assert "pip install 'persqa[ui]'" in ended.stderr
 
 
 def test_every_extra_is_explained() -> None:
