@@ -1,4 +1,4 @@
-"""The short form of the gallery's benchmark: it fails where a look grows with something it should not, and not by noise."""
+"""The short form of the gallery's benchmark: it fails where a look grows with what it should not, and not by noise."""
 
 from __future__ import annotations
 
