@@ -148,7 +148,7 @@ def _worker_memory(form: Form) -> Iterator[Row]:
 
 def _gallery(form: Form) -> Iterator[Row]:
     """Looking at a large run while a worker writes."""
-    items, seconds, pairs = (100_000, 4, 2) if form.short else (1_000_000, 60, 5)
+    items, seconds, pairs = (100_000, 2, 1) if form.short else (1_000_000, 60, 5)
     for database, looked in gallery.on_each_database(items=items, seconds=seconds, pairs=pairs):
         of = f"{items:,} items, {database}"
         yield Row(measure=f"into memory, {of}", value=looked.loading, unit="s")

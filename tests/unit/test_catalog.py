@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -24,40 +22,10 @@ from producer.web.catalog.facet import WORDS
 from producer.web.catalog.names import NO_VALUE, OTHER, Names
 from producer.web.catalog.record_ids import RecordIds
 from tests.support.builders import a_run
+from tests.support.catalogs import BASE, Model, a_row
 
 RUN = a_run()
-BASE = RUN.id * MAX_ITEMS
 KINDS = ("empty", "late_tag", "truncated")
-
-
-def a_row(index: int, status: str | None, **more: Any) -> CatalogRow:
-    """An item as it is read; what a pending one cannot have is taken away."""
-    fields: dict[str, Any] = {
-        "item_id": BASE + index,
-        "status": status,
-        "reason": None,
-        "topic": "attire",
-        "question": "Is it {tag}?",
-        "model": "m",
-        "rung": "free",
-        "forced": False,
-        "tag": "<mam>",
-        "worker": "w",
-        "answer": None,
-        "answer_length": None,
-        "image_seconds": None,
-        "engine_seconds": None,
-        "finished": 1.0,
-        "decision": None,
-        "edited": False,
-        "starred": None,
-        "reviewed": False,
-    } | more
-    if status is None:
-        ended = ("reason", "model", "rung", "forced", "worker", "answer", "answer_length", "finished", "decision")
-        fields |= dict.fromkeys((*ended, "image_seconds", "engine_seconds", "starred"))
-        fields |= {"edited": False, "reviewed": False}
-    return CatalogRow(**fields)
 
 
 @st.composite
@@ -109,59 +77,6 @@ views = st.builds(
     leave_out=choices,
     order=st.sampled_from(list(Order)),
 )
-
-
-class Model:
-    """The same, as one would write it without thinking of time."""
-
-    def __init__(self, rows: list[CatalogRow], kinds: list[tuple[int, str]]) -> None:
-        self.rows = {row.item_id: row for row in rows}
-        self.kinds = {row.item_id: {kind for item, kind in kinds if item == row.item_id} for row in rows}
-
-    def values(self, row: CatalogRow, facet: Facet) -> set[str]:
-        match facet:
-            case Facet.KIND:
-                return self.kinds[row.item_id]
-            case Facet.STATUS:
-                return {row.status or PENDING}
-            case Facet.FORCED:
-                return set() if row.forced is None else {"yes" if row.forced else "no"}
-            case Facet.REVIEW:
-                said = {row.decision, "edited" if row.edited else None, "starred" if row.starred else None} - {None}
-                return {str(one) for one in said} | (set() if row.decision or row.edited else {"none"})
-            case _:
-                value: str | None = getattr(row, facet.value)
-                return {value} if value else set()
-
-    def has(self, view: View, row: CatalogRow, *, but: Facet | None = None) -> bool:
-        return all(
-            facet is but
-            or (
-                (facet not in view.keep or bool(self.values(row, facet) & set(view.keep[facet])))
-                and not self.values(row, facet) & set(view.leave_out.get(facet, ()))
-            )
-            for facet in Facet
-        )
-
-    def key(self, order: Order, item: int) -> tuple[float, int]:
-        row = self.rows[item]
-        took = None
-        if row.image_seconds is not None or row.engine_seconds is not None:
-            took = (row.image_seconds or 0) + (row.engine_seconds or 0)
-        by: dict[Order, float | None] = {
-            Order.INPUT: 0,
-            Order.NEWEST: None if row.finished is None else -row.finished,
-            Order.LONGEST: None if row.answer_length is None else -row.answer_length,
-            Order.SHORTEST: row.answer_length,
-            Order.SLOWEST: None if took is None else -took,
-            Order.FASTEST: took,
-        }
-        found = by[order]
-        return math.inf if found is None else found, item
-
-    def items(self, view: View) -> list[int]:
-        chosen = [item for item, row in self.rows.items() if self.has(view, row)]
-        return sorted(chosen, key=lambda item: self.key(view.order, item))
 
 
 def catalog_of(rows: list[CatalogRow], kinds: list[tuple[int, str]], run: Run = RUN) -> Catalog:
