@@ -17,14 +17,18 @@ _TURNING = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 #: Control characters, others that end a line, and halves of characters, which cannot be sent.
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
+_EMPTY_LINES = re.compile(r"\n(?:[ \t]*\n){3,}")
+
 
 def shown(text: str, most: int = MOST_SHOWN) -> str:
     """The text as a page shows it, cut to so many characters.
 
-    Control characters, and marks that turn the direction of what follows, are shown by their numbers.
+    Control characters, and marks that turn the direction of what follows, are shown by their numbers; many empty lines
+    by how many they are.
     """
     cut = text[:most]
     cut = _TURNING.sub(_named, _CONTROL.sub(_named, cut))
+    cut = _EMPTY_LINES.sub(lambda found: f"\n⟨{found[0].count(chr(10)) - 1} empty lines⟩\n", cut)
     return _without_towers(cut) + ("…" if len(text) > most else "")
 
 

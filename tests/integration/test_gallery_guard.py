@@ -293,5 +293,6 @@ def test_a_text_of_strangers_is_cut() -> None:
     assert shown("é" + "\u0301" * 100_000) == "é" + "\u0301" * 8 + "…"
     assert len(shown("x" * 10**6)) == MOST_SHOWN + 1
     assert shown("ok \u202e<b>") == "ok ⟨U+202E⟩<b>"
-    for fine in ("שלום", "नमस्ते", "👩‍👩‍👧", "Å", "한국어", "a\nb\tc", "ཧཱུྃ"):
+    assert shown("a" + "\n \n" * 1000 + "b") == "a\n⟨1999 empty lines⟩\nb"
+    for fine in ("a\n\n\nb", "שלום", "नमस्ते", "👩‍👩‍👧", "Å", "한국어", "a\nb\tc", "ཧཱུྃ"):
         assert shown(fine) == fine
