@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from persqa.store.bad_images import BadImages
+from persqa.store.close_ups import CloseUps
 from persqa.store.database import Database
 from persqa.store.dead_letters import DeadLetters
 from persqa.store.deletion import Deletion
@@ -28,6 +29,7 @@ class Store:
         self.ledger = Ledger(database)
         self.results = Results(database)
         self.queries = Queries(database)
+        self.close_ups = CloseUps(database)
         self.rates = Rates(database)
         self.dead_letters = DeadLetters(database)
         self.bad_images = BadImages(database)

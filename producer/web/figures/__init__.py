@@ -1,0 +1,3 @@
+"""Figures of a run: what a view shows, counted and drawn."""
+
+from __future__ import annotations
