@@ -19,7 +19,7 @@ _OF_REASONS: Final = {
     Reason.BAD_IMAGE_FIELD: (
         f"{_MEND}, or name the field that holds the images with --image-column; --image-optional asks records without."
     ),
-    Reason.TOO_MANY_IMAGES: "Submit again under another run name with fewer images a record, or a larger PERSQA_MAX_IMAGES.",
+    Reason.TOO_MANY_IMAGES: "Submit under another run name with fewer images a record, or a larger PERSQA_MAX_IMAGES.",
     Reason.BAD_CONVERSATION: f"{_MEND}: `conversation` must be a list of turns, each with a speaker and a text.",
     Reason.BAD_PROMPT: f"{_MEND}: this run asks what stands in `prompt`, so each record needs text there.",
     Reason.BAD_TAG: f"{_MEND}: a tag is a name of letters, digits, - and _, with or without < and >.",
@@ -40,7 +40,7 @@ _OF_REASONS: Final = {
     Reason.TOO_MANY_PIXELS: f"Make these images smaller, or raise PERSQA_MAX_IMAGE_PIXELS of the workers, {_THEN}.",
     Reason.NOT_AN_IMAGE: f"Replace these files by JPEG, PNG, WebP, GIF, TIFF, BMP or AVIF, {_THEN}.",
     Reason.BROKEN_IMAGE: f"Copy or download these images again, as a part of each is missing or damaged, {_THEN}.",
-    Reason.UNREADABLE: f"Look at the disk or the network folder of these images, which failed while they were read, {_THEN}.",
+    Reason.UNREADABLE: f"Look at the disk or network folder of these images, which failed at reading, {_THEN}.",
     Reason.BAD_URL: f"{_MEND}: these addresses are malformed, or lead away from the web.",
     Reason.HOST_NOT_ALLOWED: f"If you trust these hosts, name them in PERSQA_IMAGE_HOSTS of the workers, {_THEN}.",
     Reason.STORE_NOT_ALLOWED: f"If you trust these stores, name them in PERSQA_IMAGE_STORES of the workers, {_THEN}.",
@@ -50,15 +50,15 @@ _OF_REASONS: Final = {
     ),
     Reason.INSECURE_REDIRECT: f"{_MEND}: give the address to which the server leads, if it may come without https.",
     Reason.TOO_MANY_REDIRECTS: f"{_MEND}: give the address at the end of the redirects.",
-    Reason.FETCH_FAILED: "Ask these again when the server is well; one that is overloaded wants fewer PERSQA_FETCH_THREADS.",
-    Reason.TOO_SLOW: "Ask these again at a better time, with a larger PERSQA_IMAGE_SECONDS or fewer PERSQA_FETCH_THREADS.",
+    Reason.FETCH_FAILED: "Ask these again when the server is well; an overloaded one wants fewer PERSQA_FETCH_THREADS.",
+    Reason.TOO_SLOW: "Ask these again with a larger PERSQA_IMAGE_SECONDS, or fewer PERSQA_FETCH_THREADS.",
     Reason.DAMAGED_BLOB: f"Submit the same input again, which writes the damaged images anew, {_THEN}.",
     Reason.SPECIAL_TOKEN: f"{_MEND}: the text has words that the model reserves; the sentence names them.",
     Reason.TOO_LONG: (
-        "Raise max_model_len in PERSQA_ENGINE_ARGS of the workers, if the model has more, and ask these again; otherwise "
+        "Raise max_model_len in PERSQA_ENGINE_ARGS of the workers, if the model has more, and ask these again; else "
         "shorten the records."
     ),
-    Reason.REFUSED: "Do what the engine's sentence says, with the model, its options or the run's --sampling, and ask these again.",
+    Reason.REFUSED: "Mend what the engine's sentence names, such as the run's --sampling; then ask these again.",
     Reason.UNSTORABLE: "Look at the sentence of the database; ask these again when it takes such rows.",
     Reason.KILLS_ENGINE: (
         "Look at one of these items by itself: it ended the engine again and again. With another engine or smaller "
@@ -68,13 +68,13 @@ _OF_REASONS: Final = {
         "Look into the workers' logs, most often for memory that ran out; with a smaller PERSQA_WINDOW or "
         "PERSQA_IMAGE_MEMORY_BYTES, ask these again."
     ),
-    Reason.UNREADABLE_MESSAGE: "Find out what else writes into these queues, as PersQA does not write so; then ask these again.",
+    Reason.UNREADABLE_MESSAGE: "Find out what else writes into these queues; then ask these again.",
     Reason.UNKNOWN_TASK: "Keep other programs of Celery out of these queues; then ask these again.",
     Reason.UNKNOWN_VERSION: "Bring producers and workers to one version of PersQA; then ask these again.",
     Reason.TIME_LIMIT: "Ask these again when the workers have less to do, or with a larger PERSQA_ITEM_SECONDS.",
     Reason.UNKNOWN_RUN: "Submit the input again: this database was restored from a backup, and does not know the run.",
     Reason.REVOKED: "Somebody revoked these tasks at Celery; ask these again if that was not meant.",
-    Reason.EXPIRED: "Ask these again; messages of PersQA do not expire, so find out what else writes into these queues.",
+    Reason.EXPIRED: "Ask these again; PersQA lets no message expire, so find out what else writes into these queues.",
     Reason.LOST: "Look whether Redis drops messages (its maxmemory-policy must be noeviction), and ask these again.",
     Reason.INTERNAL_ERROR: "This is a defect of PersQA: keep the worker's log, report it, and ask these again.",
 }  # fmt: skip
@@ -87,7 +87,7 @@ _OF_KINDS: Final = {
     ViolationKind.WRONG_TAG: f"{_ASK}; look whether the pictures or questions name somebody else.",
     ViolationKind.LATE_TAG: f"{_ASK}; with --tag-policy repair or prefill in a new run, the tag comes first.",
     ViolationKind.MISSING_TAG: f"{_ASK}; with --tag-policy repair or prefill in a new run, the tag is always there.",
-    ViolationKind.TAG_ONLY: f"{_ASK}; if many stay so, the model has nothing to say of these pictures: try another one.",
+    ViolationKind.TAG_ONLY: f"{_ASK}; if many stay so, the model can say nothing of these pictures: try another one.",
     ViolationKind.TRUNCATED: "Submit a new run with a larger max_tokens in --sampling: these answers were cut off.",
 }  # fmt: skip
 

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, TypeVar
 from persqa.errors import PersqaError, RunConflict
 
 if TYPE_CHECKING:
+    from array import array
     from collections.abc import Callable
 
+    from persqa.results import Status
     from persqa.runs import RunId
-    from producer.web.catalog import View
 
 _T = TypeVar("_T")
-#: What is remembered, at most; the oldest is forgotten first.
-_MOST = 200
+#: What is remembered, at most, the oldest is forgotten first: acts, and what people were asked about.
+_MOST_ACTS, _MOST_ASKED = 200, 10
 _UNEXPECTED = "it ended unexpectedly: this is a defect of PersQA, and what the gallery has printed tells of it"
 
 
@@ -47,8 +48,8 @@ class Asked:
     """What a person was asked about: exactly these items, however many there are when the answer comes."""
 
     run_id: RunId
-    items: tuple[int, ...]
-    view: View
+    items: array[int]
+    status: Status
 
 
 class Acts:
@@ -74,7 +75,7 @@ class Acts:
             if any(act.run == run and act.verb == verb and not act.ended.is_set() for act in self._acts.values()):
                 raise RunConflict(f"the same is under way for the run {run!r}: wait until it has ended")
             act = Act(number=secrets.token_hex(8), run=run, verb=verb)
-            _keep(self._acts, act.number, act)
+            _keep(self._acts, act.number, act, _MOST_ACTS)
         Thread(target=_carry_out, args=(act, do), name="persqa-act", daemon=True).start()
         return act
 
@@ -86,7 +87,7 @@ class Acts:
         """Keep what a person is asked about; returns by what it is found again."""
         number = secrets.token_hex(8)
         with self._lock:
-            _keep(self._asked, number, asked)
+            _keep(self._asked, number, asked, _MOST_ASKED)
         return number
 
     def asked(self, number: str) -> Asked | None:
@@ -94,9 +95,9 @@ class Acts:
         return self._asked.get(number)
 
 
-def _keep(kept: OrderedDict[str, _T], number: str, one: _T) -> None:
+def _keep(kept: OrderedDict[str, _T], number: str, one: _T, most: int) -> None:
     kept[number] = one
-    while len(kept) > _MOST:
+    while len(kept) > most:
         kept.popitem(last=False)
 
 

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
+from producer.web.acts import Acts
 from producer.web.catalog import Catalogs
+from producer.web.fleet_watch import FleetWatch
 from producer.web.pictures import Pictures
 from producer.web.texts import shown
 
@@ -35,6 +37,8 @@ class Site:
         self.client = client
         self.catalogs = Catalogs(client.store)
         self.pictures = Pictures(client.settings)
+        self.fleet = FleetWatch(client)
+        self.acts = Acts()
         self._templates = _environment()
 
     def close(self) -> None:
