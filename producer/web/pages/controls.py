@@ -86,7 +86,7 @@ def ask_requeue(request: Request) -> Response:
         _whole_or_part(request, "requeue"),
         run=run,
         tab="failures",
-        status=status,
+        wanted=status,
         reason=reason,
         number=number,
         asked=asked,

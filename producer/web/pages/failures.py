@@ -27,9 +27,9 @@ _EXAMPLES = 6
 _OFTEN, _SELDOM = 4, 15
 #: What each status means, and what its groups are.
 MEANINGS: Final = {
-    Status.NONCOMPLIANT: "the model answered, and broke the tag rule each time; grouped by how the last answer did",
-    Status.INVALID: "these cannot be asked as they are: something is wrong with the record or its image",
-    Status.DEAD: "these were given up, so that they do not keep the others from being answered",
+    Status.NONCOMPLIANT: "The model answered, and broke the tag rule each time; grouped by how its last answer did.",
+    Status.INVALID: "These cannot be asked as they are: something is wrong with the record or its image.",
+    Status.DEAD: "These were given up, so that they do not keep the others from being answered.",
 }
 
 
