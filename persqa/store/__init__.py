@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from persqa.store.bad_images import BadImages
+from persqa.store.catalog_rows import CatalogRows
 from persqa.store.close_ups import CloseUps
 from persqa.store.database import Database
 from persqa.store.dead_letters import DeadLetters
@@ -14,6 +15,7 @@ from persqa.store.rates import Rates
 from persqa.store.results import Results, Want
 from persqa.store.reviews import Reviews
 from persqa.store.runs import Runs
+from persqa.store.text_search import TextSearch
 
 __all__ = ["Store", "Want"]
 
@@ -33,6 +35,8 @@ class Store:
         self.queries = Queries(database)
         self.close_ups = CloseUps(database)
         self.rates = Rates(database)
+        self.catalog_rows = CatalogRows(database)
+        self.text_search = TextSearch(database)
         self.dead_letters = DeadLetters(database)
         self.bad_images = BadImages(database)
         self.deletion = Deletion(database)
