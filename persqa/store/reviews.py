@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from persqa.clock import now
 from persqa.errors import SettingsError
 from persqa.items import ItemId
-from persqa.reviews import Decision, GivenReview, Review, Wanted
+from persqa.reviews import Decision, GivenReview, Review, Seen, Wanted
 from persqa.store.database import Database
 from persqa.store.schema import earlier_reviews, results, reviews, runs
 from persqa.store.text import storable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from persqa.runs import RunId
 
-#: What a person saw: when each result ended, or when the person looked at all of them.
-Seen: TypeAlias = Mapping[int, datetime] | datetime | None
-
-#: Items in one transaction: SQLite keeps all writers out for as long as one takes.
-_AT_ONCE = 2000
-_LOOKUP_CHUNK = 5000
+#: Items in one transaction, for as long as which SQLite keeps all writers out; and in one look.
+_AT_ONCE = 5000
 #: Tables that a reviewer writes, and the rights that needs; changes of a run lock its row, which needs one, too.
 _RIGHTS = (("reviews", "INSERT, UPDATE, DELETE"), ("earlier_reviews", "INSERT, DELETE"))
 
@@ -45,7 +40,7 @@ class Reviews:
         found: dict[ItemId, Review] = {}
         remaining = iter(item_ids)
         with self._database.reading() as connection:
-            while chunk := list(islice(remaining, _LOOKUP_CHUNK)):
+            while chunk := list(islice(remaining, _AT_ONCE)):
                 query = sa.select(reviews).where(reviews.c.item_id.in_(chunk))
                 found.update((ItemId(row.item_id), _review(row)) for row in connection.execute(query))
         return found
@@ -61,7 +56,7 @@ class Reviews:
         with self._database.reading() as connection:
             return connection.execute(sa.select(sa.exists().where(reviews.c.run_id == run_id))).scalar_one()
 
-    def change(
+    def change(  # noqa: PLR0913 - who says what of which, and how far it is
         self,
         run_id: RunId,
         item_ids: Iterable[int],
@@ -69,7 +64,8 @@ class Reviews:
         *,
         reviewer: str,
         action: str,
-        seen: Seen = None,
+        seen: Seen | None = None,
+        on_step: Callable[[int], None] = lambda _items: None,
     ) -> list[ItemId]:
         """Review results in steps, each a transaction; workers write in between. Safe to repeat after an interruption.
 
@@ -83,6 +79,7 @@ class Reviews:
             reviewer: who says so.
             action: what `undo` takes.
             seen: what the person saw; other results than these are left out.
+            on_step: called after each transaction, with the number of items that it has changed.
 
         Returns:
             The items whose reviews were changed.
@@ -95,8 +92,6 @@ class Reviews:
         remaining = iter(item_ids)
         # Numbers of other libraries are none to the database's.
         while some := [int(item_id) for item_id in islice(remaining, _AT_ONCE)]:
-            if changed:
-                self._database.give_way()
             with self._database.writing() as connection:
                 _lock(connection, run_id)
                 query = _changing(given, new, action).where(results.c.item_id.in_(some), results.c.run_id == run_id)
@@ -106,6 +101,9 @@ class Reviews:
                     _keep(connection, chosen, replaced_by=action)
                     self._put(connection, chosen, new)
             changed += chosen
+            on_step(len(chosen))
+            if len(some) == _AT_ONCE:
+                self._database.give_way()
         return changed
 
     def undo(self, run_id: RunId, action: str) -> list[ItemId]:
@@ -243,7 +241,7 @@ def _changing(given: GivenReview, new: Mapping[str, sa.ColumnElement[Any]], acti
     return query.order_by(results.c.item_id)
 
 
-def _is_seen(row: sa.Row[int, datetime], seen: Seen) -> bool:
+def _is_seen(row: sa.Row[int, datetime], seen: Seen | None) -> bool:
     if seen is None:
         return True
     if isinstance(seen, datetime):

@@ -43,6 +43,7 @@ class Site:
 
     def close(self) -> None:
         """Let go of what is kept."""
+        self.pictures.close()
         self.catalogs.close()
 
     @property

@@ -43,11 +43,13 @@ def browsing(program: str) -> Generator[Browser]:
     flags = ["--no-sandbox"] if os.geteuid() == 0 else []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=flags)
+        started = set(psutil.Process().children(recursive=True)) - before
         try:
             yield browser
         finally:
             browser.close()
-    wait_until(lambda: not set(psutil.Process().children(recursive=True)) - before, describe="the browser has ended")
+    # What tests have started meanwhile may live longer.
+    wait_until(lambda: not any(one.is_running() for one in started), describe="the browser has ended")
 
 
 @dataclass
