@@ -19,7 +19,6 @@ from tests.support.workers import WorkerProcess, scripted
 if TYPE_CHECKING:
     from tests.conftest import Site
 
-expect.set_options(timeout=30_000)
 _RECORDS = 400
 #: Seconds that one of a few items takes while there is something to see.
 _SEEN = "0.15"
@@ -56,7 +55,7 @@ def test_people_see_a_run_go_on_and_decide_about_it(
 def _it_goes_on(page: Page) -> None:
     """Counts, rate and worker change by themselves, and nothing that a person has in hand moves."""
     fleet = page.locator("#fleet")
-    expect(fleet).to_contain_text("ready", timeout=20_000)
+    expect(fleet).to_contain_text("ready")
     expect(fleet).to_contain_text("scripted")
     expect(fleet).to_contain_text("wait in persqa")
     page.locator("details.more summary").focus()

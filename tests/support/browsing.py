@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import psutil
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 from producer.web.server import Server
 from tests.support.wait import wait_until
@@ -25,6 +25,7 @@ Scheme: TypeAlias = Literal["light", "dark"]
 
 #: How long a person would look at a page that does not come, in milliseconds; with room for a busy machine.
 _PATIENCE = 30_000
+expect.set_options(timeout=_PATIENCE)
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 #: A picture that cannot be shown is answered so, and the page says it in its place.
 _NO_PICTURE = "/pictures/"

@@ -101,6 +101,9 @@ ACTS.leave = (button, event) => {
   dialog.close();
 };
 
+KEYS["/"] = "find";
+ACTS.find = () => document.querySelector("input[type=search]")?.focus();
+
 // A menu closes as menus do.
 document.addEventListener("click", (event) => {
   for (const menu of document.querySelectorAll("details.more[open]")) {
