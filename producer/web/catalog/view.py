@@ -62,7 +62,7 @@ class View:
         """Bring what is given into the one form that it has in an address."""
         object.__setattr__(self, "keep", _in_form(self.keep))
         object.__setattr__(self, "leave_out", _in_form(self.leave_out))
-        object.__setattr__(self, "search", " ".join(self.search.split()))
+        object.__setattr__(self, "search", self.search.strip())
 
     @classmethod
     def parse(cls, query: Iterable[tuple[str, str]], *, beside: Collection[str] = _BESIDE) -> Self:
