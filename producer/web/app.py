@@ -35,7 +35,8 @@ def application(site: Site, *, hosts: Collection[str] | None, token: str | None)
         said = _said(error)
         if request.headers.get("hx-request"):
             return site.page(request, "error_part.html", status=status, heading=heading, said=said)
-        return site.page(request, "error.html", status=status, heading=heading, said=said)
+        passes = isinstance(error, (NoDatabase, Infrastructure))
+        return site.page(request, "error.html", status=status, heading=heading, said=said, passes=passes)
 
     app = Starlette(
         routes=[*routes(), Mount("/static", _Static(directory=Path(__file__).parent / "static"))],

@@ -35,7 +35,7 @@ MOST_CONNECTIONS = 240
 
 
 class Server:
-    """Serves the gallery of a client, in a thread of its own or until it is stopped."""
+    """Serves the gallery of a client, in a thread of its own, in a `with` block."""
 
     def __init__(self, client: Client, *, host: str = "127.0.0.1", port: int | None = None) -> None:
         """Listen, so that the address is known.
@@ -76,13 +76,12 @@ class Server:
         #: What a person opens.
         self.address = f"http://{_shown(host)}:{number}/" + (f"?token={token}" if token else "")
 
-    def serve(self) -> None:
-        """Serve until Ctrl-C."""
-        with self:
-            try:
-                self._thread.join()
-            except KeyboardInterrupt:
-                return
+    def wait(self) -> None:
+        """Wait for Ctrl-C, while it serves."""
+        try:
+            self._thread.join()
+        except KeyboardInterrupt:
+            return
 
     def __enter__(self) -> Self:
         """Serve in a thread."""
