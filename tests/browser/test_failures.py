@@ -65,7 +65,7 @@ def test_asking_again_takes_exactly_the_group_that_was_shown(gallery: Gallery) -
     # Meanwhile one of them is asked again by somebody else, and ends well; and another one joins the group.
     run = client.run("portraits")
     run.requeue("dead", items=ours[:1])
-    pending = {one.id: one for some in client.store.ledger.pending(run.run.id) for one in [some]}
+    pending = {item.id: item for some in client.store.ledger.pending(run.run.id) for item in some}
     good, (late, *_rest) = pending.pop(ItemId(ours[0])), pending.values()
     client.store.results.commit([an_outcome(good), an_outcome(late, Status.DEAD, reason=Reason.TIME_LIMIT)])
     dialog.get_by_role("button", name=f"Ask {len(ours)} again").click()
@@ -128,7 +128,7 @@ def test_records_that_are_wrong_in_themselves_and_good_answers_are_left_alone(
 
 def test_a_large_group_is_asked_again_while_people_are_told(open_gallery: Open, tmp_path: Path, size: Size) -> None:
     """Taking back goes in steps of 5,000 items."""
-    many = size(12_000, 100_000)
+    many = size(6_000, 100_000)
     with Client(load_settings(database_url=f"sqlite:///{tmp_path}/persqa.db"), local_worker=False) as client:
         store = Store.open(client.settings.database_url)
         _run, batch = a_stored_run(store, many + 3)

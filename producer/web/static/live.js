@@ -22,6 +22,8 @@ function morph(old, fresh) {
     if (old.data !== fresh.data) old.data = fresh.data;
     return;
   }
+  // What never changes, and a script may have touched, such as a picture that cannot be shown.
+  if (old.dataset.still !== undefined) return;
   for (const { name, value } of [...fresh.attributes]) {
     if (old.getAttribute(name) !== value) old.setAttribute(name, value);
   }
