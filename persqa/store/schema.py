@@ -181,6 +181,47 @@ violations = Table(
     Index(None, "run_id", "kind"),
 )
 
+
+def _of_a_review() -> tuple[Column[Any], ...]:
+    return (
+        Column("decision", String(16)),
+        # The one that a person wrote instead of the model's.
+        Column("answer", Text),
+        Column("starred", Boolean, nullable=False),
+        Column("note", Text, nullable=False),
+        Column("reviewer", Text, nullable=False),
+        Column("reviewed_at", UtcDateTime, nullable=False),
+        # What all rows have in common that a person changed at once.
+        Column("action", String(32), nullable=False),
+    )
+
+
+# What people say of results. A review goes with its result, whoever takes that away: it is of no other answer.
+reviews = Table(
+    "reviews",
+    metadata,
+    Column("item_id", _KEY, ForeignKey("results.item_id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("run_id", _KEY, ForeignKey("runs.id"), nullable=False),
+    *_of_a_review(),
+    Index(None, "run_id", "reviewed_at"),
+    Index(None, "action", "item_id"),
+)
+
+# Reviews that were changed or undone, or whose results were taken back, as they were.
+earlier_reviews = Table(
+    "earlier_reviews",
+    metadata,
+    Column("id", _KEY, primary_key=True),
+    Column("item_id", _KEY, ForeignKey("items.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("run_id", _KEY, ForeignKey("runs.id"), nullable=False),
+    *_of_a_review(),
+    Column("replaced_at", UtcDateTime, nullable=False),
+    # The action that changed it; none where it was undone, or its result was taken back.
+    Column("replaced_by", String(32)),
+    # Who looks for what is new looks behind the last id it has seen, so none is given twice.
+    sqlite_autoincrement=True,
+)
+
 dead_letters = Table(
     "dead_letters",
     metadata,
