@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
 from producer.web.catalog import Catalogs
+from producer.web.comparing import Comparisons
 from producer.web.pictures import Pictures
 from producer.web.texts import shown
 
@@ -34,11 +35,13 @@ class Site:
     def __init__(self, client: Client) -> None:
         self.client = client
         self.catalogs = Catalogs(client.store)
+        self.comparisons = Comparisons(client.store, self.catalogs)
         self.pictures = Pictures(client.settings)
         self._templates = _environment()
 
     def close(self) -> None:
         """Let go of what is kept."""
+        self.comparisons.close()
         self.catalogs.close()
 
     @property

@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from producer.web.comparing.comparison import Comparison, Comparisons
+from producer.web.comparing.joining import Joined
 
-__all__ = ["Comparison", "Comparisons"]
+__all__ = ["Comparison", "Comparisons", "Joined"]

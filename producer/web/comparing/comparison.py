@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from persqa.items import MAX_ITEMS
 from producer.web.comparing.joining import Joined, by_key, by_place
 
 if TYPE_CHECKING:
@@ -93,13 +94,15 @@ class Comparison:
             return self._found
         lengths = self._now()
         if self.is_by_place:
-            self._found = by_place(self.a.column("status") != 0, self.b.column("status") != 0)
+            self._found = by_place(self.a.column("id") % MAX_ITEMS, self.b.column("id") % MAX_ITEMS)
         else:
             for one in self._keys:
                 one.load(store, ended)
             if ended.is_set():
                 return None
-            self._found = by_key(self._keys[0].keys, self._keys[1].keys)
+            self._found = by_key(
+                *(_keyed(one, keys.keys) for one, keys in zip((self.a, self.b), self._keys, strict=True))
+            )
         self._lengths = lengths
         return self._found
 
@@ -171,6 +174,15 @@ class Comparisons:
         while len(self._keys) > _KEPT:
             self._keys.popitem(last=False)
         return found
+
+
+def _keyed(catalog: Catalog, keys: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """The keys of the items that the catalog has, too; 0 elsewhere."""
+    there = catalog.column("id") % MAX_ITEMS
+    there = there[: np.searchsorted(there, len(keys))]
+    found = np.zeros_like(keys)
+    found[there] = keys[there]
+    return found
 
 
 def _is_by_place(a: Run, b: Run) -> bool:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
+from persqa.items import MAX_ITEMS
 from producer.web.catalog import Facet
 from producer.web.figures.tallies import BROKEN, FIRST, ways
-from producer.web.intervals import Share, share, verdict
+from producer.web.intervals import FEWEST_TO_TELL, Share, by_chance, often, share, verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,20 +74,28 @@ class Counts(NamedTuple):
         """The share that B keeps."""
         return share(self.both + self.only_b, self.judged)
 
+    @property
+    def chance(self) -> str:
+        """How often chance makes a difference as large, in words."""
+        if self.only_a + self.only_b < FEWEST_TO_TELL:
+            return "too few to tell"
+        return often(by_chance(self.only_a, self.only_b))
+
 
 class Compared:
     """Two runs as of one moment."""
 
     def __init__(self, a: Catalog, b: Catalog, joined: Joined, by: By) -> None:
-        a_length, b_length = len(a.column("status")), len(b.column("status"))
-        # Rows that came meanwhile wait for the next look.
-        there = (joined.a < a_length) & (joined.b < b_length)
-        whole = bool(there.all())
-        self._catalogs = a, b
         #: Indexes in A and in B, item by item.
-        self.a, self.b = (joined.a, joined.b) if whole else (joined.a[there], joined.b[there])
-        self._way = _both_ways(_way(a, self.a), _way(b, self.b), by)
-        self._topic = a.column(Facet.TOPIC)[self.a]
+        self.a, self.b = joined.a, joined.b
+        columns = (_Columns(a, joined.a), _Columns(b, joined.b))
+        self._way = _both_ways(_way(columns[0]), _way(columns[1]), by)
+        self._differs = (columns[0]["answer_key"] != columns[1]["answer_key"]) | (
+            # These words are known beforehand, so they have the same codes in all catalogs.
+            columns[0][Facet.STATUS] != columns[1][Facet.STATUS]
+        )
+        self._names = a.names(Facet.TOPIC)
+        self._topic = columns[0][Facet.TOPIC]
 
     def counts(self, topic: str = "") -> Counts:
         """The counts of all, or of the items of one topic."""
@@ -97,8 +106,9 @@ class Compared:
         """The counts of each topic; those that differ most first."""
         counts = np.bincount(self._topic.astype(np.int64) * _WAYS + self._way)
         counts.resize(-(-len(counts) // _WAYS) * _WAYS)
-        names = self._catalogs[0].names(Facet.TOPIC)
-        rows = [(names[code], Counts(*row)) for code, row in enumerate(counts.reshape(-1, _WAYS).tolist()) if any(row)]
+        rows = [
+            (self._names[code], Counts(*row)) for code, row in enumerate(counts.reshape(-1, _WAYS).tolist()) if any(row)
+        ]
         return sorted(rows, key=lambda row: (-abs(row[1].only_a - row[1].only_b), row[0]))
 
     def said(self, topic: str = "", *, each: int = 1) -> str:
@@ -126,27 +136,32 @@ class Compared:
         if (code := _CODES.get(show)) is not None:
             mask &= self._way == code
         elif show is Show.DIFFERENT:
-            mask &= self._differs("answer_key") | self._differs_by_name(Facet.STATUS)
+            mask &= self._differs
         return np.flatnonzero(mask)
 
     def _of(self, topic: str) -> Mask:
-        names = self._catalogs[0].names(Facet.TOPIC)
-        return self._topic == (names.index(topic) if topic in names else -1)
-
-    def _differs(self, name: str) -> Mask:
-        return self._values(name, 0) != self._values(name, 1)
-
-    def _differs_by_name(self, facet: Facet) -> Mask:
-        # Words that are known beforehand have the same codes in all catalogs.
-        return self._differs(facet)
-
-    def _values(self, name: str, side: int) -> npt.NDArray[Any]:
-        return self._catalogs[side].column(name)[self.a if side == 0 else self.b]
+        return self._topic == (self._names.index(topic) if topic in self._names else -1)
 
 
-def _way(catalog: Catalog, at: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
-    columns = (catalog.column(facet)[at] for facet in (Facet.STATUS, Facet.RUNG))
-    return ways(*columns, catalog.names(Facet.STATUS), catalog.names(Facet.RUNG))
+class _Columns:
+    """Columns of one run by the place of its items among the joined ones, as of one moment."""
+
+    def __init__(self, catalog: Catalog, indexes: npt.NDArray[np.int64]) -> None:
+        self.names = [catalog.names(facet) for facet in (Facet.STATUS, Facet.RUNG)]
+        self._found = catalog.columns("id", *_COLUMNS)
+        there = self._found["id"] % MAX_ITEMS
+        is_dense = len(there) == 0 or there[-1] == len(there) - 1
+        self._places = indexes if is_dense else np.searchsorted(there, indexes)
+
+    def __getitem__(self, name: str) -> npt.NDArray[Any]:
+        return self._found[name][self._places]
+
+
+_COLUMNS = (Facet.STATUS, Facet.RUNG, Facet.TOPIC, "answer_key")
+
+
+def _way(columns: _Columns) -> npt.NDArray[np.uint8]:
+    return ways(columns[Facet.STATUS], columns[Facet.RUNG], *columns.names)
 
 
 def _both_ways(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8], by: By) -> npt.NDArray[np.uint8]:

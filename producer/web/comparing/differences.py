@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 from difflib import SequenceMatcher
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 #: Words of an answer that are compared; longer ones are shown without marks, for comparing takes the square of it.
 MOST_WORDS = 300
@@ -34,8 +37,8 @@ def differences(a: str, b: str, *, tags: tuple[str, str] = ("", "")) -> tuple[li
     left, right = _said(ours, tags[0]), _said(theirs, tags[1])
     blocks = SequenceMatcher(None, left, right, autojunk=False).get_opcodes()
     return (
-        [Piece("".join(ours[i:j]), kind != "equal") for kind, i, j, _, _ in blocks if i < j],
-        [Piece("".join(theirs[i:j]), kind != "equal") for kind, _, _, i, j in blocks if i < j],
+        list(_pieces(("".join(ours[i:j]), kind != "equal") for kind, i, j, _, _ in blocks if i < j)),
+        list(_pieces(("".join(theirs[i:j]), kind != "equal") for kind, _, _, i, j in blocks if i < j)),
     )
 
 
@@ -52,3 +55,13 @@ def _said(words: list[str], tag: str) -> list[str]:
 
 def _whole(text: str, *, differs: bool) -> list[Piece]:
     return [Piece(text, differs)] if text else []
+
+
+def _pieces(found: Iterator[tuple[str, bool]]) -> Iterator[Piece]:
+    """Without the white space behind words that differ: it is the same everywhere."""
+    for text, differs in found:
+        said = text.rstrip() if differs else text
+        if said:
+            yield Piece(said, differs)
+        if len(said) < len(text):
+            yield Piece(text[len(said) :], differs=False)

@@ -36,10 +36,10 @@ class Joined:
         return len(self.a)
 
 
-def by_place(a: npt.NDArray[np.bool_], b: npt.NDArray[np.bool_]) -> Joined:
-    """Join by index; the arrays say where each run has an item."""
-    both = np.flatnonzero(a[: len(b)] & b[: len(a)])
-    return Joined(both, both, int(a.sum()) - len(both), int(b.sum()) - len(both))
+def by_place(a: Indexes, b: Indexes) -> Joined:
+    """Join by index, of which each run has these, in order."""
+    both = a if np.array_equal(a, b) else np.intersect1d(a, b, assume_unique=True)
+    return Joined(both, both, len(a) - len(both), len(b) - len(both))
 
 
 def by_key(a: Keys, b: Keys) -> Joined:

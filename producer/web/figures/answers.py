@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from producer.web.texts import shown
 from producer.web.catalog import Facet
-from producer.web.figures.charts import SHARES, Bar, Bars, Cell, Figure, Part, Table
+from producer.web.figures.charts import Bar, Bars, Cell, Figure, Part, Table, shares_to
 from producer.web.intervals import percent
 
 if TYPE_CHECKING:
@@ -49,11 +49,12 @@ def most_frequent(found: Sequence[Shared], addresses: Addresses) -> Figure:
     # The first of each is its most frequent one.
     order = sorted(topics, key=lambda topic: (-topics[topic][0].items / topics[topic][0].answers, topic))
     rows = [(one, _address(one, addresses)) for topic in order for one in topics[topic]]
+    end, marks = shares_to(max((one.items / one.answers for one in found), default=1.0))
     return Figure(
         key="answers",
         title="The most frequent answers",
         says=_said(rows[0][0]) if rows else "No two items have the same answer.",
-        drawing=Bars(tuple(_bar(one, address) for one, address in rows), SHARES),
+        drawing=Bars(tuple(_bar(one, address, end) for one, address in rows), marks),
         table=Table(
             ("Answer", "Question", "Items", "Share", "Different pictures"),
             tuple(
@@ -85,8 +86,8 @@ def _address(one: Shared, addresses: Addresses) -> str:
     return addresses.to({Facet.TOPIC: one.topic}, search=one.answer[:_SEARCHED_LETTERS])
 
 
-def _bar(one: Shared, address: str) -> Bar:
-    width = 100 * one.items / one.answers
+def _bar(one: Shared, address: str, end: float) -> Bar:
+    width = 100 * one.items / one.answers / end
     return Bar(
         label=shown(one.answer, _SHOWN_LETTERS),
         value=f"{one.items:,}",

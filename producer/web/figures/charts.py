@@ -150,6 +150,14 @@ def axis(most: float, shown: Callable[[float], str] = plain) -> tuple[float, tup
 SHARES = tuple(Tick(float(place), f"{place} %") for place in (0, 25, 50, 75, 100))
 
 
+def shares_to(most: float) -> tuple[float, tuple[Tick, ...]]:
+    """The end of an axis of small shares, as a share, and its round numbers; at most it ends at the whole."""
+    if most > 0.5:
+        return 1.0, SHARES
+    end, marks = axis(100 * most, lambda value: f"{plain(value)} %")
+    return end / 100, marks
+
+
 def counted_bars(rows: Sequence[tuple[str, int, str]], *, whole: int) -> Bars:
     """Plain bars of counts: label, number and address of each, with its part of the whole."""
     end, marks = axis(max((number for _, number, _ in rows), default=0))

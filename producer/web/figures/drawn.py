@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from persqa.items import MAX_ITEMS, ItemId
+from persqa.items import ItemId
 from producer.web.catalog import Facet, Span
 from producer.web.figures.addresses import Addresses
 from producer.web.figures.answers import MOST_ANSWERS, MOST_TOPICS, Shared, most_frequent
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from producer.web.catalog import Catalog, View
     from producer.web.figures.charts import Figure
 
-#: The answers of some items, as they are stored.
-Texts = "Callable[[Sequence[ItemId]], Mapping[ItemId, str]]"
+    #: The answers of some items, as they are stored.
+    Texts = Callable[[Sequence[ItemId]], Mapping[ItemId, str]]
 
 
 class Drawn:
@@ -39,15 +39,16 @@ class Drawn:
     def __init__(self, run: Run, catalog: Catalog, view: View, texts: Texts) -> None:
         self._run, self._catalog, self._texts = run, catalog, texts
         self._addresses = Addresses(run.name, view)
-        self._at = np.asarray(catalog.chosen(view)) % MAX_ITEMS
-        self.items = len(self._at)
+        self._columns = catalog.columns(*_COLUMNS, view=view)
+        self._ids = self._columns["id"]
+        self.items = len(self._ids)
         self._ways = ways(self._column(Facet.STATUS), self._column(Facet.RUNG), *map(self._names, _CODED))
         self.kept = kept_by(np.zeros(self.items, np.int64), self._ways).get(0, Kept())
         self.says = said(self.kept, run.options.tag_policy)
 
     def figures(self) -> list[Figure]:
         """All figures, in the order in which one asks."""
-        found = list[Figure]()
+        found: list[Figure] = []
         if not self._run.options.verbatim:
             # Where records bring prompts of their own, nothing is judged.
             found += [self._keeping("topics", "Which questions keep the rule", Facet.TOPIC)]
@@ -77,7 +78,7 @@ class Drawn:
         topics, keys = self._column(Facet.TOPIC), self._column("answer_key")
         found = frequent(topics, keys, self._column("picture_key"), each=MOST_ANSWERS, groups=MOST_TOPICS)
         answers = np.bincount(topics[keys != 0])
-        ids = [ItemId(self._run.id * MAX_ITEMS + int(self._at[one.place])) for one in found]
+        ids = [ItemId(int(self._ids[one.place])) for one in found]
         texts, names = self._texts(ids), self._names(Facet.TOPIC)
         shared = [
             Shared(
@@ -94,10 +95,15 @@ class Drawn:
         return most_frequent(shared, self._addresses)
 
     def _column(self, name: str) -> npt.NDArray[Any]:
-        return self._catalog.column(name)[self._at]
+        return self._columns[name]
 
     def _names(self, facet: Facet) -> Sequence[str]:
         return self._catalog.names(facet)
 
 
 _CODED = (Facet.STATUS, Facet.RUNG)
+_COLUMNS = (
+    "id",
+    *(facet.value for facet in (*_CODED, Facet.TOPIC, Facet.MODEL, Facet.KIND)),
+    *("answer_length", "answer_key", "picture_key", "image_seconds", "engine_seconds", "finished"),
+)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from persqa.policies import Policy, Rung
 from persqa.results import Status
 from producer.web.catalog import Facet
-from producer.web.figures.charts import SHARES, Bar, Bars, Cell, Figure, Part, Table
+from producer.web.figures.charts import SHARES, Bar, Bars, Cell, Figure, Part, Table, shares_to
 from producer.web.figures.tallies import Kept
 from producer.web.intervals import Share, percent, share
 
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 #: Bars of one figure; the rest is one bar, and in the table.
 MOST_BARS = 20
 _MOST_ROWS = 200
-_FORCED_ONLY = "The tag was written for the model, as the policy `prefill` says: how often it would do so itself is unknown."
+_FORCED_ONLY = (
+    "The tag was written for the model, as the policy `prefill` says: how often it would do so itself is unknown."
+)
 _MEANING = (
     "Dark: at the first try, with its 95 % interval. Lighter: when asked again. Hatched: the tag was written for the "
     "model. What is left to 100 % breaks the rule."
@@ -43,7 +45,6 @@ def keeping(
         policy: the one of the run.
         addresses: of the items behind the bars.
     """
-    whole = _sum(counts.values())
     rows = sorted(counts.items(), key=lambda row: (_first(row[1], policy).value, -row[1].judged, row[0]))
     shown = rows[:MOST_BARS]
     bars = [_bar(value or "others", kept, policy, {facet: value}, addresses) for value, kept in shown]
@@ -52,12 +53,23 @@ def keeping(
     return Figure(
         key=key,
         title=title,
-        says=said(whole, policy),
+        says=_compared(rows, policy),
         drawing=Bars(tuple(bars), SHARES),
         table=_table(facet, rows[:_MOST_ROWS], policy, addresses),
         unit="share of the answers that were judged",
         note=_FORCED_ONLY if policy is Policy.PREFILL else _MEANING,
     )
+
+
+def _compared(rows: Sequence[tuple[str, Kept]], policy: Policy) -> str:
+    """The weakest and the strongest value, in a sentence."""
+    if not rows:
+        return "No answer was judged yet."
+    (low, weakest), (high, strongest) = rows[0], rows[-1]
+    if len(rows) == 1:
+        return f"All answers are of {low or 'others'}: {_shown(_first(weakest, policy))}."
+    least, most = (_shown(_first(kept, policy)) for kept in (weakest, strongest))
+    return f"Least often {low or 'others'}, in {least}; most often {high or 'others'}, in {most}."
 
 
 def said(kept: Kept, policy: Policy) -> str:
@@ -80,8 +92,11 @@ def kinds(counts: Mapping[str, int], kept: Kept, addresses: Addresses) -> Figure
     """The answers that had a violation of each kind in any try, the most frequent kind on top."""
     rows = sorted(counts.items(), key=lambda row: (-row[1], row[0]))
     # Violations of items that were given up or asked again count, too, so that no share may exceed the whole.
-    shares = [(kind, share(number, max(kept.judged, number)), addresses.to({Facet.KIND: kind})) for kind, number in rows]
+    shares = [
+        (kind, share(number, max(kept.judged, number)), addresses.to({Facet.KIND: kind})) for kind, number in rows
+    ]
     most = rows[0] if rows else None
+    end, marks = shares_to(max((found.high for _, found, _ in shares), default=1.0))
     return Figure(
         key="kinds",
         title="How answers break the rule",
@@ -92,13 +107,13 @@ def kinds(counts: Mapping[str, int], kept: Kept, addresses: Addresses) -> Figure
                     label=kind,
                     value=percent(found.value),
                     more=f"{found.part:,}",
-                    parts=(Part(0, 100 * found.value, "plain", f"{kind}: {found.part:,} items", address),),
-                    between=(100 * found.low, 100 * found.high),
+                    parts=(Part(0, 100 * found.value / end, "plain", f"{kind}: {found.part:,} items", address),),
+                    between=(100 * found.low / end, 100 * found.high / end),
                     address=address,
                 )
                 for kind, found, address in shares
             ),
-            SHARES,
+            marks,
         ),
         table=Table(
             ("Kind", "Items", "Share", "95 % interval"),
@@ -158,7 +173,16 @@ def _parts(kept: Kept, own: Mapping[Facet, str], addresses: Addresses) -> Sequen
 
 
 def _table(facet: Facet, rows: Sequence[tuple[str, Kept]], policy: Policy, addresses: Addresses) -> Table:
-    heads = (facet.value.capitalize(), "Answers", "First try", "Asked again", "Tag written", "Broken", "Share", "95 % interval")
+    heads = (
+        facet.value.capitalize(),
+        "Answers",
+        "First try",
+        "Asked again",
+        "Tag written",
+        "Broken",
+        "Share",
+        "95 % interval",
+    )
     made: list[tuple[Cell, ...]] = []
     for value, kept in rows:
         own, found = {facet: value}, _first(kept, policy)
@@ -167,7 +191,10 @@ def _table(facet: Facet, rows: Sequence[tuple[str, Kept]], policy: Policy, addre
             (
                 Cell(value or "others", addresses.to(own)),
                 Cell(f"{kept.judged:,}", addresses.to(own)),
-                *(Cell(f"{number:,}", behind if number else "") for _, _, number, behind in _parts(kept, own, addresses)),
+                *(
+                    Cell(f"{number:,}", behind if number else "")
+                    for _, _, number, behind in _parts(kept, own, addresses)
+                ),
                 Cell(f"{kept.broken:,}", broken if kept.broken else ""),
                 Cell(percent(found.value)),
                 Cell(found.between),

@@ -25,7 +25,7 @@ _LONG: Final = 0.99
 #: What took less is not told apart, in seconds.
 _SHORTEST: Final = 0.001
 _COLUMNS: Final = 60
-_MARKS: Final = 5
+_MARKS: Final = 4
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 
 
@@ -63,7 +63,8 @@ def throughput(moments: Numbers, addresses: Addresses) -> Figure:
     begin, counts = over_time(known, step)
     peak = max(counts, default=0)
     per, unit = next(
-        ((s, name) for s, name in ((1, "second"), (_MINUTE, "minute"), (_HOUR, "hour")) if peak * s >= step), (_DAY, "day")
+        ((s, name) for s, name in ((1, "second"), (_MINUTE, "minute"), (_HOUR, "hour")) if peak * s >= step),
+        (_DAY, "day"),
     )
     rates = [number * per / step for number in counts]
     top, up = axis(max(rates, default=0.0))
@@ -97,7 +98,7 @@ def _spread(
     shown: Callable[[float], str],
     addresses: Addresses,
 ) -> Figure:
-    bins = zip(found.edges, found.edges[1:], found.counts, strict=True)
+    bins = zip(found.edges[:-1], found.edges[1:], found.counts, strict=True)
     rows = [(named(low, high), number, addresses.to(span=(span, low, high))) for low, high, number in bins]
     # Bins at the ends of which there is nothing say nothing.
     while rows and not rows[-1][1]:
