@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from persqa.store.bad_images import BadImages
+from persqa.store.catalog_rows import CatalogRows
 from persqa.store.database import Database
 from persqa.store.dead_letters import DeadLetters
 from persqa.store.deletion import Deletion
@@ -12,6 +13,7 @@ from persqa.store.queries import Queries
 from persqa.store.rates import Rates
 from persqa.store.results import Results, Want
 from persqa.store.runs import Runs
+from persqa.store.text_search import TextSearch
 
 __all__ = ["Store", "Want"]
 
@@ -29,6 +31,8 @@ class Store:
         self.results = Results(database)
         self.queries = Queries(database)
         self.rates = Rates(database)
+        self.catalog_rows = CatalogRows(database)
+        self.text_search = TextSearch(database)
         self.dead_letters = DeadLetters(database)
         self.bad_images = BadImages(database)
         self.deletion = Deletion(database)
