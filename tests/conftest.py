@@ -57,11 +57,14 @@ def pytest_configure() -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """The soak runs only where it is asked for; a fault meets one site in a short run, and each in a long one.
 
-    With several processes (`-n`), what loads vLLM goes to three of them; xdist has to come second to see it.
+    With several processes (`-n`), what loads vLLM goes to three of them, and what looks at pages to one; xdist has to
+    come second to see it.
     """
     for item in items:
         if "/end_to_end/" in item.path.as_posix():
             item.add_marker(pytest.mark.xdist_group(_vllm_group(item)))
+        elif "/browser/" in item.path.as_posix():
+            item.add_marker(pytest.mark.xdist_group("browser"))
     if not config.getoption("--soak"):
         items[:] = [item for item in items if item.get_closest_marker("soak") is None]
     if not config.getoption("--chaos"):
@@ -185,8 +188,8 @@ def _our_threads() -> list[str]:
 
 
 def _is_server(process: psutil.Process) -> bool:
-    """PostgreSQL and what forks programs live for the whole session; PostgreSQL's children come and go."""
+    """PostgreSQL, the browser and what forks programs live longer than a test; their children come and go."""
     try:
-        return "postgres" in process.name() or is_server(process)
+        return any(name in process.name() for name in ("postgres", "chrom")) or is_server(process)
     except psutil.NoSuchProcess:
         return True
