@@ -37,7 +37,7 @@ class Contents:
     """What a deletion deletes, or has deleted.
 
     Attributes:
-        items: with their records; likewise results, earlier results and violations.
+        items: with their records; likewise results, earlier results, violations, and reviews that hold.
         messages: before: those in queues and with workers; afterwards: those taken out of queues. None without a
             broker: workers drop them.
         blobs: images in the blob store that only this run refers to.
@@ -48,6 +48,7 @@ class Contents:
     results: int
     earlier: int
     violations: int
+    reviews: int
     messages: int | None
     blobs: int
     kept: str | None
@@ -110,6 +111,7 @@ def _contents(rows: Rows, messages: int | None, blobs: int, kept: str | None) ->
         results=rows.results,
         earlier=rows.earlier,
         violations=rows.violations,
+        reviews=rows.reviews,
         messages=messages,
         blobs=blobs,
         kept=kept,

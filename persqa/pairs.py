@@ -11,6 +11,7 @@ from persqa.generations import FinishReason
 from persqa.items import ItemId
 from persqa.policies import Rung
 from persqa.results import Status
+from persqa.reviews import Decision
 from persqa.verdicts import ViolationKind
 
 if TYPE_CHECKING:
@@ -34,6 +35,9 @@ class PairRow:
         record: the record as given; one that is no object stands in a field `record`.
         image: its image references, joined by commas.
         record_id: the value of the run's id column in this record, by default of its field `id`, if any.
+        finished_at: when the item ended, in UTC; who reviews it says by this which answer they saw.
+        review: what somebody decided; `edited_answer`, what somebody wrote instead of the answer; both None if nobody.
+        reviewer: who said the last of these, or gave it its star or note.
     """
 
     item_id: int
@@ -56,6 +60,12 @@ class PairRow:
     worker: str | None
     model: str | None
     record_id: str | None = None
+    finished_at: datetime | None = None
+    review: Decision | None = None
+    edited_answer: str | None = None
+    starred: bool = False
+    note: str = ""
+    reviewer: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import TypedDict
+from typing import TypeAlias, TypedDict
 
 from persqa.choices import parse_choice
 from persqa.items import ItemId
+
+#: Which results a person saw: when each of them ended, by item, or when the person looked at them; both in UTC.
+Seen: TypeAlias = Mapping[int, datetime] | datetime
 
 
 class Decision(StrEnum):

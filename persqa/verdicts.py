@@ -35,12 +35,15 @@ def judge(generation: Generation, *, tag: Tag, question: str) -> ViolationKind |
 
     Without a tag, every generation is compliant. The question serves to recognise an echo of the prompt.
     """
-    if not tag:
-        return None
-    kind = _form(generation.text.lstrip(), tag, question)
-    if kind is None and generation.finish_reason is FinishReason.LENGTH:
+    kind = judge_text(generation.text, tag=tag, question=question)
+    if tag and kind is None and generation.finish_reason is FinishReason.LENGTH:
         return ViolationKind.TRUNCATED
     return kind
+
+
+def judge_text(text: str, *, tag: Tag, question: str) -> ViolationKind | None:
+    """The same for a text that is whole, whoever wrote it."""
+    return _form(text.lstrip(), tag, question) if tag else None
 
 
 def _form(text: str, tag: Tag, question: str) -> ViolationKind | None:

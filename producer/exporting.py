@@ -12,6 +12,7 @@ from persqa.blobs import BlobStore
 from persqa.choices import parse_choice, refuse_empty
 from persqa.pairs import parse_status
 from persqa.results import Status
+from persqa.reviews import Decision, Wanted, parse_exported
 from producer.exporters import HUGGING_FACE, TEXT, choose_format, write_records
 from producer.exporters.images import Cells
 from producer.exporters.paths import UNCHANGED, Paths, folder_beside, placement
@@ -43,6 +44,7 @@ class _Asked:
 
     output_key: str = "output"
     only: str | None = None
+    reviewed: str | None = None
     file_format: str | None = None
     with_meta: bool = False
     chat: bool | str = False
@@ -140,16 +142,32 @@ def _parse(given: GivenExportOptions) -> _Asked:
 
 
 def _pairs(queries: Queries, run: Run, asked: _Asked) -> Iterator[Pair]:
-    only = Status.OK if asked.only is None and asked.chat else asked.only
-    rows = queries.pairs(run, status=None if only is None else parse_status(only), question=None)
-    return _with_broken(queries, rows) if asked.with_meta else (Pair(row=row) for row in rows)
+    review = None if asked.reviewed is None else parse_exported(asked.reviewed)
+    rows = _rows(queries, run, asked, review)
+    reviewed = review is not None
+    if asked.with_meta:
+        return _with_broken(queries, rows, reviewed=reviewed)
+    return (Pair(row=row, reviewed=reviewed) for row in rows)
 
 
-def _with_broken(queries: Queries, rows: Iterator[PairRow]) -> Iterator[Pair]:
+def _rows(queries: Queries, run: Run, asked: _Asked, review: Wanted | None) -> Iterator[PairRow]:
+    if asked.only is not None or not asked.chat:
+        return queries.pairs(run, status=None if asked.only is None else parse_status(asked.only), review=review)
+    if review is None:
+        return queries.pairs(run, status=Status.OK)
+    return (row for row in queries.pairs(run, review=review) if _is_good(row))
+
+
+def _is_good(row: PairRow) -> bool:
+    """Whether the rule takes the answer, or a person does."""
+    return row.status == Status.OK or row.review is Decision.ACCEPTED or row.edited_answer is not None
+
+
+def _with_broken(queries: Queries, rows: Iterator[PairRow], *, reviewed: bool) -> Iterator[Pair]:
     while chunk := list(islice(rows, _LOOKED_UP)):
         broken = queries.broken([row.item_id for row in chunk])
         for row in chunk:
-            yield Pair(row=row, broken=broken.get(row.item_id, ()))
+            yield Pair(row=row, broken=broken.get(row.item_id, ()), reviewed=reviewed)
 
 
 def _source(

@@ -111,6 +111,8 @@ class GivenExportOptions(TypedDict, total=False):
     Attributes:
         output_key: the field for the answer, null where there is none; by default `output`.
         only: the status of the items to write; by default any, or `ok` for dialogues.
+        reviewed: `accepted` or `not-rejected`: only items that are so reviewed, with answers that people wrote in place
+            of the model's. Dialogues then have all that people accepted or wrote, whatever its status.
         file_format: `json`, `jsonl`, `csv`, `parquet` or `hf`, a Hugging Face data set; by default the suffix says.
         with_meta: add a field `persqa` with question, verdict, rung, model, tokens and more.
         chat: write one dialogue for each record, ready for training, instead of the records; the name of a trainer
@@ -122,6 +124,7 @@ class GivenExportOptions(TypedDict, total=False):
 
     output_key: str | None
     only: str | None
+    reviewed: str | None
     file_format: str | None
     with_meta: bool | None
     chat: bool | str | None

@@ -13,9 +13,10 @@ from persqa.choices import parse_choice
 from persqa.controls import refuse_stopped, set_priority, stop
 from persqa.errors import Infrastructure, InputError, RunStopped, SettingsError
 from persqa.pairs import parse_status
+from persqa.reviews import parse_wanted
 from persqa.runs import Run, RunState, parse_priority
 from persqa.verdicts import ViolationKind
-from producer.run_changes import RunChanges
+from producer.run_reviews import RunReviews
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from producer.submit import Submission
 
 
-class RunHandle(RunChanges):
+class RunHandle(RunReviews):
     """One run; `submission` says what the submit that returned it has done."""
 
     def __init__(self, connections: Connections, run: Run, submission: Submission | None = None) -> None:
@@ -97,7 +98,12 @@ class RunHandle(RunChanges):
             self._connections.reconcile()
 
     def results(
-        self, *, status: str | None = None, question: str | None = None, item: int | None = None
+        self,
+        *,
+        status: str | None = None,
+        question: str | None = None,
+        item: int | None = None,
+        review: str | None = None,
     ) -> Iterator[PairRow]:
         """The items with their results, in the input's order.
 
@@ -105,12 +111,17 @@ class RunHandle(RunChanges):
             status: only `ok`, `noncompliant`, `invalid`, `dead` or `pending`.
             question: only this topic, or questions that contain these words.
             item: only the item of this number.
+            review: only `accepted`, `rejected`, `not-rejected`, `edited` or `starred` ones, or `none`, those that
+                nobody has decided on or edited.
 
         Raises:
-            SettingsError: there is no such status, or the run has no such item.
+            SettingsError: there is no such status or review, or the run has no such item.
         """
         wanted = None if status is None else parse_status(status)
-        return self._queries.pairs(self.run, status=wanted, question=question, item=self._own_item(item))
+        reviewed = None if review is None else parse_wanted(review)
+        return self._queries.pairs(
+            self.run, status=wanted, question=question, item=self._own_item(item), review=reviewed
+        )
 
     def violations(
         self, *, kind: str | None = None, question: str | None = None, item: int | None = None

@@ -12,6 +12,7 @@ from persqa.store.opening import LookedAt, bring_up_to_date
 from persqa.store.queries import Queries
 from persqa.store.rates import Rates
 from persqa.store.results import Results, Want
+from persqa.store.reviews import Reviews
 from persqa.store.runs import Runs
 from persqa.store.text_search import TextSearch
 
@@ -29,6 +30,7 @@ class Store:
         self.runs = Runs(database)
         self.ledger = Ledger(database)
         self.results = Results(database)
+        self.reviews = Reviews(database)
         self.queries = Queries(database)
         self.rates = Rates(database)
         self.catalog_rows = CatalogRows(database)

@@ -15,7 +15,17 @@ from persqa.runs import Run, RunId, RunState
 from persqa.store.counters import SUBMITTED, count
 from persqa.store.database import Database
 from persqa.store.runs import gone
-from persqa.store.schema import deleted_runs, earlier_results, items, results, run_counters, runs, violations
+from persqa.store.schema import (
+    deleted_runs,
+    earlier_results,
+    earlier_reviews,
+    items,
+    results,
+    reviews,
+    run_counters,
+    runs,
+    violations,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,12 +37,13 @@ _TEXTS_AT_ONCE = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rows:
-    """Numbers of rows; `earlier` results are those that a requeue has taken back."""
+    """Numbers of rows; `earlier` results are those that a requeue has taken back, `reviews` those that hold."""
 
     items: int = 0
     results: int = 0
     earlier: int = 0
     violations: int = 0
+    reviews: int = 0
 
     def __add__(self, other: Rows) -> Rows:
         return Rows(
@@ -40,6 +51,7 @@ class Rows:
             results=self.results + other.results,
             earlier=self.earlier + other.earlier,
             violations=self.violations + other.violations,
+            reviews=self.reviews + other.reviews,
         )
 
 
@@ -63,6 +75,7 @@ class Deletion:
                 results=current,
                 earlier=earlier,
                 violations=number(violations, violations.c.run_id == run_id),
+                reviews=number(reviews, reviews.c.run_id == run_id),
             )
 
     def texts_with(self, words: str, run_id: RunId, *, of_others: bool) -> Iterator[str]:
@@ -153,12 +166,14 @@ class Deletion:
 
             by_status = sa.select(results.c.status, sa.func.count()).group_by(results.c.status)
             ended = connection.execute(by_status.where(results.c.item_id.between(found[0], found[-1]))).all()
-            broken, earlier, taken = delete(violations), delete(earlier_results), delete(results)
+            delete(earlier_reviews)
+            said, broken, earlier = delete(reviews), delete(violations), delete(earlier_results)
+            taken = delete(results)
             delete(items)
             changes = Counter({(int(run_id), str(status)): -number for status, number in ended})
             changes[run_id, SUBMITTED] = -len(found)
             count(self._database, connection, changes)
-        return Rows(items=len(found), results=taken, earlier=earlier, violations=broken)
+        return Rows(items=len(found), results=taken, earlier=earlier, violations=broken, reviews=said)
 
 
 def _answered(run_id: RunId) -> sa.Select[bool]:

@@ -18,6 +18,7 @@ from persqa.runs import RunId
 from persqa.store.counters import SUBMITTED, count
 from persqa.store.database import Database
 from persqa.store.results import insert_outcomes, keep_as_earlier
+from persqa.store.reviews import take_back_reviews
 from persqa.store.schema import asks, has_no_result, items, items_and_results, ledger, results, runs
 from persqa.store.text import storable
 from persqa.tags import Tag
@@ -199,6 +200,7 @@ class Ledger:
                 connection.execute(marked.values(published_to=taken[0] - 1))
             # Before the count of requeues goes up, which is that of the result.
             keep_as_earlier(connection, taken)
+            take_back_reviews(connection, taken)
             anew = {"requeues": items.c.requeues + 1, "recoveries": 0}
             connection.execute(sa.update(items).where(items.c.id.in_(taken)).values(anew))
             connection.execute(sa.delete(results).where(results.c.item_id.in_(taken)))

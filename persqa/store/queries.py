@@ -16,10 +16,22 @@ from persqa.policies import Rung
 from persqa.progress import Census, Progress, RunProgress
 from persqa.records import record_id, stored_record
 from persqa.results import Status
+from persqa.reviews import Decision, Wanted
 from persqa.runs import RunId, RunState
 from persqa.store.counters import PENDING_ITEMS, SUBMITTED
 from persqa.store.database import Database
-from persqa.store.schema import asks, has_no_result, items, items_and_results, results, run_counters, runs, violations
+from persqa.store.reviews import are
+from persqa.store.schema import (
+    asks,
+    has_no_result,
+    items,
+    items_and_results,
+    results,
+    reviews,
+    run_counters,
+    runs,
+    violations,
+)
 from persqa.verdicts import ViolationKind
 
 if TYPE_CHECKING:
@@ -120,6 +132,7 @@ class Queries:
         status: str | None = None,
         question: str | None = None,
         item: ItemId | None = None,
+        review: Wanted | None = None,
         chunk: int = 1000,
     ) -> Iterator[PairRow]:
         """The run's items in the input's order, read in chunks.
@@ -129,11 +142,12 @@ class Queries:
             status: only this `Status`, or `pending`.
             question: only this topic, or questions that contain this text, in which `{tag}` is any tag.
             item: only this one.
+            review: only items that are so reviewed.
             chunk: rows read at a time.
         """
         query = (
             sa.select(*_PAIR_COLUMNS)
-            .select_from(items_and_results)
+            .select_from(items_and_results.outerjoin(reviews, reviews.c.item_id == items.c.id))
             .where(items.c.id > sa.bindparam("after"), items.c.id < (run.id + 1) * MAX_ITEMS)
             .order_by(items.c.id)
         )
@@ -143,6 +157,8 @@ class Queries:
             query = query.where(asks(question))
         if item is not None:
             query = query.where(items.c.id == item)
+        if review is not None:
+            query = query.where(are(review))
         for row in self._chunks(query, after=run.id * MAX_ITEMS - 1, chunk=chunk, key="item_id"):
             yield _pair_row(row, run)
 
@@ -228,7 +244,12 @@ _PAIR_COLUMNS = (
     items.c.id.label("item_id"),
     *(items.c[name] for name in ("position", "slot", "record", "images", "tag", "topic", "question")),
     *(results.c[name] for name in ("status", "reason", "detail", "answer", "rung", "forced", "generations")),
-    *(results.c[name] for name in ("prompt_tokens", "output_tokens", "worker", "model")),
+    *(results.c[name] for name in ("prompt_tokens", "output_tokens", "worker", "model", "finished_at")),
+    reviews.c.decision.label("review"),
+    reviews.c.answer.label("edited_answer"),
+    sa.func.coalesce(reviews.c.starred, sa.false()).label("starred"),
+    sa.func.coalesce(reviews.c.note, "").label("note"),
+    reviews.c.reviewer,
 )
 
 _VIOLATION_COLUMNS = (
@@ -254,6 +275,7 @@ def _pair_row(row: dict[str, Any], run: Run) -> PairRow:
         "status": PENDING if row["status"] is None else Status(row["status"]),
         "rung": None if row["rung"] is None else Rung(row["rung"]),
         "record_id": record_id(record, run.options.id_column),
+        "review": None if row["review"] is None else Decision(row["review"]),
     }
     return PairRow(**row | read)
 

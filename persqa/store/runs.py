@@ -16,7 +16,7 @@ from persqa.records import DEFAULT_LIMITS, RecordLimits
 from persqa.runs import Priority, Run, RunId, RunOptions, RunState
 from persqa.store.counters import PENDING_ITEMS, SUBMITTED
 from persqa.store.database import Database
-from persqa.store.schema import earlier_results, items, results, run_counters, runs
+from persqa.store.schema import earlier_results, earlier_reviews, items, results, reviews, run_counters, runs
 from persqa.words import listed, nearest, option, to_type
 
 if TYPE_CHECKING:
@@ -224,7 +224,7 @@ class Runs:
 def delete_rows(connection: sa.Connection, run_id: RunId) -> None:
     """Delete the rows of a run without violations."""
     low, high = run_id * MAX_ITEMS, (run_id + 1) * MAX_ITEMS
-    for table in (earlier_results, results):
+    for table in (earlier_reviews, reviews, earlier_results, results):
         connection.execute(sa.delete(table).where(table.c.item_id >= low, table.c.item_id < high))
     connection.execute(sa.delete(items).where(items.c.id >= low, items.c.id < high))
     connection.execute(sa.delete(run_counters).where(run_counters.c.run_id == run_id))

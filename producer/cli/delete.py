@@ -95,6 +95,7 @@ def _listed(found: Contents, where: str) -> str:
         (found.results, "result", "results"),
         (found.earlier, "earlier result", "earlier results"),
         (found.violations, "violation", "violations"),
+        (found.reviews, "review", "reviews"),
         (found.messages or 0, f"message {where}", f"messages {where}"),
         (images, "image of the blob store", "images of the blob store"),
     ]

@@ -10,6 +10,7 @@ import typer
 
 from persqa.pairs import PENDING
 from persqa.results import Status
+from persqa.reviews import EXPORTED
 from persqa.words import counted
 from producer.cli import options
 from producer.cli.completing import one_of
@@ -38,6 +39,15 @@ class Shape:
             help="Only ok, noncompliant, invalid, dead or pending (default: all; with --chat: ok).",
         ),
     ] = None
+    reviewed: Annotated[
+        str | None,
+        typer.Option(
+            "--reviewed",
+            metavar="REVIEW",
+            autocompletion=one_of(*EXPORTED),
+            help="Only accepted or not-rejected ones, with the answers that people wrote in place of the model's.",
+        ),
+    ] = None
     file_format: Annotated[
         str | None,
         typer.Option(
@@ -49,7 +59,9 @@ class Shape:
     ] = None
     with_meta: Annotated[
         bool,
-        typer.Option("--with-meta", help="Add a field `persqa`: question, verdict, violations, rung, model, tokens."),
+        typer.Option(
+            "--with-meta", help="Add a field `persqa`: question, verdict, violations, rung, model, tokens, review."
+        ),
     ] = False
     chat: Annotated[
         str | None,
@@ -148,5 +160,7 @@ def command(
         where_copies = f", copies of images to {folder_beside(file)}" if copies else ""
         say(f"{counted(number, 'row')} written to {plain(file)}{plain(where_copies)}")
         left.report()
+        if shape.reviewed is None and client.store.reviews.any(handle.run.id):
+            say("what people said of its answers changes nothing in the file: --reviewed not-rejected goes by it")
         if pending := handle.progress().pending:
             say(f"[yellow]{counted(pending, 'item of the run has', 'items of the run have')} no answer yet[/]")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import groupby, islice
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +13,7 @@ from rich.table import Table as Grid
 from persqa.errors import SettingsError
 from persqa.pairs import PENDING, PairRow
 from persqa.results import Status
+from persqa.reviews import Wanted
 from producer.cli import options
 from producer.cli.completing import one_of
 from producer.cli.expanding import expanded
@@ -24,26 +25,51 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from persqa.pairs import ViolationRow
+    from persqa.reviews import Review
     from producer import RunHandle
 
 _TABLE_LIMIT = 50
 
-_StatusOption = Annotated[
-    str | None,
-    typer.Option(
-        "--status",
-        metavar="STATUS",
-        autocompletion=one_of(*Status, PENDING),
-        help="Only ok, noncompliant, invalid, dead or pending.",
-    ),
-]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Which:
+    """The options of `RunHandle.results`, by name."""
+
+    status: Annotated[
+        str | None,
+        typer.Option(
+            "--status",
+            metavar="STATUS",
+            autocompletion=one_of(*Status, PENDING),
+            help="Only ok, noncompliant, invalid, dead or pending.",
+        ),
+    ] = None
+    question: Annotated[
+        str | None,
+        typer.Option(
+            "--question",
+            metavar="TEXT",
+            help="Only this topic, or questions with these words; {tag} stands for any tag.",
+        ),
+    ] = None
+    review: Annotated[
+        str | None,
+        typer.Option(
+            "--review",
+            metavar="REVIEW",
+            autocompletion=one_of(*Wanted),
+            help="Only accepted, rejected, not-rejected, edited or starred; none: neither decided on nor edited.",
+        ),
+    ] = None
+
+
 _Item = Annotated[
     int | None,
     typer.Option(
         "--item",
         metavar="ID",
         parser=whole("--item", 1),
-        help="All about one item: its result, earlier results and violations.",
+        help="All about one item: its result and review, earlier ones, and violations.",
     ),
 ]
 _Limit = Annotated[
@@ -61,15 +87,7 @@ _Limit = Annotated[
 def command(  # noqa: PLR0913 - one parameter an option
     run: options.Run,
     *,
-    status: _StatusOption = None,
-    question: Annotated[
-        str | None,
-        typer.Option(
-            "--question",
-            metavar="TEXT",
-            help="Only this topic, or questions with these words; {tag} stands for any tag.",
-        ),
-    ] = None,
+    which: Which,
     violations: Annotated[
         bool, typer.Option("--violations", help="Every generation that broke the tag rule, with its raw text.")
     ] = False,
@@ -87,25 +105,27 @@ def command(  # noqa: PLR0913 - one parameter an option
         persqa results portraits --question "What color are {tag}'s eyes?" --json
         persqa results portraits --item 10000000003
     """
-    if status is not None and violations:
-        raise SettingsError("--status does not go with --violations: a violation is a generation, not a result")
-    if item is not None and (status is not None or question is not None or violations):
-        raise SettingsError("--item shows all about one item: leave --status, --question and --violations out")
+    for name, value in (("--status", which.status), ("--review", which.review)):
+        if value is not None and violations:
+            raise SettingsError(f"{name} does not go with --violations: a violation is a generation, not a result")
+    if item is not None and (which != Which() or violations):
+        others = "--status, --question, --review and --violations"
+        raise SettingsError(f"--item shows all about one item: leave {others} out")
     with where.client() as client:
         handle = client.run(run)
         if item is not None:
             _show_item(handle, item, as_json=as_json)
             return
-        rows = handle.violations(question=question) if violations else handle.results(status=status, question=question)
+        rows = handle.violations(question=which.question) if violations else handle.results(**asdict(which))
         if as_json:
             for row in islice(rows, limit or None):
                 print_json(asdict(row))
             return
         shown = _TABLE_LIMIT if limit is None else limit or None
         if violations:
-            _print_violations(handle.violations(question=question), shown)
+            _print_violations(handle.violations(question=which.question), shown)
         else:
-            _print_results(handle, status, question, shown)
+            _print_results(handle, which, shown)
 
 
 def once_each(rows: Iterable[PairRow]) -> Iterator[PairRow]:
@@ -116,14 +136,17 @@ def once_each(rows: Iterable[PairRow]) -> Iterator[PairRow]:
 
 
 def _sameness(row: PairRow) -> tuple[object, ...]:
-    return (row.position, row.detail) if row.answer is None and row.detail is not None else (row.item_id,)
+    alone = row.answer is not None or row.detail is None or row.review is not None or row.edited_answer is not None
+    return (row.item_id,) if alone else (row.position, row.detail)
 
 
 def _show_item(handle: RunHandle, item: int, *, as_json: bool) -> None:
     (row,) = handle.results(item=item)
     earlier, violations = handle.earlier_results(item), list(handle.violations(item=item))
+    reviews = handle.earlier_reviews(item)
     if as_json:
-        print_json({**asdict(row), "earlier": list(map(asdict, earlier)), "violations": list(map(asdict, violations))})
+        lists = {"earlier": earlier, "violations": violations, "earlier_reviews": reviews}
+        print_json({**asdict(row), **{name: list(map(asdict, rows)) for name, rows in lists.items()}})
         return
     facts = Grid(box=None, show_header=False, pad_edge=False)
     # Field by field, since the answer may be long.
@@ -132,7 +155,8 @@ def _show_item(handle: RunHandle, item: int, *, as_json: bool) -> None:
         ("item", row.item_id), ("id", row.record_id), ("record", row.position + 1), ("image", image(row.image)),
         ("question", plain(row.question)), ("status", styled_status(row.status)),
         ("reason", plain(": ".join(filter(None, told)))), ("answer", plain(row.answer)), ("rung", plain(row.rung)),
-        ("model", plain(row.model)), ("worker", plain(row.worker)),
+        ("model", plain(row.model)), ("worker", plain(row.worker)), ("review", _review(row)),
+        ("edited answer", plain(row.edited_answer)), ("note", plain(row.note)), ("reviewer", plain(row.reviewer)),
     ):  # fmt: skip
         if value not in (None, ""):
             facts.add_row(f"[bold]{name}[/]", value if isinstance(value, str) else plain(value))
@@ -144,28 +168,51 @@ def _show_item(handle: RunHandle, item: int, *, as_json: bool) -> None:
             status = styled_status(one.status)
             before.add_row(_moment(one.finished_at), status, plain(one.rung), said, _moment(one.taken_back_at))
         console.print("", before)
+    if reviews:
+        console.print("", _earlier_reviews(reviews))
     if violations:
         console.print()
         _print_violations(iter(violations), None)
+
+
+def _review(row: PairRow) -> str:
+    edited = "edited" if row.edited_answer is not None else None
+    return ", ".join(filter(None, (row.review, edited, "starred" if row.starred else None)))
+
+
+def _earlier_reviews(reviews: list[Review]) -> Table:
+    before = table(["reviewed", "reviewer", "review", "edited answer", "note", "until"], title="earlier reviews")
+    for one in reviews:
+        review = ", ".join(filter(None, (one.decision, "starred" if one.starred else None)))
+        until = "" if one.replaced_at is None else _moment(one.replaced_at)
+        said = _moment(one.reviewed_at), plain(one.reviewer)
+        before.add_row(*said, review, plain(one.answer), plain(one.note), until)
+    return before
 
 
 def _moment(at: datetime) -> str:
     return f"{at.astimezone():%Y-%m-%d %H:%M:%S}"
 
 
-def _print_results(handle: RunHandle, status: str | None, question: str | None, limit: int | None) -> None:
-    heads = ["item", "id", "image", "question", "status", "rung", "answer"]
-    shown = table(heads, keys=["item", "status", "rung"], names=["id", "image"])
-    rows = once_each(handle.results(status=status, question=question))
+def _print_results(handle: RunHandle, which: Which, limit: int | None) -> None:
+    heads = ["item", "id", "image", "question", "status", "rung", "review", "answer"]
+    shown = table(heads, keys=["item", "status", "rung", "review"], names=["id", "image"])
+    rows = once_each(handle.results(**asdict(which)))
     for row in islice(rows, limit):
-        answer = row.answer if row.answer is not None else row.detail
-        if row.reason is not None and row.answer is not None:
-            answer = f"({row.reason}) {answer}"
         shown.add_row(
             str(row.item_id), plain(row.record_id), image(row.image), plain(row.question),
-            styled_status(row.status), plain(row.rung), plain(answer),
+            styled_status(row.status), plain(row.rung), _review(row), plain(_answer(row)),
         )  # fmt: skip
     _print_table(shown, more=next(rows, None) is not None)
+
+
+def _answer(row: PairRow) -> str | None:
+    """The answer as it counts, or why there is none."""
+    if row.edited_answer is not None:
+        return row.edited_answer
+    if row.answer is None:
+        return row.detail
+    return row.answer if row.reason is None else f"({row.reason}) {row.answer}"
 
 
 def _print_violations(rows: Iterator[ViolationRow], limit: int | None) -> None:

@@ -27,10 +27,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """An item with its result, and its generations that broke the tag rule if they are asked for, oldest first."""
+    """An item with its result.
+
+    Attributes:
+        row: the item.
+        broken: its generations that broke the tag rule, if they are asked for, the oldest first.
+        reviewed: whether an answer that a person wrote takes the place of the model's.
+    """
 
     row: PairRow
     broken: Sequence[Broken] = ()
+    reviewed: bool = False
+
+    @property
+    def is_edited(self) -> bool:
+        """Whether the answer is a person's; nothing was asked about a wrong record, so nothing answers it."""
+        return self.reviewed and self.row.edited_answer is not None and bool(self.row.question)
+
+    @property
+    def answer(self) -> str | None:
+        """The answer to write."""
+        return self.row.edited_answer if self.is_edited else self.row.answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +79,7 @@ class Dialogues:
 
     def _records(self, pairs: Iterable[Pair]) -> Iterator[dict[str, JsonValue]]:
         for position, group in groupby(pairs, key=lambda pair: pair.row.position):
-            answered = [pair for pair in group if pair.row.answer is not None]
+            answered = [pair for pair in group if pair.answer is not None]
             system = system_of(answered[0].row.record) if answered else ""
             good = [pair for pair in answered if self._is_text(pair, system)]
             if not good:
@@ -83,7 +100,7 @@ class Dialogues:
         before = form.placeholder * len(images)
         for pair in pairs:
             turns.append(self._turn(form.human, before + pair.row.question))
-            turns.append(self._turn(form.model, cast("str", pair.row.answer)))
+            turns.append(self._turn(form.model, cast("str", pair.answer)))
             before = ""
         dialogue: dict[str, JsonValue] = {"id": str(position) if named is None else _text(named)}
         if images or form.always_list:
@@ -100,7 +117,7 @@ class Dialogues:
     def _is_text(self, pair: Pair, system: str) -> bool:
         """Whether no part of it is taken for anything else; trainers count placeholders, and stop at one too many."""
         row = pair.row
-        texts = {"system turn": system if self.form.system else "", "question": row.question, "answer": row.answer}
+        texts = {"system turn": system if self.form.system else "", "question": row.question, "answer": pair.answer}
         for part, text in texts.items():
             if placeholder := placeholder_in(text or ""):
                 why = f"record {row.position + 1}: {placeholder} in its {part}, which trainers do not take for text"

@@ -11,6 +11,7 @@ from persqa.errors import InputError
 from persqa.prompts import human_turn
 from persqa.results import Status
 from persqa.tags import Tag
+from persqa.verdicts import judge_text
 from persqa.words import option
 from producer.exporters.dialogues import Dialogues, Pair
 from producer.exporters.left import nobody
@@ -73,6 +74,8 @@ class Shape:
 
     def _as_given(self, pair: Pair) -> dict[str, JsonValue]:
         record = exported_record(pair.row, self.output_key, image_column=self.image_column, place=self.place)
+        if pair.is_edited:
+            record[self.output_key] = pair.answer
         if self.with_meta:
             if META in record:
                 own = f"record {pair.row.position + 1} has a field {META!r} itself"
@@ -115,7 +118,7 @@ def meta(pair: Pair) -> dict[str, JsonValue]:
         "status": row.status,
         "reason": row.reason,
         "detail": row.detail,
-        "verdict": _verdict(row),
+        "verdict": _verdict(pair),
         "violations": [{"rung": broken.rung, "kind": broken.kind} for broken in pair.broken],
         "rung": row.rung,
         "forced": row.forced,
@@ -123,11 +126,19 @@ def meta(pair: Pair) -> dict[str, JsonValue]:
         "model": row.model,
         "prompt_tokens": row.prompt_tokens,
         "output_tokens": row.output_tokens,
+        "review": row.review,
+        "starred": row.starred,
+        "note": row.note or None,
+        "reviewer": row.reviewer,
+        "model_answer": row.answer if pair.is_edited else None,
     }
 
 
-def _verdict(row: PairRow) -> str | None:
+def _verdict(pair: Pair) -> str | None:
     """The verdict of the tag rule: `compliant` or the kind of violation; None where the rule did not apply."""
-    if row.answer is None or not row.tag:
+    row = pair.row
+    if pair.answer is None or not row.tag:
         return None
+    if pair.is_edited:
+        return judge_text(pair.answer, tag=Tag(row.tag), question=row.question) or "compliant"
     return "compliant" if row.status == Status.OK else row.reason

@@ -182,6 +182,11 @@ def test_meta_says_how_an_answer_came_about(tmp_path: Path) -> None:
         "model": "m",
         "prompt_tokens": 20,
         "output_tokens": 5,
+        "review": None,
+        "starred": False,
+        "note": None,
+        "reviewer": None,
+        "model_answer": None,
     }
     noncompliant = dataclasses.replace(row, status="noncompliant", reason="late_tag")
     invalid = dataclasses.replace(row, status="invalid", reason="not_found", answer=None)
