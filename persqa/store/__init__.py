@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from persqa.store.bad_images import BadImages
 from persqa.store.catalog_rows import CatalogRows
+from persqa.store.comparing import Comparing
 from persqa.store.database import Database
 from persqa.store.dead_letters import DeadLetters
 from persqa.store.deletion import Deletion
@@ -34,6 +35,7 @@ class Store:
         self.queries = Queries(database)
         self.rates = Rates(database)
         self.catalog_rows = CatalogRows(database)
+        self.comparing = Comparing(database)
         self.text_search = TextSearch(database)
         self.dead_letters = DeadLetters(database)
         self.bad_images = BadImages(database)

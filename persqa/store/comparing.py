@@ -48,8 +48,8 @@ class Comparing:
     def keys(self, run_id: RunId, after: int, limit: int) -> list[tuple[int, int]]:
         """Keys of the next items behind an index, with their indexes, in order.
 
-        A key has 64 bits. It is the same for items of this database with the same record and the same question, whatever
-        their tags, for as long as this program runs; it is never 0.
+        A key has 64 bits and is never 0. For as long as this program runs, it is the same for items of this database
+        with the same record and the same question, whatever their tags.
         """
         low = run_id * MAX_ITEMS
         # A record may be megabytes: SQLite gives one at a time, and PostgreSQL a digest in place of it.

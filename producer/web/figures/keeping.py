@@ -1,7 +1,7 @@
 """Keeping the rule: how often, by question, by model and by kind of violation, and how sure one can be of it.
 
-An answer that was repaired, or whose tag was written for the model, keeps the rule. It says nothing of how often the model
-keeps it by itself. So the three are counted apart, and an interval is given of what the model does by itself.
+An answer that was repaired, or whose tag was written for the model, keeps the rule, and says nothing of how often the
+model keeps it by itself. So the three are counted apart, and an interval is given of what the model does by itself.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 MOST_BARS = 20
 _MOST_ROWS = 200
 _FORCED_ONLY = (
-    "The tag was written for the model, as the policy `prefill` says: how often it would do so itself is unknown."
+    "The tag was written for the model, as the policy `prefill` says: how often it would write it itself is unknown."
 )
 _MEANING = (
     "Dark: at the first try, with its 95 % interval. Lighter: when asked again. Hatched: the tag was written for the "
@@ -80,7 +80,8 @@ def said(kept: Kept, policy: Policy) -> str:
     if not kept.judged:
         return "No answer was judged yet."
     if policy is Policy.PREFILL:
-        return f"{answers}{_shown(share(kept.forced, kept.judged))} keep the rule with the tag written for the model; {broken}"
+        forced = _shown(share(kept.forced, kept.judged))
+        return f"{answers}{forced} keep the rule with the tag written for the model; {broken}"
     said = f"{answers}{_shown(first)} keep the rule at the first try"
     if policy is Policy.CHECK:
         return f"{said}; {broken}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
@@ -31,18 +31,13 @@ _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 
 def lengths(values: Numbers, addresses: Addresses) -> Figure:
     """How long the answers are, in characters; the column has -1 where there is none."""
-    found = ordered(values[values > 0].astype(np.float32))
+    found = ordered(values[values >= 0].astype(np.float32))
     edges = even_edges(float(found[0]), quantile(found, _LONG), _BINS) if len(found) else [0.0, 1.0]
     edges = sorted({float(math.floor(edge)) for edge in edges})
-    return _spread(
-        "lengths",
-        "How long the answers are",
-        spread(found, [*edges, math.inf]),
-        Span.LENGTH,
-        lambda low, high: f"{plain(low)} or more" if high == math.inf else _whole(low, high),
-        lambda value: f"{value:,.0f} characters",
-        addresses,
-    )
+    # All longer ones are one bin.
+    found_in = spread(found, [*edges, math.inf])
+    words = _Words(_whole, _characters)
+    return _spread("lengths", "How long the answers are", found_in, Span.LENGTH, words, addresses)
 
 
 def times(key: str, title: str, span: Span, values: Numbers, addresses: Addresses) -> Figure:
@@ -52,7 +47,7 @@ def times(key: str, title: str, span: Span, values: Numbers, addresses: Addresse
     edges = growing_edges(max(_SHORTEST, quantile(found, 0.0)), max(most, _SHORTEST))
     if len(found) and found[0] < edges[0]:
         edges = [0.0, *edges]
-    return _spread(key, title, spread(found, edges), span, _between, seconds, addresses)
+    return _spread(key, title, spread(found, edges), span, _Words(_between, seconds), addresses)
 
 
 def throughput(moments: Numbers, addresses: Addresses) -> Figure:
@@ -61,56 +56,52 @@ def throughput(moments: Numbers, addresses: Addresses) -> Figure:
     begin, end = (float(known.min()), float(known.max())) if len(known) else (0.0, 0.0)
     step = time_step((end - begin) / _COLUMNS)
     begin, counts = over_time(known, step)
-    peak = max(counts, default=0)
-    per, unit = next(
-        ((s, name) for s, name in ((1, "second"), (_MINUTE, "minute"), (_HOUR, "hour")) if peak * s >= step),
-        (_DAY, "day"),
-    )
-    rates = [number * per / step for number in counts]
-    top, up = axis(max(rates, default=0.0))
+    per, unit = _unit(max(counts, default=0) / step)
+    top, up = axis(max(counts, default=0) * per / step)
     made, rows = list[Column](), list[tuple[Cell, ...]]()
-    for place, (number, rate) in enumerate(zip(counts, rates, strict=True)):
+    for place, number in enumerate(counts):
         since = begin + place * step
-        address = addresses.to(span=(Span.FINISHED, since, since + step))
-        when = f"{_moment(since, step)} UTC"
-        label = f"{when}: {number:,} items, {_rate(rate)} a {unit}"
+        address = addresses.to(span=(Span.FINISHED, since, since + step)) if number else ""
+        when, rate = f"{datetime.fromtimestamp(since, UTC):%Y-%m-%d %H:%M:%S}", number * per / step
         if number:
-            width = 100 / len(counts)
+            label, width = f"{when} UTC: {number:,} items, {_rate(rate)} a {unit}", 100 / len(counts)
             made.append(Column(place * width, width, 100 * rate / top, label, address))
-        rows.append((Cell(when, address), Cell(f"{number:,}", address if number else ""), Cell(_rate(rate))))
-    across = _across(begin, step * len(counts), step)
+        rows.append((Cell(when, address), Cell(f"{number:,}", address), Cell(_rate(rate))))
     return Figure(
         key="throughput",
         title="When the answers came",
-        says=_paced(len(known), end - begin, max(rates, default=0.0), unit),
-        drawing=Columns(tuple(made), across, up),
-        table=Table(("Time", "Items", f"A {unit}"), tuple(rows)),
+        says=_paced(len(known), end - begin, max(counts, default=0) * per / step, unit),
+        drawing=Columns(tuple(made), _across(begin, step * len(counts)), up),
+        table=Table(("From, in UTC", "Items", f"A {unit}"), tuple(rows)),
         unit=f"items a {unit}, by the time in UTC at which they ended",
     )
 
 
-def _spread(
-    key: str,
-    title: str,
-    found: Spread,
-    span: Span,
-    named: Callable[[float, float], str],
-    shown: Callable[[float], str],
-    addresses: Addresses,
-) -> Figure:
+def _unit(most: float) -> tuple[int, str]:
+    """The time, in seconds, in which at least one item ends where most do; `most` is how many do in a second."""
+    units = ((1, "second"), (_MINUTE, "minute"), (_HOUR, "hour"))
+    return next(((per, name) for per, name in units if most * per >= 1), (_DAY, "day"))
+
+
+class _Words(NamedTuple):
+    """How a quantity is written."""
+
+    between: Callable[[float, float], str]
+    value: Callable[[float], str]
+
+
+def _spread(key: str, title: str, found: Spread, span: Span, words: _Words, addresses: Addresses) -> Figure:
     bins = zip(found.edges[:-1], found.edges[1:], found.counts, strict=True)
-    rows = [(named(low, high), number, addresses.to(span=(span, low, high))) for low, high, number in bins]
-    # Bins at the ends of which there is nothing say nothing.
+    rows = [(words.between(low, high), number, addresses.to(span=(span, low, high))) for low, high, number in bins]
+    # Bins at the end in which there is nothing say nothing.
     while rows and not rows[-1][1]:
         rows.pop()
+    median, most = words.value(found.median), words.value(found.most)
+    says = f"Half of {found.items:,} have less than {median}, and 95 of 100 less than {most}."
     return Figure(
         key=key,
         title=title,
-        says=(
-            f"Half of {found.items:,} have less than {shown(found.median)}, and 95 of 100 less than {shown(found.most)}."
-            if found.items
-            else "There is none yet."
-        ),
+        says=says if found.items else "There is none yet.",
         drawing=counted_bars(rows, whole=found.items),
         table=Table(
             (span.words, "Items", "Share"),
@@ -120,11 +111,17 @@ def _spread(
                 if number
             ),
         ),
-        unit=f"items, by {span.words.lower()}",
+        unit=f"items, by {span.words[0].lower()}{span.words[1:]}",
     )
 
 
+def _characters(value: float) -> str:
+    return f"{value:,.0f} characters"
+
+
 def _whole(low: float, high: float) -> str:
+    if high == math.inf:
+        return f"{plain(low)} or more"
     return plain(low) if high - low == 1 else f"{plain(low)} to {plain(high - 1)}"
 
 
@@ -148,7 +145,7 @@ def _span(value: float) -> str:
     return f"{value / _HOUR:,.1f} h" if value < 2 * _DAY else f"{value / _DAY:,.1f} days"
 
 
-def _across(begin: float, whole: float, step: int) -> tuple[Tick, ...]:
+def _across(begin: float, whole: float) -> tuple[Tick, ...]:
     """Round moments on the axis of time."""
     if not whole:
         return ()
@@ -159,7 +156,10 @@ def _across(begin: float, whole: float, step: int) -> tuple[Tick, ...]:
 
 
 def _moment(since: float, step: float) -> str:
+    """A round moment, as an axis with such steps shows it."""
     moment = datetime.fromtimestamp(since, UTC)
     if step >= _DAY:
         return f"{moment:%Y-%m-%d}"
-    return f"{moment:%H:%M:%S}" if step < _MINUTE else f"{moment:%m-%d %H:%M}" if step >= _HOUR else f"{moment:%H:%M}"
+    if step >= _HOUR:
+        return f"{moment:%m-%d %H:%M}"
+    return f"{moment:%H:%M}" if step >= _MINUTE else f"{moment:%H:%M:%S}"

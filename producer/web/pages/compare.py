@@ -12,7 +12,7 @@ from starlette.routing import Route
 from persqa.choices import parse_choice
 from persqa.items import MAX_ITEMS, ItemId
 from persqa.policies import Policy
-from producer.web.comparing.counts import By, Compared, Show
+from producer.web.comparing.counts import By, Compared, Counts, Show
 from producer.web.comparing.differences import Piece, differences
 
 if TYPE_CHECKING:
@@ -82,6 +82,16 @@ class _List:
     next: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What two runs come to."""
+
+    counts: Counts
+    said: str
+    topics: list[tuple[str, Counts]]
+    listed: _List
+
+
 def compare(request: Request) -> Response:
     """Choose two runs, or see them compared."""
     site: Site = request.app.state.site
@@ -95,7 +105,6 @@ def compare(request: Request) -> Response:
     wanted = _wanted(request, _usual(a.run, b.run))
     comparison = site.comparisons.of(a.run, b.run)
     joined = site.comparisons.joined(comparison)
-    found = {} if joined is None else _found(site, comparison, joined, wanted)
     return site.page(
         request,
         "compare.html",
@@ -105,26 +114,26 @@ def compare(request: Request) -> Response:
         wanted=wanted,
         comparison=comparison,
         joined=joined,
+        found=None if joined is None else _found(site, comparison, joined, wanted),
         shows=_SHOW,
         bys=_BY,
         forced=[run.name for run in (a, b) if _is_forced(run)],
-        **found,
     )
 
 
-def _found(site: Site, comparison: Comparison, joined: Joined, wanted: _Wanted) -> dict[str, object]:
+def _found(site: Site, comparison: Comparison, joined: Joined, wanted: _Wanted) -> _Found:
     compared = Compared(comparison.a, comparison.b, joined, wanted.by)
     topics = compared.topics()
     if wanted.question and wanted.question not in dict(topics):
         parse_choice(wanted.question, [topic for topic, _ in topics], name="question")
     each = comparison.a.run.options.questions_per_image
     chosen = compared.shown(wanted.show, wanted.question)
-    return {
-        "counts": compared.counts(wanted.question),
-        "said": compared.said(wanted.question, each=each),
-        "topics": topics[:_MOST_TOPICS],
-        "listed": _listed(site, comparison, compared, chosen, wanted),
-    }
+    return _Found(
+        compared.counts(wanted.question),
+        compared.said(wanted.question, each=each),
+        topics[:_MOST_TOPICS],
+        _listed(site, comparison, compared, chosen, wanted),
+    )
 
 
 def _listed(
