@@ -33,7 +33,7 @@ BEGIN = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 _COLOURS = ("red", "blue", "brown", "green", "black")
 
 
-def judged_run(
+def judged_run(  # noqa: PLR0913 - all that tests vary
     store: Store,
     name: str,
     items: int,

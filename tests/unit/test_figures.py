@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from persqa.policies import Policy, Rung
 from producer.web.catalog import Facet, Order, Span, View
 from producer.web.figures.addresses import Addresses
-from producer.web.figures.charts import Columns, shares_to
+from producer.web.figures.charts import Bars, Columns, shares_to
 from producer.web.figures.keeping import keeping, said
 from producer.web.figures.scales import even_edges, growing_edges, plain, round_step, seconds, ticks, time_step
 from producer.web.figures.sizes import lengths, throughput, times
@@ -205,9 +205,11 @@ def test_bars_end_within_the_drawing_and_add_up(rows: list[tuple[int, int, int, 
     figure = keeping("topics", "Topics", Facet.TOPIC, counts, policy, _ADDRESSES)
 
     assert len(figure.table.rows) == len(rows)
-    for bar in figure.drawing.bars:  # pyright: ignore[reportAttributeAccessIssue]
+    assert isinstance(figure.drawing, Bars)
+    for bar in figure.drawing.bars:
         assert all(part.width > 0 for part in bar.parts)
         assert sum(part.width for part in bar.parts) <= 100 + 1e-6
+        assert bar.between is not None
         low, high = bar.between
         assert 0 <= low <= high <= 100
 
