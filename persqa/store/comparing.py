@@ -62,7 +62,7 @@ class Comparing:
             .limit(limit)
         )
         with self._database.reading() as connection:
-            found = connection.execute(query).tuples()
+            found = connection.execute(query)
             return [(item - low, hash((content, question)) or 1) for item, content, question in found]
 
     def sides(self, item_ids: Sequence[ItemId]) -> dict[ItemId, Side]:
@@ -79,7 +79,7 @@ class Comparing:
         )
         chosen = query.select_from(items_and_results).where(items.c.id.in_(item_ids))
         with self._database.reading() as connection:
-            rows = connection.execute(chosen).tuples().all()
+            rows = connection.execute(chosen).all()
         return {
             ItemId(item): Side(
                 item_id=ItemId(item),
@@ -99,4 +99,4 @@ class Comparing:
         query = sa.select(results.c.item_id, results.c.answer)
         chosen = query.where(results.c.item_id.in_(item_ids), results.c.answer.is_not(None))
         with self._database.reading() as connection:
-            return {ItemId(item): answer for item, answer in connection.execute(chosen).tuples()}
+            return {ItemId(item): answer for item, answer in connection.execute(chosen)}
