@@ -16,7 +16,8 @@ from producer.web.catalog.choosing import Choosing
 from producer.web.catalog.columns import BITS, Columns, index_of
 from producer.web.catalog.facet import NONE, Facet
 from producer.web.catalog.ordering import Ordered
-from producer.web.catalog.search import RecordIds, Search
+from producer.web.catalog.record_ids import RecordIds
+from producer.web.catalog.searches import Searches
 from producer.web.catalog.upkeep import MOST_ITEMS, Upkeep
 
 if TYPE_CHECKING:
@@ -26,14 +27,10 @@ if TYPE_CHECKING:
 
     from persqa.runs import Run
     from persqa.store import Store
-    from producer.web.catalog.columns import Indexes, Mask
+    from producer.web.catalog.columns import Mask
     from producer.web.catalog.facet import FacetCounts
     from producer.web.catalog.view import View
 
-#: How long a page waits for what a search finds.
-SEARCH_SECONDS: Final = 0.8
-#: Searches that are kept up to date.
-_SEARCHES: Final = 4
 #: Orders that are kept until something changes; each takes 16 bytes an item.
 _ORDERED: Final = 2
 
@@ -77,18 +74,17 @@ class Catalog:
         self.looked_at = time.monotonic()
         #: What keeps the database from being read, in a sentence; None where nothing does.
         self.trouble: str | None = None
-        self._store, self._wake = store, wake
         self._lock = threading.RLock()
-        self._moved = threading.Condition(self._lock)
         # A run of 100 million items gets no memory before it has proved to fit.
         self._columns = Columns(run.id * MAX_ITEMS, expected=min(run.items, MOST_ITEMS))
-        self._ids = RecordIds()
+        ids = RecordIds()
         self._choosing = Choosing(self._columns)
-        self._searches: OrderedDict[str, Search] = OrderedDict()
         self._ordered: OrderedDict[View, tuple[Mask, Ordered]] = OrderedDict()
+        #: What looks for texts.
+        self.searches = Searches(run, self._columns, ids, rows=store.text_search, lock=self._lock, wake=wake)
         #: What reads the rows.
         self.upkeep = Upkeep(
-            run, store.catalog_rows, self._columns, self._ids, lock=self._lock, changed=self._search_again
+            run, store.catalog_rows, self._columns, ids, lock=self._lock, changed=self.searches.changed
         )
 
     @property
@@ -117,7 +113,7 @@ class Catalog:
     def facets(self, view: View) -> list[FacetCounts]:
         """The values of all facets, each counted with the view's other facets applied, and not its own."""
         with self._looking():
-            return self._choosing.counts(view, *self._found(view))
+            return self._choosing.counts(view, *self.searches.found(view.search))
 
     def page(
         self,
@@ -140,7 +136,7 @@ class Catalog:
             The page; it is empty only if the view is.
         """
         with self._looking():
-            self._wait_for_search(view)
+            self.searches.wait(view.search)
             ordered, index = self._order(view), self._index(at)
             found = ordered.following(index, size) if direction == "forward" else ordered.preceding(index, size)
             if not found:
@@ -203,11 +199,7 @@ class Catalog:
     def searched(self, view: View) -> tuple[int, int]:
         """How far a view's search has looked, and how far there is to look; both the same where it is done."""
         with self._looking():
-            search = self._search(view)
-            if search is None or search.is_done:
-                return len(self._columns), len(self._columns)
-            done, whole = search.place
-            return min(done, whole - 1), whole
+            return self.searches.place(view.search)
 
     def columns(self, *names: str, view: View | None = None) -> dict[str, npt.NDArray[Any]]:
         """Columns of all items, or of a view's, in the input's order, as of one moment: `id` and those of `column`."""
@@ -244,61 +236,14 @@ class Catalog:
         with self._lock:
             return tuple(BITS[facet]) if facet in BITS else self._columns.names[facet].texts
 
-    def search_on(self) -> bool:
-        """Look through a part of the run for the text that was asked for last; False if nothing is left to look for.
-
-        Raises:
-            StoreUnavailable: the database does not answer; nothing is lost.
-        """
-        with self._lock:
-            left = [search for search in self._searches.values() if not search.is_done]
-        if not left:
-            return False
-        left[-1].step(self._store.text_search, self._lock)
-        with self._lock:
-            self._moved.notify_all()
-        return True
-
     @contextmanager
     def _looking(self) -> Generator[None]:
         self.looked_at = time.monotonic()
         with self._lock:
             yield
 
-    def _wait_for_search(self, view: View) -> None:
-        if (search := self._search(view)) is None:
-            return
-        until = search.started + SEARCH_SECONDS
-        # A record's name or an item's number is found at once, and who types one looks for nothing else.
-        while not search.is_done and not search.is_named and (left := until - time.monotonic()) > 0:
-            self._moved.wait(left)
-
-    def _search(self, view: View) -> Search | None:
-        if not view.search:
-            return None
-        search = self._searches.get(view.search)
-        if search is None:
-            questions = self.run.options.questions_per_image
-            search = Search(view.search, self.run.id, self._columns, self._ids, questions=questions)
-            self._searches[view.search] = search
-            while len(self._searches) > _SEARCHES:
-                self._searches.popitem(last=False)
-            self._wake()
-        self._searches.move_to_end(view.search)
-        return search
-
-    def _search_again(self, indexes: Indexes) -> None:
-        for search in self._searches.values():
-            search.changed(indexes)
-        if self._searches:
-            self._wake()
-
-    def _found(self, view: View) -> tuple[Mask | None, int]:
-        search = self._search(view)
-        return (None, 0) if search is None else (search.found(), search.version)
-
     def _mask(self, view: View) -> Mask:
-        return self._choosing.mask(view, *self._found(view))
+        return self._choosing.mask(view, *self.searches.found(view.search))
 
     def _order(self, view: View) -> Ordered:
         mask = self._mask(view)

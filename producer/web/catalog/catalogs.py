@@ -118,7 +118,7 @@ class Catalogs:
     def _search(self) -> None:
         while not self._closed.is_set():
             self._texts.clear()
-            if not any(self._attempt(catalog, Catalog.search_on) for catalog in self._all()):
+            if not any(self._attempt(catalog, lambda one: one.searches.step()) for catalog in self._all()):
                 self._texts.wait(_REFRESH_SECONDS)
 
     def _tend(self, catalog: Catalog) -> bool:

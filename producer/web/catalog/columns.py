@@ -24,7 +24,7 @@ from producer.web.catalog.facet import (
 from producer.web.catalog.names import Names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -56,6 +56,7 @@ _CODED: Final = {facet: facet.value for facet in (*FIXED, *OPEN) if facet is not
 #: The code of both values of a facet that has two.
 _FORCED: Final = {None: 0, False: 2, True: 3}
 _MOST_SMALL: Final = 250
+_OF_REVIEWS: Final = ("decision", "edited", "starred", "reviewed")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +124,7 @@ class Columns:
         }
         values["forced"] = np.array([_FORCED[forced] for forced in fields["forced"]], _SMALL)
         values["kind"] = _kind_bits(indexes, kinds, self.base)
-        values["review"] = np.array(list(map(_review_bits, rows)), _SMALL)
+        values["review"] = _review_bits(fields)
         values["answer_length"] = np.array([-1 if one is None else one for one in fields["answer_length"]], np.int32)
         values["answer_key"] = np.array(list(map(answer_key, fields["answer"], fields["tag"])), np.int64)
         values["picture_key"] = np.array(list(map(hash, fields["images"])), np.int64)
@@ -173,13 +174,17 @@ def index_of(item_id: int) -> int:
     return item_id % MAX_ITEMS
 
 
-def _review_bits(row: CatalogRow) -> int:
-    if not row.reviewed:
-        return _REVIEW[NONE]
-    bits = HAS_REVIEW | (_REVIEW[EDITED] if row.edited else 0) | (_REVIEW[STARRED] if row.starred else 0)
-    if row.decision in (ACCEPTED, REJECTED):
-        return bits | _REVIEW[row.decision]
-    return bits if row.edited else bits | _REVIEW[NONE]
+def _review_bits(fields: Mapping[str, Sequence[Any]]) -> npt.NDArray[np.uint8]:
+    if not any(fields["reviewed"]):
+        return np.full(len(fields["reviewed"]), _REVIEW[NONE], _SMALL)
+    return np.array(list(map(_bits_of_review, *(fields[name] for name in _OF_REVIEWS))), _SMALL)
+
+
+def _bits_of_review(decision: str | None, edited: bool, starred: bool | None, reviewed: bool) -> int:
+    bits = (HAS_REVIEW if reviewed else 0) | (_REVIEW[EDITED] if edited else 0) | (_REVIEW[STARRED] if starred else 0)
+    if decision in (ACCEPTED, REJECTED):
+        return bits | _REVIEW[decision]
+    return bits if edited else bits | _REVIEW[NONE]
 
 
 def _kind_bits(indexes: Indexes, kinds: Iterable[tuple[int, str]], base: int) -> npt.NDArray[np.uint8]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -43,11 +43,16 @@ class Names:
 
     def codes(self, texts: Iterable[str | None]) -> list[int]:
         """The codes of values, new ones where there is room."""
-        known = self._codes
-        return [code if (code := known.get(text)) is not None else self._add(text) for text in texts]
+        given = list(texts)
+        codes = list(map(self._codes.get, given))
+        # A look for what is missing costs less than a question at each value.
+        if None in codes:
+            codes = [self._codes.get(text) or self._add(text) for text in given]
+        return cast("list[int]", codes)
 
     def _add(self, text: str | None) -> int:
-        assert text, "no value has a code from the beginning"
+        if not text:
+            return NO_VALUE
         if len(self._texts) - 2 >= self._most or self._characters + len(text) > _MOST_CHARACTERS:
             return OTHER
         self._characters += len(text)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -13,65 +12,14 @@ import numpy as np
 from persqa.items import MAX_ITEMS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
     from persqa.runs import RunId
     from persqa.store.text_search import TextSearch
     from producer.web.catalog.columns import Columns, Indexes, Mask
+    from producer.web.catalog.record_ids import RecordIds
 
 #: Indexes that one statement looks through, and items that changed meanwhile.
 _AT_ONCE: Final = 1 << 16
 _AGAIN_AT_ONCE: Final = 2000
-#: Longest name of a record that is kept, and characters of all together.
-_LONGEST_ID: Final = 200
-_MOST_CHARACTERS: Final = 64_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class _Names:
-    """The names of some records, folded, a line each; and the indexes of their first items."""
-
-    lines: str
-    indexes: Sequence[int]
-
-    def found(self, folded: str) -> Iterator[int]:
-        if folded in self.lines:
-            for index, line in zip(self.indexes, self.lines.split("\n"), strict=True):
-                if folded in line:
-                    yield index
-
-
-class RecordIds:
-    """What names the records of a run, so that one is found at once by it; up to a bound of memory."""
-
-    def __init__(self) -> None:
-        self._parts: list[_Names] = []
-        self._characters = 0
-
-    def __len__(self) -> int:
-        """How many parts there are."""
-        return len(self._parts)
-
-    def add(self, named: Iterable[tuple[int, str]]) -> None:
-        """Add the names of records, with the indexes of their first items."""
-        pairs = [(index, _line(name)) for index, name in named]
-        if not pairs or self._characters > _MOST_CHARACTERS:
-            return
-        lines = "\n".join(line for _, line in pairs)
-        self._characters += len(lines)
-        first, last = pairs[0][0], pairs[-1][0]
-        dense = last - first + 1 == len(pairs)
-        indexes = range(first, last + 1) if dense else np.array([index for index, _ in pairs], np.int64)
-        self._parts.append(_Names(lines, indexes))  # pyright: ignore[reportArgumentType] - an array does as well
-
-    def found(self, text: str, *, after: int) -> list[int]:
-        """The indexes of the first items of records whose name has the text, in all parts but the first so many."""
-        folded = _line(text)
-        return [int(index) for part in self._parts[after:] for index in part.found(folded)]
-
-    def clear(self) -> None:
-        """Forget all names."""
-        self._parts, self._characters = [], 0
 
 
 class Search:
@@ -99,9 +47,9 @@ class Search:
         self._again: deque[Indexes] = deque()
 
     @property
-    def place(self) -> tuple[int, int]:
-        """How many indexes were looked through, and of how many."""
-        return min(self._next, len(self._columns)), len(self._columns)
+    def place(self) -> int:
+        """How many indexes were looked through."""
+        return self._next
 
     @property
     def is_done(self) -> bool:
@@ -176,7 +124,3 @@ class Search:
         # The number of an item means that item, and no number that happens to have the same digits.
         if self.text.isdecimal() and 0 <= (index := int(self.text) - self._run_id * MAX_ITEMS) < len(self._named):
             self._named[index] = True
-
-
-def _line(name: str) -> str:
-    return " ".join(name[:_LONGEST_ID].casefold().split("\n"))

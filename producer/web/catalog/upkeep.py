@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from persqa.runs import Run
     from persqa.store.catalog_rows import CatalogRow, CatalogRows, RunMarks, Snapshot
     from producer.web.catalog.columns import Batch, Indexes
-    from producer.web.catalog.search import RecordIds
+    from producer.web.catalog.record_ids import RecordIds
 
 #: Items in memory at most, of one run.
 MOST_ITEMS: Final = 10_000_000
@@ -182,7 +182,9 @@ class Upkeep:
             self.whole, self.is_gone, self.is_settled = 0, True, True
 
     def _within(self, rows: list[CatalogRow]) -> list[CatalogRow]:
-        """The rows that there is room for."""
+        """The rows, which are in order, that there is room for."""
+        if not rows or index_of(rows[-1].item_id) < MOST_ITEMS:
+            return rows
         return [row for row in rows if index_of(row.item_id) < MOST_ITEMS]
 
     def _note(self, marks: RunMarks) -> None:

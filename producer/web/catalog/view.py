@@ -69,7 +69,7 @@ class View:
         object.__setattr__(self, "leave_out", _in_form(self.leave_out))
         spans = {span: self.spans[span] for span in Span if span in self.spans}
         object.__setattr__(self, "spans", MappingProxyType(spans))
-        object.__setattr__(self, "search", " ".join(self.search.split()))
+        object.__setattr__(self, "search", self.search.strip())
 
     @classmethod
     def parse(cls, query: Iterable[tuple[str, str]], *, beside: Collection[str] = _BESIDE) -> Self:
