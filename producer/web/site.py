@@ -13,6 +13,7 @@ from starlette.responses import HTMLResponse
 
 from producer.web.acts import Acts
 from producer.web.catalog import Catalogs
+from producer.web.comparing import Comparisons
 from producer.web.fleet_watch import FleetWatch
 from producer.web.pictures import Pictures
 from producer.web.texts import shown
@@ -36,6 +37,7 @@ class Site:
     def __init__(self, client: Client) -> None:
         self.client = client
         self.catalogs = Catalogs(client.store)
+        self.comparisons = Comparisons(client.store, self.catalogs)
         self.pictures = Pictures(client.settings)
         self.fleet = FleetWatch(client)
         self.acts = Acts()
@@ -44,6 +46,7 @@ class Site:
     def close(self) -> None:
         """Let go of what is kept."""
         self.pictures.close()
+        self.comparisons.close()
         self.catalogs.close()
 
     @property

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 _ROUND = (1.0, 2.0, 5.0, 10.0)
 _TICKS = 4
@@ -66,11 +62,6 @@ def seconds(value: float) -> str:
     if value < 1:
         return f"{_digits(value * 1000)} ms"
     return f"{_digits(value)} s" if value < 120 else f"{_digits(value / 60)} min"
-
-
-def is_ordered(edges: Sequence[float]) -> bool:
-    """Whether each edge is above the one before."""
-    return all(low < high for low, high in zip(edges, edges[1:], strict=False))
 
 
 def _digits(value: float) -> str:

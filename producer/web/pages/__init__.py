@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from producer.web.pages import controls, failures, gallery, item, pictures, runs
+from producer.web.pages import compare, controls, failures, figures, gallery, item, pictures, runs
 
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute
@@ -19,4 +19,6 @@ def routes() -> list[BaseRoute]:
         *gallery.routes,
         *item.routes,
         *pictures.routes,
+        *figures.routes,
+        *compare.routes,
     ]
