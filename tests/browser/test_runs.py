@@ -195,6 +195,7 @@ def test_all_browsers_together_ask_once(tmp_path: Path, silent_broker: str) -> N
     with Client(_settings(tmp_path, broker_url=silent_broker), local_worker=False) as client:
         watch = FleetWatch(client)
         with ThreadPoolExecutor(8) as pool:
-            found = {id(answer): answer for answer in pool.map(lambda _: watch.now(), range(8))}
+            asked = [pool.submit(watch.now) for _ in range(8)]
+        found = {id(one.result()): one.result() for one in asked}
     (answer,) = found.values()
     assert not answer.answers

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from starlette.routing import Route
 
@@ -13,12 +13,13 @@ from producer.web.catalog import Facet, View
 from producer.web.intervals import percent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from starlette.requests import Request
     from starlette.responses import Response
 
     from persqa.close_ups import Tile
+    from persqa.items import ItemId
     from producer.web.catalog import Catalog
     from producer.web.site import Site
 
@@ -38,7 +39,7 @@ class Group:
     """Items that ended in the same way.
 
     Attributes:
-        reason: why, in one word; empty where none was stored.
+        reason: why, in one word.
         share: of all items of the run, in words.
         query: the address of the view that shows exactly these.
         examples: the first of them.
@@ -58,32 +59,35 @@ class Group:
     worth_asking: bool
 
 
+class _Found(NamedTuple):
+    """A group as the catalog has it: the first of its items, and how many there are."""
+
+    status: Status
+    reason: str
+    items: int
+    first: tuple[ItemId, ...]
+
+
 def failures(request: Request) -> Response:
     """The groups, the largest first; a browser asks for the list alone again and again."""
     site: Site = request.app.state.site
     run = site.run(request)
     catalog = site.catalogs.of(run.run)
     progress = run.progress()
-    ended = {status: progress.ended[status] for status in MEANINGS}
-    found = _found(catalog)
     whole = max(progress.submitted, 1)
-    examples = {view.query(): catalog.page(view, size=_EXAMPLES).items for _status, _reason, _items, view in found}
-    tiles = {
-        tile.item_id: tile
-        for tile in site.client.store.close_ups.tiles(run.run.id, [one for some in examples.values() for one in some])
-    }
-    groups = [
-        _group(status, reason, items, whole, view, [tiles[one] for one in examples[view.query()] if one in tiles])
-        for status, reason, items, view in found
-    ]
+    found = _found(catalog)
+    wanted = [one for group in found for one in group.first]
+    tiles = {tile.item_id: tile for tile in site.client.store.close_ups.tiles(run.run.id, wanted)}
+    groups = [_group(one, whole, [tiles[item] for item in one.first if item in tiles]) for one in found if one.reason]
     return site.page(
         request,
         "failures_now.html" if request.headers.get("hx-request") else "failures.html",
         run=run,
         tab="failures",
-        sections=[(status, ended[status], percent(ended[status] / whole)) for status in MEANINGS if ended[status]],
+        sections=[(status, ended, percent(ended / whole)) for status in MEANINGS if (ended := progress.ended[status])],
         meanings=MEANINGS,
         groups=groups,
+        others={one.status: one.items for one in found if not one.reason},
         catalog=catalog,
         progress=progress,
         may_change=site.may_review,
@@ -91,42 +95,32 @@ def failures(request: Request) -> Response:
     )
 
 
-def _found(catalog: Catalog) -> list[tuple[Status, str, int, View]]:
-    """Status, reason, number and view of each group, the largest first."""
-    groups = [
-        (status, reason, items, View(keep={Facet.STATUS: (str(status),), Facet.REASON: (reason,)}))
-        for status in MEANINGS
-        for reason, items in _reasons(catalog, status)
-    ]
-    return sorted(groups, key=lambda group: -group[2])
+def _found(catalog: Catalog) -> list[_Found]:
+    """The groups, the largest first; those of items without a reason have an empty one."""
+    columns = catalog.columns("id", Facet.STATUS.value, Facet.REASON.value)
+    statuses, reasons = catalog.names(Facet.STATUS), catalog.names(Facet.REASON)
+    groups: list[_Found] = []
+    for status in MEANINGS:
+        own = columns[Facet.STATUS.value] == statuses.index(status)
+        ids, codes = columns["id"][own], columns[Facet.REASON.value][own]
+        named = [(reason, ids[codes == code]) for code, reason in enumerate(reasons) if reason]
+        groups += [_Found(status, reason, len(some), tuple(some[:_EXAMPLES].tolist())) for reason, some in named]
+        groups.append(_Found(status, "", len(ids) - sum(len(some) for _reason, some in named), ()))
+    return sorted((group for group in groups if group.items), key=lambda group: -group.items)
 
 
-def _reasons(catalog: Catalog, status: Status) -> Iterator[tuple[str, int]]:
-    """How many items of a status have each reason; a facet shows only the most frequent ones at a time."""
-    view = View(keep={Facet.STATUS: (str(status),)})
-    seen: list[str] = []
-    while True:
-        counts = next(one for one in catalog.facets(view) if one.facet is Facet.REASON)
-        fresh = [one for one in counts.values if one.items and not one.is_left_out]
-        yield from ((one.value, one.items) for one in fresh)
-        seen += [one.value for one in fresh]
-        if not fresh or not counts.others:
-            return
-        view = View(keep=view.keep, leave_out={Facet.REASON: tuple(seen)})
-
-
-def _group(status: Status, reason: str, items: int, whole: int, view: View, examples: list[Tile]) -> Group:
-    said = next((text for tile in examples if (text := _said(tile))), "")
+def _group(found: _Found, whole: int, examples: list[Tile]) -> Group:
+    view = View(keep={Facet.STATUS: (str(found.status),), Facet.REASON: (found.reason,)})
     return Group(
-        status=status,
-        reason=reason,
-        items=items,
-        share=percent(items / whole),
+        status=found.status,
+        reason=found.reason,
+        items=found.items,
+        share=percent(found.items / whole),
         query=view.query(),
         examples=examples,
-        said=said,
-        advice=advice(reason),
-        worth_asking=is_worth_asking(status, reason),
+        said=next((text for tile in examples if (text := _said(tile))), ""),
+        advice=advice(found.reason),
+        worth_asking=is_worth_asking(found.status, found.reason),
     )
 
 
