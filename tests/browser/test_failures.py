@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+import pytest
 from playwright.sync_api import Browser, expect
 
 from persqa.items import ItemId
@@ -17,14 +18,16 @@ from persqa.verdicts import ViolationKind
 from producer import Client
 from producer.advice import advice
 from tests.browser.conftest import Open
+from tests.integration.test_worker import quiet
 from tests.support.browsing import Gallery, assert_accessible
-from tests.support.builders import a_stored_run, an_outcome
+from tests.support.builders import a_stored_run, an_outcome, write_images
+from tests.support.workers import WorkerProcess, scripted
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from persqa.pairs import PairRow
-    from tests.conftest import Size
+    from tests.conftest import Site, Size
 
 
 def _rows(client: Client) -> dict[int, PairRow]:
@@ -78,6 +81,23 @@ def test_asking_again_takes_exactly_the_group_that_was_shown(gallery: Gallery) -
     assert after[ours[0]].status is Status.OK
     assert {after[one].status for one in ours[1:]} == {"pending"}
     assert after[late.id].reason == Reason.TIME_LIMIT
+
+
+@pytest.mark.parametrize("site", ["valkey+sqlite"], indirect=True)
+def test_a_worker_answers_exactly_the_group_again(site: Site, open_gallery: Open, tmp_path: Path) -> None:
+    settings = scripted(site.settings, "by_number")
+    with Client(settings) as client, WorkerProcess(settings, tmp_path):
+        run = client.submit(write_images(tmp_path / "data", 20), run="portraits", tag_policy="check")
+        run.wait(timeout_seconds=60, display=quiet)
+        broken = [row.item_id for row in run.results(status="noncompliant")]
+        assert 0 < len(broken) < 20
+        page = open_gallery(client).go("/runs/portraits/failures")
+        page.locator("#ask-noncompliant-empty").click()
+        page.get_by_role("button", name=f"Ask {len(broken)} again").click()
+        expect(page.locator("#said")).to_have_text(f"{len(broken)} noncompliant items are asked again")
+        run.wait(timeout_seconds=60, display=quiet)
+        assert {one for one in _rows(client) if run.earlier_results(one)} == set(broken)
+        expect(page.locator("#noncompliant-empty h3")).to_contain_text(f"{len(broken)} items")
 
 
 def test_it_works_without_scripts(portraits: Client, browser: Browser, open_gallery: Open) -> None:
