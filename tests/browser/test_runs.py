@@ -63,6 +63,22 @@ def test_shares_and_compliance_are_those_of_the_database(gallery: Gallery) -> No
     assert_accessible(page)
 
 
+def test_without_a_broker_each_act_says_what_will_do_it(gallery: Gallery) -> None:
+    page, said = gallery.go(), gallery.page.locator("#said")
+    page.get_by_role("button", name="Pause").click()
+    expect(said).to_have_text("portraits is paused, with 4 items pending; workers drop what is in their queue")
+    page.get_by_role("button", name="Resume").click()
+    expect(said).to_contain_text("nobody on this machine works on it: the next `persqa run` of its input goes on")
+    page.locator("details.more summary").click()
+    page.get_by_role("button", name="low").click()
+    expect(said).to_contain_text("portraits has low priority; what is in a queue stays where it is")
+    page.locator("details.more summary").click()
+    page.get_by_role("link", name="Ask invalid ones again").click()
+    page.get_by_role("button", name="Ask 6 again").click()
+    expect(said).to_contain_text("6 invalid items are asked again; no broker is named here")
+    assert gallery.client.run("portraits").progress().pending == 10
+
+
 def test_compliance_says_what_it_tells_of(open_gallery: Open, tmp_path: Path) -> None:
     store = Store.open(_settings(tmp_path).database_url)
     for policy in Policy:
@@ -156,6 +172,12 @@ def test_a_database_that_is_away_is_waited_for(open_gallery: Open) -> None:
         with Client(load_settings(database_url=url), local_worker=False) as client:
             page = open_gallery(client).go()
             expect(page.get_by_role("link", name="kept")).to_be_visible()
+            reading = f"{url}&options=-c%20default_transaction_read_only%3Don"
+            with Client(load_settings(database_url=reading), local_worker=False) as reader:
+                only = open_gallery(reader).go()
+                expect(only.get_by_role("link", name="kept")).to_be_visible()
+                expect(only.get_by_role("button", name="Pause")).to_have_count(0)
+            expect(page.get_by_role("button", name="Pause")).to_be_visible()
             server.stop()
             expect(page.get_by_role("alert")).to_contain_text("The database does not answer")
             server.start()

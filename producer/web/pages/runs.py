@@ -146,6 +146,7 @@ def _shown(site: Site, *, named: str, before: RunId | None) -> _Shown:
         older = store.runs.page(_PAGE + 1 - len(ours), before=before, named=named, besides=under_way)
         room = _PAGE - len(ours)
         found = statuses(store, [*ours, *older[:room]])
+        may_change = site.may_review
     except NoDatabase:
         return _Shown(is_empty=True)
     except (Infrastructure, SettingsError) as error:
@@ -154,7 +155,7 @@ def _shown(site: Site, *, named: str, before: RunId | None) -> _Shown:
     return _Shown(
         cards=[_card(one) for one in found],
         older=older[room - 1].id if len(older) > room > 0 else None,
-        may_change=site.may_review,
+        may_change=may_change,
         is_empty=not found and not named and before is None,
         every=OFTEN if going_on else SELDOM,
     )
