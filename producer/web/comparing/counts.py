@@ -106,9 +106,8 @@ class Compared:
         """The counts of each topic; those that differ most first."""
         counts = np.bincount(self._topic.astype(np.int64) * _WAYS + self._way)
         counts.resize(-(-len(counts) // _WAYS) * _WAYS)
-        rows = [
-            (self._names[code], Counts(*row)) for code, row in enumerate(counts.reshape(-1, _WAYS).tolist()) if any(row[1:])
-        ]
+        table = counts.reshape(-1, _WAYS).tolist()
+        rows = [(self._names[code], Counts(*row)) for code, row in enumerate(table) if any(row[1:])]
         return sorted(rows, key=lambda row: (-abs(row[1].only_a - row[1].only_b), row[0]))
 
     def said(self, topic: str = "", *, each: int = 1) -> str:
