@@ -145,10 +145,10 @@ class Compared:
 class _Columns:
     """Columns of one run by the place of its items among the joined ones, as of one moment."""
 
-    def __init__(self, catalog: Catalog, indexes: npt.NDArray[np.int64]) -> None:
+    def __init__(self, catalog: Catalog, indexes: npt.NDArray[np.int32]) -> None:
         self.names = [catalog.names(facet) for facet in (Facet.STATUS, Facet.RUNG)]
         self._found = catalog.columns("id", *_COLUMNS)
-        there = self._found["id"] % MAX_ITEMS
+        there = self._found.pop("id") % MAX_ITEMS
         is_dense = len(there) == 0 or there[-1] == len(there) - 1
         self._places = indexes if is_dense else np.searchsorted(there, indexes)
 
