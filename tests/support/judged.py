@@ -100,11 +100,11 @@ def _outcome(item: Item, chance: random.Random, place: int) -> Outcome:
         "rung": Rung.FREE,
     }
     if drawn < 0.7:
-        return an_outcome(item, answer=answer, **more)
+        return an_outcome(item, Status.OK, answer=answer, **more)
     broken = a_violation(item, Rung.FREE, chance.choice(list(ViolationKind)), text=answer[6:])
     if drawn < 0.85:
         rung = Rung.RESEED if drawn < 0.8 else Rung.PREFILL
-        return replace(an_outcome(item, answer=answer, **more | {"rung": rung}), violations=(broken,))
+        return replace(an_outcome(item, Status.OK, answer=answer, **more | {"rung": rung}), violations=(broken,))
     if drawn < 0.95:
         kept = an_outcome(item, Status.NONCOMPLIANT, answer=answer[6:], **more | {"reason": broken.kind})
         return replace(kept, violations=(broken,))
