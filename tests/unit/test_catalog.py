@@ -20,7 +20,6 @@ from persqa.store import Store
 from persqa.store.catalog_rows import CatalogRow
 from producer.web.catalog import Catalog, Facet, Order, View
 from producer.web.catalog.choosing import MOST_SHOWN
-from producer.web.catalog.columns import Columns
 from producer.web.catalog.facet import WORDS
 from producer.web.catalog.names import NO_VALUE, OTHER, Names
 from producer.web.catalog.record_ids import RecordIds
@@ -168,7 +167,7 @@ class Model:
 def catalog_of(rows: list[CatalogRow], kinds: list[tuple[int, str]], run: Run = RUN) -> Catalog:
     catalog = Catalog(run, Store.look("sqlite:///none.db"))
     if rows:
-        catalog._columns.put(catalog._columns.batch(rows, kinds))
+        catalog.upkeep.columns.put(catalog.upkeep.columns.batch(rows, kinds))
     return catalog
 
 
@@ -257,7 +256,7 @@ def test_what_is_written_over_leaves_nothing_behind(
     catalog = catalog_of(first, kinds)
     catalog.page(view)
     if second:
-        catalog._columns.put(catalog._columns.batch(second, others))
+        catalog.upkeep.columns.put(catalog.upkeep.columns.batch(second, others))
     new = {row.item_id: row for row in second}
     merged = [row for _, row in sorted(({row.item_id: row for row in first} | new).items())]
     both = [pair for pair in kinds if pair[0] not in new] + [pair for pair in others if pair[0] in new]
@@ -283,12 +282,10 @@ def test_names_are_bounded_and_the_rest_is_told_together() -> None:
     assert names.codes(["b", None, "", "a", "c", "d", "a", "e"]) == [2, NO_VALUE, NO_VALUE, 3, 4, OTHER, 3, OTHER]
     assert names.texts == ("", "", "b", "a", "c")
     assert [names.code(text) for text in ("a", "d", "")] == [3, None, None]
-    columns = Columns(BASE)
+    catalog = catalog_of([], [])
+    columns = catalog.upkeep.columns
     columns.names[Facet.TOPIC] = Names(most=1)
     columns.put(columns.batch([a_row(index, "ok", topic=f"t{index}") for index in range(5)], []))
-    catalog = catalog_of([], [])
-    catalog._columns = columns
-    catalog._choosing._columns = columns
     (topics,) = [c for c in catalog.facets(View()) if c.facet is Facet.TOPIC]
     assert ([(one.value, one.items) for one in topics.values], topics.others) == ([("t0", 1)], 4)
     assert catalog.page(View(keep={Facet.TOPIC: ("t3",)})).total == 0
