@@ -33,35 +33,31 @@ BEGIN = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 _COLOURS = ("red", "blue", "brown", "green", "black")
 
 
-def judged_run(  # noqa: PLR0913 - all that tests vary
+def judged_run(
     store: Store,
     name: str,
     items: int,
     *,
     seed: int = 1,
-    base: str = "/data",
-    images: Sequence[str] = (),
     fingerprint: str = "f",
     shift: int = 0,
     **options: object,
 ) -> Run:
-    """A run of which each tenth item is pending, and the others have ended in every way.
+    """A run of which each tenth item is pending, and the others have ended in every way; its pictures do not exist.
 
     Args:
         store: where it is written.
         name: its name.
         items: how many items it has.
         seed: what the answers are drawn with.
-        base: where its images are.
-        images: the references of all images; by default, a fifth as many as items, which do not exist.
         fingerprint: of its records.
         shift: so many records are left out at the beginning of the input.
         options: of the run.
     """
     run = store.runs.create(
-        name, options=parse_options(**options), pool_digest="p", fingerprint=fingerprint, base=base, item_count=items
+        name, options=parse_options(**options), pool_digest="p", fingerprint=fingerprint, base="/data", item_count=items
     )
-    pictures = images or [f"{number}.png" for number in range(max(1, items // 5))]
+    pictures = [f"{number}.png" for number in range(max(1, items // 5))]
     ledger = [_item(run.id, index, index + shift, pictures) for index in range(items)]
     for start in range(0, items, 10_000):
         store.ledger.add(ledger[start : start + 10_000], [])
@@ -100,11 +96,11 @@ def _outcome(item: Item, chance: random.Random, place: int) -> Outcome:
         "rung": Rung.FREE,
     }
     if drawn < 0.7:
-        return an_outcome(item, answer=answer, **more)
+        return an_outcome(item, Status.OK, answer=answer, **more)
     broken = a_violation(item, Rung.FREE, chance.choice(list(ViolationKind)), text=answer[6:])
     if drawn < 0.85:
         rung = Rung.RESEED if drawn < 0.8 else Rung.PREFILL
-        return replace(an_outcome(item, answer=answer, **more | {"rung": rung}), violations=(broken,))
+        return replace(an_outcome(item, Status.OK, answer=answer, **more | {"rung": rung}), violations=(broken,))
     if drawn < 0.95:
         kept = an_outcome(item, Status.NONCOMPLIANT, answer=answer[6:], **more | {"reason": broken.kind})
         return replace(kept, violations=(broken,))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from persqa.policies import Policy, Rung
 from producer.web.catalog import Facet, Order, Span, View
-from producer.web.figures.addresses import Addresses
+from producer.web.figures.addresses import JUDGED, Addresses
 from producer.web.figures.charts import Bars, Columns, shares_to
 from producer.web.figures.keeping import keeping, said
 from producer.web.figures.scales import even_edges, growing_edges, plain, round_step, seconds, ticks, time_step
@@ -236,9 +236,18 @@ def test_an_axis_of_shares_holds_the_largest(most: float) -> None:
 
 def test_an_address_keeps_what_the_view_says() -> None:
     view = View(keep={Facet.MODEL: ("m",)}, search="red", order=Order.NEWEST)
-    address = Addresses("r", view).to({Facet.TOPIC: "a&b"}, span=(Span.LENGTH, 40, math.inf))
+    address = Addresses("r", view).to({Facet.TOPIC: ("a&b",)}, span=(Span.LENGTH, 40, math.inf))
 
     assert address == "/runs/r?topic=a%26b&model=m&length=40-&q=red&order=newest"
+
+
+def test_an_address_stays_within_the_view() -> None:
+    view = View(keep={Facet.STATUS: ("ok",), Facet.KIND: ("empty",)})
+    addresses = Addresses("r", view)
+
+    assert addresses.to({Facet.STATUS: JUDGED}) == "/runs/r?status=ok&kind=empty"
+    assert addresses.to({Facet.KIND: ("empty",)}) == "/runs/r?status=ok&kind=empty"
+    assert addresses.to({Facet.KIND: ("late_tag",)}) == ""
 
 
 def test_half_of_the_values_are_below_the_median() -> None:

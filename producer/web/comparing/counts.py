@@ -106,11 +106,8 @@ class Compared:
         """The counts of each topic; those that differ most first."""
         counts = np.bincount(self._topic.astype(np.int64) * _WAYS + self._way)
         counts.resize(-(-len(counts) // _WAYS) * _WAYS)
-        rows = [
-            (self._names[code], Counts(*row))
-            for code, row in enumerate(counts.reshape(-1, _WAYS).tolist())
-            if any(row[1:])
-        ]
+        table = counts.reshape(-1, _WAYS).tolist()
+        rows = [(self._names[code], Counts(*row)) for code, row in enumerate(table) if any(row[1:])]
         return sorted(rows, key=lambda row: (-abs(row[1].only_a - row[1].only_b), row[0]))
 
     def said(self, topic: str = "", *, each: int = 1) -> str:
@@ -148,10 +145,10 @@ class Compared:
 class _Columns:
     """Columns of one run by the place of its items among the joined ones, as of one moment."""
 
-    def __init__(self, catalog: Catalog, indexes: npt.NDArray[np.int64]) -> None:
+    def __init__(self, catalog: Catalog, indexes: npt.NDArray[np.int32]) -> None:
         self.names = [catalog.names(facet) for facet in (Facet.STATUS, Facet.RUNG)]
         self._found = catalog.columns("id", *_COLUMNS)
-        there = self._found["id"] % MAX_ITEMS
+        there = self._found.pop("id") % MAX_ITEMS
         is_dense = len(there) == 0 or there[-1] == len(there) - 1
         self._places = indexes if is_dense else np.searchsorted(there, indexes)
 

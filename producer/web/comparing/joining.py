@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     Keys = npt.NDArray[np.int64]
     Indexes = npt.NDArray[np.int64]
+    #: Half as large: no catalog keeps more than some million items.
+    Places = npt.NDArray[np.int32]
 
 #: An odd number with as many ones as zeros: it spreads the places of equal keys over all 64 bits.
 _SPREAD: Final = -7046029254386353131
@@ -26,8 +28,8 @@ class Joined:
         only_a: how many items only the first run has; `only_b` likewise.
     """
 
-    a: Indexes
-    b: Indexes
+    a: Places
+    b: Places
     only_a: int
     only_b: int
 
@@ -39,6 +41,7 @@ class Joined:
 def by_place(a: Indexes, b: Indexes) -> Joined:
     """Join by index, of which each run has these, in order."""
     both = a if np.array_equal(a, b) else np.intersect1d(a, b, assume_unique=True)
+    both = both.astype(np.int32)
     return Joined(both, both, len(a) - len(both), len(b) - len(both))
 
 
@@ -51,13 +54,14 @@ def by_key(a: Keys, b: Keys) -> Joined:
     a_keys, a_at = _numbered(a)
     b_keys, b_at = _numbered(b)
     if not len(a_keys) or not len(b_keys):
-        none = np.zeros(0, np.int64)
+        none = np.zeros(0, np.int32)
         return Joined(none, none, len(a_keys), len(b_keys))
     places = np.minimum(np.searchsorted(b_keys, a_keys), len(b_keys) - 1)
     found = b_keys[places] == a_keys
     a_joined, b_joined = a_at[found], b_at[places[found]]
     order = np.argsort(a_joined)
-    return Joined(a_joined[order], b_joined[order], len(a_keys) - len(order), len(b_keys) - len(order))
+    a_joined, b_joined = (joined[order].astype(np.int32) for joined in (a_joined, b_joined))
+    return Joined(a_joined, b_joined, len(a_keys) - len(order), len(b_keys) - len(order))
 
 
 def _numbered(keys: Keys) -> tuple[Keys, Indexes]:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from persqa.results import Status
 from producer.web.catalog import Facet, Span, View
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+#: Of items with an answer that was judged.
+JUDGED: Final = (Status.OK, Status.NONCOMPLIANT)
 
 
 class Addresses:
@@ -19,17 +23,26 @@ class Addresses:
         self._view = view
 
     def to(
-        self, keep: Mapping[Facet, str] | None = None, span: tuple[Span, float, float] | None = None, search: str = ""
+        self,
+        keep: Mapping[Facet, Sequence[str]] | None = None,
+        span: tuple[Span, float, float] | None = None,
+        search: str = "",
     ) -> str:
-        """The address of the view's items that are so.
+        """The address of the view's items that are so; empty where no address says which they are.
 
         Args:
-            keep: one value each of these facets.
+            keep: the values of each of these facets.
             span: a quantity, its least value, and the first one that is too large.
             search: words that they have, where the view itself searches for none.
         """
-        kept = {facet: (str(value),) for facet, value in (keep or {}).items() if value}
-        view = replace(self._view, keep={**self._view.keep, **kept}, search=self._view.search or search)
+        kept = dict(self._view.keep)
+        for facet, values in (keep or {}).items():
+            own = kept.get(facet, values)
+            kept[facet] = tuple(str(value) for value in values if value in own)
+            # An item may have several kinds: an address cannot ask for one of these and one of those.
+            if facet is Facet.KIND and own != tuple(values):
+                return ""
+        view = replace(self._view, keep=kept, search=self._view.search or search)
         if span is not None:
             view = view.spanning(*span)
         query = view.query()

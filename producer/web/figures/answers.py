@@ -83,7 +83,7 @@ def _on(one: Shared) -> str:
 
 
 def _address(one: Shared, addresses: Addresses) -> str:
-    return addresses.to({Facet.TOPIC: one.topic}, search=one.answer[:_SEARCHED_LETTERS])
+    return addresses.to({Facet.TOPIC: (one.topic,)}, search=one.answer[:_SEARCHED_LETTERS])
 
 
 def _bar(one: Shared, address: str, end: float) -> Bar:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from persqa.policies import Policy, Rung
 from persqa.results import Status
 from producer.web.catalog import Facet
+from producer.web.figures.addresses import JUDGED, Addresses
 from producer.web.figures.charts import SHARES, Bar, Bars, Cell, Figure, Part, Table, shares_to
 from producer.web.figures.tallies import Kept
 from producer.web.intervals import Share, percent, share
@@ -18,7 +19,6 @@ from producer.web.intervals import Share, percent, share
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from producer.web.figures.addresses import Addresses
 
 #: Bars of one figure; the rest is one bar, and in the table.
 MOST_BARS = 20
@@ -47,9 +47,11 @@ def keeping(
     """
     rows = sorted(counts.items(), key=lambda row: (_first(row[1], policy).value, -row[1].judged, row[0]))
     shown = rows[:MOST_BARS]
-    bars = [_bar(value or "others", kept, policy, {facet: value}, addresses) for value, kept in shown]
+    bars = [_bar(value or "others", kept, policy, _own(facet, value), addresses) for value, kept in shown]
     if rest := rows[MOST_BARS:]:
-        bars.append(_bar(f"{len(rest):,} more", _sum(kept for _, kept in rest), policy, {}, addresses))
+        bars.append(
+            _bar(f"{len(rest):,} more", _sum(kept for _, kept in rest), policy, {Facet.STATUS: JUDGED}, addresses)
+        )
     return Figure(
         key=key,
         title=title,
@@ -94,7 +96,7 @@ def kinds(counts: Mapping[str, int], kept: Kept, addresses: Addresses) -> Figure
     rows = sorted(counts.items(), key=lambda row: (-row[1], row[0]))
     # Violations of items that were given up or asked again count, too, so that no share may exceed the whole.
     shares = [
-        (kind, share(number, max(kept.judged, number)), addresses.to({Facet.KIND: kind})) for kind, number in rows
+        (kind, share(number, max(kept.judged, number)), addresses.to({Facet.KIND: (kind,)})) for kind, number in rows
     ]
     most = rows[0] if rows else None
     end, marks = shares_to(max((found.high for _, found, _ in shares), default=1.0))
@@ -141,7 +143,7 @@ def _shown(found: Share) -> str:
     return f"{percent(found.value)} ({found.between})"
 
 
-def _bar(label: str, kept: Kept, policy: Policy, own: Mapping[Facet, str], addresses: Addresses) -> Bar:
+def _bar(label: str, kept: Kept, policy: Policy, own: Mapping[Facet, Sequence[str]], addresses: Addresses) -> Bar:
     parts, start = list[Part](), 0.0
     for look, name, number, behind in _parts(kept, own, addresses):
         width = 100 * number / kept.judged
@@ -160,11 +162,16 @@ def _bar(label: str, kept: Kept, policy: Policy, own: Mapping[Facet, str], addre
     )
 
 
-def _parts(kept: Kept, own: Mapping[Facet, str], addresses: Addresses) -> Sequence[tuple[str, str, int, str]]:
+def _own(facet: Facet, value: str) -> Mapping[Facet, Sequence[str]]:
+    """What only the answers of a value have; without a name, no address tells them from others."""
+    return {Facet.STATUS: JUDGED, **({facet: (value,)} if value else {})}
+
+
+def _parts(kept: Kept, own: Mapping[Facet, Sequence[str]], addresses: Addresses) -> Sequence[tuple[str, str, int, str]]:
     """The parts of a bar: their look, what they are, how many, and where they are shown."""
 
     def ok(rung: Rung) -> str:
-        return addresses.to({**own, Facet.STATUS: Status.OK, Facet.RUNG: rung})
+        return addresses.to({**own, Facet.STATUS: (Status.OK,), Facet.RUNG: (rung,)})
 
     return (
         ("first", "at the first try", kept.first, ok(Rung.FREE)),
@@ -186,8 +193,8 @@ def _table(facet: Facet, rows: Sequence[tuple[str, Kept]], policy: Policy, addre
     )
     made: list[tuple[Cell, ...]] = []
     for value, kept in rows:
-        own, found = {facet: value}, _first(kept, policy)
-        broken = addresses.to({**own, Facet.STATUS: Status.NONCOMPLIANT})
+        own, found = _own(facet, value), _first(kept, policy)
+        broken = addresses.to({**own, Facet.STATUS: (Status.NONCOMPLIANT,)})
         made.append(
             (
                 Cell(value or "others", addresses.to(own)),

@@ -166,7 +166,7 @@ def _pair(runs: tuple[Run, Run], a: Side, b: Side) -> _Pair:
     return _Pair(a, b, *pieces, f"/runs/{runs[0].name}/items/{a.item_id}")
 
 
-def _ids(run: Run, indexes: npt.NDArray[np.int64]) -> Sequence[ItemId]:
+def _ids(run: Run, indexes: npt.NDArray[np.int32]) -> Sequence[ItemId]:
     return [ItemId(run.id * MAX_ITEMS + index) for index in indexes.tolist()]
 
 
