@@ -6,7 +6,7 @@ import statistics
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from benchmarks import gallery, memory, overhead, scaling, sizes, submitting, throughput
+from benchmarks import gallery, gallery_pictures, memory, overhead, scaling, sizes, submitting, throughput
 from benchmarks.measuring import Pair, median_ratio
 from benchmarks.throughput import Model
 from persqa.models import DEMO_MODEL
@@ -146,6 +146,14 @@ def _worker_memory(form: Form) -> Iterator[Row]:
     yield _ratio(f"worker memory, after {late:,} items ÷ after {early:,}", [pair], most=1.05, unit="MB")
 
 
+def _pictures(form: Form) -> Iterator[Row]:
+    """A page of the gallery, its pictures only."""
+    cold, warm = gallery_pictures.thumbnails(times=1 if form.short else 5)
+    thumbnails = "60 thumbnails of JPEGs of 2 megapixels"
+    yield Row(measure=f"{thumbnails}, for the first time", value=statistics.median(cold), unit="s", most=1)
+    yield Row(measure=f"{thumbnails}, again", value=1000 * statistics.median(warm), unit="ms", most=50)
+
+
 def _gallery(form: Form) -> Iterator[Row]:
     """Looking at a large run while a worker writes."""
     items, seconds, pairs = (100_000, 2, 1) if form.short else (1_000_000, 60, 5)
@@ -173,6 +181,7 @@ MEASURES: dict[str, Callable[[Form], Iterator[Row]]] = {
     "questions": _questions,
     "sizes": _sizes,
     "worker-memory": _worker_memory,
+    "pictures": _pictures,
     "gallery": _gallery,
     "peers": _peers,
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from persqa.store.bad_images import BadImages
 from persqa.store.catalog_rows import CatalogRows
 from persqa.store.close_ups import CloseUps
+from persqa.store.comparing import Comparing
 from persqa.store.database import Database
 from persqa.store.dead_letters import DeadLetters
 from persqa.store.deletion import Deletion
@@ -36,6 +37,7 @@ class Store:
         self.close_ups = CloseUps(database)
         self.rates = Rates(database)
         self.catalog_rows = CatalogRows(database)
+        self.comparing = Comparing(database)
         self.text_search = TextSearch(database)
         self.dead_letters = DeadLetters(database)
         self.bad_images = BadImages(database)

@@ -50,6 +50,7 @@ class CatalogRow(NamedTuple):
         answer: its beginning.
         answer_length: in characters; None without an answer.
         finished: in seconds since 1970, UTC.
+        images: its references, as a JSON list; the beginning of it.
         edited: whether a person wrote another answer.
         reviewed: whether there is a review at all.
     """
@@ -66,6 +67,7 @@ class CatalogRow(NamedTuple):
     worker: str | None
     answer: str | None
     answer_length: int | None
+    images: str
     image_seconds: float | None
     engine_seconds: float | None
     finished: float | None
@@ -272,6 +274,7 @@ def _selected(*, sqlite: bool) -> _Select:
         results.c.worker,
         sa.func.substr(results.c.answer, 1, LONGEST_ANSWER),
         sa.func.length(results.c.answer),
+        sa.func.substr(items.c.images, 1, LONGEST_ANSWER),
         results.c.image_seconds,
         results.c.engine_seconds,
         _seconds(results.c.finished_at, sqlite=sqlite),

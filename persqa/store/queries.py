@@ -60,9 +60,9 @@ class Queries:
             raise RunNotFound(f"the run is gone: {why}; to have it again, submit it")
         return found[run_id]
 
-    def progresses(self) -> dict[RunId, Progress]:
-        """The progress of all runs, in one query."""
-        return self._progresses(sa.true())
+    def progresses(self, run_ids: Sequence[RunId] | None = None) -> dict[RunId, Progress]:
+        """The progress of these runs, or of all, in one query."""
+        return self._progresses(sa.true() if run_ids is None else runs.c.id.in_(run_ids))
 
     def _progresses(self, which: sa.ColumnElement[bool]) -> dict[RunId, Progress]:
         counted = sa.select(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
@@ -11,6 +12,9 @@ from persqa.runs import RunId, RunState
 from persqa.store.counters import PENDING_ITEMS
 from persqa.store.database import Database
 from persqa.store.schema import results, run_counters, runs
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 #: The time over which the present rate of a run is taken.
 _RECENT = timedelta(minutes=1)
@@ -48,9 +52,9 @@ class Rates:
         found = self._present(which) if since is None else self._measured(since, None, which)
         return found.get(run_id)
 
-    def present(self) -> dict[RunId, float]:
-        """The present rates of all runs that have one, in one query; `of` says what a rate is."""
-        return self._present(sa.true())
+    def present(self, run_ids: Sequence[RunId] | None = None) -> dict[RunId, float]:
+        """The present rates of these runs, or of all, that have one, in one query; `of` says what a rate is."""
+        return self._present(sa.true() if run_ids is None else runs.c.id.in_(run_ids))
 
     def _present(self, which: sa.ColumnElement[bool]) -> dict[RunId, float]:
         until = now()

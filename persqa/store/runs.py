@@ -125,6 +125,32 @@ class Runs:
         with self._database.reading() as connection:
             return [_run(row) for row in connection.execute(sa.select(runs).order_by(runs.c.id.desc()))]
 
+    def under_way(self, most: int) -> list[Run]:
+        """The runs that have pending items and are not cancelled, the newest first, and at most so many."""
+        has_pending = sa.select(run_counters.c.run_id).group_by(run_counters.c.run_id).having(PENDING_ITEMS > 0)
+        query = sa.select(runs).where(runs.c.state != RunState.CANCELLED, runs.c.id.in_(has_pending))
+        with self._database.reading() as connection:
+            return [_run(row) for row in connection.execute(query.order_by(runs.c.id.desc()).limit(most))]
+
+    def page(
+        self, most: int, *, before: RunId | None = None, named: str = "", besides: Sequence[Run] = ()
+    ) -> list[Run]:
+        """A page of runs, the newest first.
+
+        Args:
+            most: how many at most.
+            before: only runs that are older than this one.
+            named: only runs with this in their name, in whatever case.
+            besides: runs that are left out, as they are shown already.
+        """
+        query = sa.select(runs).where(runs.c.id.not_in([run.id for run in besides]))
+        if before is not None:
+            query = query.where(runs.c.id < before)
+        if named:
+            query = query.where(runs.c.name.icontains(named, autoescape=True))
+        with self._database.reading() as connection:
+            return [_run(row) for row in connection.execute(query.order_by(runs.c.id.desc()).limit(most))]
+
     def unfinished(self, broker: str) -> list[Run]:
         """The active runs that have pending items and were enqueued at this broker."""
         active = sa.select(runs).join(run_counters).where(runs.c.state == RunState.ACTIVE, runs.c.broker == broker)

@@ -11,34 +11,23 @@ import typer
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from persqa.audit import ELSEWHERE
 from persqa.clock import duration, seconds_since
 from persqa.phases import Phase, in_words
-from persqa.runs import Priority, RunState
+from persqa.runs import Priority
 from persqa.words import counted, to_type
 from producer.cli import EXIT_INFRASTRUCTURE, options
 from producer.cli.expanding import expanded
 from producer.cli.printing import console, plain, print_json, progress_dict, table
-from producer.fleet_state import fleet_state
+from producer.status import fleet_status, one_status, statuses
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from persqa.broker.workers import WorkerInfo
-    from persqa.progress import Progress
-    from persqa.runs import Run
     from producer import Client
     from producer.cli.tables import Table
-    from producer.fleet_state import FleetState
+    from producer.status import RunStatus, WorkerStatus
 
 _WATCH_SECONDS = 2.0
 #: Most runs in the table: drawing a row takes longer than looking it up.
 _MOST_SHOWN = 100
-_NOBODY = (
-    "no broker is named, and no `persqa run` on this machine works on what is pending; workers of a broker are shown "
-    "with --broker-url URL"
-)
-_STARTING = "a `persqa run` on this machine is at work, and its worker says nothing yet"
 #: Heads of counts, and their names among the facts.
 _COUNTS = {
     "items": "submitted",
@@ -85,73 +74,35 @@ def command(
 
 def _facts(client: Client, name: str | None) -> tuple[dict[str, Any], bool]:
     """What there is to show, and whether the broker answers, if one is named."""
-    # However many runs there are, the database is asked as often, and Redis once.
-    runs = [handle.run for handle in (client.runs() if name is None else [client.run(name)])]
-    queries, rates = client.store.queries, client.store.rates
-    if name is None:
-        progresses, found = queries.progresses(), rates.present()
-    else:
-        (run,) = runs
-        progresses, found = {run.id: queries.progress(run.id)}, {run.id: rates.of(run.id)}
-    # Somebody may have deleted one meanwhile.
-    there = [run for run in runs if run.id in progresses]
-    active = [run for run in there if progresses[run.id].pending and progresses[run.id].state is RunState.ACTIVE]
-    fleet = fleet_state(client.settings.broker_url, active if client.settings.broker_url is None else there)
-    backlog = fleet.backlog
-    facts = [_run_facts(run, progresses[run.id], found.get(run.id)) for run in there]
-    ledger = client.store.ledger.id
-    warned = _warnings(fleet, active, ledger, named=client.settings.broker_url is not None)
+    runs = statuses(client.store) if name is None else [one_status(client.store, client.run(name).run)]
+    fleet = fleet_status(client.store, client.settings.broker_url, runs)
     return {
-        "runs": facts,
-        "workers": [_told(worker, ledger) for worker in fleet.workers],
-        "warnings": warned,
-        "queues": [asdict(queue) for queue in backlog.queues] if backlog else [],
-        **({"held": backlog.held} if backlog else {}),
-    }, fleet.away is None
+        "runs": [_run_facts(one) for one in runs],
+        "workers": [_told(worker) for worker in fleet.workers],
+        "warnings": fleet.warnings,
+        "queues": [asdict(queue) for queue in fleet.queues],
+        **({} if fleet.held is None else {"held": fleet.held}),
+    }, fleet.answers
 
 
-def _run_facts(run: Run, progress: Progress, rate: float | None) -> dict[str, object]:
+def _run_facts(one: RunStatus) -> dict[str, object]:
     return {
-        "run": run.name,
-        **progress_dict(progress),
-        "items_per_second": round(rate, 2) if rate else None,
-        "seconds_left": round(progress.pending / rate) if rate else None,
-        "model": run.options.model,
-        "priority": run.priority,
-        "state": progress.state,
-        "created_at": run.created_at.isoformat(timespec="seconds"),
+        "run": one.run.name,
+        **progress_dict(one.progress),
+        "items_per_second": round(one.rate, 2) if one.rate else None,
+        "seconds_left": one.seconds_left,
+        "model": one.run.options.model,
+        "priority": one.run.priority,
+        "state": one.progress.state,
+        "created_at": one.run.created_at.isoformat(timespec="seconds"),
     }
 
 
-def _warnings(fleet: FleetState, active: list[Run], ledger: str, *, named: bool) -> list[str]:
-    """A sentence for each thing that keeps active runs from going on."""
-    if fleet.away is not None:
-        return [f"{fleet.away}; what is shown is what the database knows"]
-    if not named and not fleet.workers:
-        begun = any(run.broker is not None for run in active)
-        return [_STARTING] if fleet.beside else [_NOBODY] if begun else []
-    from persqa.broker.workers import is_of, unserved
-
-    elsewhere = [run for run in active if named and run.broker not in (None, fleet.identity)]
-    here = [run for run in active if run not in elsewhere]
-    said = [f"{run.name}: {ELSEWHERE}" for run in elsewhere]
-    said += filter(None, (unserved(model, fleet.workers, ledger) for model in _models(here)))
-    ours = [worker for worker in fleet.workers if is_of(worker, ledger)]
-    return said + [
-        f"{worker.name}: {one.sentence} ({duration(seconds_since(one.since))})"
-        for worker in ours
-        for one in worker.hindrances
-    ]
-
-
-def _models(runs: list[Run]) -> Iterable[str | None]:
-    return dict.fromkeys(run.options.model for run in runs)
-
-
-def _told(worker: WorkerInfo, ledger: str) -> dict[str, object]:
-    hindrances = [{"sentence": one.sentence, "since": _moment(one.since)} for one in worker.hindrances]
-    other = worker.ledger not in (None, ledger)
-    return {**asdict(worker), "since": _moment(worker.since), "hindrances": hindrances, "other_database": other}
+def _told(worker: WorkerStatus) -> dict[str, object]:
+    told = worker.info
+    hindrances = [{"sentence": one.sentence, "since": _moment(one.since)} for one in told.hindrances]
+    more = {"since": _moment(told.since), "hindrances": hindrances, "other_database": worker.other_database}
+    return {**asdict(told), **more}
 
 
 def _moment(when: datetime) -> str:

@@ -13,8 +13,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
 from producer.texts import shown
+from producer.web.acts import Acts
 from producer.web.batches import Batches
 from producer.web.catalog import Catalogs
+from producer.web.comparing import Comparisons
+from producer.web.fleet_watch import FleetWatch
 from producer.web.pictures import Pictures
 
 if TYPE_CHECKING:
@@ -36,14 +39,18 @@ class Site:
     def __init__(self, client: Client) -> None:
         self.client = client
         self.catalogs = Catalogs(client.store)
+        self.comparisons = Comparisons(client.store, self.catalogs)
         self.pictures = Pictures(client.settings)
         self.batches = Batches(client.store, lambda run, items: self.catalogs.note(run.id, items))
+        self.fleet = FleetWatch(client)
+        self.acts = Acts()
         self._templates = _environment()
 
     def close(self) -> None:
         """Let go of what is kept."""
         self.batches.close()
         self.pictures.close()
+        self.comparisons.close()
         self.catalogs.close()
 
     @property

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import psutil
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 from producer.web.server import Server
 from tests.support.wait import wait_until
@@ -25,6 +25,7 @@ Scheme: TypeAlias = Literal["light", "dark"]
 
 #: How long a person would look at a page that does not come, in milliseconds; with room for a busy machine.
 _PATIENCE = 30_000
+expect.set_options(timeout=_PATIENCE)
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 #: A picture that cannot be shown is answered so, and the page says it in its place.
 _NO_PICTURE = "/pictures/"
@@ -43,11 +44,13 @@ def browsing(program: str) -> Generator[Browser]:
     flags = ["--no-sandbox"] if os.geteuid() == 0 else []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=flags)
+        started = set(psutil.Process().children(recursive=True)) - before
         try:
             yield browser
         finally:
             browser.close()
-    wait_until(lambda: not set(psutil.Process().children(recursive=True)) - before, describe="the browser has ended")
+    # What tests have started meanwhile may live longer.
+    wait_until(lambda: not any(one.is_running() for one in started), describe="the browser has ended")
 
 
 @dataclass

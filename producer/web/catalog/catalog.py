@@ -201,13 +201,15 @@ class Catalog:
         with self._looking():
             return self.searches.place(view.search)
 
-    def columns(self, *names: str) -> dict[str, npt.NDArray[Any]]:
-        """Columns of all items in the input's order, as of one moment: `id`, the facets' and those of `column`."""
+    def columns(self, *names: str, view: View | None = None) -> dict[str, npt.NDArray[Any]]:
+        """Columns of all items, or of a view's, in the input's order, as of one moment: `id` and those of `column`."""
         with self._looking():
-            present = np.flatnonzero(self._columns.present)
-            found = {
-                name: present + self._columns.base if name == "id" else self._columns[name][present] for name in names
-            }
+            mask = self._columns.present if view is None else self._mask(view)
+            # Copying a whole column takes a twentieth of the time of choosing from it.
+            chosen = slice(None) if mask.all() else np.flatnonzero(mask)
+            found = {name: self._columns[name][chosen].copy() for name in names if name != "id"}
+            if "id" in names:
+                found["id"] = np.arange(len(mask))[chosen] + self._columns.base
         for array in found.values():
             array.flags.writeable = False
         return found
@@ -219,7 +221,8 @@ class Catalog:
 
         - `id`;
         - `answer_length`, in characters, -1 without an answer;
-        - `answer_key`, the same for answers that differ only in case and white space, 0 without an answer;
+        - `answer_key`, the same for answers that differ only in their tag, case and white space, 0 without an answer;
+        - `picture_key`, the same for items with the same images;
         - `image_seconds` and `engine_seconds`, NaN without;
         - `finished`, in seconds since 1970 in UTC, NaN for pending items.
         """

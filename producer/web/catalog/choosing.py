@@ -41,7 +41,7 @@ class Choosing:
         key, versions = view.chosen, (self._columns.version, version)
         kept = self._kept.get(key)
         if kept is None or kept[0] != versions:
-            mask = self._base(found)
+            mask = self._base(view, found)
             for facet in _named(view):
                 mask &= self._of(view, facet)
             kept = versions, mask
@@ -62,7 +62,7 @@ class Choosing:
         for facet in Facet:
             picked = places
             if facet in named:
-                mask = self._base(found)
+                mask = self._base(view, found)
                 for other in named:
                     if other is not facet:
                         mask &= own[other]
@@ -70,9 +70,15 @@ class Choosing:
             counted.append(self._counts(facet, picked, view))
         return counted
 
-    def _base(self, found: Mask | None) -> Mask:
-        present = self._columns.present
-        return present if found is None else present & found
+    def _base(self, view: View, found: Mask | None) -> Mask:
+        mask = self._columns.present
+        if found is not None:
+            mask &= found
+        for span, (low, high) in view.spans.items():
+            column = self._columns[span.column]
+            # What is no number is neither.
+            mask &= (column >= low) & (column < high)
+        return mask
 
     def _of(self, view: View, facet: Facet) -> Mask:
         kept, left_out = view.keep.get(facet), view.leave_out.get(facet)

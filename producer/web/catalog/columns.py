@@ -1,4 +1,4 @@
-"""Columns: a run's items as numpy arrays, by their index in the run; some 45 bytes an item."""
+"""Columns: a run's items as numpy arrays, by their index in the run; some 55 bytes an item."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from persqa.items import MAX_ITEMS
 from persqa.pairs import PENDING
+from persqa.questions import TAG_FIELD
 from producer.web.catalog.facet import (
     ACCEPTED,
     EDITED,
@@ -45,6 +46,7 @@ _TYPES: Final[dict[str, np.dtype[Any]]] = {
     **{facet.value: _LARGE for facet in OPEN},
     "answer_length": np.dtype(np.int32),
     "answer_key": np.dtype(np.int64),
+    "picture_key": np.dtype(np.int64),
     "image_seconds": np.dtype(np.float32),
     "engine_seconds": np.dtype(np.float32),
     "finished": np.dtype(np.float64),
@@ -124,7 +126,8 @@ class Columns:
         values["kind"] = _kind_bits(indexes, kinds, self.base)
         values["review"] = _review_bits(fields)
         values["answer_length"] = np.array([-1 if one is None else one for one in fields["answer_length"]], np.int32)
-        values["answer_key"] = np.array(list(map(answer_key, fields["answer"])), np.int64)
+        values["answer_key"] = np.array(list(map(answer_key, fields["answer"], fields["tag"])), np.int64)
+        values["picture_key"] = np.array(list(map(hash, fields["images"])), np.int64)
         for name in ("image_seconds", "engine_seconds", "finished"):
             # Python's None becomes NaN.
             values[name] = np.array(fields[name], _TYPES[name])
@@ -155,12 +158,15 @@ class Columns:
         self._length = max(self._length, length)
 
 
-def answer_key(answer: str | None) -> int:
-    """64 bits that are the same for answers that differ only in case and white space; 0 for none.
+def answer_key(answer: str | None, tag: str = "") -> int:
+    """64 bits that are the same for answers that differ only in their tag, case and white space; 0 for none.
 
     They are good for as long as this program runs.
     """
-    return 0 if answer is None else hash(" ".join(answer.casefold().split())) or 1
+    if answer is None:
+        return 0
+    said = answer.replace(tag, TAG_FIELD) if tag else answer
+    return hash(" ".join(said.casefold().split())) or 1
 
 
 def index_of(item_id: int) -> int:

@@ -13,6 +13,7 @@ from urllib.parse import quote, urlencode
 from persqa.choices import parse_choice
 from persqa.errors import SettingsError
 from producer.web.catalog.facet import WORDS, Facet
+from producer.web.catalog.span import Span
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -40,6 +41,8 @@ class Order(StrEnum):
 
 Choices = MappingProxyType[Facet, tuple[str, ...]]
 _NOTHING: Choices = MappingProxyType({})
+Spans = MappingProxyType[Span, tuple[float, float]]
+_NO_SPANS: Spans = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -51,17 +54,21 @@ class View:
         leave_out: for each facet, the values of which an item may have none.
         search: what an item must say in its question, answer, image reference or record id; or its number.
         order: the order of the items.
+        spans: for each quantity, the least value that an item may have, and the first one that is too large.
     """
 
     keep: Mapping[Facet, tuple[str, ...]] = field(default_factory=lambda: _NOTHING)
     leave_out: Mapping[Facet, tuple[str, ...]] = field(default_factory=lambda: _NOTHING)
     search: str = ""
     order: Order = Order.INPUT
+    spans: Mapping[Span, tuple[float, float]] = field(default_factory=lambda: _NO_SPANS)
 
     def __post_init__(self) -> None:
         """Bring what is given into the one form that it has in an address."""
         object.__setattr__(self, "keep", _in_form(self.keep))
         object.__setattr__(self, "leave_out", _in_form(self.leave_out))
+        spans = {span: self.spans[span] for span in Span if span in self.spans}
+        object.__setattr__(self, "spans", MappingProxyType(spans))
         object.__setattr__(self, "search", self.search.strip())
 
     @classmethod
@@ -81,7 +88,7 @@ class View:
         for name, value in query:
             if name in beside:
                 continue
-            if name in (_SEARCH, _ORDER):
+            if name in (_SEARCH, _ORDER, *Span):
                 if single.setdefault(name, value) != value:
                     raise SettingsError(f"the address says {name} twice: leave one of them out")
                 continue
@@ -101,6 +108,7 @@ class View:
             leave_out={facet: tuple(values) for facet, values in leave_out.items()},
             search=search,
             order=order,
+            spans={span: span.parse(single[span]) for span in Span if span in single},
         )
 
     def query(self, **changes: object) -> str:
@@ -112,6 +120,7 @@ class View:
         """
         pairs = [(facet.value, value) for facet, values in self.keep.items() for value in values]
         pairs += [(_NOT + facet.value, value) for facet, values in self.leave_out.items() for value in values]
+        pairs += [(span.value, span.written(*between)) for span, between in self.spans.items()]
         if search := str(changes.pop("search", self.search)):
             pairs.append((_SEARCH, search))
         if (order := Order(str(changes.pop("order", self.order)))) is not Order.INPUT:
@@ -137,10 +146,18 @@ class View:
             leave_out={name: values for name, values in self.leave_out.items() if name is not facet},
         )
 
+    def spanning(self, span: Span, low: float, high: float) -> View:
+        """The view of its items that have at least `low` of a quantity and less than `high`."""
+        return replace(self, spans={**self.spans, span: (low, high)})
+
+    def without_span(self, span: Span) -> View:
+        """The view that says nothing of this quantity."""
+        return replace(self, spans={name: between for name, between in self.spans.items() if name is not span})
+
     @property
     def is_whole(self) -> bool:
         """Whether it shows every item, in whatever order."""
-        return not (self.keep or self.leave_out or self.search)
+        return not (self.keep or self.leave_out or self.spans or self.search)
 
     @cached_property
     def chosen(self) -> str:

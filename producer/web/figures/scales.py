@@ -42,7 +42,8 @@ def even_edges(least: float, most: float, bins: int) -> list[float]:
 
 def growing_edges(least: float, most: float) -> list[float]:
     """Edges at 1, 2, 5, 10, 20 ... that hold everything from `least` to `most`; for what differs by powers of ten."""
-    power = math.floor(math.log10(least))
+    # One power below: rounding may have made it too large.
+    power = math.floor(math.log10(least)) - 1
     edges = list[float]()
     while not edges or edges[-1] <= most:
         edges += [_tidy(one * 10.0**power) for one in _ROUND[:-1]]

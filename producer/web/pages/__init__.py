@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from producer.web.pages import gallery, item, pictures, reviews, runs
+from producer.web.pages import compare, controls, failures, figures, gallery, item, pictures, reviews, runs
 
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute
@@ -12,4 +12,14 @@ if TYPE_CHECKING:
 
 def routes() -> list[BaseRoute]:
     """The addresses of all pages."""
-    return [*runs.routes, *gallery.routes, *item.routes, *reviews.routes, *pictures.routes]
+    return [
+        *runs.routes,
+        *controls.routes,
+        *failures.routes,
+        *gallery.routes,
+        *item.routes,
+        *reviews.routes,
+        *pictures.routes,
+        *figures.routes,
+        *compare.routes,
+    ]

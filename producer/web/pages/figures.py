@@ -1,0 +1,105 @@
+"""Figures of a run, or of a part of it: /runs/{run}/figures?view."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from starlette.routing import Route
+
+from producer.web.catalog import Facet, View
+from producer.web.figures.drawn import Drawn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from producer.web.catalog import Catalog
+    from producer.web.site import Site
+
+#: What one looks at a part by, and how it is called.
+_PARTS = {
+    Facet.TOPIC: "Question",
+    Facet.MODEL: "Model",
+    Facet.KIND: "Kind of violation",
+    Facet.STATUS: "Status",
+    Facet.REVIEW: "Review",
+    Facet.TAG: "Tag",
+    Facet.WORKER: "Worker",
+}
+
+
+class _Value(NamedTuple):
+    text: str
+    address: str
+    items: int = 0
+    is_kept: bool = False
+
+
+class _Part(NamedTuple):
+    title: str
+    values: list[_Value]
+
+
+def figures(request: Request) -> Response:
+    """All figures of the view."""
+    site: Site = request.app.state.site
+    run = site.run(request)
+    view = View.parse(request.query_params.multi_items())
+    catalog = site.catalogs.of(run.run)
+    drawn = Drawn(run.run, catalog, view, site.client.store.comparing.answers)
+    return site.page(
+        request,
+        "figures.html",
+        run=run,
+        tab="figures",
+        view=view,
+        query=view.query(),
+        drawn=drawn,
+        figures=drawn.figures(),
+        chips=list(_chips(run.name, view)),
+        parts=_parts(run.name, catalog, view),
+        is_complete=catalog.is_complete,
+        loaded=catalog.loaded,
+        whole=catalog.whole,
+        trouble=catalog.trouble,
+    )
+
+
+def _address(run: str, view: View) -> str:
+    query = view.query()
+    return f"/runs/{run}/figures" + (f"?{query}" if query else "")
+
+
+def _parts(run: str, catalog: Catalog, view: View) -> list[_Part]:
+    """The facets by which one looks at a part; one with a single value parts nothing."""
+    counts = {found.facet: found for found in catalog.facets(view)}
+    return [
+        _Part(
+            title,
+            [
+                _Value(one.value, _address(run, view.toggled(facet, one.value)), one.items, one.is_kept)
+                for one in counts[facet].values
+            ],
+        )
+        for facet, title in _PARTS.items()
+        if len(counts[facet].values) > 1
+    ]
+
+
+def _chips(run: str, view: View) -> Iterator[_Value]:
+    """What the view leaves, each with the address of the view without it."""
+    for facet, values in view.keep.items():
+        for value in values:
+            yield _Value(f"{facet}: {value}", _address(run, view.toggled(facet, value)))
+    for facet, values in view.leave_out.items():
+        for value in values:
+            yield _Value(f"not {facet}: {value}", _address(run, view.toggled(facet, value, leave_out=True)))
+    for span, (low, high) in view.spans.items():
+        yield _Value(span.said(low, high), _address(run, view.without_span(span)))
+    if view.search:
+        yield _Value(f"with: {view.search}", f"/runs/{run}/figures?{view.query(search='')}")
+
+
+routes = [Route("/runs/{run}/figures", figures)]
