@@ -27,6 +27,8 @@ class ViolationKind(StrEnum):
 
 # Characters that models put before a tag: quotes, markdown, brackets, bullets.
 _DECORATION = r"[\s\"'`*_~#>|\\\-–—“”‘’«»(\[{]*"
+#: Characters in which a tag that is written wrongly is looked for.
+_LONGEST_START = 200
 _BRACKETED = re.compile(_DECORATION + r"[<＜‹]\s*/?\s*[A-Za-z][\w-]{0,63}\s*/?\s*[>＞›]")
 
 
@@ -44,6 +46,45 @@ def judge(generation: Generation, *, tag: Tag, question: str) -> ViolationKind |
 def judge_text(text: str, *, tag: Tag, question: str) -> ViolationKind | None:
     """The same for a text that is whole, whoever wrote it."""
     return _form(text.lstrip(), tag, question) if tag else None
+
+
+def fault(text: str, kind: ViolationKind, *, tag: Tag, question: str) -> tuple[int, int]:
+    """Where an answer breaks the rule: the first and the last place, as in a slice.
+
+    Both are the same where something is missing there: the tag at the beginning, or words at the end.
+    """
+    start, end = len(text) - len(text.lstrip()), len(text.rstrip())
+    match kind:
+        case ViolationKind.PROMPT_ECHO:
+            return _echo(text, tag, question) or (start, end)
+        case ViolationKind.MALFORMED_TAG:
+            return start, _end_of(_malformed(tag), text, start)
+        case ViolationKind.WRONG_TAG:
+            return start, _end_of(_BRACKETED, text, start)
+        case ViolationKind.LATE_TAG:
+            return start, max(start, text.find(tag))
+        case ViolationKind.EMPTY | ViolationKind.MISSING_TAG:
+            return start, start
+        case ViolationKind.TAG_ONLY | ViolationKind.TRUNCATED:
+            return end, end
+
+
+def _end_of(pattern: re.Pattern[str], text: str, start: int) -> int:
+    """The end of the shortest beginning that matches, which may be written with entities."""
+    for end in range(start + 1, min(len(text), start + _LONGEST_START) + 1):
+        if pattern.match(html.unescape(text[start:end])):
+            # An entity is understood without its semicolon, too.
+            return end + (text[end : end + 1] == ";" and "&" in text[start:end])
+    return start
+
+
+def _echo(text: str, tag: Tag, question: str) -> tuple[int, int] | None:
+    """Where the first sentence of the prompt stands, whatever its case and spacing."""
+    for sentence in prompt_sentences(tag, question):
+        words = r"\s+".join(map(re.escape, sentence[:-1].split()))
+        if found := re.search(words + re.escape(sentence[-1:]) + "?", text, re.IGNORECASE):
+            return found.span()
+    return None
 
 
 def _form(text: str, tag: Tag, question: str) -> ViolationKind | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from persqa.store.bad_images import BadImages
 from persqa.store.catalog_rows import CatalogRows
+from persqa.store.close_ups import CloseUps
 from persqa.store.comparing import Comparing
 from persqa.store.database import Database
 from persqa.store.dead_letters import DeadLetters
@@ -33,6 +34,7 @@ class Store:
         self.results = Results(database)
         self.reviews = Reviews(database)
         self.queries = Queries(database)
+        self.close_ups = CloseUps(database)
         self.rates = Rates(database)
         self.catalog_rows = CatalogRows(database)
         self.comparing = Comparing(database)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -24,17 +24,21 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from producer import Client, RunHandle
+    from producer.web.server import Server
 
 _SHOWN_PAIRS = 12
 
 
 @expanded
-def command(
+def command(  # noqa: PLR0913 - each is an option of its own
     data: options.Input,
     *,
     flags: options.SubmitFlags,
     engine_args: options.EngineArgs = None,
     image_roots: options.ImageRoots = None,
+    ui: Annotated[
+        bool, typer.Option("--ui", help="Serve the gallery meanwhile, and after the run until Ctrl-C.")
+    ] = False,
     where: options.Where,
     as_json: options.AsJson = False,
 ) -> None:
@@ -57,7 +61,7 @@ def command(
     from producer import Client
 
     started = datetime.now(UTC)
-    with _until_stopped(Client(settings, local_worker=True)) as client:
+    with _until_stopped(Client(settings, local_worker=True)) as client, _gallery(client, wanted=ui) as gallery:
         with notes.status("reading the input and enqueueing its items; a broker starts if none is named"):
             handle = client.submit(data, on_full=full_queue_note(settings, "run"), **flags.given())
         if not as_json:
@@ -75,6 +79,11 @@ def command(
             raise
         holds = _summarize(handle, started, as_json=as_json)
         fruitless = warn_if_fruitless(handle, handle.progress())
+        if gallery is not None:
+            say(f"the gallery goes on at [link]{plain(gallery.address)}[/link], until Ctrl-C", to=notes)
+            gallery.wait()
+        elif not as_json:
+            say(f"look at them: {plain(to_type('persqa ui'))}")
     if fruitless or not holds:
         raise typer.Exit(EXIT_FRUITLESS if holds else 1)
 
@@ -94,6 +103,19 @@ def _until_stopped(client: Client) -> Generator[Client]:
             url, most = fleet.settings.broker_url, fleet.most_stop_seconds
             with notes.status(Stopping(url, worker=fleet.worker_pid, most_seconds=most)):
                 client.close()
+
+
+@contextmanager
+def _gallery(client: Client, *, wanted: bool) -> Generator[Server | None]:
+    """The gallery, where it is wanted, and its address before anything else."""
+    if not wanted:
+        yield None
+        return
+    from producer.cli.ui import gallery
+
+    with gallery(client) as server:
+        say(f"the gallery is at [link]{plain(server.address)}[/link]", to=notes)
+        yield server
 
 
 def _say_what_demo_knows(pool: QuestionPool) -> None:

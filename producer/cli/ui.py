@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from persqa.errors import NoDatabase, SettingsError
+from persqa.libraries import not_installed
 from producer.cli import options
 from producer.cli.expanding import expanded
 from producer.cli.numbers import whole
-from producer.cli.printing import say
+from producer.cli.printing import notes, plain, say
+
+if TYPE_CHECKING:
+    from producer import Client
+    from producer.web.server import Server
 
 
 @expanded
@@ -47,14 +53,39 @@ def command(
         persqa ui --host 0.0.0.0 --port 9760
     """
     from producer import Client
-    from producer.web.server import Server
 
     # Who looks starts no worker.
     with Client(where.settings(image_roots=image_roots), local_worker=False) as client:
-        server = Server(client, host=host, port=port)
-        say(f"the gallery is at [link]{server.address}[/link], until Ctrl-C")
-        if open_browser:
-            import webbrowser
+        none_yet = _none_yet(client)
+        with gallery(client, host=host, port=port) as server:
+            say(f"the gallery is at [link]{plain(server.address)}[/link], until Ctrl-C")
+            if none_yet:
+                say(f"it is empty: {plain(none_yet)}", to=notes)
+            if open_browser:
+                import webbrowser
 
-            webbrowser.open(server.address)
-        server.serve()
+                webbrowser.open(server.address)
+            server.wait()
+
+
+def gallery(client: Client, *, host: str = "127.0.0.1", port: int | None = None) -> Server:
+    """What serves the gallery of a client in a `with` block; parameters as of `Server`.
+
+    Raises:
+        SettingsError: it cannot listen there, or its libraries are missing.
+    """
+    try:
+        from producer.web.server import Server
+    except ImportError as error:
+        said = "the gallery needs a library that is not installed"
+        raise SettingsError(not_installed(said, error, extra="ui")) from None
+    return Server(client, host=host, port=port)
+
+
+def _none_yet(client: Client) -> str | None:
+    """Where there is no database yet, the sentence that says so; what else is wrong is told at once."""
+    try:
+        client.runs()
+    except NoDatabase as error:
+        return str(error)
+    return None

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
@@ -21,29 +20,32 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
     from starlette.responses import Response
+    from starlette.types import ASGIApp
 
     from producer.web.site import Site
 
 _HOUR_SECONDS = 3600
 
 
-def application(site: Site, *, hosts: Collection[str] | None, token: str | None) -> Starlette:
+def application(site: Site, *, hosts: Collection[str] | None, token: str | None) -> ASGIApp:
     """The gallery as an ASGI application; `hosts` and `token` as in `Guard`."""
 
     def failed(request: Request, error: Exception) -> Response:
         status, heading = _told(error)
-        said = error.detail if isinstance(error, HTTPException) else str(error)
+        said = _said(error)
         if request.headers.get("hx-request"):
             return site.page(request, "error_part.html", status=status, heading=heading, said=said)
-        return site.page(request, "error.html", status=status, heading=heading, said=said)
+        passes = isinstance(error, (NoDatabase, Infrastructure))
+        return site.page(request, "error.html", status=status, heading=heading, said=said, passes=passes)
 
     app = Starlette(
         routes=[*routes(), Mount("/static", _Static(directory=Path(__file__).parent / "static"))],
-        middleware=[Middleware(Guard, hosts=hosts, token=token)],
-        exception_handlers={UserError: failed, Infrastructure: failed, HTTPException: failed},
+        # A defect is on the terminal, too, with its traceback.
+        exception_handlers=dict.fromkeys((UserError, Infrastructure, HTTPException, Exception), failed),
     )
     app.state.site = site
-    return app
+    # Around everything, as pages about defects are made outside of what Starlette calls middleware.
+    return Guard(app, hosts=hosts, token=token)
 
 
 class _Static(StaticFiles):
@@ -69,5 +71,17 @@ def _told(error: Exception) -> tuple[int, str]:
             return 409, "The run is stopped"
         case Infrastructure():
             return 503, "The database or the broker does not answer"
-        case _:
+        case UserError():
             return 400, "That cannot be done"
+        case _:
+            return 500, "The gallery has a defect"
+
+
+def _said(error: Exception) -> str:
+    match error:
+        case HTTPException():
+            return error.detail
+        case UserError() | Infrastructure():
+            return str(error)
+        case _:
+            return "Where `persqa ui` runs, the terminal says more. The data is as it was."

@@ -7,11 +7,13 @@ neither: not by a name that it points at this machine, nor by a form, nor by a s
 from __future__ import annotations
 
 import hmac
-from http.cookies import CookieError, SimpleCookie
+import re
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlencode
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import cookie_parser
 from starlette.responses import PlainTextResponse, RedirectResponse
 
 if TYPE_CHECKING:
@@ -31,6 +33,11 @@ _HEADERS = {
 _TOKEN = "token"
 _LOOKING = frozenset({"GET", "HEAD"})
 _YEAR_SECONDS = 31_536_000
+#: Of what a page sends: an answer of a megabyte, each of its letters in nine.
+MOST_BODY_BYTES = 10 * 2**20
+#: What no address of ours has, and databases refuse: the number zero, and numbers of more than 63 bits.
+_SENSELESS = re.compile(r"\x00|/\d{19}")
+_SENSELESS_QUERY = b"%00"
 
 
 class Guard:
@@ -55,7 +62,7 @@ class Guard:
                 await self._app(scope, receive, send)
             return
         answer = self._refusal(scope) or self._welcome(scope)
-        await (answer or self._app)(scope, receive, _with_headers(send))
+        await (answer or self._app)(scope, _bounded(receive), _with_headers(send))
 
     def _refusal(self, scope: Scope) -> PlainTextResponse | None:
         headers = Headers(scope=scope)
@@ -65,6 +72,8 @@ class Guard:
             return PlainTextResponse(f"this is not {host!r}: open the gallery as {allowed}\n", 421)
         if scope["method"] not in _LOOKING and not _is_own(headers, host):
             return PlainTextResponse("only the gallery's own pages may change anything\n", 403)
+        if _SENSELESS.search(scope["path"]) or _SENSELESS_QUERY in scope["query_string"]:
+            return PlainTextResponse("there is no such page\n", 404)
         return None
 
     def _welcome(self, scope: Scope) -> PlainTextResponse | RedirectResponse | None:
@@ -80,9 +89,26 @@ class Guard:
             return PlainTextResponse(said, 403)
         # Without the token, so that it is not sent on with an address that is copied from the browser.
         others = urlencode([(name, value) for name, value in query if name != _TOKEN])
-        answer = RedirectResponse(scope["path"] + (f"?{others}" if others else ""), 303)
+        # What begins with two slashes would lead to another site.
+        path = "/" + scope["path"].lstrip("/")
+        answer = RedirectResponse(path + (f"?{others}" if others else ""), 303)
         answer.set_cookie(cookie, self._token, max_age=_YEAR_SECONDS, httponly=True, samesite="lax")
         return answer
+
+
+def _bounded(receive: Receive) -> Receive:
+    """What is received, as long as it is not too much: a body is kept in memory."""
+    received = 0
+
+    async def receive_bounded() -> Message:
+        nonlocal received
+        message = await receive()
+        received += len(message.get("body", b""))
+        if received > MOST_BODY_BYTES:
+            raise HTTPException(413, f"more than {MOST_BODY_BYTES // 2**20} MiB in one request")
+        return message
+
+    return receive_bounded
 
 
 def _with_headers(send: Send) -> Send:
@@ -114,11 +140,7 @@ def _port(scope: Scope) -> int:
 
 
 def _cookie(headers: Headers, name: str) -> str:
-    try:
-        found = SimpleCookie(headers.get("cookie", "")).get(name)
-    except CookieError:
-        return ""
-    return found.value if found else ""
+    return cookie_parser(headers.get("cookie", "")).get(name, "")
 
 
 def _is_same(given: str, token: str) -> bool:

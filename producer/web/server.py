@@ -10,6 +10,7 @@ import threading
 from typing import TYPE_CHECKING, Self
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from persqa.errors import SettingsError
 from persqa.system_errors import in_words
@@ -18,18 +19,23 @@ from producer.web.app import application
 from producer.web.site import Site
 
 if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Iterable
+
     from producer.client import Client
 
 #: Asked for first; the next free one is taken where nobody has named one.
 _PORT = 9760
 _TRIED = 20
 _ON_LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
-_START_SECONDS = 10
-_END_SECONDS = 3
+#: What is being answered at the end is waited for so long, in seconds; a person waits for the end.
+_END_SECONDS = 1
+#: Connections at once; a browser has six.
+MOST_CONNECTIONS = 240
 
 
 class Server:
-    """Serves the gallery of a client, in a thread of its own or until it is stopped."""
+    """Serves the gallery of a client, in a thread of its own, in a `with` block."""
 
     def __init__(self, client: Client, *, host: str = "127.0.0.1", port: int | None = None) -> None:
         """Listen, so that the address is known.
@@ -47,66 +53,109 @@ class Server:
         local = _is_loopback(self._socket.getsockname()[0])
         token = None if local else secrets.token_urlsafe(16)
         self._site = Site(client)
-        app = application(self._site, hosts=_ON_LOOPBACK if local else None, token=token)
-        config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=_END_SECONDS)
+        app = application(self._site, hosts=_ON_LOOPBACK | {_shown(host).lower()} if local else None, token=token)
+        config = uvicorn.Config(
+            app,
+            http=_Connection,
+            ws="none",
+            lifespan="off",
+            # Headers that a proxy could have set are anybody's to set.
+            proxy_headers=False,
+            server_header=False,
+            log_config=None,
+            # What strangers send is not worth a line; a defect is.
+            log_level="error",
+            access_log=False,
+            timeout_graceful_shutdown=_END_SECONDS,
+        )
         self._server = uvicorn.Server(config)
-        self._thread: threading.Thread | None = None
+        # Only in the main thread would uvicorn set handlers of signals; they are the program's.
+        self._thread = threading.Thread(
+            target=self._server.run, args=([self._socket],), name="persqa-ui", daemon=True
+        )  # fmt: skip
         #: What a person opens.
-        self.address = f"http://{_shown(host, local=local)}:{number}/" + (f"?token={token}" if token else "")
+        self.address = f"http://{_shown(host)}:{number}/" + (f"?token={token}" if token else "")
 
-    def serve(self) -> None:
-        """Serve until SIGINT or SIGTERM."""
+    def wait(self) -> None:
+        """Wait for Ctrl-C, while it serves."""
         try:
-            self._server.run([self._socket])
-        finally:
-            self._site.close()
+            self._thread.join()
+        except KeyboardInterrupt:
+            return
 
     def __enter__(self) -> Self:
         """Serve in a thread."""
-        self._thread = threading.Thread(target=self._serve_quietly, name="persqa-ui", daemon=True)
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._server.should_exit = True
-        if self._thread is not None:
-            self._thread.join(_START_SECONDS)
+        # Who reads from a slow web server or database may go on; such a thread does not keep the program running.
+        self._thread.join(_END_SECONDS + 1)
+        self._socket.close()
         self._site.close()
 
-    def _serve_quietly(self) -> None:
-        # Only the main thread may have handlers of signals, so they stay the program's.
-        self._server.config.load()
-        self._server.run([self._socket])
+
+class _Connection(H11Protocol):
+    """One connection; of too many, the one that has waited longest for its client is closed.
+
+    Whoever opens thousands and sends nothing, or little by little, would else keep all others out.
+    """
+
+    #: When the client last sent something, by the clock of the loop, in seconds.
+    heard = 0.0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        super().connection_made(transport)
+        self.heard = self.loop.time()
+        if len(self.connections) > MOST_CONNECTIONS:
+            min(_of_ours(self.connections), key=lambda one: (one.is_answered_for, one.heard)).transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        self.heard = self.loop.time()
+        super().data_received(data)
+
+    @property
+    def is_answered_for(self) -> bool:
+        """Whether it is we who work, and not the client whom we wait for."""
+        cycle = self.cycle
+        return cycle is not None and not cycle.more_body and not cycle.response_complete
+
+
+def _of_ours(connections: Iterable[object]) -> Iterable[_Connection]:
+    return (one for one in connections if isinstance(one, _Connection))
 
 
 def _listen(host: str, port: int | None) -> socket.socket:
     wanted = [port] if port is not None else [*range(_PORT, _PORT + _TRIED), 0]
     for number in wanted:
         try:
-            return socket.create_server(_address(host, number), family=_family(host), backlog=128)
-        except OSError as error:
-            if number == wanted[-1] or port is not None or error.errno != errno.EADDRINUSE:
+            return _bound(host.strip("[]"), number)
+        except (OSError, UnicodeError) as error:
+            is_taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
+            if number == wanted[-1] or not is_taken:
                 where = f"port {number} of {host!r}"
+                said = in_words(error, where) if isinstance(error, OSError) else "no such host"
                 hint = f"choose another {option('port')} or {option('host')}"
-                raise SettingsError(f"the gallery cannot listen on {where}: {in_words(error, where)}; {hint}") from None
+                raise SettingsError(f"the gallery cannot listen on {where}: {said}; {hint}") from None
     raise AssertionError("the last one either listens or raises")
 
 
-def _address(host: str, port: int) -> tuple[str, int]:
-    return host.strip("[]"), port
-
-
-def _family(host: str) -> socket.AddressFamily:
-    return socket.AF_INET6 if ":" in host else socket.AF_INET
+def _bound(host: str, port: int) -> socket.socket:
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    # A name that has both is asked for by the older one first.
+    family, _, _, _, address = min(found, key=lambda one: one[0] != socket.AF_INET)
+    everywhere = address[0] == "::" and socket.has_dualstack_ipv6()
+    return socket.create_server(address, family=family, backlog=128, dualstack_ipv6=everywhere)
 
 
 def _is_loopback(address: str) -> bool:
     return ipaddress.ip_address(address.partition("%")[0]).is_loopback
 
 
-def _shown(host: str, *, local: bool) -> str:
-    if local:
-        return f"[{host.strip('[]')}]" if ":" in host else host
-    if host.strip("[]") in {"0.0.0.0", "::"}:
+def _shown(host: str) -> str:
+    """The host in an address that a person opens."""
+    bare = host.strip("[]")
+    if bare in {"", "0.0.0.0", "::"}:
         return socket.gethostname()
-    return f"[{host.strip('[]')}]" if ":" in host else host
+    return f"[{bare}]" if ":" in bare else bare

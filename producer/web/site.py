@@ -7,10 +7,12 @@ import hashlib
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
+from producer.web.batches import Batches
 from producer.web.catalog import Catalogs
 from producer.web.comparing import Comparisons
 from producer.web.pictures import Pictures
@@ -37,11 +39,14 @@ class Site:
         self.catalogs = Catalogs(client.store)
         self.comparisons = Comparisons(client.store, self.catalogs)
         self.pictures = Pictures(client.settings)
+        self.batches = Batches(client.store, lambda run, items: self.catalogs.note(run.id, items))
         self._templates = _environment()
 
     def close(self) -> None:
         """Let go of what is kept."""
         self.comparisons.close()
+        self.batches.close()
+        self.pictures.close()
         self.catalogs.close()
 
     @property
@@ -59,7 +64,7 @@ class Site:
 
     def reviewer(self, request: Request) -> str:
         """The name under reviews: the one that this browser was told, or that of who started the gallery."""
-        return request.cookies.get("persqa-reviewer", "").strip()[:_LONGEST_NAME] or login_name()
+        return unquote(request.cookies.get("persqa-reviewer", "")).strip()[:_LONGEST_NAME] or login_name()
 
     def page(self, request: Request, template: str, *, status: int = 200, **context: object) -> HTMLResponse:
         """Make a page; templates get `site`, `request`, `theme`, `density` and `reviewer` beside what is given."""

@@ -14,7 +14,8 @@ MOST_SHOWN = 4000
 #: Accents on one letter; no language stacks more.
 _MOST_MARKS = 8
 _TURNING = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+#: Control characters, others that end a line, and halves of characters, which cannot be sent.
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def shown(text: str, most: int = MOST_SHOWN) -> str:
@@ -36,7 +37,7 @@ def _without_towers(text: str) -> str:
         return text
     kept, marks = list[str](), 0
     for letter in text:
-        marks = marks + 1 if unicodedata.combining(letter) or unicodedata.category(letter) == "Me" else 0
+        marks = marks + 1 if unicodedata.category(letter) in {"Mn", "Me"} else 0
         if marks <= _MOST_MARKS:
             kept.append(letter)
     return "".join(kept)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,14 +15,16 @@ from typer.testing import CliRunner
 
 from persqa.errors import SettingsError
 from persqa.results import Status
+from persqa.reviews import GivenReview, Wanted
 from persqa.settings import load_settings
 from persqa.store import Store
 from producer import Client
 from producer.cli import app
 from tests.integration.test_worker import counts, quiet
-from tests.support.builders import write_images
+from tests.support.builders import a_stored_run, an_outcome, write_images
 from tests.support.schemas import next_version
 from tests.support.servers import fresh_database, valkey_server
+from tests.support.sql import select
 from tests.support.workers import WorkerProcess, scripted
 
 if TYPE_CHECKING:
@@ -119,3 +122,22 @@ def test_all_work_needs_the_writer_only_and_all_looking_the_reader_only(roles: R
         assert (code, len(out.splitlines())) == (0, 38)
         code, out = persqa("export", "records", str(tmp_path / "out.jsonl"), *see)
         assert (code, len((tmp_path / "out.jsonl").read_text().splitlines())) == (0, 20)
+
+
+def test_who_may_write_rows_may_review_and_who_may_only_read_sees_it(roles: Roles) -> None:
+    Store.open(roles.owner).close()
+    with closing(Store.open(roles.writer)) as store:
+        run, (item,) = a_stored_run(store, 1)
+        store.results.commit([an_outcome(item)])
+        for action in ("one", "two"):
+            given = GivenReview(note=action)
+            assert store.reviews.change(run.id, [item.id], given, reviewer="ann", action=action) == [item.id]
+        assert store.reviews.undo(run.id, "two") == [item.id]
+        assert store.reviews.may_write()
+    with closing(Store.look(roles.reader)) as store:
+        assert not store.reviews.may_write()
+        assert [row.note for row in store.queries.pairs(run, review=Wanted.NONE)] == ["one"]
+        assert [review.note for review in store.reviews.history(item.id)] == ["two"]
+        with pytest.raises(SettingsError, match="this role may only read"):
+            store.reviews.change(run.id, [item.id], {"starred": True}, reviewer="bob", action="three")
+    assert select(roles.reader, "SELECT note, reviewer FROM pairs") == [("one", "ann")]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from persqa.generations import FinishReason
 from persqa.prompts import human_turn
 from persqa.tags import Tag
-from persqa.verdicts import ViolationKind, judge
+from persqa.verdicts import ViolationKind, fault, judge
 from tests.support.builders import MAM, generation
 
 QUESTION = "How would you describe <mam>'s attire?"
@@ -119,3 +119,41 @@ def test_the_whole_prompt_is_always_recognised_as_an_echo(tag: Tag, question: st
 @given(text=st.text(max_size=200), tag=tags)
 def test_no_text_makes_the_judge_fail(text: str, tag: Tag) -> None:
     judge(generation(text), tag=tag, question=text)
+
+
+@pytest.mark.parametrize(
+    ("text", "marked"),
+    [
+        ("  <MAM> wears a coat.", "<MAM>"),
+        ("&lt;mam&gt; wears a coat.", "&lt;mam&gt;"),
+        ("&#60;mam&#62 wears a coat.", "&#60;mam&#62"),
+        ("**<mam>** wears a coat.", "**<mam>"),
+        ("\n<bob> and <mam> wear coats.", "<bob>"),
+        ("Sure! <mam> wears a coat.", "Sure! "),
+        (
+            "<mam>.\nQuestion:  HOW would you describe <mam>'s attire? Well",
+            "Question:  HOW would you describe <mam>'s attire?",
+        ),
+        ("A red coat.", ""),
+        ("<mam> ...", ""),
+        (" ", ""),
+    ],
+)
+def test_the_part_that_breaks_the_rule_is_found(text: str, marked: str) -> None:
+    kind = kind_of(text)
+    assert kind is not None
+    first, last = fault(text, kind, tag=MAM, question=QUESTION)
+    assert text[first:last] == marked
+
+
+def test_what_is_missing_has_a_place() -> None:
+    assert fault(" A red coat.", ViolationKind.MISSING_TAG, tag=MAM, question=QUESTION) == (1, 1)
+    assert fault("<mam> wears a ", ViolationKind.TRUNCATED, tag=MAM, question=QUESTION) == (13, 13)
+
+
+@given(st.text(max_size=60) | st.builds("{}<mam>{}".format, st.text(max_size=9), st.text(max_size=9)))
+def test_every_fault_is_in_its_text(text: str) -> None:
+    kind = kind_of(text)
+    if kind is not None:
+        first, last = fault(text, kind, tag=MAM, question=QUESTION)
+        assert 0 <= first <= last <= len(text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from producer.web.pages import compare, figures, gallery, item, pictures, runs
+from producer.web.pages import compare, figures, gallery, item, pictures, reviews, runs
 
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute
@@ -12,4 +12,7 @@ if TYPE_CHECKING:
 
 def routes() -> list[BaseRoute]:
     """The addresses of all pages."""
-    return [*runs.routes, *gallery.routes, *item.routes, *pictures.routes, *figures.routes, *compare.routes]
+    return [
+        *(*runs.routes, *gallery.routes, *item.routes, *reviews.routes, *pictures.routes),
+        *(*figures.routes, *compare.routes),
+    ]

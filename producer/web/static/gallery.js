@@ -10,7 +10,11 @@ function remember(name, value) {
 
 /** Say something in the corner, and to screen readers. */
 function say(text) {
-  document.getElementById("said").textContent = text;
+  const corner = document.getElementById("said");
+  corner.textContent = text;
+  clearTimeout(say.timer);
+  // Long enough to be read, and then out of the way.
+  say.timer = setTimeout(() => corner.replaceChildren(), 4000 + 60 * text.length);
 }
 
 function isDark() {
@@ -35,7 +39,8 @@ const ACTS = {
 const KEYS = { "?": "keys", t: "theme" };
 
 function isTyping(target) {
-  return target.isContentEditable || /^(input|textarea|select)$/i.test(target.tagName);
+  // Boxes to tick take no letters.
+  return target.isContentEditable || target.matches?.("input:not([type=checkbox], [type=radio]), textarea, select");
 }
 
 document.addEventListener("click", (event) => {
