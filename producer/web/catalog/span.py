@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from persqa.errors import SettingsError
 
-_WRITTEN = re.compile(r"(\d{1,15}(?:\.\d{1,9})?)-(\d{1,15}(?:\.\d{1,9})?)?")
+_WRITTEN = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?)-([0-9]{1,15}(?:\.[0-9]{1,9})?)?")
 
 
 class Span(StrEnum):
