@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from persqa.errors import SettingsError
 from persqa.policies import Policy, Rung
 from producer.web.catalog import Facet, Order, Span, View
 from producer.web.figures.addresses import JUDGED, Addresses
@@ -258,3 +259,27 @@ def test_half_of_the_values_are_below_the_median() -> None:
 def _span(address: str, span: Span) -> tuple[float, float]:
     view = View.parse([tuple(pair.split("=", 1)) for pair in address.partition("?")[2].split("&")])  # pyright: ignore[reportArgumentType]
     return view.spans[span]
+
+
+@given(st.sampled_from(Span), st.floats(0, 1e12), st.floats(1e-3, 1e6))
+def test_a_part_of_a_quantity_is_read_as_it_is_written(span: Span, low: float, width: float) -> None:
+    written = span.written(low, low + width)
+    found = span.parse(written)
+
+    assert found == (pytest.approx(low, abs=1e-9), pytest.approx(low + width, abs=1e-9))
+    assert span.parse(span.written(low, math.inf))[1] == math.inf
+    assert View.parse([(span.value, written)]).without_span(span).is_whole
+
+
+@pytest.mark.parametrize(
+    "written", ["", "40", "60-40", "40-40", "-5", "a-b", "1e3-2e3", "40-60-80", "٤-٥", "1" * 20 + "-"]
+)
+def test_what_is_no_part_of_a_quantity_is_refused(written: str) -> None:
+    with pytest.raises(SettingsError, match="as in 40-60"):
+        Span.LENGTH.parse(written)
+
+
+def test_a_part_of_a_quantity_is_said_in_words() -> None:
+    assert Span.LENGTH.said(40, math.inf) == "40 or more characters"
+    assert Span.ENGINE_SECONDS.said(0.5, 2) == "0.5 to below 2 s"
+    assert Span.FINISHED.said(0, 60) == "1970-01-01 00:00:00 to 00:01:00 UTC"

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from persqa.errors import SettingsError
 
-_WRITTEN = re.compile(r"(\d{1,15}(?:\.\d{1,9})?)-(\d{1,15}(?:\.\d{1,9})?)?")
+_WRITTEN = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?)-([0-9]{1,15}(?:\.[0-9]{1,9})?)?")
 
 
 class Span(StrEnum):
@@ -47,13 +47,13 @@ class Span(StrEnum):
         return f"{_number(low)}-{'' if high == math.inf else _number(high)}"
 
     def said(self, low: float, high: float) -> str:
-        """As people read it."""
+        """The part of it, as people read it."""
         if self is Span.FINISHED:
             begin, end = (datetime.fromtimestamp(min(one, _LAST), UTC) for one in (low, high))
-            return f"{self.words}: {begin:%Y-%m-%d %H:%M:%S} to {end:%H:%M:%S} UTC"
+            return f"{begin:%Y-%m-%d %H:%M:%S} to {end:%H:%M:%S} UTC"
         unit = "characters" if self is Span.LENGTH else "s"
         until = "or more" if high == math.inf else f"to below {_number(high)}"
-        return f"{self.words}: {_number(low)} {until} {unit}"
+        return f"{_number(low)} {until} {unit}"
 
 
 _WORDS = {

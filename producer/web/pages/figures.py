@@ -8,10 +8,9 @@ from starlette.routing import Route
 
 from producer.web.catalog import Facet, View
 from producer.web.figures.drawn import Drawn
+from producer.web.pages.views import chips
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from starlette.requests import Request
     from starlette.responses import Response
 
@@ -58,7 +57,7 @@ def figures(request: Request) -> Response:
         query=view.query(),
         drawn=drawn,
         figures=drawn.figures(),
-        chips=list(_chips(run.name, view)),
+        chips=chips(view),
         parts=_parts(run.name, catalog, view),
         is_complete=catalog.is_complete,
         loaded=catalog.loaded,
@@ -86,20 +85,6 @@ def _parts(run: str, catalog: Catalog, view: View) -> list[_Part]:
         for facet, title in _PARTS.items()
         if len(counts[facet].values) > 1
     ]
-
-
-def _chips(run: str, view: View) -> Iterator[_Value]:
-    """What the view leaves, each with the address of the view without it."""
-    for facet, values in view.keep.items():
-        for value in values:
-            yield _Value(f"{facet}: {value}", _address(run, view.toggled(facet, value)))
-    for facet, values in view.leave_out.items():
-        for value in values:
-            yield _Value(f"not {facet}: {value}", _address(run, view.toggled(facet, value, leave_out=True)))
-    for span, (low, high) in view.spans.items():
-        yield _Value(span.said(low, high), _address(run, view.without_span(span)))
-    if view.search:
-        yield _Value(f"with: {view.search}", f"/runs/{run}/figures?{view.query(search='')}")
 
 
 routes = [Route("/runs/{run}/figures", figures)]

@@ -115,6 +115,9 @@ def chips(view: View) -> list[Chip]:
         for facet, values in choices.items()
         for value in values
     ]
+    for span, (low, high) in view.spans.items():
+        query = view.without_span(span).query()
+        found.append(Chip(name=span.words, value=span.said(low, high), is_left_out=False, query=query))
     if view.search:
         found.append(Chip(name="Text", value=view.search, is_left_out=False, query=view.query(search="")))
     return found
