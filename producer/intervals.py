@@ -99,20 +99,32 @@ def by_chance(one: int, other: int) -> float:
     return min(1.0, 2 * tail)
 
 
-def verdict(a: int, b: int, *, things: str = "items") -> str:
+def by_chance_in_groups(total: int, squares: int) -> float:
+    """As `by_chance`, where items come in groups that are alike, such as the questions about one picture.
+
+    A group may fall to either side as a whole. Of groups of one item each, this is McNemar's test with its correction.
+
+    Args:
+        total: the sum over all groups of how many more items of it the one has right than the other.
+        squares: the sum of the squares of these numbers.
+    """
+    return math.erfc(max(abs(total) - 1, 0) / math.sqrt(2 * squares)) if squares else 1.0
+
+
+def verdict(a: int, b: int, *, chance: float | None = None) -> str:
     """What the counts say of two runs, A and B, in a sentence.
 
     Args:
-        a: how many only A has right.
-        b: how many only B has right.
-        things: what is counted.
+        a: how many items only A has right.
+        b: how many items only B has right.
+        chance: how likely chance alone parts them so; by default as if each were independent of all others.
     """
     if a == b:
         return "Neither keeps the rule more often."
-    counts = f"{max(a, b):,} {things} only in {'A' if a > b else 'B'}, {min(a, b):,} only in {'B' if a > b else 'A'}"
+    counts = f"{max(a, b):,} items only in {'A' if a > b else 'B'}, {min(a, b):,} only in {'B' if a > b else 'A'}"
     if a + b < FEWEST_TO_TELL:
         return f"Too few to tell: {counts}."
-    chance = by_chance(a, b)
+    chance = by_chance(a, b) if chance is None else chance
     better = "A" if a > b else "B"
     if chance > DOUBTFUL:
         odds = f"a difference as large comes by chance in {often(chance)}"

@@ -35,10 +35,10 @@ def _joined(gallery: Gallery, path: str) -> Page:
 def test_a_person_compares_two_runs(two: Client, open_gallery: Open) -> None:
     gallery = open_gallery(two)
     seen = gallery.go("/runs/portraits")
-    seen.get_by_role("link", name="Compare").click()
+    seen.get_by_role("link", name="Compare", exact=True).click()
     assert_accessible(seen)
     seen.get_by_label("Run B").select_option("portraits-2")
-    seen.get_by_role("button", name="Compare").click()
+    seen.get_by_role("button", name="Compare", exact=True).click()
     seen.locator("#counts-title").wait_for()
     assert_accessible(seen)
     assert re.search(r"tell|more often", seen.locator(".lead").inner_text())
@@ -57,9 +57,9 @@ def test_a_person_compares_two_runs(two: Client, open_gallery: Open) -> None:
 
     # Only of one question, and in the end instead of at the first try.
     seen.locator("select[name=question]").select_option(index=1)
-    seen.get_by_label("Keeps the rule").select_option("end")
-    seen.get_by_label("Show those").select_option("all")
-    seen.get_by_role("button", name="Compare").click()
+    seen.locator("select[name=by]").select_option("end")
+    seen.locator("select[name=show]").select_option("all")
+    seen.get_by_role("button", name="Compare", exact=True).click()
     seen.wait_for_url("**by=end**")
     seen.locator("#counts-title").wait_for()
     assert seen.locator("#list-title").inner_text() == "24 items: all"

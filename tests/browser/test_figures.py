@@ -78,6 +78,9 @@ def test_a_part_of_the_run_has_figures_of_its_own(gallery: Gallery) -> None:
     assert seen.locator("rect.first").count() == 0
     seen.locator(".chips a").click()
     seen.wait_for_url("**/figures")
+    # While a search looks on, the page counts on by itself.
+    seen = _whole(gallery, "/runs/portraits/figures?q=person-0003")
+    assert "3 items." in seen.locator(".figures-head").inner_text()
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1440, "dark"), (390, "light")])

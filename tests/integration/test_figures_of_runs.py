@@ -212,5 +212,8 @@ def test_several_questions_about_a_picture_are_not_independent(store: Store, com
     compared = Compared(comparison.a, comparison.b, joined, By.END)
     counts = compared.counts()
 
-    assert f"{max(counts.only_a, counts.only_b)} items" in compared.said()
-    assert "records" in compared.said(each=40) or "Neither" in compared.said(each=40)
+    # As one group, all items may fall to either side: then nothing can be told, whatever they are.
+    alone, together = compared.said(), compared.said(each=40)
+    assert f"{max(counts.only_a, counts.only_b)} items" in alone
+    assert f"{max(counts.only_a, counts.only_b)} items" in together
+    assert together.startswith("Too")

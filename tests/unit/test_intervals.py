@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producer.intervals import FEWEST_TO_TELL, by_chance, often, percent, share, verdict
+from producer.intervals import FEWEST_TO_TELL, by_chance, by_chance_in_groups, often, percent, share, verdict
 
 
 @pytest.mark.parametrize(
@@ -78,6 +78,20 @@ def test_the_chance_is_the_exact_sum(one: int, other: int) -> None:
 @given(st.integers(0, 10**6), st.integers(0, 10**6))
 def test_the_chance_is_one_at_any_size(one: int, other: int) -> None:
     assert 0 <= by_chance(one, other) <= 1
+
+
+@given(st.integers(30, 5000), st.integers(30, 5000))
+def test_groups_of_one_item_each_are_as_good_as_items(one: int, other: int) -> None:
+    alone, grouped = by_chance(one, other), by_chance_in_groups(one - other, one + other)
+
+    assert grouped == pytest.approx(alone, rel=0.25, abs=0.02)
+
+
+@given(st.lists(st.integers(-4, 4), min_size=1, max_size=200))
+def test_items_in_groups_tell_less_than_as_many_alone(more: list[int]) -> None:
+    total, alone = sum(more), sum(map(abs, more))
+
+    assert by_chance_in_groups(total, sum(one * one for one in more)) >= by_chance_in_groups(total, alone) - 1e-12
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from persqa.items import MAX_ITEMS
-from producer.intervals import FEWEST_TO_TELL, Share, by_chance, often, share, verdict
+from producer.intervals import FEWEST_TO_TELL, Share, by_chance, by_chance_in_groups, often, share, verdict
 from producer.web.catalog import Facet
 from producer.web.figures.tallies import BROKEN, FIRST, ways
 
@@ -115,19 +115,21 @@ class Compared:
 
         Args:
             topic: only of this topic.
-            each: questions of each record. Answers about one picture are alike, so where there are several, records
-                are counted and not items: for A those of which A has more right, for B likewise.
+            each: questions of each record. Answers about one picture are alike, which counts where there are several.
         """
         counts = self.counts(topic)
         if each == 1:
             return verdict(counts.only_a, counts.only_b)
         of = np.ones(len(self._way), np.bool_) if not topic else self._of(topic)
         record = self.a // each
-        ahead = np.bincount(record[of & (self._way == _CODES[Show.ONLY_A])], minlength=1)
-        behind = np.bincount(record[of & (self._way == _CODES[Show.ONLY_B])], minlength=1)
-        length = max(len(ahead), len(behind))
-        more = np.pad(ahead, (0, length - len(ahead))) - np.pad(behind, (0, length - len(behind)))
-        return verdict(int((more > 0).sum()), int((more < 0).sum()), things="records")
+        ahead, behind = (
+            np.bincount(record[of & (self._way == _CODES[show])], minlength=int(record.max(initial=0)) + 1)
+            for show in (Show.ONLY_A, Show.ONLY_B)
+        )
+        more = ahead - behind
+        return verdict(
+            counts.only_a, counts.only_b, chance=by_chance_in_groups(int(more.sum()), int((more * more).sum()))
+        )
 
     def shown(self, show: Show, topic: str = "") -> npt.NDArray[np.int64]:
         """Which of the joined items are listed, in the order of A."""

@@ -47,6 +47,8 @@ def figures(request: Request) -> Response:
     run = site.run(request)
     view = View.parse(request.query_params.multi_items())
     catalog = site.catalogs.of(run.run)
+    # While a search looks on, figures are of what it has found so far.
+    done, whole = catalog.searched(view) if catalog.is_complete else (catalog.loaded, catalog.whole)
     drawn = Drawn(run.run, catalog, view, site.client.store.comparing.answers)
     return site.page(
         request,
@@ -59,9 +61,9 @@ def figures(request: Request) -> Response:
         figures=drawn.figures(),
         chips=chips(view),
         parts=_parts(run.name, catalog, view),
-        is_complete=catalog.is_complete,
-        loaded=catalog.loaded,
-        whole=catalog.whole,
+        is_complete=catalog.is_complete and done == whole,
+        loaded=done,
+        whole=whole,
         trouble=catalog.trouble,
     )
 
