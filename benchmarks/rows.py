@@ -6,7 +6,7 @@ import statistics
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from benchmarks import gallery_pictures, memory, overhead, scaling, sizes, submitting, throughput
+from benchmarks import gallery, gallery_pictures, memory, overhead, scaling, sizes, submitting, throughput
 from benchmarks.measuring import Pair, median_ratio
 from benchmarks.throughput import Model
 from persqa.models import DEMO_MODEL
@@ -154,6 +154,23 @@ def _pictures(form: Form) -> Iterator[Row]:
     yield Row(measure=f"{thumbnails}, again", value=1000 * statistics.median(warm), unit="ms", most=50)
 
 
+def _gallery(form: Form) -> Iterator[Row]:
+    """Looking at a large run while a worker writes."""
+    items, seconds, pairs = (100_000, 2, 1) if form.short else (1_000_000, 60, 5)
+    for database, looked in gallery.on_each_database(items=items, seconds=seconds, pairs=pairs):
+        of = f"{items:,} items, {database}"
+        yield Row(measure=f"into memory, {of}", value=looked.loading, unit="s")
+        for measure, took, most in (
+            ("a page and its facets, meanwhile", looked.while_loading, 200),
+            ("a page and its facets, 500 rows/s", looked.pages, 200),
+            ("search for a text", looked.texts, 1000),
+            ("search for a record", looked.names, 200),
+        ):
+            yield Row(measure=f"{measure}, {of}", value=1000 * gallery.p95(took), unit="ms", most=most)
+        yield Row(measure=f"memory, {of}", value=looked.memory, unit="MB", most=300)
+        yield _ratio(f"rows/s written, with somebody looking ÷ without, {of}", looked.writing, least=0.95)
+
+
 #: By the name that the command takes.
 MEASURES: dict[str, Callable[[Form], Iterator[Row]]] = {
     "engine": _engine,
@@ -165,6 +182,7 @@ MEASURES: dict[str, Callable[[Form], Iterator[Row]]] = {
     "sizes": _sizes,
     "worker-memory": _worker_memory,
     "pictures": _pictures,
+    "gallery": _gallery,
     "peers": _peers,
 }
 #: Measured only when named.

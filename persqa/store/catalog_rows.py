@@ -130,7 +130,7 @@ class Snapshot:
         run = self._connection.execute(own).one_or_none()
         last_finished, last_reviewed, taken_back, replaced, number = self._connection.execute(once).one()
         return RunMarks(
-            counts=dict(self._connection.execute(counted).tuples().all()),
+            counts=dict(self._connection.execute(counted).all()),
             whole=run[0] if run is not None else 0,
             is_going=run is None or bool(run[1]),
             last_finished=last_finished or 0.0,
@@ -165,11 +165,11 @@ class Snapshot:
         first, last = rows[0].item_id, rows[-1].item_id
         # Near each other, they are read as a range: a list of keys is slower to look up.
         if last - first < 4 * len(rows):
-            found = self._connection.execute(query.where(violations.c.item_id.between(first, last))).tuples().all()
+            found = self._connection.execute(query.where(violations.c.item_id.between(first, last))).all()
             return list(found)
         kinds: list[tuple[int, str]] = []
         for some in _slices([row.item_id for row in rows]):
-            kinds += self._connection.execute(query.where(violations.c.item_id.in_(some))).tuples().all()
+            kinds += self._connection.execute(query.where(violations.c.item_id.in_(some))).all()
         return kinds
 
     def ended_since(self, seconds: float) -> list[tuple[int, float]]:
@@ -178,14 +178,14 @@ class Snapshot:
         finished = _seconds(results.c.finished_at, sqlite=self._sqlite)
         query = sa.select(results.c.item_id, finished)
         query = query.where(results.c.run_id == self._run_id, results.c.finished_at >= since)
-        return list(self._connection.execute(query).tuples())
+        return list(self._connection.execute(query))
 
     def reviewed_since(self, seconds: float) -> list[tuple[int, float]]:
         """The items that were reviewed since a time in seconds, with when they were."""
         since = datetime.fromtimestamp(seconds, UTC)
         query = sa.select(reviews.c.item_id, _seconds(reviews.c.reviewed_at, sqlite=self._sqlite))
         query = query.where(reviews.c.run_id == self._run_id, reviews.c.reviewed_at >= since)
-        return list(self._connection.execute(query).tuples())
+        return list(self._connection.execute(query))
 
     def taken_back_after(self, last: int) -> list[tuple[int, int]]:
         """The results that were taken back: the ids of the rows behind this one, with their items."""
@@ -197,7 +197,7 @@ class Snapshot:
 
     def _earlier(self, table: sa.Table, last: int) -> list[tuple[int, int]]:
         query = sa.select(table.c.id, table.c.item_id).where(table.c.id > last, table.c.run_id == self._run_id)
-        return list(self._connection.execute(query).tuples())
+        return list(self._connection.execute(query))
 
     def numbers(self, first: int, last: int, *, at_once: int) -> dict[tuple[int, str], int]:
         """The items from an index to another, counted by slices of so many indexes, and by status; `pending` for none.
@@ -210,7 +210,7 @@ class Snapshot:
         query = sa.select(place.label("place"), status.label("status"), sa.func.count())
         query = query.select_from(items_and_results).where(items.c.id.between(self._low + first, self._low + last))
         found = self._connection.execute(query.group_by("place", "status"))
-        return {(int(place), status): number for place, status, number in found.tuples()}
+        return {(int(place), status): number for place, status, number in found}
 
     def reviews_between(self, first: int, last: int) -> list[int]:
         """The items with a review, from an index to another."""
@@ -228,7 +228,7 @@ class Snapshot:
         record = sa.case((size <= LARGEST_RECORD, items.c.record), else_=None)
         query = sa.select(items.c.id, items.c.slot, record).where(items.c.id > self._low + after)
         query = query.where(items.c.id < self._high).order_by(items.c.id).limit(limit)
-        rows = self._connection.execute(query).tuples().all()
+        rows = self._connection.execute(query).all()
         found: list[tuple[int, str]] = []
         for item_id, slot, text in rows:
             name = None if slot or text is None else record_id(stored_record(text), column)
@@ -237,7 +237,7 @@ class Snapshot:
         return found, rows[-1][0] - self._low if len(rows) == limit else None
 
     def _rows(self, query: _Select) -> list[CatalogRow]:
-        return list(map(CatalogRow._make, self._connection.execute(query).tuples().all()))
+        return list(map(CatalogRow._make, self._connection.execute(query).all()))
 
 
 class CatalogRows:

@@ -25,7 +25,10 @@ _PLAIN = re.compile(r"[ !#-+\--Z^-~]+")
 
 
 class TextSearch:
-    """Reads only. Upper and lower case are the same; there are no patterns."""
+    """Reads only. There are no patterns.
+
+    Upper and lower case are the same, letter by letter: `ss` does not find `ß`.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -56,7 +59,7 @@ class TextSearch:
                 query = sa.select(key, sa.null() if wanted.is_exact else column)
                 found.update(
                     item_id
-                    for item_id, answer in connection.execute(query.where(which[key], wanted.like(column))).tuples()
+                    for item_id, answer in connection.execute(query.where(which[key], wanted.like(column)))
                     if answer is None or wanted.is_in(answer)
                 )
             found.update(self._asked(connection, wanted, which[items.c.id]))
@@ -75,7 +78,7 @@ class TextSearch:
             sa.case((is_sure, None), else_=items.c.question),
             sa.case((is_sure, None), else_=items.c.images),
         )
-        found = connection.execute(query.where(which, sa.or_(in_question, in_images))).tuples()
+        found = connection.execute(query.where(which, sa.or_(in_question, in_images)))
         return {
             item_id
             for item_id, question, images in found

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -20,45 +18,14 @@ from persqa.store import Store
 from persqa.store.catalog_rows import CatalogRow
 from producer.web.catalog import Catalog, Facet, Order, View
 from producer.web.catalog.choosing import MOST_SHOWN
-from producer.web.catalog.columns import Columns
 from producer.web.catalog.facet import WORDS
 from producer.web.catalog.names import NO_VALUE, OTHER, Names
 from producer.web.catalog.record_ids import RecordIds
 from tests.support.builders import a_run
+from tests.support.catalogs import BASE, Model, a_row
 
 RUN = a_run()
-BASE = RUN.id * MAX_ITEMS
 KINDS = ("empty", "late_tag", "truncated")
-
-
-def a_row(index: int, status: str | None, **more: Any) -> CatalogRow:
-    """An item as it is read; what a pending one cannot have is taken away."""
-    fields: dict[str, Any] = {
-        "item_id": BASE + index,
-        "status": status,
-        "reason": None,
-        "topic": "attire",
-        "question": "Is it {tag}?",
-        "model": "m",
-        "rung": "free",
-        "forced": False,
-        "tag": "<mam>",
-        "worker": "w",
-        "answer": None,
-        "answer_length": None,
-        "image_seconds": None,
-        "engine_seconds": None,
-        "finished": 1.0,
-        "decision": None,
-        "edited": False,
-        "starred": None,
-        "reviewed": False,
-    } | more
-    if status is None:
-        ended = ("reason", "model", "rung", "forced", "worker", "answer", "answer_length", "finished", "decision")
-        fields |= dict.fromkeys((*ended, "image_seconds", "engine_seconds", "starred"))
-        fields |= {"edited": False, "reviewed": False}
-    return CatalogRow(**fields)
 
 
 @st.composite
@@ -112,63 +79,10 @@ views = st.builds(
 )
 
 
-class Model:
-    """The same, as one would write it without thinking of time."""
-
-    def __init__(self, rows: list[CatalogRow], kinds: list[tuple[int, str]]) -> None:
-        self.rows = {row.item_id: row for row in rows}
-        self.kinds = {row.item_id: {kind for item, kind in kinds if item == row.item_id} for row in rows}
-
-    def values(self, row: CatalogRow, facet: Facet) -> set[str]:
-        match facet:
-            case Facet.KIND:
-                return self.kinds[row.item_id]
-            case Facet.STATUS:
-                return {row.status or PENDING}
-            case Facet.FORCED:
-                return set() if row.forced is None else {"yes" if row.forced else "no"}
-            case Facet.REVIEW:
-                said = {row.decision, "edited" if row.edited else None, "starred" if row.starred else None} - {None}
-                return {str(one) for one in said} | (set() if row.decision or row.edited else {"none"})
-            case _:
-                value: str | None = getattr(row, facet.value)
-                return {value} if value else set()
-
-    def has(self, view: View, row: CatalogRow, *, but: Facet | None = None) -> bool:
-        return all(
-            facet is but
-            or (
-                (facet not in view.keep or bool(self.values(row, facet) & set(view.keep[facet])))
-                and not self.values(row, facet) & set(view.leave_out.get(facet, ()))
-            )
-            for facet in Facet
-        )
-
-    def key(self, order: Order, item: int) -> tuple[float, int]:
-        row = self.rows[item]
-        took = None
-        if row.image_seconds is not None or row.engine_seconds is not None:
-            took = (row.image_seconds or 0) + (row.engine_seconds or 0)
-        by: dict[Order, float | None] = {
-            Order.INPUT: 0,
-            Order.NEWEST: None if row.finished is None else -row.finished,
-            Order.LONGEST: None if row.answer_length is None else -row.answer_length,
-            Order.SHORTEST: row.answer_length,
-            Order.SLOWEST: None if took is None else -took,
-            Order.FASTEST: took,
-        }
-        found = by[order]
-        return math.inf if found is None else found, item
-
-    def items(self, view: View) -> list[int]:
-        chosen = [item for item, row in self.rows.items() if self.has(view, row)]
-        return sorted(chosen, key=lambda item: self.key(view.order, item))
-
-
 def catalog_of(rows: list[CatalogRow], kinds: list[tuple[int, str]], run: Run = RUN) -> Catalog:
     catalog = Catalog(run, Store.look("sqlite:///none.db"))
     if rows:
-        catalog._columns.put(catalog._columns.batch(rows, kinds))
+        catalog.upkeep.columns.put(catalog.upkeep.columns.batch(rows, kinds))
     return catalog
 
 
@@ -257,7 +171,7 @@ def test_what_is_written_over_leaves_nothing_behind(
     catalog = catalog_of(first, kinds)
     catalog.page(view)
     if second:
-        catalog._columns.put(catalog._columns.batch(second, others))
+        catalog.upkeep.columns.put(catalog.upkeep.columns.batch(second, others))
     new = {row.item_id: row for row in second}
     merged = [row for _, row in sorted(({row.item_id: row for row in first} | new).items())]
     both = [pair for pair in kinds if pair[0] not in new] + [pair for pair in others if pair[0] in new]
@@ -283,12 +197,10 @@ def test_names_are_bounded_and_the_rest_is_told_together() -> None:
     assert names.codes(["b", None, "", "a", "c", "d", "a", "e"]) == [2, NO_VALUE, NO_VALUE, 3, 4, OTHER, 3, OTHER]
     assert names.texts == ("", "", "b", "a", "c")
     assert [names.code(text) for text in ("a", "d", "")] == [3, None, None]
-    columns = Columns(BASE)
+    catalog = catalog_of([], [])
+    columns = catalog.upkeep.columns
     columns.names[Facet.TOPIC] = Names(most=1)
     columns.put(columns.batch([a_row(index, "ok", topic=f"t{index}") for index in range(5)], []))
-    catalog = catalog_of([], [])
-    catalog._columns = columns
-    catalog._choosing._columns = columns
     (topics,) = [c for c in catalog.facets(View()) if c.facet is Facet.TOPIC]
     assert ([(one.value, one.items) for one in topics.values], topics.others) == ([("t0", 1)], 4)
     assert catalog.page(View(keep={Facet.TOPIC: ("t3",)})).total == 0

@@ -42,7 +42,7 @@ class Catalogs:
         self._moved = threading.Condition()
         self._work, self._texts = threading.Event(), threading.Event()
         self._closed = threading.Event()
-        self._threads: list[threading.Thread] = []
+        self._threads: dict[str, threading.Thread] = {}
 
     def of(self, run: Run) -> Catalog:
         """The catalog of a run; it is loaded in the background, and a small run is whole at once."""
@@ -73,7 +73,7 @@ class Catalogs:
         self._closed.set()
         self._work.set()
         self._texts.set()
-        for thread in self._threads:
+        for thread in self._threads.values():
             thread.join()
         self._catalogs.clear()
 
@@ -81,10 +81,12 @@ class Catalogs:
         return catalog.trouble is not None or (catalog.is_complete and catalog.run.key in self._refreshed)
 
     def _start(self) -> None:
-        if not self._threads:
-            for name, work in (("persqa-catalogs", self._keep), ("persqa-searches", self._search)):
-                self._threads.append(threading.Thread(target=work, name=name, daemon=True))
-                self._threads[-1].start()
+        # One that a defect has ended begins anew with the next page, so that no other page stands still for it.
+        for name, work in (("persqa-catalogs", self._keep), ("persqa-searches", self._search)):
+            thread = self._threads.get(name)
+            if thread is None or not thread.is_alive():
+                self._threads[name] = threading.Thread(target=work, name=name, daemon=True)
+                self._threads[name].start()
 
     def _let_go(self) -> None:
         """Let those go that nobody has looked at for long, or for longest."""
@@ -123,6 +125,8 @@ class Catalogs:
 
     def _tend(self, catalog: Catalog) -> bool:
         """Do the next of what there is to do; returns whether there was something."""
+        # Who reads rows has the interpreter for most of the time, so nothing is begun while somebody looks.
+        catalog.wait_for_lookers()
         now, upkeep = time.monotonic(), catalog.upkeep
         if not upkeep.is_loaded:
             upkeep.load()

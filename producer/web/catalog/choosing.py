@@ -14,7 +14,7 @@ from producer.web.catalog.names import OTHER
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from producer.web.catalog.columns import Mask
+    from producer.web.catalog.columns import Indexes, Mask
     from producer.web.catalog.view import View
 
 #: Values of a facet that are shown, beside those that the view names.
@@ -56,15 +56,18 @@ class Choosing:
         named = _named(view)
         own = {facet: self._of(view, facet) for facet in named} if len(named) > 1 else {}
         whole = self.mask(view, found, version)
+        # Most facets are counted over the same items: to pick these by their places is faster than by a mask.
+        places = None if whole.all() else np.flatnonzero(whole)
         counted: list[FacetCounts] = []
         for facet in Facet:
-            mask = whole
+            picked = places
             if facet in named:
                 mask = self._base(found)
                 for other in named:
                     if other is not facet:
                         mask &= own[other]
-            counted.append(self._counts(facet, mask, view))
+                picked = np.flatnonzero(mask)
+            counted.append(self._counts(facet, picked, view))
         return counted
 
     def _base(self, found: Mask | None) -> Mask:
@@ -91,10 +94,10 @@ class Choosing:
         wanted[codes] = True
         return wanted[column]
 
-    def _counts(self, facet: Facet, mask: Mask, view: View) -> FacetCounts:
+    def _counts(self, facet: Facet, places: Indexes | None, view: View) -> FacetCounts:
+        """The counts of a facet over the items at these places; over all where that is None."""
         column = self._columns[facet.value]
-        # Nothing is copied where nothing is left out: where no item is, the value counts for none.
-        chosen = column if mask.all() else column[mask]
+        chosen = column if places is None else column[places]
         numbers: list[int] = np.bincount(chosen, minlength=2).tolist()
         if facet in BITS:
             found = {

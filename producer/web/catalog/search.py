@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from producer.web.catalog.columns import Columns, Indexes, Mask
     from producer.web.catalog.record_ids import RecordIds
 
-#: Indexes that one statement looks through, and items that changed meanwhile.
+#: Indexes that one statement looks through: few at first, for what is found soon, and then more, which is faster.
 _AT_ONCE: Final = 1 << 16
+_MOST_AT_ONCE: Final = 1 << 18
+#: Items that have changed, likewise.
 _AGAIN_AT_ONCE: Final = 2000
 
 
@@ -43,6 +45,9 @@ class Search:
         self._said = np.zeros(len(columns), np.bool_)
         self._named = np.zeros(len(columns), np.bool_)
         self._next = 0
+        self._size = _AT_ONCE
+        #: When somebody last asked for it, on the monotonic clock.
+        self.asked = self.started
         self._ids_seen = 0
         self._again: deque[Indexes] = deque()
 
@@ -84,7 +89,7 @@ class Search:
         with lock:
             self._reach()
             again = self._again[0][:_AGAIN_AT_ONCE] if self._again else None
-            first, last = self._next, min(self._next + _AT_ONCE, len(self._columns)) - 1
+            first, last = self._next, min(self._next + self._size, len(self._columns)) - 1
         base = self._run_id * MAX_ITEMS
         if again is None:
             found = rows.between(self._run_id, self.text, first, last)
@@ -98,6 +103,7 @@ class Search:
             if again is None:
                 self._said[first : last + 1] = False
                 self._next = last + 1
+                self._size = min(2 * self._size, _MOST_AT_ONCE)
             else:
                 self._said[again] = False
                 rest = self._again.popleft()[_AGAIN_AT_ONCE:]

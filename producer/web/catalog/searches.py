@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 #: How long a page waits for what is found.
 WAIT_SECONDS: Final = 0.8
 _KEPT: Final = 4
+#: From when on nobody seems to ask for a text any more.
+_LET_GO_SECONDS: Final = 30.0
 
 
 class Searches:
@@ -76,9 +78,13 @@ class Searches:
             self._moved.wait(left)
 
     def changed(self, indexes: Indexes) -> None:
-        """Look again where items have changed."""
-        for search in self._kept.values():
-            search.changed(indexes)
+        """Look again where items have changed, for the texts that somebody still asks for."""
+        now = time.monotonic()
+        for text, search in list(self._kept.items()):
+            if now - search.asked > _LET_GO_SECONDS:
+                del self._kept[text]
+            else:
+                search.changed(indexes)
         if self._kept:
             self._wake()
 
@@ -107,4 +113,5 @@ class Searches:
                 self._kept.popitem(last=False)
             self._wake()
         self._kept.move_to_end(text)
+        search.asked = time.monotonic()
         return search

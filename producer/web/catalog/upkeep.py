@@ -72,7 +72,9 @@ class Upkeep:
             lock: held while something is written.
             changed: called with the indexes of items that were written, under the lock.
         """
-        self._run, self._rows, self._columns, self._ids = run, rows, columns, ids
+        self._run, self._rows, self._ids = run, rows, ids
+        #: The run's items.
+        self.columns = columns
         self._lock, self._changed = lock, changed
         # One at a time reads and writes, so that nothing older is written over something newer.
         self._turn = threading.Lock()
@@ -103,7 +105,7 @@ class Upkeep:
                 self._forget()
             rows = [] if self.is_gone else self._within(rows)
             if rows:
-                self._put(self._columns.batch(rows, kinds))
+                self._put(self.columns.batch(rows, kinds))
             if len(rows) < _CHUNK:
                 self.is_loaded = True
 
@@ -117,11 +119,11 @@ class Upkeep:
             with self._rows.snapshot(self._run.id) as look:
                 column = self._run.options.id_column
                 named, last = look.record_ids(self._last_named, _CHUNK, column=column)
-            named = [(index, name) for item_id, name in named if (index := index_of(item_id)) < len(self._columns)]
+            named = [(index, name) for item_id, name in named if (index := index_of(item_id)) < len(self.columns)]
             with self._lock:
                 self._ids.add(named)
-            if last is None or last >= len(self._columns):
-                self._last_named = max(self._last_named, len(self._columns) - 1)
+            if last is None or last >= len(self.columns):
+                self._last_named = max(self._last_named, len(self.columns) - 1)
                 self.is_named = True
             else:
                 self._last_named = last
@@ -140,18 +142,18 @@ class Upkeep:
                     return
                 wanted, traces = self._wanted(look)
                 rows = look.rows(wanted[:_MOST_CHANGED])
-                if marks.submitted > self._columns.items:
+                if marks.submitted > self.columns.items:
                     rows += self._within(look.chunk(self._last, _CHUNK))
                 rows += self._missed(look, marks, rows)
                 rows = sorted({row.item_id: row for row in rows}.values())
                 kinds = look.kinds(rows)
             self._done.update(trace for some in traces[:_MOST_CHANGED] for trace in some)
             if rows:
-                self._put(self._columns.batch(rows, kinds))
+                self._put(self.columns.batch(rows, kinds))
             self.is_settled = len(wanted) <= _MOST_CHANGED and not self._differs(marks, [])
             if len(wanted) <= _MOST_CHANGED:
                 self._note(marks)
-            self.is_named = self.is_named and self._last_named >= len(self._columns) - 1
+            self.is_named = self.is_named and self._last_named >= len(self.columns) - 1
 
     def reread(self, item_ids: Iterable[int]) -> None:
         """Read these items again, at once.
@@ -159,24 +161,24 @@ class Upkeep:
         Raises:
             StoreUnavailable: as for `load`.
         """
-        known = [one for one in item_ids if index_of(one) < len(self._columns)]
+        known = [one for one in item_ids if index_of(one) < len(self.columns)]
         with self._turn:
             for start in range(0, len(known), _CHUNK):
                 with self._rows.snapshot(self._run.id) as look:
                     rows = look.rows(known[start : start + _CHUNK])
                     kinds = look.kinds(rows)
                 if rows:
-                    self._put(self._columns.batch(rows, kinds))
+                    self._put(self.columns.batch(rows, kinds))
 
     def _put(self, batch: Batch) -> None:
         with self._lock:
-            self._columns.put(batch)
+            self.columns.put(batch)
             self._changed(batch.indexes)
-            self._last = max(self._last, len(self._columns) - 1)
+            self._last = max(self._last, len(self.columns) - 1)
 
     def _forget(self) -> None:
         with self._lock:
-            self._columns.clear()
+            self.columns.clear()
             self._ids.clear()
             self._changed(np.zeros(0, np.int64))
             self.whole, self.is_gone, self.is_settled = 0, True, True
@@ -208,21 +210,21 @@ class Upkeep:
         traces: defaultdict[int, list[_Trace]] = defaultdict(list)
         if ended := look.ended_since(since.last_finished - _OVERLAP_SECONDS):
             item_ids, times = np.array(ended).T
-            indexes = item_ids.astype(np.int64) - self._columns.base
-            known = np.flatnonzero(indexes < len(self._columns))
-            for place in known[self._columns["finished"][indexes[known]] != times[known]]:
+            indexes = item_ids.astype(np.int64) - self.columns.base
+            known = np.flatnonzero(indexes < len(self.columns))
+            for place in known[self.columns["finished"][indexes[known]] != times[known]]:
                 traces[int(item_ids[place])] = []
         rows: list[_Trace] = [(_TAKEN_BACK, item, row) for row, item in look.taken_back_after(since.taken_back)]
         rows += [(_REPLACED, item, row) for row, item in look.replaced_after(since.replaced)]
         rows += [(_REVIEWED, item, at) for item, at in look.reviewed_since(since.last_reviewed - _OVERLAP_SECONDS)]
         for row in rows:
-            if row not in self._done and index_of(row[1]) < len(self._columns):
+            if row not in self._done and index_of(row[1]) < len(self.columns):
                 traces[row[1]].append(row)
         return list(traces), list(traces.values())
 
     def _differs(self, marks: RunMarks, rows: Iterable[CatalogRow]) -> bool:
         """Whether the columns, with these rows in them, have other numbers than the run's counters."""
-        columns = self._columns
+        columns = self.columns
         statuses = FIXED[Facet.STATUS]
         numbers = np.bincount(columns[Facet.STATUS.value], minlength=len(statuses) + 2)[2:].tolist()
         ours = dict(zip(statuses, numbers, strict=False))
@@ -237,8 +239,8 @@ class Upkeep:
         return ours != {PENDING: marks.submitted - sum(ended.values()), **ended} or reviewed != marks.reviews
 
     def _status(self, index: int) -> str | None:
-        code = int(self._columns[Facet.STATUS.value][index]) if index < len(self._columns) else 0
-        return self._columns.names[Facet.STATUS].texts[code] if code else None
+        code = int(self.columns[Facet.STATUS.value][index]) if index < len(self.columns) else 0
+        return self.columns.names[Facet.STATUS].texts[code] if code else None
 
     def _missed(self, look: Snapshot, marks: RunMarks, rows: list[CatalogRow]) -> list[CatalogRow]:
         """What the run has beside these rows that the columns have not, if numbers differ: a part of it at a time."""
@@ -247,7 +249,7 @@ class Upkeep:
         read = {index_of(row.item_id): row for row in rows}
         found = self._missed_reviews(look, read)
         until = time.monotonic() + _SWEEP_SECONDS
-        for _ in range(len(self._columns) // _SWEPT + 1):
+        for _ in range(len(self.columns) // _SWEPT + 1):
             if len(found) >= _MOST_SLICES * _SLICE or time.monotonic() > until:
                 break
             found += self._swept(look, read)
@@ -255,16 +257,16 @@ class Upkeep:
 
     def _swept(self, look: Snapshot, read: Mapping[int, CatalogRow]) -> list[CatalogRow]:
         """The slices of the next part that have other numbers than in the columns."""
-        first = self._sweep if self._sweep < len(self._columns) else 0
+        first = self._sweep if self._sweep < len(self.columns) else 0
         last = first + _SWEPT - 1
         statuses = np.zeros(_SWEPT, np.uint8)
-        known = self._columns[Facet.STATUS.value][first : last + 1]
+        known = self.columns[Facet.STATUS.value][first : last + 1]
         statuses[: len(known)] = known
         for index, row in read.items():
             if first <= index <= last:
-                statuses[index - first] = self._columns.names[Facet.STATUS].code(row.status or PENDING) or 0
+                statuses[index - first] = self.columns.names[Facet.STATUS].code(row.status or PENDING) or 0
         there = look.numbers(first, last, at_once=_SLICE)
-        texts = self._columns.names[Facet.STATUS].texts
+        texts = self.columns.names[Facet.STATUS].texts
         found: list[CatalogRow] = []
         for place, part in enumerate(statuses.reshape(-1, _SLICE)):
             numbers = np.bincount(part, minlength=len(texts))
@@ -277,11 +279,11 @@ class Upkeep:
 
     def _missed_reviews(self, look: Snapshot, read: Mapping[int, CatalogRow]) -> list[CatalogRow]:
         """Items of the next part of which the columns know a review that is gone, or do not know one that is there."""
-        first = self._reviews_sweep if self._reviews_sweep < len(self._columns) else 0
+        first = self._reviews_sweep if self._reviews_sweep < len(self.columns) else 0
         last = first + _REVIEWS_SWEPT - 1
-        there = np.array(look.reviews_between(first, last), np.int64) - self._columns.base
-        ours = first + np.flatnonzero(self._columns[Facet.REVIEW.value][first : last + 1] & HAS_REVIEW)
+        there = np.array(look.reviews_between(first, last), np.int64) - self.columns.base
+        ours = first + np.flatnonzero(self.columns[Facet.REVIEW.value][first : last + 1] & HAS_REVIEW)
         differing = [index for index in np.setxor1d(there, ours).tolist() if index not in read]
         if len(differing) <= _MOST_SLICES * _SLICE:
             self._reviews_sweep = last + 1
-        return look.rows([index + self._columns.base for index in differing[: _MOST_SLICES * _SLICE]])
+        return look.rows([index + self.columns.base for index in differing[: _MOST_SLICES * _SLICE]])
