@@ -120,7 +120,7 @@ class RunChanges:
         return contents(self._store, self.run, self._blobs(), self._connections.broker_url)
 
     def delete(self, *, on_step: Callable[[int], None] = lambda _items: None) -> Contents:
-        """Delete the run for good: items, results, violations, messages, and the blobs that no other run refers to.
+        """Delete the run for good: items, results, reviews, messages, and the blobs that no other run refers to.
 
         Nothing of it is begun from now on, and what workers have in hand is dropped when it is answered. Safe to
         repeat, and after an interruption it goes on where it stopped.

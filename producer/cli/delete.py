@@ -30,9 +30,9 @@ def command(
 ) -> None:
     """Delete a run for good, after saying what that means and asking.
 
-    Its items, results, earlier results and violations go, its messages in the queue, and the images in the blob store
-    that no other run refers to. What the user has stays: inputs, images, exports. Workers drop what they have in hand.
-    Safe to repeat: after Ctrl-C the same command goes on where it stopped.
+    Its items, results, earlier results, violations and reviews go, its messages in the queue, and the images in the
+    blob store that no other run refers to. What the user has stays: inputs, images, exports. Workers drop what they
+    have in hand. Safe to repeat: after Ctrl-C the same command goes on where it stopped.
 
     Examples:
         persqa delete portraits

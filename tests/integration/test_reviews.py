@@ -4,59 +4,36 @@ from __future__ import annotations
 
 import threading
 import tracemalloc
-from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import timedelta
-from itertools import count
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import sqlalchemy as sa
 from alembic import command
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from persqa.clock import now
 from persqa.items import MAX_ITEMS
 from persqa.pairs import Choice
 from persqa.results import Outcome, Status
-from persqa.reviews import Decision, GivenReview, Review
+from persqa.reviews import Decision, GivenReview
 from persqa.store import Store
 from persqa.store.database import Database
 from persqa.store.migrate import _config, inspect  # pyright: ignore[reportPrivateUsage]
 from tests.support.builders import a_stored_run, an_outcome
+from tests.support.reviewing import MODEL_ANSWER, answered, content, in_small_steps, said
 from tests.support.sql import change, select
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from persqa.items import Item, ItemId
     from persqa.runs import Run
     from tests.conftest import Size
 
-_MODEL_ANSWER = "<mam> wears red."
-_NAMES = count()
-#: What somebody does, with which items, what is said, and by which action.
-_Step: TypeAlias = tuple[str, set[int], dict[str, Any], str]
-
 
 @pytest.fixture
 def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("persqa.store.reviews._AT_ONCE", 2)
-    monkeypatch.setattr("persqa.store.ledger._REOPENED_AT_ONCE", 3)
-    monkeypatch.setattr("persqa.store.deletion._AT_ONCE", 3)
-    monkeypatch.setattr("persqa.store.database._GIVE_WAY_SECONDS", 0.0)
-
-
-def answered(store: Store, items: int, name: str = "r") -> tuple[Run, list[ItemId]]:
-    run, batch = a_stored_run(store, items, name)
-    store.results.commit([an_outcome(item) for item in batch])
-    return run, [item.id for item in batch]
-
-
-def said(store: Store, run: Run, items: Iterable[int], action: str, **given: Any) -> list[ItemId]:
-    return store.reviews.change(run.id, items, GivenReview(**given), reviewer="ann", action=action)
+    in_small_steps(monkeypatch)
 
 
 def test_what_is_given_changes_and_the_rest_stays(store: Store) -> None:
@@ -67,7 +44,7 @@ def test_what_is_given_changes_and_the_rest_stays(store: Store) -> None:
     found = store.reviews.of([one, two, three])
     assert before <= found[two].reviewed_at <= now()
     accepted = {"decision": Decision.ACCEPTED, "answer": None, "note": "nul\ufffd and half \ufffd"}
-    assert {item: _said(review) for item, review in found.items()} == {
+    assert {item: content(review) for item, review in found.items()} == {
         one: {**accepted, "starred": False, "reviewer": "ann", "action": "a"},
         two: {**accepted, "starred": True, "reviewer": "bob", "action": "b"},
         three: {"decision": None, "answer": None, "note": "", "starred": True, "reviewer": "bob", "action": "b"},
@@ -77,7 +54,7 @@ def test_what_is_given_changes_and_the_rest_stays(store: Store) -> None:
     assert (earlier.reviewer, earlier.starred) == ("ann", False)
     assert earlier.reviewed_at <= earlier.replaced_at <= found[two].reviewed_at
     assert store.reviews.history(three) == []
-    assert said(store, run, [one], "c", decision="accepted", answer=_MODEL_ANSWER) == [], "nothing is new"
+    assert said(store, run, [one], "c", decision="accepted", answer=MODEL_ANSWER) == [], "nothing is new"
 
 
 def test_only_results_of_the_run_are_reviewed(store: Store) -> None:
@@ -174,98 +151,6 @@ def test_an_action_that_was_interrupted_goes_on_and_is_undone_as_one(
     assert {review.action for review in store.reviews.of(ids).values()} == {"all"}
 
 
-_ITEMS = st.sets(st.integers(0, 3), min_size=1)
-_GIVEN = st.fixed_dictionaries(
-    {},
-    optional={
-        "decision": st.sampled_from([None, *Decision]),
-        "answer": st.sampled_from([None, _MODEL_ANSWER, "<mam> sits.", ""]),
-        "starred": st.booleans(),
-        "note": st.sampled_from(["", "blurred"]),
-    },
-)
-_ACTION = st.integers(0, 3).map(str)
-_STEPS = st.lists(
-    st.tuples(st.sampled_from(["change", "change", "undo", "requeue"]), _ITEMS, _GIVEN, _ACTION), max_size=9
-)
-_NOTHING: dict[str, Any] = {"decision": None, "answer": None, "starred": False, "note": ""}
-
-
-class _Model:
-    """What holds of each item, and what held before, with what replaced it; said in a few lines of Python."""
-
-    def __init__(self) -> None:
-        self.now: dict[int, dict[str, Any]] = {}
-        self.before: defaultdict[int, list[tuple[dict[str, Any], str | None]]] = defaultdict(list)
-
-    def change(self, items: set[int], given: dict[str, Any], action: str) -> list[int]:
-        changed: list[int] = []
-        for item in sorted(items):
-            old = self.now.get(item)
-            new = {**(old or _NOTHING), **given, "action": action}
-            if new["answer"] == _MODEL_ANSWER:
-                new["answer"] = None
-            said_of_it = [old, *(review for review, _ in self.before[item])]
-            if any(review is not None and review["action"] == action for review in said_of_it):
-                continue
-            if all(new[name] == (old or _NOTHING)[name] for name in given):
-                continue
-            if old is not None:
-                self.before[item].append((old, action))
-            self.now[item] = new
-            changed.append(item)
-        return changed
-
-    def undo(self, action: str) -> list[int]:
-        undone = [item for item, review in sorted(self.now.items()) if review["action"] == action]
-        for item in undone:
-            own = self.before[item]
-            own.append((self.now.pop(item), None))
-            last = max((place for place, (_, by) in enumerate(own) if by == action), default=None)
-            if last is not None:
-                self.now[item], _ = own.pop(last)
-        return undone
-
-    def requeue(self, items: set[int]) -> None:
-        for item in items & {*self.now}:
-            self.before[item].append((self.now.pop(item), None))
-
-
-@pytest.mark.usefixtures("small_steps")
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-@given(steps=_STEPS)
-def test_whatever_people_do_what_holds_and_what_held_is_what_they_said(store: Store, steps: list[_Step]) -> None:
-    run, ids = answered(store, 4, f"run {next(_NAMES)}")
-    model = _Model()
-    for step in steps:
-        _take(step, store, run, ids, model)
-    holds = {item: _said(review) for item, review in store.reviews.of(ids).items()}
-    assert holds == {ids[item]: {**review, "reviewer": "ann"} for item, review in model.now.items()}
-    for item, before in model.before.items():
-        history = [_said(review) for review in store.reviews.history(ids[item])]
-        assert history == [{**review, "reviewer": "ann"} for review, _ in before]
-
-
-def _take(step: _Step, store: Store, run: Run, ids: list[ItemId], model: _Model) -> None:
-    what, items, parts, action = step
-    chosen = [ids[item] for item in sorted(items)]
-    if what == "change":
-        changed = said(store, run, chosen, action, **parts)
-        assert changed == [ids[item] for item in model.change(items, parts, action)]
-    elif what == "undo":
-        assert store.reviews.undo(run.id, action) == [ids[item] for item in model.undo(action)]
-    else:
-        store.ledger.reopen(run.id, Choice(items=tuple(chosen)))
-        anew = store.ledger.chosen(chosen)
-        store.results.commit([Outcome(an_outcome(one).result, requeues=one.requeues) for one in anew])
-        model.requeue(items)
-
-
-def _said(review: Review) -> dict[str, Any]:
-    names = ("decision", "answer", "starred", "note", "reviewer", "action")
-    return {name: getattr(review, name) for name in names}
-
-
 @pytest.mark.usefixtures("small_steps")
 def test_two_reviewers_at_once_lose_nothing_of_each_other(store: Store) -> None:
     run, ids = answered(store, 120)
@@ -336,7 +221,7 @@ def test_runs_of_the_schema_before_can_be_reviewed_and_views_of_people_stay(data
     with closing(Store.open(database_url)) as store:
         assert said(store, run, [one], "a", decision="rejected", answer="<mam> sits.", starred=True) == [one]
         assert store.ledger.reopen(run.id, Choice(items=(two,))).taken_back == 1
-    assert select(database_url, "SELECT item_id, answer FROM mine ORDER BY 1") == [(one, _MODEL_ANSWER), (two, None)]
+    assert select(database_url, "SELECT item_id, answer FROM mine ORDER BY 1") == [(one, MODEL_ANSWER), (two, None)]
     columns = "review, edited_answer, starred, note, reviewer"
     assert select(database_url, f"SELECT {columns} FROM pairs ORDER BY item_id") == [
         ("rejected", "<mam> sits.", True, "", "ann"), (None, None, False, "", None)
