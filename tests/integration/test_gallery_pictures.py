@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from io import BytesIO
@@ -210,10 +209,3 @@ def test_sizes_fit_and_look_like_the_picture(show: Callable[..., Shown], tmp_pat
     assert shown.picture(2).size == (320, 2)
     assert shown.picture(3).size == (3, 3)
     assert "size" in shown.get(0, "huge").text
-
-
-def test_records_of_the_page_name_no_path(show: Callable[..., Shown]) -> None:
-    shown = show(["none.png"])
-    said = shown.get(0).text
-    assert said.startswith("none.png: ")
-    assert json.dumps(str(shown.folder)) not in said
