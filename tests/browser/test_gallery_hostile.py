@@ -42,9 +42,7 @@ def test_a_hostile_run_harms_no_page(open_gallery: Open, hostile: Client, width:
     while left:
         path = left.pop(0)
         kind = _kind(path)
-        # Filters go together in millions of ways.
-        combined = "&" in kind and kind.startswith("/runs/")
-        if combined or path in visited or seen.get(kind, 0) >= (_ITEMS[width] if kind.startswith(_ITEM) else 1):
+        if path in visited or seen.get(kind, 0) >= (_ITEMS[width] if kind.startswith(_ITEM) else 2):
             continue
         visited.add(path)
         seen[kind] = seen.get(kind, 0) + 1
@@ -52,7 +50,8 @@ def test_a_hostile_run_harms_no_page(open_gallery: Open, hostile: Client, width:
         # The same pages in a narrow window; what they lead to was looked at in the wide one.
         left += found if width > 390 else []
     # The pages that there are at least; whatever else they link to was walked, too.
-    assert {"/", "/runs/hostile", _ITEM} <= seen.keys(), seen
+    pages = {"/", "/runs/hostile", _ITEM, "/runs/hostile/figures", "/runs/hostile/failures", "/compare?"}
+    assert (pages if width > 390 else {"/", "/runs/hostile", _ITEM}) <= seen.keys(), seen
 
 
 def _items(client: Client, number: int) -> list[str]:
@@ -73,8 +72,7 @@ def _scope(path: str) -> dict[str, object]:
 
 def _look(gallery: Gallery, path: str) -> list[str]:
     """Open a page, touch it, and see that nothing happened; gives where it leads to."""
-    if not any(route.matches(_scope(path))[0] is Match.FULL for route in routes()):
-        return []  # the name of a tab whose page is not built yet
+    assert any(route.matches(_scope(path))[0] is Match.FULL for route in routes()), path
     page = gallery.go(path)
     # A sentence for people is an answer, too, such as that none is left; a defect is none.
     gallery.complaints[:] = [one for one in gallery.complaints if not ("status of 4" in one and f"{path})" in one)]
@@ -91,7 +89,9 @@ def _look(gallery: Gallery, path: str) -> list[str]:
     assert page.evaluate("document.documentElement.scrollHeight") < 60_000, f"{path} is endless"
     turned = page.locator("main").evaluate("main => /[\\u202a-\\u202e\\u2066-\\u2069]/.test(main.innerText)")
     assert not turned, f"{path} has marks that turn text"
-    links = page.locator("a[href]").evaluate_all("links => links.map((link) => link.href)")
+    links = page.locator("a[href]").evaluate_all(
+        "links => links.map((link) => new URL(link.getAttribute('href'), location).href)"
+    )
     strange = [link for link in links if not link.startswith(gallery.origin + "/")]
     assert not strange, f"{path} links elsewhere: {strange[:3]}"
     gallery.check()
