@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from typer.testing import CliRunner
 
 from persqa.errors import SettingsError
+from persqa.pairs import Choice
 from persqa.results import Status
 from persqa.reviews import GivenReview, Wanted
 from persqa.settings import load_settings
@@ -38,6 +39,8 @@ class Roles:
     owner: str
     writer: str
     reader: str
+    _: KW_ONLY
+    admin: sa.Engine
 
 
 @pytest.fixture
@@ -61,7 +64,8 @@ def roles(_postgres: sa.URL) -> Generator[Roles]:
                 connection.exec_driver_sql(statement)
         try:
             parsed = sa.make_url(url)
-            yield Roles(*(parsed.set(username=role).render_as_string(False) for role in (owner, writer, reader)))
+            named = (parsed.set(username=role).render_as_string(False) for role in (owner, writer, reader))
+            yield Roles(*named, admin=admin)
         finally:
             with admin.connect() as connection:
                 for role in (owner, writer, reader):
@@ -141,3 +145,35 @@ def test_who_may_write_rows_may_review_and_who_may_only_read_sees_it(roles: Role
         with pytest.raises(SettingsError, match="this role may only read"):
             store.reviews.change(run.id, [item.id], {"starred": True}, reviewer="bob", action="three")
     assert select(roles.reader, "SELECT note, reviewer FROM pairs") == [("one", "ann")]
+
+
+def test_the_grants_of_the_docs_let_a_gallery_review_and_nothing_else(roles: Roles) -> None:
+    docs = (Path(__file__).parents[2] / "docs" / "deploy.md").read_text()
+    section = docs.partition("## A gallery for a team")[2].partition("\n## ")[0]
+    create, look, *review = [
+        line.strip() for line in section.splitlines() if line.startswith(("    CREATE", "    GRANT"))
+    ]
+    Store.open(roles.owner).close()
+    with closing(Store.open(roles.writer)) as store:
+        run, (item,) = a_stored_run(store, 1)
+        store.results.commit([an_outcome(item)])
+    guest, url = f"gallery_{uuid.uuid4().hex[:8]}", sa.make_url(roles.owner)
+    with (
+        roles.admin.connect() as connection,
+        closing(Store.look(url.set(username=guest).render_as_string(False))) as store,
+    ):
+        try:
+            for statement in (create, look, "GRANT USAGE ON SCHEMA public TO gallery"):
+                connection.exec_driver_sql(statement.replace("gallery", guest))
+            assert store.queries.progress(run.id).submitted == 1
+            for statement in review:
+                assert not store.reviews.may_write()
+                connection.exec_driver_sql(statement.replace("gallery", guest))
+            assert store.reviews.may_write()
+            assert store.reviews.change(run.id, [item.id], {"starred": True}, reviewer="ann", action="one") == [item.id]
+            assert store.reviews.undo(run.id, "one") == [item.id]
+            with pytest.raises(SettingsError, match="permission denied"):
+                store.ledger.reopen(run.id, Choice(items=(item.id,)))
+        finally:
+            connection.exec_driver_sql(f"DROP OWNED BY {guest}")
+            connection.exec_driver_sql(f"DROP ROLE {guest}")
