@@ -136,9 +136,11 @@ def verdict(a: int, b: int, *, chance: float | None = None) -> str:
 
 
 def often(chance: float) -> str:
-    """A chance as a count: `about 1 of 170`, `about 4 of 10`, or `less than 1 of 1,000,000`."""
+    """A chance as a count: `about 1 of 170`, `about 4 of 10`, `nearly all`, or `less than 1 of 1,000,000`."""
     if chance < _RAREST:
         return f"less than 1 of {round(1 / _RAREST):,}"
+    if chance > 0.95:
+        return "nearly all"
     if chance > 0.1:
         return f"about {round(10 * chance)} of 10"
     one_of = 1 / chance
