@@ -33,8 +33,10 @@ if TYPE_CHECKING:
 _PENDING = 4
 _ROWS = 100
 _ROWS_A_SECOND = 500
-#: Rows in a batch while writing is measured, and batches on each side of a pair.
-_BATCH, _BATCHES = 500, 4
+#: Rows in a batch while writing is measured.
+_BATCH = 64
+#: Between two pages that a person looks at.
+_PERSON_SECONDS = 1.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -46,7 +48,7 @@ class Looked:
         pages: each page, with all its facets, while 500 rows a second were written.
         texts: each search for a text, until the whole run was looked through; `names`, for what names a record.
         memory: of the process that looks.
-        writing: rows a second that are written with somebody looking, and without.
+        writing: rows a second that are written while a person looks, and while nobody does.
     """
 
     loading: float
@@ -90,14 +92,15 @@ def _measured(url: str, items: int, seconds: float, pairs: int) -> Looked:
                 looked.memory = max(looked.memory, server.ask("look", 1)["memory"])
 
             def with_somebody() -> float:
-                looking = server.send("look", seconds / 4)
-                rate = _rate(store, pending)
+                server.ask("load")
+                looking = server.send("look", seconds / 4, _PERSON_SECONDS)
+                rate = _rate(store, pending, seconds / 6)
                 looking()
                 return rate
 
             def alone() -> float:
-                server.ask("idle", 0.1)
-                return _rate(store, pending)
+                server.ask("rest")
+                return _rate(store, pending, seconds / 6)
 
             looked.writing = in_turn(with_somebody, alone, pairs=pairs)
         return looked
@@ -105,13 +108,15 @@ def _measured(url: str, items: int, seconds: float, pairs: int) -> Looked:
         store.close()
 
 
-def _rate(store: Store, pending: Iterator[Item]) -> float:
-    """Rows a second that are written as fast as it goes."""
-    batches = [[_outcome(next(pending)) for _ in range(_BATCH)] for _ in range(_BATCHES)]
-    started = time.monotonic()
-    for batch in batches:
-        assert len(store.results.commit(batch)) == _BATCH
-    return _BATCH * _BATCHES / (time.monotonic() - started)
+def _rate(store: Store, pending: Iterator[Item], seconds: float) -> float:
+    """Rows a second that are written as fast as it goes, for so long."""
+    written, spent = 0, 0.0
+    while spent < seconds:
+        batch = [_outcome(next(pending)) for _ in range(_BATCH)]
+        started = time.monotonic()
+        written += len(store.results.commit(batch))
+        spent += time.monotonic() - started
+    return written / spent
 
 
 @contextmanager

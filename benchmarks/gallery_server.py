@@ -22,8 +22,8 @@ from tests.support.wait import spend, wait_until
 if TYPE_CHECKING:
     from producer.web.catalog import Catalog
 
-#: Between two requests of a person who is in a hurry.
-_THINK_SECONDS = 0.05
+#: Between two requests: of many people at once, or of nobody whose pace a person could keep.
+_HURRY_SECONDS = 0.05
 _VIEWS = (
     View(),
     View(keep={Facet.STATUS: ("noncompliant",)}),
@@ -49,18 +49,18 @@ class _Server:
         started, took = time.monotonic(), list[float]()
         while not (catalog := self._catalogs.of(self._run)).is_complete:
             took.append(self._page(catalog))
-            spend(_THINK_SECONDS)
+            spend(_HURRY_SECONDS)
         seconds = time.monotonic() - started
         # Records are known by their names somewhat later.
         wait_until(lambda: catalog.upkeep.is_named, describe="the names are read", seconds=600)
         return {"seconds": seconds, "pages": took or [self._page(catalog)]}
 
-    def look(self, seconds: float) -> dict[str, object]:
-        """Look at pages for so long."""
+    def look(self, seconds: float, pause_seconds: float = _HURRY_SECONDS) -> dict[str, object]:
+        """Look at pages for so long, with pauses between them."""
         until, took = time.monotonic() + seconds, list[float]()
         while time.monotonic() < until:
             took.append(self._page(self._catalogs.of(self._run)))
-            spend(_THINK_SECONDS)
+            spend(pause_seconds)
         return {"pages": took, "memory": psutil.Process().memory_info().rss / 1e6}
 
     def search(self, *texts: str) -> dict[str, object]:
@@ -76,11 +76,10 @@ class _Server:
             took.append(time.monotonic() - started)
         return {"searches": took}
 
-    def idle(self, seconds: float) -> dict[str, object]:
-        """Do nothing, and let the run go."""
+    def rest(self) -> dict[str, object]:
+        """Let the run go, and look at nothing."""
         self._catalogs.close()
         self._catalogs = Catalogs(self._store)
-        spend(seconds)
         return {}
 
     def _page(self, catalog: Catalog) -> float:
