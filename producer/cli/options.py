@@ -90,6 +90,7 @@ DatabaseUrl = Annotated[
 ]
 Recheck = Annotated[bool, typer.Option("--recheck", help=_RECHECK)]
 Wait = Annotated[bool, _output("--wait", help="Stay until every item has a result.")]
+Ui = Annotated[bool, _output("--ui", help="Serve the gallery meanwhile, and after the run until Ctrl-C.")]
 AsJson = Annotated[bool, _output("--json", help="Print JSON, for scripts.")]
 
 

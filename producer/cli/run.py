@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import islice
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -36,10 +36,8 @@ def command(  # noqa: PLR0913 - each is an option of its own
     flags: options.SubmitFlags,
     engine_args: options.EngineArgs = None,
     image_roots: options.ImageRoots = None,
-    ui: Annotated[
-        bool, typer.Option("--ui", help="Serve the gallery meanwhile, and after the run until Ctrl-C.")
-    ] = False,
     where: options.Where,
+    ui: options.Ui = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Ask questions about every image of INPUT, all on this machine.

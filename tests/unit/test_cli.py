@@ -18,20 +18,9 @@ from producer.cli.printing import plain
 from producer.options import GivenSubmitOptions
 
 COMMANDS = (
-    *("run", "submit", "worker", "status", "results", "export", "requeue"),
-    *(
-        "pause",
-        "resume",
-        "cancel",
-        "priority",
-        "rename",
-        "delete",
-        "audit",
-        "migrate",
-        "doctor",
-        "exporter",
-        "demo-data",
-    ),
+    *("run", "submit", "worker", "status", "results", "ui", "export", "requeue"),
+    *("pause", "resume", "cancel", "priority", "rename", "delete"),
+    *("audit", "migrate", "doctor", "exporter", "demo-data"),
 )
 README = Path(__file__).parents[2] / "README.md"
 
