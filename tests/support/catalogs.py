@@ -69,6 +69,7 @@ def a_row(index: int, status: str | None, **more: Any) -> CatalogRow:
         "edited": False,
         "starred": None,
         "reviewed": False,
+        "images": '["a.jpg"]',
     } | more
     if status is None:
         ended = ("reason", "model", "rung", "forced", "worker", "answer", "answer_length", "finished", "decision")

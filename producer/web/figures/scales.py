@@ -35,7 +35,8 @@ def time_step(least: float) -> int:
 
 def even_edges(least: float, most: float, bins: int) -> list[float]:
     """Edges of about so many bins of one round width that hold everything from `least` to `most`."""
-    step = round_step((most - least) / bins)
+    # A narrower bin would be lost in the digits that a number has.
+    step = round_step(max((most - least) / bins, most * 1e-6))
     first, last = math.floor(least / step + 1e-9), math.floor(most / step + 1e-9) + 1
     return [_tidy(step * place) for place in range(first, last + 1)]
 
