@@ -52,7 +52,8 @@ class _Server:
             spend(_HURRY_SECONDS)
         seconds = time.monotonic() - started
         # Records are known by their names somewhat later.
-        wait_until(lambda: catalog.upkeep.is_named, describe="the names are read", seconds=600)
+        named = lambda: self._catalogs.of(self._run).upkeep.is_named  # noqa: E731 - a run that nobody looks at rests
+        wait_until(named, describe="the names are read", seconds=600)
         return {"seconds": seconds, "pages": took or [self._page(catalog)]}
 
     def look(self, seconds: float, pause_seconds: float = _HURRY_SECONDS) -> dict[str, object]:
