@@ -1,8 +1,9 @@
-"""Servers with accounts, started once for all that ask who may do what; and one with a clock that can be set."""
+"""Servers with accounts, started once for all that ask who may do what; one with a clock that can be set; catalogs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,6 +17,10 @@ from tests.support.guarded import (
     wheel_postgres,
 )
 from tests.support.servers import valkey_binary
+
+if TYPE_CHECKING:
+    from persqa.store import Store
+    from producer.web.catalog import Catalogs
 
 
 @pytest.fixture(scope="session")
@@ -51,3 +56,14 @@ def clocks(broker_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Clocks]
     monkeypatch.setattr("persqa.broker.leases.monotonic", lambda: float(found.own))
     yield found
     found.redis.close()
+
+
+@pytest.fixture
+def catalogs(store: Store) -> Iterator[Catalogs]:
+    """The catalogs of the database."""
+    # Imported here, as few tests need numpy.
+    from producer.web.catalog import Catalogs
+
+    opened = Catalogs(store)
+    yield opened
+    opened.close()

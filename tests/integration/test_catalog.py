@@ -35,13 +35,6 @@ def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     small_parts(monkeypatch)
 
 
-@pytest.fixture
-def catalogs(store: Store) -> Iterator[Catalogs]:
-    opened = Catalogs(store)
-    yield opened
-    opened.close()
-
-
 def check(catalog: Catalog, store: Store) -> None:
     """Compare all that the catalog has with what the pages of SQL say."""
     names = [facet.value for facet in Facet]

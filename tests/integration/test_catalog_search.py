@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -22,13 +21,6 @@ from tests.support.wait import wait_until
 @pytest.fixture(autouse=True)
 def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     small_parts(monkeypatch)
-
-
-@pytest.fixture
-def catalogs(store: Store) -> Iterator[Catalogs]:
-    opened = Catalogs(store)
-    yield opened
-    opened.close()
 
 
 TEXTS = [

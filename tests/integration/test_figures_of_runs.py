@@ -33,13 +33,6 @@ _ITEMS = 400
 _JUDGED = (Status.OK, Status.NONCOMPLIANT)
 
 
-@pytest.fixture
-def catalogs(store: Store) -> Iterator[Catalogs]:
-    opened = Catalogs(store)
-    yield opened
-    opened.close()
-
-
 def _loaded(catalogs: Catalogs, run: Run) -> Catalog:
     catalog = catalogs.of(run)
     wait_until(lambda: catalog.is_complete, describe="the run is loaded")
