@@ -30,13 +30,14 @@ if TYPE_CHECKING:
     from persqa.runs import Run
 
 #: Of every so many items, the last one is pending, for a worker to answer while others look.
-_PENDING = 4
+_PENDING = 2
 _ROWS = 100
 _ROWS_A_SECOND = 500
 #: Rows in a batch while writing is measured.
 _BATCH = 64
-#: Between two pages that a person looks at.
+#: Between two pages that a person looks at; and rows a second that are written at least while somebody looks.
 _PERSON_SECONDS = 1.0
+_SLOWEST = 3000
 
 
 @dataclass(slots=True, kw_only=True)
@@ -85,22 +86,24 @@ def _measured(url: str, items: int, seconds: float, pairs: int) -> Looked:
                 found = server.ask("look", seconds)
                 looked.pages, looked.memory = found["pages"], found["memory"]
                 searches = server.ask(
-                    "search", "coat number 777,", "yellow coat", "in the evening light", "portrait-77"
+                    "search", "coat number 776,", "yellow coat", "in the evening light", "portrait-77"
                 )
                 looked.texts = searches["searches"]
-                looked.names = server.ask("search", "record-4242", "record-77", str(run.id * MAX_ITEMS + 7))["searches"]
+                looked.names = server.ask("find", "record-4242", "record-77", str(run.id * MAX_ITEMS + 7))["searches"]
                 looked.memory = max(looked.memory, server.ask("look", 1)["memory"])
 
+            # A part is left for who writes while pages are looked at.
+            rows = items // _PENDING // (2 * pairs + 2)
+
             def with_somebody() -> float:
-                server.ask("load")
-                looking = server.send("look", seconds / 4, _PERSON_SECONDS)
-                rate = _rate(store, pending, seconds / 6)
+                looking = server.send("look", rows / _SLOWEST, _PERSON_SECONDS)
+                rate = _rate(store, pending, rows)
                 looking()
                 return rate
 
             def alone() -> float:
                 server.ask("rest")
-                return _rate(store, pending, seconds / 6)
+                return _rate(store, pending, rows)
 
             looked.writing = in_turn(with_somebody, alone, pairs=pairs)
         return looked
@@ -108,10 +111,10 @@ def _measured(url: str, items: int, seconds: float, pairs: int) -> Looked:
         store.close()
 
 
-def _rate(store: Store, pending: Iterator[Item], seconds: float) -> float:
-    """Rows a second that are written as fast as it goes, for so long."""
+def _rate(store: Store, pending: Iterator[Item], rows: int) -> float:
+    """Rows a second, where so many are written as fast as it goes."""
     written, spent = 0, 0.0
-    while spent < seconds:
+    while written < rows:
         batch = [_outcome(next(pending)) for _ in range(_BATCH)]
         started = time.monotonic()
         written += len(store.results.commit(batch))

@@ -156,7 +156,7 @@ def _pictures(form: Form) -> Iterator[Row]:
 
 def _gallery(form: Form) -> Iterator[Row]:
     """Looking at a large run while a worker writes."""
-    items, seconds, pairs = (100_000, 2, 1) if form.short else (1_000_000, 60, 3)
+    items, seconds, pairs = (100_000, 2, 1) if form.short else (1_000_000, 60, 7)
     for database, looked in gallery.on_each_database(items=items, seconds=seconds, pairs=pairs):
         of = f"{items:,} items, {database}"
         yield Row(measure=f"into memory, {of}", value=looked.loading, unit="s")

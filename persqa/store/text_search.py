@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _ESCAPE = "!"
 _KEYS: tuple[sa.Column[int], ...] = (items.c.id, results.c.item_id, reviews.c.item_id)
+#: A statement takes at most some ten thousand parameters.
+_AT_ONCE = 5000
 #: What stands for itself in JSON, and is no part of how JSON writes a list.
 _PLAIN = re.compile(r"[ !#-+\--Z^-~]+")
 
@@ -33,7 +35,7 @@ class TextSearch:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def between(self, run_id: RunId, text: str, first: int, last: int) -> set[int]:
+    def between(self, run_id: RunId, text: str, first: int, last: int) -> list[int]:
         """The items from an index to another that say the text in question, answer, edited answer or image reference.
 
         Raises:
@@ -43,7 +45,7 @@ class TextSearch:
         within = (low + first, low + last)
         return self._found(text, {key: key.between(*within) for key in _KEYS})
 
-    def among(self, text: str, item_ids: Sequence[int]) -> set[int]:
+    def among(self, text: str, item_ids: Sequence[int]) -> list[int]:
         """Those of some thousand items that say the text.
 
         Raises:
@@ -51,41 +53,57 @@ class TextSearch:
         """
         return self._found(text, {key: key.in_(item_ids) for key in _KEYS})
 
-    def _found(self, text: str, which: Mapping[sa.Column[int], sa.ColumnElement[bool]]) -> set[int]:
+    def _found(self, text: str, which: Mapping[sa.Column[int], sa.ColumnElement[bool]]) -> list[int]:
         wanted = _Wanted(storable(text), sqlite=self._database.is_sqlite)
         with self._database.reading() as connection:
-            found: set[int] = set()
+            found: list[int] = []
             for key, column in ((results.c.item_id, results.c.answer), (reviews.c.item_id, reviews.c.answer)):
-                query = sa.select(key, sa.null() if wanted.is_exact else column)
-                found.update(
-                    item_id
-                    for item_id, answer in connection.execute(query.where(which[key], wanted.like(column)))
-                    if answer is None or wanted.is_in(answer)
-                )
-            found.update(self._asked(connection, wanted, which[items.c.id]))
-        return found
+                says = sa.and_(which[key], wanted.like(column))
+                if wanted.is_exact:
+                    found += self._ids(connection, key, says)[0]
+                else:
+                    rows = connection.execute(sa.select(key, column).where(says))
+                    found += [item_id for item_id, answer in rows if wanted.is_in(answer)]
+            return found + self._asked(connection, wanted, which[items.c.id])
 
-    def _asked(self, connection: sa.Connection, wanted: _Wanted, which: sa.ColumnElement[bool]) -> set[int]:
+    def _asked(self, connection: sa.Connection, wanted: _Wanted, which: sa.ColumnElement[bool]) -> list[int]:
         """The items that say the text in what was asked."""
         in_question, in_images = wanted.like(items.c.question), wanted.like(items.c.images, json_text=True)
+        says = sa.and_(which, sa.or_(in_question, in_images))
+        if not wanted.is_exact:
+            return _certain(connection, wanted, says)
         escaped = items.c.images.contains("\\", autoescape=True)
-        is_sure = sa.or_(
-            in_question if wanted.is_exact else sa.false(),
-            sa.and_(in_images, sa.not_(escaped)) if wanted.is_plain else sa.false(),
-        )
-        query = sa.select(
-            items.c.id,
-            sa.case((is_sure, None), else_=items.c.question),
-            sa.case((is_sure, None), else_=items.c.images),
-        )
-        found = connection.execute(query.where(which, sa.or_(in_question, in_images)))
-        return {
-            item_id
-            for item_id, question, images in found
-            if question is None
-            or wanted.is_in(question)
-            or any(map(wanted.is_in, cast("list[str]", json.loads(images))))
-        }
+        in_plain_images = sa.and_(in_images, sa.not_(escaped)) if wanted.is_plain else sa.false()
+        is_sure = sa.or_(in_question, in_plain_images)
+        found, perhaps = self._ids(connection, items.c.id, says, is_sure)
+        for start in range(0, len(perhaps), _AT_ONCE):
+            found += _certain(connection, wanted, items.c.id.in_(perhaps[start : start + _AT_ONCE]))
+        return found
+
+    def _ids(
+        self,
+        connection: sa.Connection,
+        key: sa.Column[int],
+        says: sa.ColumnElement[bool],
+        is_sure: sa.ColumnElement[bool] | None = None,
+    ) -> tuple[list[int], list[int]]:
+        """Items, sure ones and others. They come in two texts: rows would take several times as long as the search."""
+        one = sa.cast(key, sa.Text)
+        joined = sa.func.group_concat(one) if self._database.is_sqlite else sa.func.string_agg(one, ",")
+        columns = [joined] if is_sure is None else [joined.filter(is_sure), joined.filter(sa.not_(is_sure))]
+        texts: list[str | None] = [*connection.execute(sa.select(*columns).where(says)).one(), None]
+        sure, others = (list(map(int, text.split(","))) if text else [] for text in texts[:2])
+        return sure, others
+
+
+def _certain(connection: sa.Connection, wanted: _Wanted, which: sa.ColumnElement[bool]) -> list[int]:
+    """The items of those that may say the text in what was asked that do."""
+    rows = connection.execute(sa.select(items.c.id, items.c.question, items.c.images).where(which))
+    return [
+        item_id
+        for item_id, question, images in rows
+        if wanted.is_in(question) or any(map(wanted.is_in, cast("list[str]", json.loads(images))))
+    ]
 
 
 class _Wanted:
@@ -103,8 +121,9 @@ class _Wanted:
     def like(self, column: sa.ColumnElement[Any], *, json_text: bool = False) -> sa.ColumnElement[bool]:
         """The condition for texts that may say it."""
         pattern = "".join(map(_in_json if json_text else _in_text, self._text))
-        # SQLite's own folds ASCII; PostgreSQL has a word of its own for that.
-        compare = column.like if self._sqlite else column.ilike
+        # SQLite's own folds ASCII; PostgreSQL has a word of its own for that, which takes a fifth of the time where it
+        # folds ASCII only.
+        compare = column.like if self._sqlite else column.collate("C").ilike
         return compare(f"%{pattern}%", escape=_ESCAPE)
 
     def is_in(self, text: str) -> bool:

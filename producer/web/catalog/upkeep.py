@@ -33,7 +33,8 @@ MOST_ITEMS: Final = 10_000_000
 _CHUNK: Final = 2000
 #: Changed items that one look reads; the others wait for the next.
 _MOST_CHANGED: Final = 20_000
-#: How long a transaction may take from its time to its end without being missed at first.
+#: How long a transaction may take from its time to its end without being missed: at first, and where numbers differ.
+_USUAL_SECONDS: Final = 1.0
 _OVERLAP_SECONDS: Final = 10.0
 #: What is gone through at a look where numbers differ: indexes in a statement, in a slice of it, slices, and seconds.
 _SWEPT: Final = 1 << 16
@@ -140,10 +141,12 @@ class Upkeep:
                 if marks.is_going:
                     self._forget()
                     return
-                wanted, traces = self._wanted(look)
-                rows = look.rows(wanted[:_MOST_CHANGED])
-                if marks.submitted > self.columns.items:
-                    rows += self._within(look.chunk(self._last, _CHUNK))
+                new = self._within(look.chunk(self._last, _CHUNK)) if marks.submitted > self.columns.items else []
+                for since in (self._seen[-1][1].last_finished - _USUAL_SECONDS, self._long_ago):
+                    wanted, traces = self._wanted(look, since)
+                    rows = look.rows(wanted[:_MOST_CHANGED]) + new
+                    if not self._differs(marks, rows):
+                        break
                 rows += self._missed(look, marks, rows)
                 rows = sorted({row.item_id: row for row in rows}.values())
                 kinds = look.kinds(rows)
@@ -204,13 +207,18 @@ class Upkeep:
         }
         self._done = {one for one in self._done if one[2] >= oldest[one[0]]}
 
-    def _wanted(self, look: Snapshot) -> tuple[list[int], list[list[_Trace]]]:
-        """The items that have changed, and the rows that say so of each."""
+    @property
+    def _long_ago(self) -> float:
+        return self._seen[0][1].last_finished - _OVERLAP_SECONDS
+
+    def _wanted(self, look: Snapshot, ended_since: float) -> tuple[list[int], list[list[_Trace]]]:
+        """The items that have changed, and the rows that say so of each; results are looked at since a time."""
         since = self._seen[0][1]
         traces: defaultdict[int, list[_Trace]] = defaultdict(list)
-        if ended := look.ended_since(since.last_finished - _OVERLAP_SECONDS):
-            item_ids, times = np.array(ended).T
-            indexes = item_ids.astype(np.int64) - self.columns.base
+        if ended := look.ended_since(ended_since):
+            # Column by column: numpy asks each row of a database what kind of thing it is.
+            item_ids, times = map(np.array, zip(*ended, strict=True))
+            indexes = item_ids - self.columns.base
             known = np.flatnonzero(indexes < len(self.columns))
             for place in known[self.columns["finished"][indexes[known]] != times[known]]:
                 traces[int(item_ids[place])] = []
