@@ -128,7 +128,7 @@ class VllmEngine:
             raise EngineDead("the process of the vLLM engine has ended") from error
         except Exception as error:
             # The model's own image processor may raise anything, too.
-            raise self._failure(error) from error
+            raise self._failure(error, request) from error
         return _generation(request, output)
 
     def kill(self) -> None:
@@ -160,15 +160,18 @@ class VllmEngine:
 
         engine.output_processor.process_outputs = process
 
-    def _failure(self, error: Exception) -> Rejected | Infrastructure:
+    def _failure(self, error: Exception, request: Request) -> Rejected | Infrastructure:
         if self._engine is None or self._engine.errored:
             return EngineDead("the vLLM engine stopped while it was answering")
         if (lacking := shortage(error)) is not None:
             return lacking
         if isinstance(error, VLLMValidationError) and "maximum" in str(error) and "length" in str(error):
             return Rejected(Reason.TOO_LONG, _one_line(error))
+        # It may be about the shape of one of them, of which not every model's image processor says enough.
+        sizes = ", ".join(f"{image.width} x {image.height}" for image in request.images)
+        about = f" about {'a picture' if len(request.images) == 1 else 'pictures'} of {sizes} pixels" if sizes else ""
         # vLLM's EngineGenerateError has only a cause, and no text of its own.
-        return Rejected(Reason.REFUSED, f"vLLM refused the request: {_one_line(error.__cause__ or error)}")
+        return Rejected(Reason.REFUSED, f"vLLM refused the request{about}: {_one_line(error.__cause__ or error)}")
 
 
 class _Queue(StatLoggerBase):
