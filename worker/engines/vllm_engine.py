@@ -31,17 +31,18 @@ from vllm.v1.metrics.loggers import StatLoggerBase
 
 from persqa.errors import EngineDead, Infrastructure, Rejected, SettingsError, shortage
 from persqa.generations import FinishReason, Generation
-from persqa.images import Resolution
 from persqa.models import default_model
 from persqa.reasons import Reason
 from worker.condition import CONDITION
 from worker.engines.chat_prompts import ChatPrompts
 from worker.engines.loading_steps import hearing_steps
 from worker.engines.orphans import ending_with, kill_stamped, new_stamp, stamping
+from worker.engines.vllm_sizes import resolution_of
 
 if TYPE_CHECKING:
     from vllm import RequestOutput
 
+    from persqa.images import Resolution
     from persqa.settings import Settings
     from worker.engines.engine import Request
 
@@ -83,8 +84,8 @@ class VllmEngine:
         Raises:
             SettingsError: the model or the engine arguments cannot be used.
         """
-        arguments = engine_arguments(self._settings)
         try:
+            arguments = engine_arguments(self._settings)
             # vLLM's class for offline use takes more requests at once and longer steps than its class for servers.
             with stamping(self._stamp), hearing_steps(CONDITION.enter):
                 self._engine = AsyncLLM.from_engine_args(
@@ -92,6 +93,8 @@ class VllmEngine:
                     usage_context=UsageContext.LLM_CLASS,
                     stat_loggers=None if arguments.get("disable_log_stats") else [self._new_queue],
                 )
+        except SettingsError:
+            raise
         except Exception as error:
             # vLLM lets through what pydantic, transformers, the hub, torch and its engine process raise.
             raise SettingsError(
@@ -101,7 +104,8 @@ class VllmEngine:
             self._prompts = ChatPrompts(self._engine.get_tokenizer(), _chat_template(self._engine))
         except Rejected as error:
             raise SettingsError(f"{self.model} cannot be used: {error}") from error
-        self.resolution = _resolution(self._engine)
+        images = self._engine.renderer.mm_processor
+        self.resolution = None if images is None else resolution_of(images.info)
         _share_processed_images(self._engine)
         self._listen(self._engine)
 
@@ -226,25 +230,6 @@ def _share_processed_images(engine: AsyncLLM) -> None:
     size = SimpleNamespace(mm_processor_cache_gb=_PROCESSED_IMAGES_GB)
     model_config: Any = SimpleNamespace(get_multimodal_config=lambda: size)
     renderer._mm_processor_cache = MultiModalProcessorOnlyCache(model_config)  # noqa: SLF001
-
-
-def _resolution(engine: AsyncLLM) -> Resolution | None:
-    """The size that the model's image processor scales images down to; None for an unknown kind of processor."""
-    if engine.renderer.mm_processor is None:
-        return None
-    processor: Any = engine.renderer.mm_processor.info.get_hf_processor()
-    images: Any = getattr(processor, "image_processor", None)
-    longest = (getattr(images, "size", None) or {}).get("longest_edge")
-    if not isinstance(longest, int) or not getattr(images, "do_resize", False):
-        return None
-    match type(images).__name__:
-        case name if name.startswith(("Idefics3", "SmolVLM")):
-            return Resolution(edge=longest)
-        case name if name.startswith("Qwen2VL"):
-            # Despite its name this is a number of pixels.
-            return Resolution(pixels=longest)
-        case _:
-            return None
 
 
 def _sampling(request: Request) -> SamplingParams:
