@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -33,8 +34,9 @@ from worker.condition import CONDITION
 from worker.engines.chat_prompts import ChatPrompts
 from worker.engines.loading_steps import hearing_steps
 from worker.engines.orphans import ending_with, kill_stamped, new_stamp, stamping
-from worker.engines.vllm_inner import chat_template, close_sockets, hear_outputs, resolution
+from worker.engines.vllm_inner import chat_template, close_sockets, hear_outputs
 from worker.engines.vllm_pictures import VllmPictures
+from worker.engines.vllm_sizes import resolution_of
 
 if TYPE_CHECKING:
     from vllm import RequestOutput
@@ -85,8 +87,8 @@ class VllmEngine:
         Raises:
             SettingsError: the model or the engine arguments cannot be used.
         """
-        arguments = engine_arguments(self._settings)
         try:
+            arguments = engine_arguments(self._settings)
             # vLLM's class for offline use takes more requests at once and longer steps than its class for servers.
             with stamping(self._stamp), hearing_steps(CONDITION.enter):
                 self._engine = AsyncLLM.from_engine_args(
@@ -94,6 +96,8 @@ class VllmEngine:
                     usage_context=UsageContext.LLM_CLASS,
                     stat_loggers=None if arguments.get("disable_log_stats") else [self._new_queue],
                 )
+        except SettingsError:
+            raise
         except Exception as error:
             # vLLM lets through what pydantic, transformers, the hub, torch and its engine process raise.
             raise SettingsError(
@@ -103,9 +107,7 @@ class VllmEngine:
             self._prompts = ChatPrompts(self._engine.get_tokenizer(), chat_template(self._engine))
         except Rejected as error:
             raise SettingsError(f"{self.model} cannot be used: {error}") from error
-        self.resolution = resolution(self._engine)
-        self._pictures = VllmPictures(self._engine)
-        await self._pictures.start(self._prompts.about_one_picture())
+        await self._take_pictures(self._engine, self._prompts)
         # An answer comes only when it is complete, which may take a healthy engine long.
         hear_outputs(self._engine, self._note_sign_of_life)
 
@@ -154,6 +156,15 @@ class VllmEngine:
     def _new_queue(self, _config: object, _index: int) -> _Queue:
         self._queues.append(_Queue())
         return self._queues[-1]
+
+    async def _take_pictures(self, engine: AsyncLLM, prompts: ChatPrompts) -> None:
+        images = engine.renderer.mm_processor
+        self.resolution = None if images is None else resolution_of(images.info)
+        self._pictures = VllmPictures(engine)
+        await self._pictures.start(self.resolution, prompts)
+        if self._pictures.prepare is not None and self.resolution is not None:
+            # The picture is scaled together with all else.
+            self.resolution = replace(self.resolution, scaled=False)
 
     def _note_sign_of_life(self) -> None:
         self.heard_at = time.monotonic()

@@ -20,7 +20,6 @@ from vllm.multimodal.inputs import MultiModalKwargsItems, PlaceholderRange
 from vllm.v1.engine.async_llm import AsyncLLM
 
 from persqa.errors import SettingsError
-from persqa.images import Resolution
 from worker.engines.vllm_patches import PatchMaker
 
 if TYPE_CHECKING:
@@ -28,6 +27,8 @@ if TYPE_CHECKING:
 
     import torch
     from PIL.Image import Image
+
+    from persqa.images import Resolution
 
 #: Scaled and normalized images kept for the next questions about them, in GiB.
 _PROCESSED_IMAGES_GB = 0.5
@@ -86,39 +87,18 @@ def share_processed_images(engine: AsyncLLM) -> None:
     renderer._mm_processor_cache = MultiModalProcessorOnlyCache(model_config)  # noqa: SLF001
 
 
-def resolution(engine: AsyncLLM) -> Resolution | None:
-    """The size that the model's image processor scales images down to; None for an unknown kind of processor."""
-    images = _image_processor(engine)
-    longest = (getattr(images, "size", None) or {}).get("longest_edge")
-    if not isinstance(longest, int) or not getattr(images, "do_resize", False):
-        return None
-    match type(images).__name__:
-        case name if name.startswith(("Idefics3", "SmolVLM")):
-            return Resolution(edge=longest)
-        case name if name.startswith("Qwen2VL"):
-            # Despite its name this is a number of pixels.
-            return Resolution(pixels=longest)
-        case _:
-            return None
-
-
-def patch_maker(engine: AsyncLLM) -> PatchMaker | None:
+def patch_maker(engine: AsyncLLM, resolution: Resolution) -> PatchMaker | None:
     """What makes the patches of pictures as the model's image processor would; None if it is of another kind."""
     images = _image_processor(engine)
-    size = getattr(images, "size", None) or {}
     size_of = getattr(sys.modules.get(type(images).__module__), "smart_resize", None)
-    least, most = size.get("shortest_edge"), size.get("longest_edge")
-    if size_of is None or not isinstance(least, int) or not isinstance(most, int):
+    if size_of is None or resolution.unit is None or resolution.pixels is None:
         return None
-    if not type(images).__name__.startswith("Qwen2VL"):
-        return None
-    factor = images.patch_size * images.merge_size
     return PatchMaker(
         patch=images.patch_size,
         merge=images.merge_size,
         frames=images.temporal_patch_size,
-        size_of=partial(size_of, factor=factor, min_pixels=least, max_pixels=most),
-        most_pixels=most,
+        size_of=partial(size_of, factor=resolution.unit, min_pixels=resolution.least, max_pixels=resolution.pixels),
+        most_pixels=resolution.pixels,
     )
 
 

@@ -27,8 +27,10 @@ if TYPE_CHECKING:
 
     from vllm.v1.engine.async_llm import AsyncLLM
 
-    from worker.engines.engine import Picture
+    from persqa.images import Resolution
+    from worker.engines.chat_prompts import ChatPrompts
     from worker.engines.vllm_patches import PatchMaker
+    from worker.pictures import Picture
 
 logger = logging.getLogger(__name__)
 
@@ -86,11 +88,11 @@ class VllmPictures:
         self.prepare: PatchPreparation | None = None
         self._placeholder = -1
 
-    async def start(self, tokens: list[int]) -> None:
-        """Find out whether patches can be made; `tokens` are a prompt about one picture."""
-        maker = vllm_inner.patch_maker(self._engine)
+    async def start(self, resolution: Resolution | None, prompts: ChatPrompts) -> None:
+        """Find out whether patches can be made; the resolution is that of the model."""
+        maker = None if resolution is None else vllm_inner.patch_maker(self._engine, resolution)
         prepare = None if maker is None else PatchPreparation(self._engine, maker)
-        if prepare is None or not await self._is_the_same(prepare, tokens):
+        if prepare is None or not await self._is_the_same(prepare, prompts.about_one_picture()):
             vllm_inner.share_processed_images(self._engine)
             return
         self.prepare = prepare
