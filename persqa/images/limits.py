@@ -63,12 +63,15 @@ class Resolution:
         unit: width and height are multiples of it, in pixels; None where they may be anything. Then the size is the
             model's very own, so that nothing is left to scale for it.
         least: smallest width times height in such units; a smaller image keeps its size, for the model enlarges it.
+        scaled: whether images are scaled when they are decoded. If not, this only says how much of one is decoded, and
+            the engine scales it.
     """
 
     edge: int | None = None
     pixels: int | None = None
     unit: int | None = None
     least: int = 0
+    scaled: bool = True
 
     def of(self, width: int, height: int) -> tuple[int, int]:
         """The width and height, in pixels, to which an image of this size is scaled."""

@@ -30,7 +30,7 @@ _16_TO_8_BITS = [round(value / 257) for value in range(65_536)]
 
 def kept(width: int, height: int, resolution: Resolution | None) -> tuple[int, int]:
     """The width and height that are kept of a picture."""
-    if resolution is None:
+    if resolution is None or not resolution.scaled:
         return width, height
     looked_at = resolution.of(width, height)
     if resolution.unit is not None:
@@ -38,10 +38,12 @@ def kept(width: int, height: int, resolution: Resolution | None) -> tuple[int, i
     return min(width, _TIMES * looked_at[0]), min(height, _TIMES * looked_at[1])
 
 
-def decoded(size: tuple[int, int], resolution: Resolution | None) -> tuple[int, int]:
-    """The least width and height at which a picture is decoded that is kept at this size."""
-    times = 1.0 if resolution is None or resolution.unit is None else _TIMES_DECODED
-    return math.ceil(size[0] * times), math.ceil(size[1] * times)
+def decoded(width: int, height: int, resolution: Resolution | None) -> tuple[int, int]:
+    """The least width and height at which a picture is decoded."""
+    if resolution is None or resolution.unit is None:
+        return kept(width, height, resolution)
+    across, down = resolution.of(width, height)
+    return math.ceil(across * _TIMES_DECODED), math.ceil(down * _TIMES_DECODED)
 
 
 def rgb(
