@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import replace
 from functools import cached_property
 from json.encoder import encode_basestring_ascii
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import sqlalchemy as sa
 
@@ -80,7 +80,7 @@ class Ledger:
         after = self._tidy(run_id)
         while True:
             with self._database.reading() as connection:
-                found = _items(connection.execute(query, {"after": after}))
+                found = _items(connection.execute(query, {"after": after}).all())
             if not found:
                 return
             yield found
@@ -97,7 +97,7 @@ class Ledger:
         """Some items of one run in the input's order, without their records."""
         query = sa.select(*_SENT).where(items.c.id.in_(item_ids)).order_by(items.c.id)
         with self._database.reading() as connection:
-            return _items(connection.execute(query))
+            return _items(connection.execute(query).all())
 
     def pending_ids(self, run_id: RunId, *, tidy: bool = False, chunk: int = 10_000) -> Iterator[ItemId]:
         """The ids of the pending items, in order.
@@ -274,8 +274,9 @@ def _item_row(item: Item) -> tuple[int | str, ...]:
     )
 
 
-def _items(rows: Iterable[sa.Row[Any]]) -> list[Item]:
+def _items(found: Sequence[object]) -> list[Item]:
     """The items of rows of the columns that are sent."""
+    rows = cast("Iterable[tuple[int, int, int, int, str, str, str, str, int]]", found)
     return [
         Item(
             id=ItemId(item_id),
