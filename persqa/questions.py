@@ -64,11 +64,15 @@ class QuestionPool:
         if count > len(self.questions):
             has = f"the pool {self.name!r} has {counted(len(self.questions), 'question')}"
             raise SettingsError(f"{has}, {count} were asked for ({option('questions_per_image')})")
-        left, drawn = list(self.questions), list[Question]()
-        for place in range(count):
-            number = hashlib.blake2b(f"{seed}\0{key}\0{place}".encode(), digest_size=8).digest()
-            drawn.append(left.pop(int.from_bytes(number, "big") % len(left)))
-        return tuple(drawn)
+        if count == 1:
+            return (self.questions[_drawn(seed, key, 0, len(self.questions))],)
+        left = list(self.questions)
+        return tuple(left.pop(_drawn(seed, key, place, len(left))) for place in range(count))
+
+
+def _drawn(seed: int, key: str, place: int, among: int) -> int:
+    number = hashlib.blake2b(f"{seed}\0{key}\0{place}".encode(), digest_size=8).digest()
+    return int.from_bytes(number, "big") % among
 
 
 def load_pool(name: str) -> QuestionPool:

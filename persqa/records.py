@@ -6,8 +6,10 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from json.encoder import c_make_encoder, encode_basestring_ascii  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType] - not in its stubs
+from typing import TYPE_CHECKING, NamedTuple, cast
 
+from persqa.bare_base64 import SHORTEST
 from persqa.conversations import check_conversation, without_image_tokens
 from persqa.data_uris import decode_data_uri, is_data_uri
 from persqa.errors import RecordError, Rejected
@@ -19,15 +21,21 @@ from persqa.urls import scheme_of
 from persqa.words import kind_of_json, option, shortened, shown_value
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from pydantic import JsonValue
 
 #: The text of a list, as Python or JSON writes it, and no list.
 _LIST_TEXT = re.compile(r"""\s*[\[({]\s*b?["'{].*[\])}]\s*""", re.DOTALL)
+#: Nothing is wrong with such a path, and it is neither a URL nor base64.
+_SHORT_PATH = re.compile(rf"[\w./ -]{{,{SHORTEST - 2}}}\w", re.ASCII)
 #: In bytes; no system opens a longer path, or a longer name in one.
 _LONGEST_PATH = 4096
 _LONGEST_NAME = 255
+_encode = cast(
+    "Callable[[JsonValue, int], tuple[str, ...]]",
+    c_make_encoder(None, json.JSONEncoder().default, encode_basestring_ascii, None, ": ", ", ", False, False, True),
+)
 #: No character has more bytes in UTF-8.
 _CHARACTER_BYTES = 4
 
@@ -75,7 +83,7 @@ class RecordLimits:
 DEFAULT_LIMITS = RecordLimits()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class RawRecord:
     """One element of the input, as a reader gives it.
 
@@ -92,11 +100,10 @@ class RawRecord:
     @property
     def json(self) -> str:
         """The value as ASCII JSON, which every database stores unchanged."""
-        return json.dumps(self.value)
+        return json_text(self.value)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
+class Record(NamedTuple):
     """A usable record.
 
     Attributes:
@@ -108,6 +115,11 @@ class Record:
     images: tuple[str, ...]
     tag: Tag | None
     prompt: str = ""
+
+
+def json_text(value: JsonValue) -> str:
+    """The same as `json.dumps` gives, which makes an encoder for each call; the value must hold no circle."""
+    return "".join(_encode(value, 0))
 
 
 def record_key(record_json: str) -> str:
@@ -144,9 +156,7 @@ def parse_record(
             raise RecordError(Reason.NOT_AN_OBJECT, f"expected an object, found {kind_of_json(raw.value)}")
         fields = raw.value
         check_conversation(fields.get("conversation"))
-        without = image_optional and reference_in(fields.get(columns.image)) is None
-        images = () if without else _images(fields, columns.image, max_images)
-        _check_data(images, max_image_bytes)
+        images = _images_of(fields, columns.image, max_images, max_image_bytes, optional=image_optional)
         return Record(
             images=images,
             tag=_tag(fields.get(columns.tag), columns.tag) if columns.tag else None,
@@ -199,6 +209,20 @@ def _id_of(value: JsonValue, column: str | None) -> str | None:
     found = value.get(column) if isinstance(value, dict) and column is not None else None
     # Exports ask for it in each row, and a number is the usual one that is no text.
     return found if found is None or isinstance(found, str) else str(found) if type(found) is int else json.dumps(found)
+
+
+def _images_of(
+    fields: Mapping[str, JsonValue], column: str, max_images: int, max_image_bytes: int, *, optional: bool
+) -> tuple[str, ...]:
+    given = fields.get(column)
+    # Most are, and looking at one in all other ways takes longer than to parse its record.
+    if isinstance(given, str) and _SHORT_PATH.fullmatch(given) and max_images:
+        return (given,)
+    if optional and reference_in(given) is None:
+        return ()
+    images = _images(fields, column, max_images)
+    _check_data(images, max_image_bytes)
+    return images
 
 
 def _images(fields: Mapping[str, JsonValue], column: str, max_images: int) -> tuple[str, ...]:

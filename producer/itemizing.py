@@ -1,9 +1,9 @@
-"""From a record to its items; both readings of a submit do it, and must agree."""
+"""From a record to its items."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -72,27 +72,30 @@ class Itemizer:
             raise RecordError(Reason.OVERSIZED_MESSAGE, f"{place_of(raw, self.options.columns.id)}: {said}")
         return record
 
-    def items(self, first: Item, record: Record) -> Iterator[Item]:
-        """One item for each question of the record, made from the first one without its question."""
+    def items(self, run_id: RunId, position: int, record_json: str, record: Record) -> Iterator[Item]:
+        """One item for each question of a usable record."""
         asked = self.options
         if asked.verbatim:
             tag, questions = Tag(""), (Question(topic="", template=record.prompt),)
         else:
-            tag = record.tag or parse_tag(asked.tag)
-            questions = self.pool.draw(asked.questions_per_image, seed=asked.seed, key=record_key(first.record))
+            tag = record.tag or self._tag
+            questions = self.pool.draw(asked.questions_per_image, seed=asked.seed, key=record_key(record_json))
+        first = position * asked.questions_per_image
         for slot, question in enumerate(questions):
-            yield replace(
-                first,
-                id=item_id(first.run_id, first.position * asked.questions_per_image + slot),
+            yield Item(
+                id=item_id(run_id, first + slot),
+                run_id=run_id,
+                position=position,
                 slot=slot,
+                record=record_json,
                 images=record.images,
                 tag=tag,
                 topic=question.topic,
                 question=question.ask(tag) if tag else question.template,
             )
 
-    def first_item(self, run_id: RunId, position: int, record_json: str) -> Item:
-        """The first item of a record, without its question; the only one of a wrong record."""
+    def wrong_item(self, run_id: RunId, position: int, record_json: str) -> Item:
+        """The only item of a wrong record; it has no question."""
         return Item(
             id=item_id(run_id, position * self.options.questions_per_image),
             run_id=run_id,
@@ -113,7 +116,7 @@ class Itemizer:
             blob_reference(self.blobs.put(decode_data_uri(given, max_bytes=most))) if is_data_uri(given) else given
             for given in record.images
         )
-        return replace(record, images=images)
+        return record._replace(images=images)
 
     def _message_bytes(self, record: Record) -> int:
         """More bytes than the message of any item of the record will have."""
@@ -122,9 +125,14 @@ class Itemizer:
 
     def _most_message_bytes(self, record: Record) -> int:
         """At least as many, found by counting characters."""
-        texts = sum(map(len, record.images)) + len(record.prompt)
-        inside = _CHARACTER_BYTES * texts + _QUOTES * (len(record.images) + 1) + self._question_bytes
+        images = record.images
+        texts = len(images[0]) if len(images) == 1 else sum(map(len, images))
+        inside = _CHARACTER_BYTES * (texts + len(record.prompt)) + _QUOTES * (len(images) + 1) + self._question_bytes
         return _ENVELOPE_BYTES + self._common_bytes + _in_base64(inside)
+
+    @cached_property
+    def _tag(self) -> Tag:
+        return parse_tag(self.options.tag)
 
     @cached_property
     def _question_bytes(self) -> int:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from persqa.blob_locks import Filling
-from persqa.blobs import digest_of
 from persqa.controls import refuse_stopped, remove_unanswered, set_priority
 from persqa.errors import BrokerUnavailable, InputError, NoDatabase, RowRefused, RunConflict, SettingsError
 from persqa.questions import load_pool
@@ -81,7 +80,7 @@ def submit(
     """Submit a data set, as `Client.submit` describes."""
     database = without_password(connections.settings.database_url)
     ledger = connections.store.make_ledger
-    with closing(_Blobs(connections.settings.blob_store, ledger=ledger, database=database)) as blobs:
+    with closing(Filling(connections.settings.blob_store, ledger=ledger, database=database)) as blobs:
         blobs.hold_what_is_there()
         return _submit(connections, data, blobs, on_full=on_full, **given)
 
@@ -89,7 +88,7 @@ def submit(
 def _submit(
     connections: Connections,
     data: str | Path | Iterable[Mapping[str, object]],
-    blobs: _Blobs,
+    blobs: Filling,
     *,
     on_full: Callable[[], None],
     **given: Unpack[GivenSubmitOptions],
@@ -120,10 +119,7 @@ def _submit(
     if (progress := store.queries.progress(run.id)).state is RunState.CANCELLED:
         refuse_stopped(run)
     if progress.submitted < run.items:
-        blobs.complete = True
-        # Of the run, which another submit may have created meanwhile.
-        itemizer = replace(created.itemizer, limits=run.limits, base=run.base)
-        _write_ledger(store, reader, run, itemizer, found)
+        _write_ledger(store, reader, run, created.itemizer, found)
     # The ledger has all references now.
     blobs.close()
     if options.recheck:
@@ -149,7 +145,7 @@ def _enqueue(connections: Connections, run: Run, on_full: Callable[[], None]) ->
 
 
 def _create(
-    connections: Connections, reader: Reader, options: SubmitOptions, blobs: _Blobs, *, shown: str | None
+    connections: Connections, reader: Reader, options: SubmitOptions, blobs: Filling, *, shown: str | None
 ) -> _Created:
     """Survey the input and create its run, or find the one that it belongs to.
 
@@ -178,6 +174,9 @@ def _create(
         item_count=(found.records - found.invalid) * asked.questions_per_image + found.invalid,
         limits=limits,
     )
+    if (run.limits, run.base) != (limits, itemizer.base):
+        # Another submit has created it meanwhile, and by its limits other records may be wrong.
+        return _create(connections, reader, options, blobs, shown=shown)
     return _Created(run=run, found=found, itemizer=itemizer)
 
 
@@ -225,22 +224,13 @@ def _known_run(store: Store, name: str) -> Run | None:
     return None
 
 
-class _Blobs(Filling):
-    """The blob store of one submit: the first reading fills it, so the second only needs the digests."""
-
-    complete = False
-
-    def put(self, data: bytes) -> str:
-        return digest_of(data) if self.complete else super().put(data)
-
-
 def _files_of(data: object, pool: str) -> list[str]:
     """What of an input, and of a question pool, are files that somebody could lose."""
     found = [input_path(data), input_path(pool) if Path(pool).is_file() else None]
     return [path for path in found if path is not None]
 
 
-def _survey(reader: Reader, itemizer: Itemizer, blobs: _Blobs, shown: str) -> Survey:
+def _survey(reader: Reader, itemizer: Itemizer, blobs: Filling, shown: str) -> Survey:
     """Read the input once; the blob store learns that items of the ledger will refer to it."""
     found = survey(reader, itemizer, shown)
     if found.has_blobs:
@@ -293,8 +283,8 @@ def _write_ledger(store: Store, reader: Reader, run: Run, itemizer: Itemizer, fo
         InputError: the input has changed, or the database refuses it. The run is gone, unless some of it is enqueued.
     """
     try:
-        for chunk in drafts(reader, run.id, itemizer, found):
-            store.ledger.add([item for item, _ in chunk], [result for _, result in chunk if result is not None])
+        for items, results in drafts(reader, run.id, itemizer, found):
+            store.ledger.add(items, results)
     except (InputError, RowRefused) as error:
         store.runs.forget(run)
         raise InputError(str(error)) from error

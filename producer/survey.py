@@ -1,19 +1,23 @@
-"""The two readings of an input: the first finds what is there, the second must find the same.
+"""The survey: an input is read once, checked and put aside, before anything is written.
 
-Nothing is written to the ledger that the first reading has not seen, so all that write one run write the same.
+Nothing gets into the ledger that the survey has not found, so all that write one run write the same.
 """
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING, TypeAlias
 
 from persqa.blobs import parse_blob_reference
 from persqa.errors import InputError, RecordError
 from persqa.items import Item
+from persqa.reasons import Reason
+from persqa.records import Record
 from persqa.results import Result, Status
 from persqa.urls import is_relative_path
+from producer.checked import CheckedRecords
 from producer.columns import Wanted
 from producer.readers.passed import in_words
 
@@ -22,8 +26,9 @@ if TYPE_CHECKING:
 
     from persqa.records import RawRecord
     from persqa.runs import RunId
+    from producer.checked import CheckedRecord
     from producer.itemizing import Itemizer
-    from producer.readers.base import Reader
+    from producer.readers.base import Reader, Stamp
     from producer.readers.passed import PassedOver
 
 #: Items in one transaction, and bytes of their records.
@@ -32,17 +37,18 @@ _WRITTEN_BYTES = 32 * 2**20
 #: How many wrong records a message shows.
 _SHOWN = 5
 
-#: An item, with its result if its record is wrong.
-Draft: TypeAlias = tuple[Item, Result | None]
+#: The items of one transaction, and the results of those whose records are wrong.
+Draft: TypeAlias = tuple[list[Item], list[Result]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Survey:
-    """The findings of the first reading, before anything is written.
+    """What an input has.
 
     Attributes:
         fingerprint: digest of all records in order.
-        digests: digests of all records up to the end of each transaction, the last one included.
+        checked: all records, wrong ones included.
+        stamp: that of the input, before it was read.
         records: number of records, wrong ones included.
         errors: errors of the first few wrong records.
         invalid: number of wrong records.
@@ -52,7 +58,8 @@ class Survey:
     """
 
     fingerprint: str
-    digests: tuple[bytes, ...]
+    checked: CheckedRecords
+    stamp: Stamp
     records: int
     errors: tuple[RecordError, ...]
     invalid: int
@@ -61,33 +68,63 @@ class Survey:
     has_blobs: bool
 
 
-class _Reading:
-    """How far a reading is; both end their transactions at the same records."""
+class _Findings:
+    """What the records that were read so far come to."""
 
     def __init__(self, itemizer: Itemizer) -> None:
-        self._digest = hashlib.blake2b(digest_size=16)
+        self._itemizer = itemizer
         self._questions = itemizer.options.questions_per_image
-        self._items = self._bytes = 0
+        self._digest = hashlib.blake2b(digest_size=16)
+        self._chunk: list[CheckedRecord] = []
+        self._texts: list[str] = []
+        self._bytes = 0
+        self.checked = CheckedRecords()
+        self.records = self.invalid = 0
+        self.errors: list[RecordError] = []
+        self.relative = self.blobs = False
 
-    def take(self, raw: RawRecord, text: str) -> bool:
-        """Take the next record, with its JSON; returns whether a transaction ends with it."""
+    def take(self, raw: RawRecord) -> None:
+        """Take the next record."""
+        text = raw.json
+        self.records += 1
+        try:
+            record = self._itemizer.parse(raw)
+        except RecordError as error:
+            self._take_wrong(error, text)
+        else:
+            self._chunk.append((text, record.images, record.tag, record.prompt))
+            self._look(record.images)
         # Two wrong records may have the same JSON, or a wrong one and a usable one.
-        reason = "" if raw.error is None else raw.error.reason
-        self._digest.update(f"{text}{reason}\n".encode())
-        self._items += self._questions
-        self._bytes += self._questions * len(text)
-        if self._items < _WRITTEN and self._bytes < _WRITTEN_BYTES:
-            return False
-        self._items = self._bytes = 0
-        return True
+        self._texts.append(text if raw.error is None else f"{text}{raw.error.reason}")
+        self._bytes += len(text)
+        if len(self._chunk) * self._questions >= _WRITTEN or self._bytes * self._questions >= _WRITTEN_BYTES:
+            self._put()
 
-    def digest(self) -> bytes:
-        """Of all records taken so far."""
-        return self._digest.digest()
+    def _take_wrong(self, error: RecordError, text: str) -> None:
+        self.invalid += 1
+        self.errors = [*self.errors, error][:_SHOWN]
+        self._chunk.append((text, error.reason.value, str(error)))
+
+    def _look(self, images: tuple[str, ...]) -> None:
+        self.relative = self.relative or any(map(is_relative_path, images))
+        self.blobs = self.blobs or any(map(parse_blob_reference, images))
+
+    def _put(self) -> None:
+        if self._chunk:
+            self._texts.append("")
+            self._digest.update("\n".join(self._texts).encode())
+            self.checked.put(self._chunk)
+        self._chunk, self._texts, self._bytes = [], [], 0
+
+    def end(self) -> str:
+        """End the last transaction; returns the digest of all records."""
+        self._put()
+        self.checked.end()
+        return self._digest.hexdigest()
 
 
 def survey(reader: Reader, itemizer: Itemizer, shown: str) -> Survey:
-    """Read the whole input once; image bytes inside it go into the blob store.
+    """Read the whole input; image bytes inside it go into the blob store.
 
     Args:
         reader: of the input.
@@ -95,83 +132,71 @@ def survey(reader: Reader, itemizer: Itemizer, shown: str) -> Survey:
         shown: the input, as messages name it.
 
     Raises:
-        InputError: it cannot be read, has no record, or lacks a column that the run names.
+        InputError: it cannot be read, changes meanwhile, has no record, or lacks a column that the run names; or there
+            is no room to put its records aside.
         BlobsUnavailable: image bytes cannot be stored.
     """
     wanted = Wanted(itemizer.options, shown=shown)
     # Before the first row is read, since the bytes of images inside it would be stored.
     if (fields := reader.fields()) is not None:
         wanted.check(fields)
-    reading = _Reading(itemizer)
-    digests: list[bytes] = []
-    errors: list[RecordError] = []
-    records = invalid = 0
-    relative = blobs = False
+    stamp = reader.stamp()
+    found = _Findings(itemizer)
     for raw in reader:
-        records += 1
         wanted.look(raw.value)
-        if reading.take(raw, raw.json):
-            digests.append(reading.digest())
-        try:
-            record = itemizer.parse(raw)
-        except RecordError as error:
-            invalid += 1
-            errors = [*errors, error][:_SHOWN]
-        else:
-            relative = relative or any(map(is_relative_path, record.images))
-            blobs = blobs or any(map(parse_blob_reference, record.images))
+        found.take(raw)
+    fingerprint = found.end()
     passed_over = tuple(reader.passed)
-    if not records:
+    if not found.records:
         beside = f"; passed over: {in_words(passed_over)}" if passed_over else ""
         raise InputError(f"{shown} has no record{beside}")
     wanted.check()
-    last = reading.digest()
-    return Survey(
-        fingerprint=last.hex(),
-        digests=(*digests, last),
-        records=records,
-        errors=tuple(errors),
-        invalid=invalid,
+    surveyed = Survey(
+        fingerprint=fingerprint,
+        checked=found.checked,
+        stamp=stamp,
+        records=found.records,
+        errors=tuple(found.errors),
+        invalid=found.invalid,
         passed_over=passed_over,
-        has_relative_paths=relative,
-        has_blobs=blobs,
+        has_relative_paths=found.relative,
+        has_blobs=found.blobs,
     )
+    _refuse_change(reader, surveyed)
+    return surveyed
 
 
-def drafts(reader: Reader, run_id: RunId, itemizer: Itemizer, found: Survey) -> Iterator[list[Draft]]:
-    """Read the input again, and give the items of one transaction after the other.
+def drafts(reader: Reader, run_id: RunId, itemizer: Itemizer, found: Survey) -> Iterator[Draft]:
+    """Give the items of one transaction after the other.
 
     Raises:
-        InputError: it cannot be read any more, or has changed; what was given before is as it was surveyed.
+        InputError: the input has changed since it was surveyed, or what was put aside is gone.
     """
-    reading = _Reading(itemizer)
-    expected = iter(found.digests)
-    chunk: list[Draft] = []
-    for position, raw in enumerate(reader):
-        _refuse_change(position < found.records)
-        text = raw.json
-        ended = reading.take(raw, text)
-        chunk += _drafts(itemizer, itemizer.first_item(run_id, position, text), raw)
-        # The ledger is complete with the last record, so that one waits until it is known to be the last.
-        if ended and position + 1 < found.records:
-            _refuse_change(reading.digest() == next(expected))
-            yield chunk
-            chunk = []
-    _refuse_change(reading.digest() == found.digests[-1])
-    yield chunk
+    written, positions = 0, count()
+    for chunk in found.checked.chunks():
+        items: list[Item] = []
+        results: list[Result] = []
+        for checked, position in zip(chunk, positions, strict=False):
+            if len(checked) == 3:
+                item, result = _wrong(itemizer, run_id, position, checked)
+                items.append(item)
+                results.append(result)
+            else:
+                text, images, tag, prompt = checked
+                items += itemizer.items(run_id, position, text, Record(images=images, tag=tag, prompt=prompt))
+        written += len(chunk)
+        # The ledger is complete with the last record.
+        if written == found.records:
+            _refuse_change(reader, found)
+        yield items, results
 
 
-def _refuse_change(unchanged: bool) -> None:
-    if not unchanged:
+def _refuse_change(reader: Reader, found: Survey) -> None:
+    if reader.stamp() != found.stamp:
         raise InputError("the input has changed while it was read, so nothing was enqueued; submit it again")
 
 
-def _drafts(itemizer: Itemizer, first: Item, raw: RawRecord) -> Iterator[Draft]:
-    try:
-        record = itemizer.parse(raw)
-    except RecordError as error:
-        reason, detail = error.reason, str(error)
-        yield first, Result(item_id=first.id, run_id=first.run_id, status=Status.INVALID, reason=reason, detail=detail)
-    else:
-        for item in itemizer.items(first, record):
-            yield item, None
+def _wrong(itemizer: Itemizer, run_id: RunId, position: int, wrong: tuple[str, str, str]) -> tuple[Item, Result]:
+    text, reason, detail = wrong
+    item = itemizer.wrong_item(run_id, position, text)
+    return item, Result(item_id=item.id, run_id=run_id, status=Status.INVALID, reason=Reason(reason), detail=detail)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from base64 import b64encode
 from functools import lru_cache
@@ -45,11 +46,15 @@ class EnvelopeBuilder:
             enqueued_at: the time, in seconds since the epoch.
         """
         body = f"[[{message}], {{}}, {_EMBEDDED}]"
-        text = self._dated(queue, enqueued_at).replace(_ID, task_id).replace(_TAG, next(self._tags))
-        return text.replace(_BODY, b64encode(body.encode()).decode())
+        return self._dated(queue, enqueued_at) % {
+            _ID: task_id,
+            _TAG: next(self._tags),
+            _BODY: b64encode(body.encode()).decode(),
+        }
 
     def _new_dated(self, queue: str, enqueued_at: float) -> str:
-        return self._pattern(queue).replace(f'"{_AT}"', f"{enqueued_at:.3f}")
+        text = self._pattern(queue).replace(f'"{_AT}"', f"{enqueued_at:.3f}").replace("%", "%%")
+        return re.sub(f"{_ID}|{_TAG}|{_BODY}", r"%(\g<0>)s", text)
 
     def _new_pattern(self, queue: str) -> str:
         # Celery would add the arguments' repr for display, which costs more than everything else.

@@ -6,7 +6,8 @@ import json
 from collections import Counter
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from json.encoder import encode_basestring_ascii
+from typing import TYPE_CHECKING, Any, cast
 
 import sqlalchemy as sa
 
@@ -48,21 +49,30 @@ class Ledger:
         """
         if not batch:
             return 0
-        run_id, first = batch[0].run_id, min(item.id for item in batch)
+        ids = [item.id for item in batch]
+        run_id, first = batch[0].run_id, min(ids)
         unended = sa.case((runs.c.ended_to >= first, first - 1), else_=runs.c.ended_to)
-        insert = self._database.insert(items).on_conflict_do_nothing().returning(items.c.id, items.c.run_id)
+        among = sa.select(items.c.id).where(items.c.id.between(first, max(ids)))
         with self._database.writing() as connection:
             # Locks the run's row first, as `reopen` does; and whoever looks for pending items looks here again.
             kept = sa.update(runs).where(runs.c.id == run_id, runs.c.deleting.is_(False)).values(ended_to=unended)
             if not connection.execute(kept).rowcount:
                 why = "somebody deleted it, or its input had changed while several programs submitted it"
                 raise RunConflict(f"the run is gone: {why}; submit it again")
-            new = connection.execute(insert, [_item_row(item) for item in batch]).all()
-            new_ids = {row.id for row in new}
-            outcomes = [Outcome(result) for result in invalid if result.item_id in new_ids]
-            insert_outcomes(self._database, connection, outcomes)
-            count(self._database, connection, Counter((row.run_id, SUBMITTED) for row in new))
-        return len(new)
+            # Who has that lock is alone with the run, so what is not there now is new.
+            known = set(connection.execute(among).scalars())
+            rows = [_item_row(item) for item in batch if item.id not in known]
+            if rows:
+                connection.exec_driver_sql(self._insert, rows)
+            insert_outcomes(self._database, connection, [Outcome(one) for one in invalid if one.item_id not in known])
+            count(self._database, connection, Counter({(int(run_id), SUBMITTED): len(rows)}))
+        return len(rows)
+
+    @cached_property
+    def _insert(self) -> str:
+        """In the words of the driver, as SQLAlchemy would do more for each row than the database."""
+        places = ", ".join(len(_STORED) * ("?" if self._database.is_sqlite else "%s",))
+        return f"INSERT INTO items ({', '.join(_STORED)}) VALUES ({places})"
 
     def pending(self, run_id: RunId, *, chunk: int = 1000) -> Iterator[list[Item]]:
         """The pending items in the input's order, in chunks; without their records, which can be large."""
@@ -70,7 +80,7 @@ class Ledger:
         after = self._tidy(run_id)
         while True:
             with self._database.reading() as connection:
-                found = [_item(row) for row in connection.execute(query, {"after": after})]
+                found = _items(connection.execute(query, {"after": after}).all())
             if not found:
                 return
             yield found
@@ -87,7 +97,7 @@ class Ledger:
         """Some items of one run in the input's order, without their records."""
         query = sa.select(*_SENT).where(items.c.id.in_(item_ids)).order_by(items.c.id)
         with self._database.reading() as connection:
-            return [_item(row) for row in connection.execute(query)]
+            return _items(connection.execute(query).all())
 
     def pending_ids(self, run_id: RunId, *, tidy: bool = False, chunk: int = 10_000) -> Iterator[ItemId]:
         """The ids of the pending items, in order.
@@ -214,7 +224,12 @@ _REOPENED_AT_ONCE = 5000
 #: An item without a question comes from a wrong record: asking again cannot end differently.
 _of_wrong_record = items.c.question == ""
 #: The columns that a message is made of.
-_SENT = tuple(column for column in items.c if column.name != "record")
+_SENT = tuple(
+    items.c[name] for name in ("id", "run_id", "position", "slot", "images", "tag", "topic", "question", "requeues")
+)
+#: The columns that a new item is given, in the order of `_item_row`.
+_STORED = ("id", "run_id", "position", "slot", "record", "images", "tag", "topic", "question", "requeues")
+_read = json.JSONDecoder().raw_decode
 
 
 def _pending(run_id: RunId, *columns: sa.FromClause | sa.ColumnElement[Any]) -> sa.Select[Any]:
@@ -244,31 +259,37 @@ def _slices(item_ids: Sequence[ItemId]) -> Iterator[tuple[ItemId, ...]]:
         yield tuple(item_ids[start : start + _REOPENED_AT_ONCE])
 
 
-def _item_row(item: Item) -> dict[str, object]:
-    return {
-        "id": item.id,
-        "run_id": item.run_id,
-        "position": item.position,
-        "slot": item.slot,
-        "record": item.record,
-        "images": json.dumps([storable(image) for image in item.images]),
-        "tag": item.tag,
-        "topic": storable(item.topic),
-        "question": storable(item.question),
-        "requeues": item.requeues,
-    }
-
-
-def _item(row: sa.Row[Any]) -> Item:
-    return Item(
-        id=ItemId(row.id),
-        run_id=RunId(row.run_id),
-        position=row.position,
-        slot=row.slot,
-        record="",
-        images=tuple(json.loads(row.images)),
-        tag=Tag(row.tag),
-        topic=row.topic,
-        question=row.question,
-        requeues=row.requeues,
+def _item_row(item: Item) -> tuple[int | str, ...]:
+    return (
+        item.id,
+        item.run_id,
+        item.position,
+        item.slot,
+        item.record,
+        f"[{', '.join(encode_basestring_ascii(storable(image)) for image in item.images)}]",
+        item.tag,
+        storable(item.topic),
+        storable(item.question),
+        item.requeues,
     )
+
+
+def _items(found: Sequence[object]) -> list[Item]:
+    """The items of rows of the columns that are sent."""
+    rows = cast("Iterable[tuple[int, int, int, int, str, str, str, str, int]]", found)
+    return [
+        Item(
+            id=ItemId(item_id),
+            run_id=RunId(run_id),
+            position=position,
+            slot=slot,
+            record="",
+            # As `_item_row` has written it, so nothing stands before or behind it.
+            images=tuple(_read(images)[0]),
+            tag=Tag(tag),
+            topic=topic,
+            question=question,
+            requeues=requeues,
+        )
+        for item_id, run_id, position, slot, images, tag, topic, question, requeues in rows
+    ]

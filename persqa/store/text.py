@@ -15,7 +15,7 @@ _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 def storable(text: str) -> str:
     """The text with each NUL and lone surrogate replaced by U+FFFD, the replacement character."""
-    return _UNSTORABLE.sub("\ufffd", text)
+    return text if text.isascii() and "\0" not in text else _UNSTORABLE.sub("\ufffd", text)
 
 
 def row_of(thing: DataclassInstance) -> dict[str, object]:

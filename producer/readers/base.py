@@ -4,18 +4,34 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from producer.readers.passed import Passed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from persqa.records import Columns, RawRecord
     from producer.readers.cells import Cells
 
 #: Standard input, as messages name it.
 STANDARD_INPUT = "standard input"
+
+#: Of each file of an input which it is, its size and when it was written; None for one that cannot be looked at.
+Stamp: TypeAlias = tuple[tuple[int, ...] | None, ...]
+
+
+def stamp_of(files: Iterable[Path]) -> Stamp:
+    """What changes when somebody changes one of the files."""
+    return tuple(map(_stamp_of_one, files))
+
+
+def _stamp_of_one(file: Path) -> tuple[int, ...] | None:
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 class Reader(Protocol):
@@ -42,6 +58,10 @@ class Reader(Protocol):
         Raises:
             InputError: as of reading.
         """
+        ...
+
+    def stamp(self) -> Stamp:
+        """What changes when somebody changes the files that all records are read from."""
         ...
 
     def __iter__(self) -> Iterator[RawRecord]:
@@ -103,3 +123,7 @@ class SourceReader:
     def fields(self) -> Sequence[str] | None:
         """As in `Reader`: most formats have no header."""
         return None
+
+    def stamp(self) -> Stamp:
+        """Of the one file."""
+        return stamp_of([self._source.path])

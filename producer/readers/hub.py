@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from persqa.records import RawRecord
-    from producer.readers.base import Reading
+    from producer.readers.base import Reading, Stamp
 
 SCHEME = "hf://"
 _NAME = re.compile(r"(?:datasets/)?(?P<name>[\w.-]+(?:/[\w.-]+)?)(?:@(?P<revision>[\w./-]+))?(?::(?P<subset>[\w.-]+))?")
@@ -56,6 +56,10 @@ class HubReader:
             batches = self._batches(self._builder())
             first = None if batches is None else next(batches, None)
             return None if first is None else first.schema.names
+
+    def stamp(self) -> Stamp:
+        """As in `Reader`: a commit does not change."""
+        return ()
 
     def __iter__(self) -> Iterator[RawRecord]:
         with self._refusals():

@@ -13,7 +13,7 @@ from persqa.errors import InputError
 from persqa.libraries import library
 from persqa.words import listed, no_such, option
 from producer.readers.arrow_rows import check_names, records
-from producer.readers.base import Reading, Source, SourceReader
+from producer.readers.base import Reading, Source, SourceReader, Stamp, stamp_of
 from producer.readers.files import refusals
 from producer.readers.passed import Passed
 
@@ -51,6 +51,10 @@ class DatasetFolderReader(SourceReader):
                 with pa.OSFile(str(file), "rb") as stream, pa.ipc.open_stream(stream) as batches:
                     return batches.schema.names
         return None
+
+    def stamp(self) -> Stamp:
+        """Of the Arrow files."""
+        return stamp_of(self._files())
 
     def __iter__(self) -> Iterator[RawRecord]:
         with refusals(self._source):

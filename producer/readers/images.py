@@ -14,7 +14,7 @@ from persqa.errors import InputError
 from persqa.image_kinds import HEAD_BYTES, kind_named
 from persqa.records import RawRecord
 from persqa.urls import as_path
-from producer.readers.base import Reading, Source, SourceReader
+from producer.readers.base import Reading, Source, SourceReader, Stamp
 from producer.readers.files import ScratchFile, refusals
 from producer.readers.passed import Passed, in_words
 from producer.readers.patterns import matches
@@ -39,6 +39,10 @@ class ImagesReader(SourceReader):
     def fields(self) -> Sequence[str]:
         """The image column."""
         return [self._asked.columns.image]
+
+    def stamp(self) -> Stamp:
+        """As in `Reader`: the list does not change."""
+        return ()
 
     def __iter__(self) -> Iterator[RawRecord]:
         if self._list is None:

@@ -18,6 +18,12 @@ from producer.readers.passed import Passed
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pydantic import JsonValue
+
+
+_ENDS = ("\n", "\r\n", "")
+_read = json.JSONDecoder().raw_decode
+
 
 class JsonLinesReader(SourceReader):
     """Reads line by line; a broken line is one wrong record."""
@@ -37,8 +43,17 @@ class JsonLinesReader(SourceReader):
 
 def _parse(line: bytes, place: str) -> RawRecord:
     try:
-        return RawRecord(place=place, value=json.loads(line.decode()))
+        return RawRecord(place=place, value=_value(line.decode()))
     except (ValueError, RecursionError) as error:
         # The line is kept as text, so that the ledger shows it.
         text = line.decode(errors="backslashreplace").rstrip("\r\n")
         return RawRecord(place=place, value=text, error=RecordError(Reason.NOT_JSON, not_json(error)))
+
+
+def _value(text: str) -> JsonValue:
+    """The same as `json.loads` gives, which first looks for white space around the value."""
+    try:
+        value, end = _read(text)
+    except ValueError:
+        return json.loads(text)
+    return value if text[end:] in _ENDS else json.loads(text)

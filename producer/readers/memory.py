@@ -15,7 +15,7 @@ from producer.readers.passed import Passed
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from producer.readers.base import Reading
+    from producer.readers.base import Reading, Stamp
 
 #: More than so many bytes of records are put aside.
 _HELD_BYTES = 4 * 2**20
@@ -48,6 +48,10 @@ class MemoryReader:
     def fields(self) -> Sequence[str] | None:
         """Each mapping may have its own."""
         return None
+
+    def stamp(self) -> Stamp:
+        """As in `Reader`: nobody else has the copies."""
+        return ()
 
     def __iter__(self) -> Iterator[RawRecord]:
         self._lines.seek(0)

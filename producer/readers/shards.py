@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from persqa.records import RawRecord
-    from producer.readers.base import Reader
+    from producer.readers.base import Reader, Stamp
 
 
 class ShardsReader:
@@ -40,7 +39,12 @@ class ShardsReader:
             return None
         return list(dict.fromkeys(name for fields in known for name in fields))
 
+    def stamp(self) -> Stamp:
+        """Of all files."""
+        return tuple(one for _, reader in self._shards for one in reader.stamp())
+
     def __iter__(self) -> Iterator[RawRecord]:
         for file, reader in self._shards:
             for record in reader:
-                yield replace(record, place=f"{file}, {record.place}")
+                record.place = f"{file}, {record.place}"
+                yield record

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from persqa.records import RawRecord
+    from producer.readers.base import Stamp
     from producer.readers.passed import Passed
 
 
@@ -39,6 +40,10 @@ class StandardInputReader:
     def fields(self) -> Sequence[str] | None:
         """As the reader of the copy says."""
         return self._copy().fields()
+
+    def stamp(self) -> Stamp:
+        """As in `Reader`: nobody else has the copy."""
+        return ()
 
     def __iter__(self) -> Iterator[RawRecord]:
         return iter(self._copy())

@@ -50,8 +50,7 @@ def test_no_message_is_larger_than_was_said_and_none_is_much_smaller(
         return Itemizer(options=run.options, pool=pool, limits=limits, base=base, blobs=BlobStore(Path("none")))
 
     raw = RawRecord(place="record 1", value=json.loads(json.dumps(record)))
-    first = itemizer(2**20).first_item(run.id, 0, raw.json)
-    (item,) = itemizer(2**20).items(first, itemizer(2**20).parse(raw))
+    (item,) = itemizer(2**20).items(run.id, 0, raw.json, itemizer(2**20).parse(raw))
     (message,) = item_messages([item], run, ledger=LEDGER)
     queue = queue_for(run.options.model, Priority.NORMAL)
     sent = len(BUILDER.build(task_id(LEDGER, item.id), message, queue=queue, enqueued_at=2e9))
