@@ -108,8 +108,8 @@ class Intake:
         names = [NamedImage(base=message.base, reference=name, recheck=message.recheck) for name in message.images]
         async with AsyncExitStack() as held:
             try:
-                images = await held.enter_async_context(self._images.hold(names))
-                found = Admitted(message=message, images=images, image_seconds=time.monotonic() - started)
+                pictures = await held.enter_async_context(self._images.hold(names))
+                found = Admitted(message=message, images=pictures, image_seconds=time.monotonic() - started)
             except Rejected as rejected:
                 found = rejected
             yield found

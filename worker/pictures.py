@@ -7,6 +7,8 @@ from typing import Protocol
 
 from PIL.Image import Image
 
+from persqa.flags import PictureLook
+
 #: Pillow takes four bytes for a pixel of three colours.
 _PIXEL_BYTES = 4
 
@@ -44,10 +46,12 @@ class Picture:
     Attributes:
         digest: that of the file's content: two pictures with the same one are the same.
         pixels: decoded, RGB; or what the engine has made of it.
+        look: what was seen in it.
     """
 
     digest: str
     pixels: Image | Prepared
+    look: PictureLook
 
     @property
     def nbytes(self) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 
 from PIL import Image
 
+from persqa.flags import PictureLook
 from tests.support.wait import give_way
 from worker.images.budget import Budget, Share
 from worker.images.cache import ImageCache
@@ -56,7 +57,7 @@ class Bench:
         finally:
             del self.decoding[image.reference]
         share.keep(size)
-        return Picture(image.reference, Image.new("RGB", (size, 1)))
+        return Picture(image.reference, Image.new("RGB", (size, 1)), PictureLook((), 0))
 
     async def _step(self) -> None:
         step: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -13,6 +13,7 @@ from PIL import AvifImagePlugin
 
 from persqa.blobs import BlobStore, open_file_system, parse_blob_reference
 from persqa.errors import Rejected, StoreUnavailable
+from persqa.flags import look_at
 from persqa.images import (
     ImageLimits,
     check_web,
@@ -141,7 +142,7 @@ class ImageLoader:
 
     def _picture(self, content: Content, image: NamedImage) -> Picture:
         decoded = decode_image(content, image.reference, limits=self._limits, resolution=self._resolution)
-        return Picture(content.digest, self._prepare(decoded) if self._prepare else decoded)
+        return Picture(content.digest, self._prepare(decoded) if self._prepare else decoded, look_at(decoded))
 
     async def _refuse_known(self, digest: str, image: NamedImage) -> None:
         known = await self._lookup.submit((digest, image.recheck))
