@@ -36,8 +36,9 @@ _PHRASES: Final = Phrases(
 
 
 def look(told: Told) -> Finding | None:
-    """The first words of doubt; the score is higher where there are more."""
+    """The first words of doubt; the score is about the share of sentences with some."""
     places = sorted(_PHRASES.places(told))
     if not places:
         return None
-    return Finding(Flag.HEDGE, 0.5 if len(places) == 1 else 1.0, *told.place(*places[0]))
+    sentences = told.text.count(". ") + 1
+    return Finding(Flag.HEDGE, round(min(1.0, len(places) / sentences), 3), *told.place(*places[0]))

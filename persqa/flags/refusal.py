@@ -22,7 +22,7 @@ _FOUND_OUT = r"(?:determined|identified|ascertained|answered|established|inferre
 _BUT_NOT = r"(?! help (?:but|\w+ing)| wait| be (?:\w+ )?(?:sure|certain)| (?:say|tell) (?:for|with))"
 
 _ENGLISH: Final = {
-    "sorry": rf"{_AM}(?: so| very| truly)? sorry|^\W*(?:so )?sorry(?:[,.!]| but\b| i\b)",
+    "sorry": rf"{_AM}(?: so| very| truly)? sorry(?! to hear| about your| for your)|^\W*(?:so )?sorry(?:[,.!]| but\b| i\b)",
     "apologize|apologise|apologies": r"\bi (?:do |must |sincerely )?apologi[sz]e|\bmy apologies",
     "afraid": rf"{_AM} afraid (?:i|that|this|we|not)\b",
     "cannot|can't": rf"{_I} (?:cannot|can't){_BUT_NOT}|(?:cannot|can't) be {_FOUND_OUT}",
@@ -45,6 +45,7 @@ _ENGLISH: Final = {
     "guidelines|policies|programming": r"\bmy (?:guidelines|policies|programming)",
     "sure": rf"{_AM} not sure (?:how|what) (?:to|you)\b",
     "rather|prefer": r"\bi(?:'d| would) (?:rather|prefer) not\b|\bi prefer not\b",
+    "appropriate|ethical": r"\bnot (?:appropriate|ethical)(?: (?:or|and) \w+)? (?:for me )?to\b",
     "something": r"\bnot something (?:that )?i (?:can|am able)\b",
 }
 _OTHERS: Final = {

@@ -11,6 +11,8 @@ from persqa.flags.flag import Finding, Flag
 if TYPE_CHECKING:
     from persqa.flags.told import Told
 
+#: A smaller share that is repeated is no loop but a list, or a way of speaking.
+_LEAST = 0.2
 #: One character so many times in a row, spaces aside.
 _CHARACTERS = 8
 #: One word so many times in a row.
@@ -32,8 +34,8 @@ _Gram = tuple[str, str, str]
 
 def look(told: Told) -> Finding | None:
     """The first kind of repetition that is found, over the whole answer; the score is the share that is repeated."""
-    score = _characters(told) or _sentences(told) or _words(told.words)
-    if not score:
+    score = _characters(told) or max(_sentences(told), _words(told.words))
+    if score < _LEAST:
         return None
     return Finding(Flag.REPETITION, round(min(1.0, score), 3), *told.place(0, len(told.text)))
 
@@ -44,7 +46,7 @@ def _characters(told: Told) -> float:
         squeezed = squeezed[:_SIDE] + squeezed[-_SIDE:]
     for one in set(squeezed):
         if one * _CHARACTERS in squeezed:
-            return squeezed.count(one) / len(squeezed)
+            return max(_LEAST, squeezed.count(one) / len(squeezed))
     return float(bool(told.tag) and told.text.count(told.tag) > 2 and told.tag * 3 in told.text.replace(" ", ""))
 
 
