@@ -30,7 +30,9 @@ _EMPTY: Final = frozenset(
 _PLACES: Final = frozenset({"center", "centre", "middle", "foreground"})
 #: With these a question can be answered in its own words: yes, it is.
 _ASKS_WHETHER: Final = frozenset(
-    "is are was were do does did has have can could will would should am may shall isn't aren't doesn't".split()
+    """
+    is are was were do does did has have can could will would should am may shall isn't aren't doesn't
+    """.split()  # noqa: SIM905
 )
 #: To these a count or a place is an answer.
 _ASKS_WHERE: Final = frozenset({"where", "placed", "position", "located", "how many"})

@@ -12,13 +12,14 @@ if TYPE_CHECKING:
 
 _PICTURES: Final = frozenset({"image", "picture", "photo", "photograph"})
 _PICTURE = r"(?:image|picture|photo|photograph)\b"
+_THE = r"(?:the|this|that)(?: (?:given|provided|above|attached|uploaded))?"
 # Not `a`: who holds a picture is no reason to think of the picture.
 _OF_PICTURES: Final = Phrases(
     {
         "image|picture|photo|photograph": (
-            rf"\b(?:in|from|on|to|at|by|of) (?:the|this|that)(?: (?:given|provided|above|attached|uploaded))? {_PICTURE}"
+            rf"\b(?:in|from|on|to|at|by|of) {_THE} {_PICTURE}"
             r"(?! (?:frame|book|window|on the|in the|behind))"
-            rf"|\b(?:the|this|that)(?: (?:given|provided|above|attached|uploaded))? {_PICTURE} "
+            rf"|\b{_THE} {_PICTURE} "
             r"(?:shows|features|depicts|captures|displays|presents|portrays|contains)\b"
             rf"|\b(?:this|it) (?:is|appears to be) an? {_PICTURE} of"
             rf"|\b(?:in|from) an? {_PICTURE} (?:that|which) (?:you|was|is)\b"

@@ -20,22 +20,37 @@ if TYPE_CHECKING:
 # Words of one language that are no words of English, names or single letters, and few others': the commonest, and what
 # is said of people.
 _PROFILES: Final = {
-    "en": "the is has with and of that are wearing wears hair eyes it to by which who from his her their looks this what "
-    "does how holding standing sitting smiling",
-    "de": "der das und ist sind ein eine einen einem einer mit nicht auf zu von sie er den dem des auch sich für haare "
-    "haar augen trägt braune braun blonde lächelt schaut kamera mund gesicht steht sitzt welche welche wie hält bis",
-    "fr": "les des est et une elle un dans avec qui pas cette aussi cheveux yeux porte sont ses sur visage "
-    "sourit regarde caméra quelle quel du au aux assis debout bruns brun couleur personne",
-    "es": "el los las una tiene es y con pelo ojos lleva que del por está su sus cabello sonriendo mira cámara qué cómo "
-    "castaño lleva sonríe rostro expresión mujer hombre sentado",
-    "it": "il gli della di è ha con che non una sono capelli occhi indossa lunghi sorride guarda macchina nel viso "
-    "castani delle dei porta suoi seduto anche",
-    "pt": "os uma tem com não cabelo olhos veste está dos câmera sorrindo para castanho comprido rosto usa mulher "
-    "homem seu sua óculos",
-    "nl": "het een van en heeft zijn niet op met haar ogen draagt kijkt naar glimlacht bruin bruine ook aan gezicht zit "
-    "staat de camera pony",
-    "pl": "się nie jest włosy oczy nosi okulary uśmiecha kamery są twarz brązowe siedzi stoi",
-    "sv": "och är har på som ett hår ögon brunt blå bär inte sitter står ler ansikte kameran",
+    "en": (
+        "the is has with and of that are wearing wears hair eyes it to by which who from his her their looks this "
+        "what does how holding standing sitting smiling"
+    ),
+    "de": (
+        "der das und ist sind ein eine einen einem einer mit nicht auf zu von sie er den dem des auch sich für "
+        "haare haar augen trägt braune braun blonde lächelt schaut kamera mund gesicht steht sitzt welche wie "
+        "hält bis"
+    ),
+    "fr": (
+        "les des est et une elle un dans avec qui pas cette aussi cheveux yeux porte sont ses sur visage sourit "
+        "regarde caméra quelle quel du au aux assis debout bruns brun couleur personne"
+    ),
+    "es": (
+        "el los las una tiene es y con pelo ojos lleva que del por está su sus cabello sonriendo mira cámara qué "
+        "cómo castaño sonríe rostro expresión mujer hombre sentado"
+    ),
+    "it": (
+        "il gli della di è ha con che non una sono capelli occhi indossa lunghi sorride guarda macchina nel viso "
+        "castani delle dei porta suoi seduto anche"
+    ),
+    "pt": (
+        "os uma tem com não cabelo olhos veste está dos câmera sorrindo para castanho comprido rosto usa mulher "
+        "homem seu sua óculos"
+    ),
+    "nl": (
+        "het een van en heeft zijn niet op met haar ogen draagt kijkt naar glimlacht bruin bruine ook aan gezicht "
+        "zit staat de camera pony"
+    ),
+    "pl": ("się nie jest włosy oczy nosi okulary uśmiecha kamery są twarz brązowe siedzi stoi"),
+    "sv": ("och är har på som ett hår ögon brunt blå bär inte sitter står ler ansikte kameran"),
 }
 _LANGUAGES_OF: Final[dict[str, tuple[str, ...]]] = {
     word: tuple(language for language, profile in _PROFILES.items() if word in profile.split())

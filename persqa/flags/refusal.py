@@ -22,7 +22,9 @@ _FOUND_OUT = r"(?:determined|identified|ascertained|answered|established|inferre
 _BUT_NOT = r"(?! help (?:but|\w+ing)| wait| be (?:\w+ )?(?:sure|certain)| (?:say|tell) (?:for|with))"
 
 _ENGLISH: Final = {
-    "sorry": rf"{_AM}(?: so| very| truly)? sorry(?! to hear| about your| for your)|^\W*(?:so )?sorry(?:[,.!]| but\b| i\b)",
+    "sorry": (
+        rf"{_AM}(?: so| very| truly)? sorry(?! to hear| about your| for your)|^\W*(?:so )?sorry(?:[,.!]| but\b| i\b)"
+    ),
     "apologize|apologise|apologies": r"\bi (?:do |must |sincerely )?apologi[sz]e|\bmy apologies",
     "afraid": rf"{_AM} afraid (?:i|that|this|we|not)\b",
     "cannot|can't": rf"{_I} (?:cannot|can't){_BUT_NOT}|(?:cannot|can't) be {_FOUND_OUT}",
@@ -33,7 +35,7 @@ _ENGLISH: Final = {
     "able": rf"{_AM} not able",
     "possible": r"(?:\bis not|\bisn't|\bnot) possible (?:for me )?to (?:say|see|" + _FIND_OUT[3:],
     "impossible": rf"\bimpossible (?:for me )?to {_FIND_OUT}|\bimpossible d(?:e |')(?:dire|savoir|dét|ident|répon)",
-    "enough|sufficient": r"\b(?:not|n't)(?: have| provide| contain| give)?(?: enough| sufficient) (?:info|detail|context)",
+    "enough|sufficient": r"(?:\bnot|n't)(?: have| provide| contain)?(?: enough| sufficient) (?:info|detail|context)",
     "insufficient": r"\binsufficient (?:info|detail|context|data)",
     "ability|capability": r"\bi (?:do not|don't) have the (?:ab|capab)ility|\bi lack the (?:ab|capab)ility",
     "know": rf"{_I} (?:do not|don't)(?: really)? know\b",
@@ -41,7 +43,7 @@ _ENGLISH: Final = {
     "see": rf"{_I} (?:do not|don't) see (?:any|an?|the) (?:image|picture|photo|person|attach)",
     "comfortable": rf"{_AM} not comfortable",
     "decline": r"\bi (?:must |have to |will |need to )?(?:respectfully |politely )?decline",
-    "image|picture|photo": r"\bno (?:image|picture|photo) (?:was|is|has been) (?:provided|attached|given|uploaded|shared)",
+    "image|picture|photo": r"\bno (?:image|picture|photo) (?:was|is|has been) (?:provided|attached|given|uploaded)",
     "guidelines|policies|programming": r"\bmy (?:guidelines|policies|programming)",
     "sure": rf"{_AM} not sure (?:how|what) (?:to|you)\b",
     "rather|prefer": r"\bi(?:'d| would) (?:rather|prefer) not\b|\bi prefer not\b",
@@ -51,7 +53,7 @@ _ENGLISH: Final = {
 _OTHERS: Final = {
     "leid": r"\btut mir (?:sehr )?leid",
     "leider": r"\bleider (?:kann|darf|ist es|lässt)\b",
-    "kann|darf": r"\b(?:kann|darf) ich (?:\w+ ){0,5}(?:nicht|nichts|keine?)\b|\bich (?:kann|darf) (?:\w+ ){0,5}(?:nicht|nichts|keine?)\b",
+    "kann|darf": r"\b(?:(?:kann|darf) ich|ich (?:kann|darf)) (?:\w+ ){0,5}(?:nichts?|keine?)\b",
     "lässt": r"\blässt sich (?:\w+ ){0,6}nicht (?:erk|sag|best|fest|beurt)",
     "désolé|désolée": r"\bje suis (?:vraiment )?désolée?|^\W*désolée?\b",
     "peux|vois|sais": r"\bje ne (?:peux|vois|sais) (?:malheureusement )?pas\b",

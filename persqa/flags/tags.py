@@ -13,8 +13,10 @@ if TYPE_CHECKING:
 _TAG: Final = re.compile(r"[<＜]\s?[A-Za-z][\w-]{0,31}\s?[>＞]")
 #: What stands in brackets in HTML: that is markup.
 HTML_NAMES: Final = frozenset(
-    "a b i u s p q br hr em li ol ul td th tr h1 h2 h3 h4 h5 h6 div pre sub sup img col dl dt dd big ins del kbd var code "
-    "span strong small mark body html head table tbody thead blockquote font center section article".split()
+    """
+    a b i u s p q br hr em li ol ul td th tr h1 h2 h3 h4 h5 h6 div pre sub sup img col dl dt dd big ins del kbd
+    var code  span strong small mark body html head table tbody thead blockquote font center section article
+    """.split()  # noqa: SIM905
 )
 _SENTENCE_ENDS: Final = ".!?\n…。！？"
 #: A sentence before the real one has so many words at most: `Of course.`

@@ -18,10 +18,12 @@ _FULL_STOPS: Final = frozenset(".!?…。！？")
 _HANGING: Final = frozenset(",;:-–—(<[{/“‘«「&，、：；（")
 # With these words no sentence ends.
 _LEADING: Final = frozenset(
-    "a an the and or with of by for from into onto is are was were that which who whose has very his her their its my "
-    "your because but while although than as if in to at both one some slightly also just most more such other another "
-    "einen eine ein einem einer der das und mit von zu ist des avec du et une dans est qui los las con un una y que "
-    "del il lo gli di della uma os het een en van".split()
+    """
+    a an the and or with of by for from into onto is are was were that which who whose has very his her their
+    its my  your because but while although than as if in to at both one some slightly also just most more such
+    other another  einen eine ein einem einer der das und mit von zu ist des avec du et une dans est qui los las
+    con un una y que  del il lo gli di della uma os het een en van
+    """.split()  # noqa: SIM905
 )
 _ADJECTIVE_ENDS: Final = re.compile(
     r"\b(?:an?|the|with|and|small|large|long|short) (?:small|large|long|short|big|red|blue|green|white|black|brown|gray"
