@@ -30,14 +30,16 @@ _KINDS: Final = {
     ">": re.compile(r"\A\s*> "),
 }
 #: So many places of each are looked at.
-_PLACES = 4
+_PLACES = 2
 
 
 def look(told: Told) -> Finding | None:
-    """The first piece of markup."""
+    """A piece of markup."""
     text = told.text.replace(told.tag, "x" * len(told.tag)) if told.tag else told.text
-    places = [place for mark, pattern in _KINDS.items() if mark in text and (place := _place(text, mark, pattern))]
-    return Finding(Flag.MARKUP, 1.0, *told.place(*min(places))) if places else None
+    for mark, pattern in _KINDS.items():
+        if mark in text and (place := _place(text, mark, pattern)):
+            return Finding(Flag.MARKUP, 1.0, *told.place(*place))
+    return None
 
 
 def _place(text: str, mark: str, pattern: re.Pattern[str]) -> tuple[int, int] | None:
@@ -46,6 +48,6 @@ def _place(text: str, mark: str, pattern: re.Pattern[str]) -> tuple[int, int] | 
         at = text.find(mark, at + 1)
         if at < 0:
             return None
-        if found := pattern.search(text, max(0, at - 40), at + 300):
+        if found := pattern.search(text, max(0, at - 40), at + 240):
             return found.span()
     return None

@@ -22,7 +22,7 @@ _SENTENCE_ENDS: Final = ".!?\n…。！？"
 #: A sentence before the real one has so many words at most: `Of course.`
 _FEW = 3
 #: So many tags are looked at.
-_TAGS = 12
+_TAGS = 5
 
 
 def other(told: Told) -> Finding | None:

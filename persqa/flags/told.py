@@ -8,7 +8,7 @@ from functools import lru_cache
 
 #: Longer answers are looked at where they begin and where they end, so many characters each: looking costs the same
 #: however much a model says. Other scripts take longer, and say more in as many.
-_SIDE, _SIDE_OF_OTHERS = 500, 250
+_SIDE, _SIDE_OF_OTHERS = 400, 200
 #: Signs of Chinese and Japanese, which have no spaces between words: each counts as a word.
 _SIGN = "\u3040-\u30ff\u3400-\u9fff"
 _WORD = re.compile(rf"[{_SIGN}]|[^\W_{_SIGN}]+(?:'[^\W_{_SIGN}]+)*")

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks import flags
 from persqa.flags import ANSWER_FLAGS, Flag, flags_of_answer
 from persqa.generations import FinishReason
 from producer.demo import random_person, true_answers
@@ -140,3 +141,11 @@ def test_a_hostile_answer_takes_no_longer_than_others(piece: str) -> None:
         least = min(least, time.thread_time() - start)
     # Far above what it takes, far below what a pattern takes that looks again and again.
     assert least < 0.01
+
+
+@pytest.mark.benchmark
+@pytest.mark.parametrize("what", flags.answers())
+def test_all_flags_of_an_item_take_no_more_than_150_microseconds(what: str) -> None:
+    cost = flags.microseconds(flags.answers()[what], rounds=300)
+    print(f"{what}: {cost:.0f} µs of processor time an item")
+    assert cost < 150

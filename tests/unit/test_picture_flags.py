@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
 
 from persqa.flags import Flag, look_at
 from persqa.flags.likeness import NEAR_BITS, near_pictures
@@ -39,9 +39,9 @@ def _bits(one: int, other: int) -> int:
     return ((one ^ other) & (2**64 - 1)).bit_count()
 
 
-def _encoded(image: Image.Image, quality: int) -> Image.Image:
+def _encoded(image: Image.Image) -> Image.Image:
     file = io.BytesIO()
-    image.save(file, "JPEG", quality=quality)
+    image.save(file, "JPEG", quality=85)
     return Image.open(file).convert("RGB")
 
 
@@ -77,15 +77,15 @@ def test_lying_edges_are_sharp_as_well() -> None:
     assert not _flags(stripes)
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda image: _encoded(image, 85),
-        lambda image: image.resize((_SIDE * 2, _SIDE * 2), Image.Resampling.BICUBIC),
-        lambda image: image.point(lambda value: round(value * 0.9)),
-    ],
-    ids=["encoded", "twice", "darker"],
-)
+def _darker(image: Image.Image) -> Image.Image:
+    return ImageEnhance.Brightness(image).enhance(0.9)
+
+
+def _twice(image: Image.Image) -> Image.Image:
+    return image.resize((2 * _SIDE, 2 * _SIDE), Image.Resampling.BICUBIC)
+
+
+@pytest.mark.parametrize("change", [_encoded, _twice, _darker])
 def test_the_hash_of_the_same_picture_stays(
     portraits: list[Image.Image], change: Callable[[Image.Image], Image.Image]
 ) -> None:

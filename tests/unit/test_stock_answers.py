@@ -11,7 +11,7 @@ _STOCK, _OTHER_STOCK = 900, 901
 
 
 def _few(number: int, each: int) -> Counter[int]:
-    return Counter({answer: each for answer in range(number)})
+    return Counter(dict.fromkeys(range(number), each))
 
 
 def test_few_answers_of_a_question_are_its_own() -> None:
@@ -37,7 +37,7 @@ def test_the_same_words_to_questions_of_three_kinds_are_a_stock_answer() -> None
     for spread in kinds.values():
         spread[_STOCK] = 4
     assert stock_answers(kinds) == {question: {_STOCK: 0.75} for question in range(4)}
-    alike = {question: Counter({answer: 20 for answer in range(8)}) for question in range(4)}
+    alike = {question: Counter(dict.fromkeys(range(8), 20)) for question in range(4)}
     assert not stock_answers(alike), "four ways to ask the same"
 
 
@@ -50,7 +50,7 @@ def test_words_count_and_not_how_they_are_written() -> None:
 
 
 def test_long_answers_that_differ_in_a_word_are_one() -> None:
-    long = "is a friendly person who looks at the viewer with a calm face and stands in front of a plain wall today as ever"
+    long = "is a friendly person who looks at the viewer with a calm face and stands in front of a plain wall"
     near = NearAnswers()
     near.add(1, long)
     near.add(2, f"{long} again")
