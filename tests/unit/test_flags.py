@@ -13,6 +13,7 @@ from benchmarks import flags
 from persqa.flags import ANSWER_FLAGS, Flag, flags_of_answer
 from persqa.generations import FinishReason
 from producer.demo import random_person, true_answers
+from scripts.quality_docs import DOCS, written
 from tests.support.flag_corpus import TAG, faults, marks, sentences
 
 _QUESTION = "What is the color of <mam>'s hair?"
@@ -149,3 +150,7 @@ def test_all_flags_of_an_item_take_no_more_than_150_microseconds(what: str) -> N
     cost = flags.microseconds(flags.answers()[what], rounds=300)
     print(f"{what}: {cost:.0f} µs of processor time an item")
     assert cost < 150
+
+
+def test_the_documents_have_these_figures() -> None:
+    assert written(DOCS.read_text()) == DOCS.read_text(), "make docs"
