@@ -6,7 +6,7 @@ import statistics
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from benchmarks import gallery, gallery_pictures, memory, overhead, scaling, sizes, submitting, throughput
+from benchmarks import flags, gallery, gallery_pictures, memory, overhead, scaling, sizes, submitting, throughput
 from benchmarks.front_end import FrontEnd, Shape, Spent
 from benchmarks.measuring import Pair, in_turn, median_ratio
 from benchmarks.throughput import Model
@@ -220,6 +220,13 @@ def _gallery(form: Form) -> Iterator[Row]:
         yield _ratio(f"rows/s written while a person looks ÷ while nobody does, {of}", looked.writing, least=0.95)
 
 
+def _flags(form: Form) -> Iterator[Row]:
+    """All flags of an item, in processor time."""
+    for what, texts in flags.answers().items():
+        cost = flags.microseconds(texts, rounds=100 if form.short else 1_000)
+        yield Row(measure=f"all flags of an item, {what}", value=cost, unit="µs", most=150)
+
+
 #: By the name that the command takes.
 MEASURES: dict[str, Callable[[Form], Iterator[Row]]] = {
     "engine": _engine,
@@ -233,6 +240,7 @@ MEASURES: dict[str, Callable[[Form], Iterator[Row]]] = {
     "worker-memory": _worker_memory,
     "pictures": _pictures,
     "gallery": _gallery,
+    "flags": _flags,
     "peers": _peers,
 }
 #: Measured only when named.

@@ -8,7 +8,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import TypeAlias
 
-from persqa.flags import Finding, Flag, flags_of_answer
+from persqa.flags import ANSWER_FLAGS, Finding, Flag, flags_of_answer
 from persqa.generations import FinishReason, Generation
 from persqa.prompts import prompt_sentences
 from persqa.tags import Tag
@@ -29,6 +29,7 @@ class ViolationKind(StrEnum):
 
 #: How a generation breaks the rule of a run: the tag rule, or a flag that the run rejects.
 Kind: TypeAlias = ViolationKind | Flag
+KINDS: tuple[Kind, ...] = (*ViolationKind, *ANSWER_FLAGS)
 _OF_TAGS = frozenset(map(str, ViolationKind))
 
 

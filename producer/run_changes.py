@@ -20,6 +20,7 @@ from persqa.words import option, switch, to_type
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from persqa.flags import Overview
     from producer.connections import Connections
 
 #: Most items that an error names.
@@ -38,6 +39,13 @@ class RunChanges:
     def name(self) -> str:
         """The run's name."""
         return self.run.name
+
+    def look_over(self) -> Overview:
+        """Flag what only the whole run shows: stock answers, and pictures that are nearly an earlier one.
+
+        At any time, and again and again: what no longer holds is taken back. A million items take minutes.
+        """
+        return self._store.hindsight.look_over(self.run.id)
 
     def requeue(
         self,
