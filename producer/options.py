@@ -81,6 +81,7 @@ class GivenRunOptions(TypedDict, total=False):
     verbatim: bool | None
     limit: int | None
     sample: int | None
+    stop_if: str | Sequence[str] | None
 
 
 class GivenSubmitOptions(GivenRunOptions, total=False):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from persqa.audit import Audit, audit
 from persqa.broker.keys import queue_for
 from persqa.choices import parse_choice
-from persqa.controls import refuse_stopped, set_priority, stop
+from persqa.controls import refuse_stopped, set_priority, stop, withdraw
 from persqa.errors import Infrastructure, InputError, RunStopped, SettingsError
 from persqa.pairs import parse_status
 from persqa.reviews import parse_wanted
@@ -70,7 +70,8 @@ class RunHandle(RunReviews, RunNotebook):
 
         Raises:
             TimeoutError: it took longer.
-            RunStopped: the run was cancelled, or is being deleted; a paused run is waited for.
+            RunStopped: the run was cancelled, has paused itself by a stop rule, or is being deleted; a run that people
+                paused is waited for.
             RunNotFound: it was deleted.
             SettingsError: the worker that this client started cannot start its engine.
             WorkerDied: the worker that this client started has ended.
@@ -232,7 +233,9 @@ class RunHandle(RunReviews, RunNotebook):
         return withdrawn
 
     def resume(self, *, on_full: Callable[[], None] = lambda: None) -> int:
-        """Go on after `pause` or `cancel`. Safe to repeat, also after an interruption.
+        """Go on after `pause`, `cancel` or a stop rule. Safe to repeat, also after an interruption.
+
+        A stop rule by which the run had paused itself counts anew from here, and needs 100 items again.
 
         Args:
             on_full: called repeatedly while the queue is full.
@@ -246,6 +249,10 @@ class RunHandle(RunReviews, RunNotebook):
             BrokerUnavailable: the run goes on, and not all is enqueued; call again.
         """
         self._connections.announce(self.run)
+        self.run = self._store.runs.reread(self.run)
+        if self.run.stop and (url := self._connections.broker_url) and self.run.state is RunState.PAUSED:
+            # Workers paused it and went on, so its messages are still there, and would be there twice.
+            withdraw(self._store, self.run, url)
         self.run = self._store.runs.set_state(self.run, RunState.ACTIVE)
         if self._connections.broker_url is None:
             return 0

@@ -245,6 +245,15 @@ class SubmitFlags:
         str | None,
         of_model("--sampling", metavar="JSON", help="""How answers are sampled, as in '{"temperature":0.2}'."""),
     ] = None
+    stop_if: Annotated[
+        list[str] | None,
+        _run(
+            "--stop-if",
+            metavar="RULE",
+            help="The run pauses itself when, beyond chance, more of it goes wrong than RULE allows, as in "
+            "'noncompliant>20%': a status, a reason, a kind of violation or a flag; may be repeated.",
+        ),
+    ] = None
     run: Annotated[
         str | None, _run("--run", metavar="NAME", help="The run's name (default: that of INPUT, without suffix).")
     ] = None

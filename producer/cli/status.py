@@ -94,6 +94,7 @@ def _run_facts(one: RunStatus) -> dict[str, object]:
         "model": one.run.options.model,
         "priority": one.run.priority,
         "state": one.progress.state,
+        "stopped": None if one.progress.stop is None else str(one.progress.stop),
         "created_at": one.run.created_at.isoformat(timespec="seconds"),
     }
 
@@ -131,7 +132,16 @@ def _drawn(facts: dict[str, Any]) -> RenderableType:
     )
     warnings = [Text.from_markup(f"[yellow]warning:[/] {plain(sentence)}") for sentence in facts["warnings"]]
     below = [part for table in (queues, workers) if table.row_count for part in ("", table)]
-    return Group(runs, *more, *below, *warnings)
+    stops = [
+        Text.from_markup(f"{plain(fact['run'])}: {plain(fact['stopped'])}; to go on: {plain(_resume(fact['run']))}")
+        for fact in shown
+        if fact["stopped"]
+    ]
+    return Group(runs, *more, *stops, *below, *warnings)
+
+
+def _resume(run: str) -> str:
+    return to_type(f"persqa resume {run}")
 
 
 def _run_cells(fact: dict[str, Any]) -> list[object]:
