@@ -8,13 +8,14 @@ where the run is active by then, so of several workers one pauses it, and none p
 from __future__ import annotations
 
 import logging
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
 from persqa.clock import now
 from persqa.errors import Infrastructure
-from persqa.results import Status
+from persqa.results import Outcome, Status
 from persqa.runs import RunId, RunOptions, RunState
 from persqa.stop_rules import FEWEST_ITEMS, Stop, Stopped, StopRule
 from persqa.store.counters import SUBMITTED
@@ -23,15 +24,22 @@ from persqa.store.evidence import flag_counters
 from persqa.store.schema import results, run_counters, runs
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Sequence
 
-    from persqa.results import Outcome
     from persqa.shares import Share
 
 logger = logging.getLogger(__name__)
 
 #: Reasons have no counters. They are counted anew where their status has so much more items than at the last count.
 _GROWN = 1.05
+
+
+#: In one statement, as it is asked so often.
+_STATE_AND_COUNTERS = (
+    sa.select(runs.c.state, runs.c.stopped, run_counters.c.status, run_counters.c["items"].label("number"))
+    .select_from(runs.join(run_counters))
+    .where(runs.c.id == sa.bindparam("run"))
+)
 
 
 class Stopping:
@@ -43,20 +51,31 @@ class Stopping:
         self._rules: dict[RunId, tuple[StopRule, ...]] = {}
         #: From how many items of its status on the reason of a rule is counted again.
         self._due: dict[tuple[RunId, str], float] = {}
+        #: Items that ended here since the last look at the counters of their run.
+        self._unseen = Counter[RunId]()
 
     def look(self, outcomes: Iterable[Outcome]) -> None:
         """Pause the runs of these outcomes, which have just been stored, whose rules say so.
 
         What the database does not answer now, the next commit finds.
         """
-        run_ids = {outcome.result.run_id for outcome in outcomes}
+        by_run = defaultdict[RunId, list[Outcome]](list)
+        for outcome in outcomes:
+            by_run[outcome.result.run_id].append(outcome)
         try:
-            self._learn(run_ids - self._rules.keys())
-            for run_id in sorted(run_ids):
-                if self._rules.get(run_id):
+            self._learn(by_run.keys() - self._rules.keys())
+            for run_id in sorted(by_run):
+                if self._is_worth_it(run_id, by_run[run_id]):
                     self._look_at(run_id, self._rules[run_id])
+                    self._unseen[run_id] = 0
         except Infrastructure as error:
             logger.warning("could not look at the stop rules: %s; the next commit does", error)
+
+    def _is_worth_it(self, run_id: RunId, outcomes: Sequence[Outcome]) -> bool:
+        """Whether a share may have risen: a rule counts one of these, or many have ended since the last look."""
+        rules = self._rules.get(run_id, ())
+        self._unseen[run_id] += len(outcomes) if rules else 0
+        return self._unseen[run_id] >= FEWEST_ITEMS or any(_counts(rule, one) for one in outcomes for rule in rules)
 
     def _learn(self, run_ids: Collection[RunId]) -> None:
         if not run_ids:
@@ -69,10 +88,11 @@ class Stopping:
     def _look_at(self, run_id: RunId, rules: Iterable[StopRule]) -> None:
         # Nearly always there is nothing to do, and nobody waits for a lock.
         with self._database.reading() as connection:
-            row = connection.execute(sa.select(runs.c.state, runs.c.stopped).where(runs.c.id == run_id)).one_or_none()
-            if row is None or row.state != RunState.ACTIVE:
+            rows = connection.execute(_STATE_AND_COUNTERS, {"run": run_id}).all()
+            if not rows or rows[0].state != RunState.ACTIVE:
                 return
-            rule = self._broken(connection, run_id, rules, Stopped.stored(row.stopped))
+            counted = _filled({row.status: row.number for row in rows})
+            rule = self._broken(connection, run_id, rules, counted, Stopped.stored(rows[0].stopped))
         if rule is None:
             return
         with self._database.writing() as connection:
@@ -82,9 +102,13 @@ class Stopping:
             logger.warning("run %s: %s", name, stop, extra={"run": run_id})
 
     def _broken(
-        self, connection: sa.Connection, run_id: RunId, rules: Iterable[StopRule], stopped: Stopped
+        self,
+        connection: sa.Connection,
+        run_id: RunId,
+        rules: Iterable[StopRule],
+        counted: dict[str, int],
+        stopped: Stopped,
     ) -> StopRule | None:
-        counted = _counted(connection, run_id)
         if counted[SUBMITTED] <= _ended(counted):
             return None
         for rule in rules:
@@ -103,6 +127,14 @@ class Stopping:
             return False
         self._due[key] = most * _GROWN
         return True
+
+
+def _counts(rule: StopRule, outcome: Outcome) -> bool:
+    """Whether this is one of the items that a rule is about."""
+    result = outcome.result
+    if rule.is_flag:
+        return any(finding.flag == rule.about for finding in outcome.findings)
+    return result.status in rule.statuses and rule.reason in (None, result.reason)
 
 
 def _pause(connection: sa.Connection, run_id: RunId, rule: StopRule) -> tuple[str, Stop] | None:
@@ -161,7 +193,11 @@ def _part(connection: sa.Connection, run_id: RunId, rule: StopRule, counted: dic
 
 def _counted(connection: sa.Connection, run_id: RunId) -> dict[str, int]:
     query = sa.select(run_counters.c.status, run_counters.c["items"]).where(run_counters.c.run_id == run_id)
-    return {SUBMITTED: 0, **dict.fromkeys(map(str, Status), 0), **dict(connection.execute(query).all())}
+    return _filled(dict(connection.execute(query).all()))
+
+
+def _filled(counters: dict[str, int]) -> dict[str, int]:
+    return {SUBMITTED: 0, **dict.fromkeys(map(str, Status), 0), **counters}
 
 
 def _ended(counted: dict[str, int]) -> int:
