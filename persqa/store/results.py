@@ -21,6 +21,7 @@ from persqa.store.bad_images import remember
 from persqa.store.counters import count
 from persqa.store.database import Database
 from persqa.store.flags import count_flags, findings_of, flags_as_json
+from persqa.store.provenances import Provenances
 from persqa.store.schema import deleted_runs, earlier_results, items, results, runs, violations
 from persqa.store.seen_before import insert_evidence
 from persqa.store.stopping import Stopping
@@ -50,6 +51,7 @@ class Results:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._stopping = Stopping(database)
+        self.provenances = Provenances(database)
 
     def ended(self, item_ids: Iterable[ItemId]) -> set[ItemId]:
         """The items among these that have a result."""
@@ -94,6 +96,7 @@ class Results:
             StoreUnavailable: nothing was stored, as far as is known; a repetition is safe.
             RowRefused: nothing was stored, since at least one of the outcomes cannot be.
         """
+        self.provenances.note(one.result.run_id for one in outcomes if one.result.model is not None)
         stored = self._commit(outcomes)
         self._stopping.look(outcomes)
         return stored
