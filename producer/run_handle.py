@@ -17,6 +17,7 @@ from persqa.reviews import parse_wanted
 from persqa.runs import Run, RunState, parse_priority
 from persqa.verdicts import ViolationKind
 from producer.run_notebook import Rows, RunNotebook
+from producer.run_reports import RunReports
 from producer.run_reviews import RunReviews
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from producer.submit import Submission
 
 
-class RunHandle(RunReviews, RunNotebook):
+class RunHandle(RunReviews, RunNotebook, RunReports):
     """One run; `submission` says what the submit that returned it has done."""
 
     def __init__(self, connections: Connections, run: Run, submission: Submission | None = None) -> None:

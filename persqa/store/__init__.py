@@ -16,6 +16,7 @@ from persqa.store.rates import Rates
 from persqa.store.results import Results, Want
 from persqa.store.reviews import Reviews
 from persqa.store.runs import Runs
+from persqa.store.summaries import Summaries
 from persqa.store.text_search import TextSearch
 
 __all__ = ["Store", "Want"]
@@ -38,6 +39,7 @@ class Store:
         self.rates = Rates(database)
         self.catalog_rows = CatalogRows(database)
         self.comparing = Comparing(database)
+        self.summaries = Summaries(database)
         self.text_search = TextSearch(database)
         self.dead_letters = DeadLetters(database)
         self.bad_images = BadImages(database)
