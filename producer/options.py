@@ -124,6 +124,11 @@ class GivenExportOptions(TypedDict, total=False):
         gallery: write a page for a browser, with pictures, figures and what its items can be chosen by; no other option
             but `sample`, `only`, `reviewed` and `overwrite` goes with it.
         sample: how many items the page shows, by default 200; what failed is among them.
+        split: write several parts, as in `train=90%,test=10%`: a file for each, with the part's name before the suffix,
+            or the splits of a Hugging Face data set. No picture, nor one that looks the same, is in two of them; the
+            run's seed decides, and a picture stays in its part when the run grows.
+        one_per_image: only the first answer about each picture, or about those that look the same.
+        no_duplicates: leave out an answer about a picture where the question, or the answer, was there already.
     """
 
     output_key: str | None
@@ -136,6 +141,9 @@ class GivenExportOptions(TypedDict, total=False):
     overwrite: bool | None
     gallery: bool | None
     sample: int | None
+    split: str | None
+    one_per_image: bool | None
+    no_duplicates: bool | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from persqa.items import ItemId
     from persqa.pairs import Cause, EarlierRow, PairRow, ViolationRow
     from persqa.progress import Progress
+    from producer.choosing import OnPart
     from producer.connections import Connections
     from producer.exporters.copies import OnLeft
     from producer.options import GivenExportOptions
@@ -182,15 +183,21 @@ class RunHandle(RunReviews, RunNotebook, RunReports):
         return self._store.results.main_cause(self.run.id)
 
     def export(
-        self, path: str | Path, *, on_left: OnLeft = lambda _left: None, **given: Unpack[GivenExportOptions]
+        self,
+        path: str | Path,
+        *,
+        on_left: OnLeft = lambda _left: None,
+        on_part: OnPart = lambda _part, _rows: None,
+        **given: Unpack[GivenExportOptions],
     ) -> int:
         """Write the records to a file or folder, in the input's order; returns the number of rows.
 
         Args:
             path: `.json`, `.jsonl` or `.csv`, each also with `.gz` or `.zst`, `.parquet`, or a folder; with `gallery`,
                 `.html`. It appears when everything is written.
-            on_left: called for each image that is to travel with the export and cannot, and for each answer that
-                dialogues leave out.
+            on_left: called for each image that is to travel with the export and cannot, for each answer that dialogues
+                leave out, and for each row that an option leaves out.
+            on_part: called for each part of a split, with its number of rows.
             given: the options by name; see `GivenExportOptions`.
 
         Raises:
@@ -204,7 +211,7 @@ class RunHandle(RunReviews, RunNotebook, RunReports):
         # What only some programs do, others need not load.
         from producer.exporting import export
 
-        return export(self._connections, self.run, Path(path), on_left=on_left, **given)
+        return export(self._connections, self.run, Path(path), on_left=on_left, on_part=on_part, **given)
 
     def pause(self) -> int:
         """Let workers begin no more of its items, and finish those they have begun. Safe to repeat.

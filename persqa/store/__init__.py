@@ -11,6 +11,7 @@ from persqa.store.dead_letters import DeadLetters
 from persqa.store.deletion import Deletion
 from persqa.store.ledger import Ledger
 from persqa.store.opening import LookedAt, bring_up_to_date
+from persqa.store.pictures import Pictures
 from persqa.store.queries import Queries
 from persqa.store.rates import Rates
 from persqa.store.results import Results, Want
@@ -40,6 +41,7 @@ class Store:
         self.catalog_rows = CatalogRows(database)
         self.comparing = Comparing(database)
         self.summaries = Summaries(database)
+        self.pictures = Pictures(database)
         self.text_search = TextSearch(database)
         self.dead_letters = DeadLetters(database)
         self.bad_images = BadImages(database)

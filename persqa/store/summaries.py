@@ -58,7 +58,7 @@ class Summaries:
                 began=totals.began,
                 ended=totals.ended,
                 requeued=connection.execute(_REQUEUED.where(earlier_results.c.run_id == run.id)).scalar_one(),
-                lengths=counts(sa.func.length(results.c.answer) // 10, where=answered),
+                lengths=counts(sa.func.length(results.c.answer, type_=sa.Integer) // 10, where=answered),
                 minutes=counts(sa.cast(sa.extract("epoch", results.c.finished_at), sa.BigInteger) // 60),
                 repeated=[Repeated(*row) for row in connection.execute(_REPEATED.where(own))],
             )

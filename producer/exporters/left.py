@@ -16,12 +16,14 @@ class Left:
         why: a sentence that begins with the reference, or with the place of the record.
         remote: whether a server would have to be asked for it, which an export never does.
         dropped: whether the dialogue of the image, or the answer, is left out of the export.
+        by: the option by which a whole row is left out; empty where none asks for that.
     """
 
     reference: str
     why: str
     remote: bool = False
     dropped: bool = False
+    by: str = ""
 
 
 OnLeft: TypeAlias = Callable[[Left], None]
