@@ -23,7 +23,7 @@ from producer.charts import (
     shares_to,
 )
 from producer.intervals import percent, share
-from producer.scales import time_step
+from producer.scales import round_step, time_step
 from producer.texts import shown
 
 if TYPE_CHECKING:
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 _SHOWN_LETTERS = 90
 _MOST_COLUMNS = 60
 _MINUTE = 60
-#: Answers of more tens of characters are counted together.
-_MOST_TENS = 40
+#: About so many bars of lengths.
+_BINS = 12
 
 
 def drawings(report: Report) -> list[Figure]:
@@ -150,12 +150,21 @@ def _repeated(report: Report) -> Figure:
 
 
 def _lengths(report: Report) -> Figure:
-    tens = Counter[int]()
-    for ten, number in report.summary.lengths.items():
-        tens[min(ten, _MOST_TENS)] += number
-    every = range(min(tens), max(tens) + 1) if tens else range(0)
+    lengths = report.summary.lengths
+    left, most = 0.95 * sum(lengths.values()), 0
+    for most in sorted(lengths):
+        left -= lengths[most]
+        if left <= 0:
+            break
+    # The few that are longer are one bar.
+    step = int(round_step((most + 1) / _BINS))
+    bins = Counter[int]()
+    for ten, number in lengths.items():
+        bins[min(ten // step, most // step + 1)] += number
+    width = 10 * step
     rows = [
-        (f"{10 * ten} to {10 * ten + 9}" if ten < _MOST_TENS else f"from {10 * ten}", tens[ten], "") for ten in every
+        (f"{width * at} to {width * (at + 1) - 1}" if at <= most // step else f"from {width * at}", bins[at], "")
+        for at in range(min(bins, default=0), max(bins, default=-1) + 1)
     ]
     return _counted(
         "lengths", "How long answers are", rows, whole=report.summary.answers, head="Characters", unit="answers"
