@@ -14,7 +14,7 @@ from persqa.own_code import own_module
 from persqa.policies import Rung
 from persqa.results import Status
 from persqa.reviews import Decision
-from persqa.verdicts import ViolationKind
+from persqa.verdicts import Kind
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -89,7 +89,7 @@ class ViolationRow:
     position: int
     question: str
     rung: Rung
-    kind: ViolationKind
+    kind: Kind
     text: str
     finish_reason: FinishReason
     model: str
@@ -179,4 +179,4 @@ class Broken:
     """The rung and kind of a violation."""
 
     rung: Rung
-    kind: ViolationKind
+    kind: Kind

@@ -81,6 +81,8 @@ class GivenRunOptions(TypedDict, total=False):
     verbatim: bool | None
     limit: int | None
     sample: int | None
+    reject: str | Sequence[str] | None
+    logprobs: bool | None
     stop_if: str | Sequence[str] | None
 
 

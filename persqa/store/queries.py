@@ -32,7 +32,7 @@ from persqa.store.schema import (
     runs,
     violations,
 )
-from persqa.verdicts import ViolationKind
+from persqa.verdicts import parse_kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -204,7 +204,7 @@ class Queries:
         found: dict[int, list[Broken]] = {}
         with self._database.reading() as connection:
             for row in connection.execute(query):
-                found.setdefault(row.item_id, []).append(Broken(rung=Rung(row.rung), kind=ViolationKind(row.kind)))
+                found.setdefault(row.item_id, []).append(Broken(rung=Rung(row.rung), kind=parse_kind(row.kind)))
         return found
 
     def census(self, run_id: RunId, *, strays: int = 20) -> Census:
@@ -287,7 +287,7 @@ def _violation_row(row: dict[str, Any], run: Run) -> ViolationRow:
     del row["id"]
     read: dict[str, Any] = {
         "rung": Rung(row["rung"]),
-        "kind": ViolationKind(row["kind"]),
+        "kind": parse_kind(row["kind"]),
         "finish_reason": FinishReason(row["finish_reason"]),
         "record_id": record_id(stored_record(row.pop("record")), run.options.id_column),
     }

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from persqa.flags import ANSWER_FLAGS
 from persqa.settings import load_settings
-from producer.cli.completing import one_of, run_names
+from producer.cli.completing import one_of, run_names, several_of
 from producer.cli.numbers import whole
 from producer.cli.typed import json_object, text_or_file
 
@@ -235,6 +236,16 @@ class SubmitFlags:
             "again, and at last write the tag for the model. prefill: write it from the start.",
         ),
     ] = None
+    reject: Annotated[
+        str | None,
+        _tag(
+            "--reject",
+            metavar="FLAG[,FLAG]",
+            autocompletion=several_of(*ANSWER_FLAGS),
+            help="Flags of answers that break the rule as a missing tag does, such as refusal,other_language (default: "
+            "none, flags are only noted).",
+        ),
+    ] = None
     model: Annotated[
         str | None,
         of_model(
@@ -245,6 +256,10 @@ class SubmitFlags:
         str | None,
         of_model("--sampling", metavar="JSON", help="""How answers are sampled, as in '{"temperature":0.2}'."""),
     ] = None
+    logprobs: Annotated[
+        bool,
+        of_model("--logprobs", help="Keep how likely the model found each answer: the mean, and the weakest token."),
+    ] = False
     stop_if: Annotated[
         list[str] | None,
         _run(
