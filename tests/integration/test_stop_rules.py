@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ import pytest
 
 from persqa.controls import refuse_stopped
 from persqa.errors import RunStopped
+from persqa.flags import Finding, Flag
 from persqa.pairs import Choice
 from persqa.reasons import Reason
 from persqa.results import Status
@@ -97,6 +99,14 @@ def test_reasons_count_among_all_that_ended_and_what_is_done_is_not_paused(store
     store.results.commit([an_outcome(item, Status.INVALID, **_BAD) for item in left])
     assert store.queries.progress(run.id).state is RunState.DONE
     assert store.runs.find("r").state is RunState.ACTIVE
+
+
+def test_flags_count_among_the_answers(store: Store) -> None:
+    run, items = _a_run(store, 300, "refusal>5%", "blank>90%")
+    refused = (Finding(Flag.REFUSAL, 1.0),)
+    store.results.commit([replace(one, findings=refused) for one in _some(items, 20, 0)])
+    store.results.commit(_some(items, 100, 0))
+    assert "20 of 120 answers are refusal" in str(store.queries.progress(run.id).stop)
 
 
 def test_whoever_commits_at_the_same_time_one_of_them_pauses_it_and_a_resume_holds(
