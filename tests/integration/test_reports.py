@@ -42,7 +42,7 @@ def client(database_url: str) -> Iterator[Client]:
 
 def _outcome(run: Any, index: int) -> Outcome:
     item = an_item(run.id, index, images=(f"{index // 2}.png",))
-    common = {"output_tokens": 7, "prompt_tokens": 30, "engine_seconds": 0.5, "answer": f"<mam> wears {index // 2}."}
+    common: dict[str, Any] = {"output_tokens": 7, "prompt_tokens": 30, "engine_seconds": 0.5, "answer": f"<mam> wears {index // 2}."}
     flags = (Finding(Flag.REFUSAL, 1.0),) if index % 20 == 0 else ()
     looks = random.Random(index // 2).getrandbits(63)
     if index % 10 == 9:

@@ -6,7 +6,7 @@ import random
 from collections import Counter, defaultdict
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -108,7 +108,7 @@ def test_rows_are_left_out_by_what_was_asked_and_each_is_told() -> None:
     ]  # fmt: skip
     kin = _kin(("a",), ("a",), ("b",))
 
-    def chosen(**how: bool) -> tuple[list[int], dict[str, int]]:
+    def chosen(**how: Any) -> tuple[list[int], dict[str, int]]:
         left: list[Left] = []
         found = [row.item_id for row in Chooser(kin=kin, on_left=left.append, **how).each(rows)]
         assert all(one.why.startswith("record ") for one in left)
