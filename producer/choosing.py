@@ -76,7 +76,7 @@ class Chooser:
         seed: that of the run, which decides what goes into which part.
         one_per_image: only the first answer about each picture.
         no_duplicates: an answer about a picture is left out where the question, or the answer, was there already.
-        on_left: called for each row that is left out, but for those of other parts.
+        on_left: called for each row that is left out.
         parts: those of a split; `part` is the one that is written.
     """
 
@@ -93,13 +93,17 @@ class Chooser:
         for name in self.parts:
             yield name, replace(self, part=name)
 
+    def of_part(self, rows: Iterable[PairRow]) -> Iterator[PairRow]:
+        """The rows of the part that is written, or all, in their order."""
+        for row in rows:
+            if not self.part or part_at(self.parts, self.kin.share(row.position, self.seed)) == self.part:
+                yield row
+
     def each(self, rows: Iterable[PairRow]) -> Iterator[PairRow]:
-        """The rows that stay, in their order."""
+        """The rows of this part that stay, in their order."""
         pictures, said = set[int](), set[tuple[int, str, str]]()
         for row in rows:
             first = self.kin.first(row.position)
-            if self.part and part_at(self.parts, self.kin.share(row.position, self.seed)) != self.part:
-                continue
             if self.one_per_image and (row.answer is None or first in pictures):
                 self._leave(row, "one_per_image", "no answer" if row.answer is None else "another one has its picture")
                 continue
@@ -112,7 +116,7 @@ class Chooser:
             yield row
 
     def _leave(self, row: PairRow, by: str, why: str) -> None:
-        self.on_left(Left(reference="", why=f"record {row.position + 1}: {why}", by=by))
+        self.on_left(Left(reference="", why=f"record {row.position + 1}: {why}", rules=(by,)))
 
 
 def chooser_for(

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 from persqa.blobs import BlobStore
 from persqa.choices import parse_choice, refuse_empty
 from persqa.errors import SettingsError
-from persqa.pairs import parse_status
+from persqa.pairs import Flagged, parse_status
 from persqa.results import Status
 from persqa.reviews import Decision, Wanted, parse_exported
 from persqa.words import option, switch
 from producer.choosing import Chooser, OnPart, chooser_for, parse_split, part_file
 from producer.exporters import HUGGING_FACE, ONLY_PART, TEXT, choose_format, write_parts, write_records
 from producer.exporters.images import Cells
+from producer.exporters.left import Left
 from producer.exporters.paths import UNCHANGED, Paths, folder_beside, placement
 from producer.exporters.shapes import Pair, Shape
 from producer.exporters.trainers import check_file, form_for
@@ -25,7 +26,7 @@ from producer.options import GivenExportOptions
 from producer.targets import check_target
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Unpack
 
     from persqa.pairs import PairRow
@@ -55,6 +56,8 @@ class _Asked:
     overwrite: bool = False
     gallery: bool = False
     sample: int | None = None
+    without_flag: str | Sequence[str] | None = None
+    only_flag: str | Sequence[str] | None = None
     split: str | None = None
     one_per_image: bool = False
     no_duplicates: bool = False
@@ -116,17 +119,8 @@ def _export(
     paths = _paths(asked, chosen, form)
     folder = target if chosen == HUGGING_FACE else target.parent
     place = _place(run, folder, _usual(chosen, form) if paths is Paths.COPY else paths, form)
-    shape = Shape(
-        output_key=asked.output_key,
-        with_meta=asked.with_meta,
-        chat=asked.chat,
-        folder=target.parent,
-        image_column=run.options.image_column,
-        id_column=run.options.id_column,
-        place=place,
-        on_left=on_left,
-    )
-    pairs = partial(_pairs, connections.store.queries, run, asked)
+    shape = _shape(run, target, asked, place, on_left)
+    pairs = partial(_pairs, connections.store.queries, run, asked, on_left)
     blobs = BlobStore(connections.settings.blob_store)
     # A trainer opens no reference to bytes, so in dialogues these are copied in any case.
     copied = paths is Paths.COPY or form is not None
@@ -174,6 +168,19 @@ def _export(
         return write(shape, cells=cells, card=describe_all)
     records = {name: shape.records(pairs(own)) for name, own in chooser.parted()}
     return write_parts(records, target, cells=cells, overwrite=asked.overwrite, card=describe)
+
+
+def _shape(run: Run, target: Path, asked: _Asked, place: Callable[[str], str], on_left: OnLeft) -> Shape:
+    return Shape(
+        output_key=asked.output_key,
+        with_meta=asked.with_meta,
+        chat=asked.chat,
+        folder=target.parent,
+        image_column=run.options.image_column,
+        id_column=run.options.id_column,
+        place=place,
+        on_left=on_left,
+    )
 
 
 def _export_page(connections: Connections, run: Run, target: Path, asked: _Asked) -> int:
@@ -233,9 +240,14 @@ def _check_page(asked: _Asked) -> None:
                 raise SettingsError(f"{option(one.name)} does not go with {switch('gallery')}: leave it out")
 
 
-def _pairs(queries: Queries, run: Run, asked: _Asked, chooser: Chooser | None) -> Iterator[Pair]:
+def _pairs(queries: Queries, run: Run, asked: _Asked, on_left: OnLeft, chooser: Chooser | None) -> Iterator[Pair]:
     review = None if asked.reviewed is None else parse_exported(asked.reviewed)
+    flagged = Flagged.parse(asked.only_flag, asked.without_flag)
     rows = _rows(queries, run, asked, review)
+    if chooser is not None:
+        rows = chooser.of_part(rows)
+    if flagged is not None:
+        rows = _chosen(rows, flagged, on_left)
     if chooser is not None:
         rows = chooser.each(rows)
     reviewed = review is not None
@@ -250,6 +262,15 @@ def _rows(queries: Queries, run: Run, asked: _Asked, review: Wanted | None) -> I
     if review is None:
         return queries.pairs(run, status=Status.OK)
     return (row for row in queries.pairs(run, review=review) if _is_good(row))
+
+
+def _chosen(rows: Iterator[PairRow], flagged: Flagged, on_left: OnLeft) -> Iterator[PairRow]:
+    """The rows that this chooses; what is left out is told of."""
+    for row in rows:
+        if rules := flagged.against(row.flags):
+            on_left(Left(reference="", why=f"record {row.position + 1}: {', '.join(rules)}", dropped=True, rules=rules))
+        else:
+            yield row
 
 
 def _is_good(row: PairRow) -> bool:

@@ -126,6 +126,8 @@ class GivenExportOptions(TypedDict, total=False):
         gallery: write a page for a browser, with pictures, figures and what its items can be chosen by; no other option
             but `sample`, `only`, `reviewed` and `overwrite` goes with it.
         sample: how many items the page shows, by default 200; what failed is among them.
+        without_flag: leave out items with one of these flags, given in a list or with commas, as in `refusal,hedge`.
+        only_flag: leave out items with none of these flags.
         split: write several parts, as in `train=90%,test=10%`: a file for each, with the part's name before the suffix,
             or the splits of a Hugging Face data set. No picture, nor one that looks the same, is in two of them; the
             run's seed decides, and a picture stays in its part when the run grows.
@@ -143,6 +145,8 @@ class GivenExportOptions(TypedDict, total=False):
     overwrite: bool | None
     gallery: bool | None
     sample: int | None
+    without_flag: str | Sequence[str] | None
+    only_flag: str | Sequence[str] | None
     split: str | None
     one_per_image: bool | None
     no_duplicates: bool | None

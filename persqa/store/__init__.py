@@ -9,6 +9,8 @@ from persqa.store.comparing import Comparing
 from persqa.store.database import Database
 from persqa.store.dead_letters import DeadLetters
 from persqa.store.deletion import Deletion
+from persqa.store.flags import Flags
+from persqa.store.hindsight import Hindsight
 from persqa.store.ledger import Ledger
 from persqa.store.opening import LookedAt, bring_up_to_date
 from persqa.store.pictures import Pictures
@@ -34,6 +36,7 @@ class Store:
         self.runs = Runs(database)
         self.ledger = Ledger(database)
         self.results = Results(database)
+        self.flags = Flags(database)
         self.reviews = Reviews(database)
         self.queries = Queries(database)
         self.close_ups = CloseUps(database)
@@ -46,6 +49,7 @@ class Store:
         self.dead_letters = DeadLetters(database)
         self.bad_images = BadImages(database)
         self.deletion = Deletion(database)
+        self.hindsight = Hindsight(database)
 
     @classmethod
     def open(cls, url: str, *, connections: int | None = None) -> Store:

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from persqa.flags import Flag
 from persqa.pairs import PENDING
 from persqa.results import Status
 from persqa.reviews import EXPORTED
-from persqa.words import counted, option
+from persqa.words import counted
 from producer.choosing import part_file
 from producer.cli import options
-from producer.cli.completing import one_of
+from producer.cli.completing import one_of, several_of
 from producer.cli.expanding import expanded
 from producer.cli.numbers import whole
 from producer.cli.printing import plain, print_json, say
@@ -31,11 +32,8 @@ if TYPE_CHECKING:
 _LARGE_MAIL = 15 * 10**6
 
 
-#: The options that leave out rows, and why.
-_CHOOSING = {
-    "one_per_image": "which have no answer, or another one has their picture",
-    "no_duplicates": "which repeat a question or an answer about their picture",
-}
+#: The options that leave out rows.
+_CHOOSING = ("without_flag", "only_flag", "one_per_image", "no_duplicates")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,9 +73,28 @@ class Shape:
     with_meta: Annotated[
         bool,
         typer.Option(
-            "--with-meta", help="Add a field `persqa`: question, verdict, violations, rung, model, tokens, review."
+            "--with-meta",
+            help="Add a field `persqa`: question, verdict, violations, flags, rung, model, tokens, review.",
         ),
     ] = False
+    without_flag: Annotated[
+        str | None,
+        typer.Option(
+            "--without-flag",
+            metavar="FLAG[,FLAG]",
+            autocompletion=several_of(*Flag),
+            help="Leave out items with one of these flags, such as refusal,hedge.",
+        ),
+    ] = None
+    only_flag: Annotated[
+        str | None,
+        typer.Option(
+            "--only-flag",
+            metavar="FLAG[,FLAG]",
+            autocompletion=several_of(*Flag),
+            help="Leave out items with none of these flags.",
+        ),
+    ] = None
     chat: Annotated[
         str | None,
         typer.Option(
@@ -137,20 +154,22 @@ class Shape:
 
 @dataclass(slots=True)
 class _Left:
-    """What an export does not carry: images that are not copied, with the first one, and answers of dialogues."""
+    """What an export does not carry: images that are not copied, with the first one, answers of dialogues, and rows."""
 
+    rows: int = 0
+    rules: Counter[str] = field(default_factory=Counter[str])
     failed: int = 0
     remote: int = 0
     answers: int = 0
     dialogues: int = 0
     image: str = ""
     answer: str = ""
-    rows: Counter[str] = field(default_factory=Counter[str])
     parts: dict[str, int] = field(default_factory=dict[str, int])
 
     def count(self, left: Left) -> None:
-        if left.by:
-            self.rows[left.by] += 1
+        if left.rules:
+            self.rows += 1
+            self.rules.update(left.rules)
             return
         if not left.reference:
             self.answers += 1
@@ -163,17 +182,22 @@ class _Left:
         self.failed += 1
         self.image = self.image or left.why
 
-    def counts(self, shape: Shape) -> dict[str, int]:
+    def counts(self, shape: Shape) -> dict[str, object]:
         copied = {"not_copied": self.failed, "not_fetched": self.remote}
         left_out = {"dialogues_left_out": self.dialogues, "answers_left_out": self.answers}
         told = self.failed or shape.paths == Paths.COPY or shape.chat is not None
-        rows = {f"left_out_by_{name}": self.rows[name] for name in _CHOOSING if getattr(shape, name)}
-        return {**rows, **(copied if told else {}), **(left_out if shape.chat is not None else {})}
+        picky = any(getattr(shape, name) for name in _CHOOSING)
+        chosen = {"rows_left_out": self._rows()} if picky else {}
+        return {**chosen, **(copied if told else {}), **(left_out if shape.chat is not None else {})}
+
+    def _rows(self) -> dict[str, int]:
+        """How many rows are left out in all, and for each rule; several may speak against one."""
+        return {"all": self.rows, **dict(self.rules.most_common())}
 
     def report(self, shape: Shape) -> None:
-        for name, why in _CHOOSING.items():
-            if getattr(shape, name):
-                say(f"rows left out by {option(name)}: {self.rows[name]}, {why}")
+        if any(getattr(shape, name) for name in _CHOOSING):
+            why = ", ".join(f"{rule} {number}" for rule, number in self.rules.most_common())
+            say(f"{counted(self.rows, 'row')} left out{f': {plain(why)}' if why else ''}")
         if self.failed:
             say(f"[yellow]images not copied: {self.failed}, the first: {plain(self.image)}[/]")
         if self.remote:
@@ -203,6 +227,7 @@ def command(
 
     Examples:
         persqa export portraits pairs.jsonl --only ok --output-key pers_qa
+        persqa export portraits good.jsonl --only ok --without-flag refusal,hedge,seen_before
         persqa export portraits dialogues.json --chat
         persqa export portraits dialogues.parquet --chat trl
         persqa export portraits page.html --gallery --sample 500

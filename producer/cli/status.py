@@ -17,7 +17,7 @@ from persqa.runs import Priority
 from persqa.words import counted, to_type
 from producer.cli import EXIT_INFRASTRUCTURE, options
 from producer.cli.expanding import expanded
-from producer.cli.printing import console, plain, print_json, progress_dict, table
+from producer.cli.printing import console, flags_table, plain, print_json, progress_dict, table
 from producer.status import fleet_status, one_status, statuses
 
 if TYPE_CHECKING:
@@ -96,6 +96,7 @@ def _run_facts(one: RunStatus) -> dict[str, object]:
         "state": one.progress.state,
         "stopped": None if one.progress.stop is None else str(one.progress.stop),
         "created_at": one.run.created_at.isoformat(timespec="seconds"),
+        "flags": one.flags,
     }
 
 
@@ -131,12 +132,13 @@ def _drawn(facts: dict[str, Any]) -> RenderableType:
         else []
     )
     warnings = [Text.from_markup(f"[yellow]warning:[/] {plain(sentence)}") for sentence in facts["warnings"]]
-    below = [part for table in (queues, workers) if table.row_count for part in ("", table)]
     stops = [
         Text.from_markup(f"{plain(fact['run'])}: {plain(fact['stopped'])}; to go on: {plain(_resume(fact['run']))}")
         for fact in shown
         if fact["stopped"]
     ]
+    flagged = [flags_table(fact["flags"], fact["ok"] + fact["noncompliant"]) for fact in shown[:1] if len(shown) == 1]
+    below = [part for table in (*flagged, queues, workers) if table.row_count for part in ("", table)]
     return Group(runs, *more, *stops, *below, *warnings)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from producer.reports.card import Data, card
 from producer.reports.report import report_of
@@ -18,6 +18,8 @@ _CHOICES = {
     "only": "Only items that are `{}`.",
     "reviewed": "Only items that people reviewed as `{}`.",
     "chat": "Dialogues: all answered questions about a record are one row.",
+    "without_flag": "Without answers that have one of these flags: {}.",
+    "only_flag": "Only answers that have one of these flags: {}.",
     "one_per_image": "Only the first answer about each picture.",
     "no_duplicates": "Without answers that say the same about the same picture, or answer the same question.",
     "split": "No picture, nor one that looks the same, is in two parts.",
@@ -32,7 +34,7 @@ def describing(store: Store, run: Run, options: Mapping[str, object]) -> Callabl
         run: the run.
         options: those of the export.
     """
-    choice = [said.format(value) for name, said in _CHOICES.items() if (value := options.get(name))]
+    choice = [said.format(_listed(value)) for name, said in _CHOICES.items() if (value := options.get(name))]
 
     def describe(numbers: Mapping[str, int]) -> str:
         # As `datasets` names the files of a part.
@@ -41,3 +43,7 @@ def describing(store: Store, run: Run, options: Mapping[str, object]) -> Callabl
         return card(report_of(store, run), Data(rows=numbers, files=files, choice=choice))
 
     return describe
+
+
+def _listed(value: object) -> str:
+    return ", ".join(map(str, cast("list[object]", value))) if isinstance(value, list | tuple) else str(value)

@@ -42,7 +42,12 @@ def client(database_url: str) -> Iterator[Client]:
 
 def _outcome(run: Any, index: int) -> Outcome:
     item = an_item(run.id, index, images=(f"{index // 2}.png",))
-    common: dict[str, Any] = {"output_tokens": 7, "prompt_tokens": 30, "engine_seconds": 0.5, "answer": f"<mam> wears {index // 2}."}
+    common: dict[str, Any] = {
+        "output_tokens": 7,
+        "prompt_tokens": 30,
+        "engine_seconds": 0.5,
+        "answer": f"<mam> wears {index // 2}.",
+    }
     flags = (Finding(Flag.REFUSAL, 1.0),) if index % 20 == 0 else ()
     looks = random.Random(index // 2).getrandbits(63)
     if index % 10 == 9:
@@ -164,8 +169,8 @@ def test_no_picture_is_on_both_sides_of_a_split_and_parts_are_the_same_each_time
 
 def test_rows_that_are_left_out_are_counted(run: RunHandle, tmp_path: Path) -> None:
     left = list[str]()
-    assert run.export(tmp_path / "one.csv", one_per_image=True, on_left=lambda one: left.append(one.by)) == 50
+    assert run.export(tmp_path / "one.csv", one_per_image=True, on_left=lambda one: left.extend(one.rules)) == 50
     assert left == ["one_per_image"] * 50
     left.clear()
-    assert run.export(tmp_path / "new.csv", no_duplicates=True, on_left=lambda one: left.append(one.by)) == 51
+    assert run.export(tmp_path / "new.csv", no_duplicates=True, on_left=lambda one: left.extend(one.rules)) == 51
     assert left == ["no_duplicates"] * 49

@@ -112,12 +112,12 @@ def test_rows_are_left_out_by_what_was_asked_and_each_is_told() -> None:
         left: list[Left] = []
         found = [row.item_id for row in Chooser(kin=kin, on_left=left.append, **how).each(rows)]
         assert all(one.why.startswith("record ") for one in left)
-        return found, dict(Counter(one.by for one in left))
+        return found, dict(Counter(rule for one in left for rule in one.rules))
 
     assert chosen() == (list(range(8)), {})
     assert chosen(one_per_image=True) == ([1, 5], {"one_per_image": 6})
     assert chosen(no_duplicates=True) == ([0, 1, 4, 5, 6], {"no_duplicates": 3})
     halves = Chooser(kin=kin, on_left=lambda _left: None, parts=_HALVES)
-    found = {name: [row.item_id for row in own.each(rows)] for name, own in halves.parted()}
+    found = {name: [row.item_id for row in own.of_part(rows)] for name, own in halves.parted()}
     assert sorted([*found["train"], *found["test"]]) == list(range(8))
     assert {0, 1, 2, 3, 4, 7} <= set(found["train"]) or {0, 1, 2, 3, 4, 7} <= set(found["test"])
