@@ -10,6 +10,7 @@ from persqa.store.database import Database
 from persqa.store.dead_letters import DeadLetters
 from persqa.store.deletion import Deletion
 from persqa.store.ledger import Ledger
+from persqa.store.measured import Measured
 from persqa.store.opening import LookedAt, bring_up_to_date
 from persqa.store.queries import Queries
 from persqa.store.rates import Rates
@@ -36,6 +37,7 @@ class Store:
         self.queries = Queries(database)
         self.close_ups = CloseUps(database)
         self.rates = Rates(database)
+        self.measured = Measured(database)
         self.catalog_rows = CatalogRows(database)
         self.comparing = Comparing(database)
         self.text_search = TextSearch(database)

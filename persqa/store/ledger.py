@@ -18,6 +18,7 @@ from persqa.runs import RunId
 from persqa.store.counters import SUBMITTED, count
 from persqa.store.database import Database
 from persqa.store.results import insert_outcomes, keep_as_earlier
+from persqa.store.reuse import Reuse
 from persqa.store.reviews import take_back_reviews
 from persqa.store.schema import asks, has_no_result, items, items_and_results, ledger, results, runs
 from persqa.store.text import storable
@@ -25,6 +26,8 @@ from persqa.tags import Tag
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from persqa.runs import Run
 
 
 class Ledger:
@@ -39,8 +42,10 @@ class Ledger:
         with self._database.reading() as connection:
             return connection.execute(sa.select(ledger.c.id)).scalar_one()
 
-    def add(self, batch: Sequence[Item], invalid: Sequence[Result]) -> int:
+    def add(self, batch: Sequence[Item], invalid: Sequence[Result], *, reuse: Reuse | None = None) -> int:
         """Add new items of one run, with the results of the invalid ones; returns how many items were new.
+
+        With `reuse`, new items get the answers that another run has of them.
 
         Raises:
             RunConflict: the run is gone or going: another submit of it found that its input had changed, or somebody
@@ -51,18 +56,26 @@ class Ledger:
         run_id, first = batch[0].run_id, min(item.id for item in batch)
         unended = sa.case((runs.c.ended_to >= first, first - 1), else_=runs.c.ended_to)
         insert = self._database.insert(items).on_conflict_do_nothing().returning(items.c.id, items.c.run_id)
+        rows = [_item_row(item) for item in batch]
+        taken = {} if reuse is None else reuse.take(rows)
         with self._database.writing() as connection:
             # Locks the run's row first, as `reopen` does; and whoever looks for pending items looks here again.
             kept = sa.update(runs).where(runs.c.id == run_id, runs.c.deleting.is_(False)).values(ended_to=unended)
             if not connection.execute(kept).rowcount:
                 why = "somebody deleted it, or its input had changed while several programs submitted it"
                 raise RunConflict(f"the run is gone: {why}; submit it again")
-            new = connection.execute(insert, [_item_row(item) for item in batch]).all()
+            new = connection.execute(insert, rows).all()
             new_ids = {row.id for row in new}
             outcomes = [Outcome(result) for result in invalid if result.item_id in new_ids]
             insert_outcomes(self._database, connection, outcomes)
+            if reuse is not None:
+                reuse.copy(self._database, connection, {item: taken[item] for item in taken if item in new_ids})
             count(self._database, connection, Counter((row.run_id, SUBMITTED) for row in new))
         return len(new)
+
+    def reuse(self, source: Run) -> Reuse:
+        """The answers of a run, for `add`."""
+        return Reuse(self._database, source)
 
     def pending(self, run_id: RunId, *, chunk: int = 1000) -> Iterator[list[Item]]:
         """The pending items in the input's order, in chunks; without their records, which can be large."""

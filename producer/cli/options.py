@@ -136,8 +136,8 @@ class Where:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SubmitFlags:
-    """The options that `run` and `submit` share, by their names in `GivenSubmitOptions`."""
+class AskFlags:
+    """The options that `run`, `submit` and `pilot` share, by their names in `GivenSubmitOptions`."""
 
     input_format: Annotated[
         str | None,
@@ -162,18 +162,6 @@ class SubmitFlags:
     image_base: Annotated[
         str | None,
         _input("--image-base", metavar="DIR", help="Where relative image paths start (default: the folder of INPUT)."),
-    ] = None
-    limit: Annotated[
-        int | None, _input("--limit", metavar="N", parser=whole("--limit", 1), help="Only the first N records.")
-    ] = None
-    sample: Annotated[
-        int | None,
-        _input(
-            "--sample",
-            metavar="N",
-            parser=whole("--sample", 1),
-            help="Only N records, drawn at random by --seed, in the input's order.",
-        ),
     ] = None
     strict: Annotated[bool, _input("--strict", help="Refuse the whole input if one record is wrong.")] = False
     recheck: Annotated[bool, _input("--recheck", help=_RECHECK)] = False
@@ -267,3 +255,30 @@ class SubmitFlags:
         sampling = json_object(self.sampling, "--sampling")
         system_prompt = text_or_file(self.system_prompt, "--system-prompt")
         return cast("GivenSubmitOptions", {**asdict(self), "sampling": sampling, "system_prompt": system_prompt})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubmitFlags(AskFlags):
+    """The options that `run` and `submit` share; a pilot draws its sample itself."""
+
+    limit: Annotated[
+        int | None, _input("--limit", metavar="N", parser=whole("--limit", 1), help="Only the first N records.")
+    ] = None
+    sample: Annotated[
+        int | None,
+        _input(
+            "--sample",
+            metavar="N",
+            parser=whole("--sample", 1),
+            help="Only N records, drawn at random by --seed, in the input's order.",
+        ),
+    ] = None
+    reuse: Annotated[
+        str | None,
+        _run(
+            "--reuse",
+            metavar="RUN",
+            autocompletion=run_names,
+            help="Take the answers of a run with the same options, such as a pilot, where it was asked the same.",
+        ),
+    ] = None

@@ -1,0 +1,64 @@
+"""Refusals: inputs and runs that do not go together, in sentences that say what to do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from persqa.errors import InputError, RunConflict
+from persqa.words import counted, option
+
+if TYPE_CHECKING:
+    from persqa.runs import Run
+    from producer.survey import Survey
+
+
+def refuse_wrong_records(found: Survey, shown: str | None) -> None:
+    """Refuse the input for its wrong records, which are all of it, or one too many."""
+    errors = "\n  ".join(str(error) for error in found.errors)
+    more = f"\n  and {found.invalid - len(found.errors)} more" if found.invalid > len(found.errors) else ""
+    wrong = f"{found.invalid} of {counted(found.records, 'record is', 'records are')} wrong"
+    where = "" if shown is None else f"{shown}: "
+    raise InputError(f"{where}{wrong}:\n  {errors}{more}")
+
+
+def refuse_other_folder(run: Run, base: str) -> None:
+    """Refuse the same names in another folder, as they are other images."""
+    if run.base != base:
+        raise RunConflict(
+            f"the run {run.name!r} exists, and its image paths start at {run.base} and not at {base}; "
+            f"choose another name with {option('run')}, submit it from there, or name that folder with "
+            f"{option('image_base')}"
+        )
+
+
+def refuse_other_answers(run: Run, source: Run) -> None:
+    """Refuse to take answers that this run would have got otherwise, or that it has itself.
+
+    What decides which questions are asked may differ: that is seen item by item.
+
+    Raises:
+        RunConflict: the runs differ in what makes an answer.
+    """
+    if source.id == run.id:
+        raise RunConflict(f"{option('reuse')}: the run {run.name!r} has its own answers already; name another run")
+    named = type(run.options).model_fields
+    other = [name for name in named if name not in _WHICH and _of(run, name) != _of(source, name)]
+    if other:
+        differs = ", ".join(map(option, other))
+        raise RunConflict(
+            f"{option('reuse')}: the run {source.name!r} was asked otherwise, it differs in {differs}; "
+            "its answers are none of this run, so give the same options, or leave this one out"
+        )
+    if source.base != run.base:
+        raise RunConflict(
+            f"{option('reuse')}: the image paths of the run {source.name!r} start at {source.base} and not at "
+            f"{run.base}: they may be other images"
+        )
+
+
+#: Options that say what is asked, and not how it is answered.
+_WHICH = ("limit", "sample", "seed", "pool", "questions_per_image", "id_column", "spot_check", "stop_if")
+
+
+def _of(run: Run, name: str) -> object:
+    return getattr(run.options, name)
