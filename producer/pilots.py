@@ -104,7 +104,7 @@ class Difference:
     def __str__(self) -> str:
         counts = f"{self.only_more} items only in {self.more}, {self.only_less} only in {self.less}"
         if self.shares is None:
-            said = f"{self.more} answers at more length than {self.less}"
+            said = f"{self.more} gives longer answers than {self.less}"
             counts = f"{self.only_more} items longer in {self.more}, {self.only_less} in {self.less}"
         else:
             high, low = self.shares

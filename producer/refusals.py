@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from persqa.errors import InputError, RunConflict
+from persqa.runs import RunOptions
 from persqa.words import counted, option
 
 if TYPE_CHECKING:
@@ -31,34 +32,36 @@ def refuse_other_folder(run: Run, base: str) -> None:
         )
 
 
-def refuse_other_answers(run: Run, source: Run) -> None:
-    """Refuse to take answers that this run would have got otherwise, or that it has itself.
+def refuse_other_answers(source: Run, asked: RunOptions, *, name: str, base: str) -> None:
+    """Refuse to take over the answers of a run that this one would have got otherwise, or that it has itself.
 
     What decides which questions are asked may differ: that is seen item by item.
+
+    Args:
+        source: the run with the answers.
+        asked: the options of the run that is to get them.
+        name: the name of that run.
+        base: the folder where its image paths start.
 
     Raises:
         RunConflict: the runs differ in what makes an answer.
     """
-    if source.id == run.id:
-        raise RunConflict(f"{option('reuse')}: the run {run.name!r} has its own answers already; name another run")
-    named = type(run.options).model_fields
-    other = [name for name in named if name not in _WHICH and _of(run, name) != _of(source, name)]
+    if source.name == name:
+        raise RunConflict(f"{option('reuse')}: the run {name!r} has its own answers already; name another run")
+    named = RunOptions.model_fields
+    other = [one for one in named if one not in _WHICH and getattr(source.options, one) != getattr(asked, one)]
     if other:
         differs = ", ".join(map(option, other))
         raise RunConflict(
             f"{option('reuse')}: the run {source.name!r} was asked otherwise, it differs in {differs}; "
             "its answers are none of this run, so give the same options, or leave this one out"
         )
-    if source.base != run.base:
+    if source.base != base:
         raise RunConflict(
             f"{option('reuse')}: the image paths of the run {source.name!r} start at {source.base} and not at "
-            f"{run.base}: they may be other images"
+            f"{base}: they may be other images"
         )
 
 
 #: Options that say what is asked, and not how it is answered.
 _WHICH = ("limit", "sample", "seed", "pool", "questions_per_image", "id_column", "spot_check", "stop_if")
-
-
-def _of(run: Run, name: str) -> object:
-    return getattr(run.options, name)

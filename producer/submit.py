@@ -112,6 +112,7 @@ def _submit(
         limit=asked.limit,
     )
     reader = part_of(whole, limit=asked.limit, sample=asked.sample, seed=asked.seed)
+    source = _source(store, options, reader)
     try:
         created = _create(connections, reader, options, blobs, shown=_shown(data))
     except RunConflict:
@@ -125,7 +126,7 @@ def _submit(
         refuse_other_folder(run, _base_of(options, reader))
     if (progress := store.queries.progress(run.id)).state is RunState.CANCELLED:
         refuse_stopped(run)
-    reuse = None if options.reuse is None else _reuse(store, run, options.reuse)
+    reuse = None if source is None else store.ledger.reuse(source)
     if progress.submitted < run.items:
         blobs.complete = True
         # Of the run, which another submit may have created meanwhile.
@@ -144,7 +145,7 @@ def _submit(
         invalid=found.invalid,
         first_errors=tuple(map(str, found.errors)),
         replaced=created.replaced,
-        reused=reuse and reuse.used,
+        reused=None if reuse is None else reuse.used,
         whole=records_of_whole(reader),
     )
 
@@ -276,11 +277,13 @@ def _limits_of(settings: Settings) -> RecordLimits:
     )
 
 
-def _reuse(store: Store, run: Run, name: str) -> Reuse:
-    """The answers of the run of this name; raises RunConflict where they are none of this run."""
-    source = store.runs.find(name)
-    refuse_other_answers(run, source)
-    return store.ledger.reuse(source)
+def _source(store: Store, options: SubmitOptions, reader: Reader) -> Run | None:
+    """The run whose answers are taken over, if one is named; raises RunConflict where they are none of this run."""
+    if options.reuse is None:
+        return None
+    source = store.runs.find(options.reuse)
+    refuse_other_answers(source, options.asked, name=_name(options, reader), base=_base_of(options, reader))
+    return source
 
 
 def _write_ledger(store: Store, chunks: Iterable[list[Draft]], run: Run, reuse: Reuse | None) -> None:

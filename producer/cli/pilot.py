@@ -6,13 +6,13 @@ import json
 import shlex
 from dataclasses import asdict, dataclass, fields
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, cast, get_type_hints
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from persqa.clock import duration
 from persqa.errors import SettingsError
-from persqa.words import counted, shown_value, to_type
+from persqa.words import counted, option, shown_value, to_type
 from producer.cli import options
 from producer.cli.expanding import expanded
 from producer.cli.numbers import whole
@@ -67,7 +67,7 @@ class PilotFlags:
 
 
 @expanded
-def command(
+def command(  # noqa: PLR0913 - each is an option of its own
     data: options.Input,
     *,
     own: PilotFlags,
@@ -171,12 +171,11 @@ def _typed(variant: Variant, prompts: _Prompts, common: Sequence[str]) -> str:
     """The command that asks the whole input like this variant."""
     words = list(common)
     given = dict(variant.whole)
-    hints = get_type_hints(options.SubmitFlags, include_extras=True)
     for field in fields(options.SubmitFlags):
         value = given.get(field.name)
         if value is None or value is False:
             continue
-        flag = hints[field.name].__metadata__[0].param_decls[0]
+        flag = option(field.name)
         words += [flag] if value is True else [flag, _text(field.name, value, prompts)]
     return to_type(shlex.join(words))
 
@@ -191,8 +190,11 @@ def _print(pilot: Pilot, prompts: _Prompts, common: Sequence[str]) -> None:
     drawn = f"{counted(pilot.sample, 'record')} of {pilot.records}, drawn by the seed"
     say(drawn if pilot.sample < pilot.records else f"all {counted(pilot.records, 'record')} of the input")
     variants = pilot.variants
-    heads = [f"{one.number}: {_said(one.varied, prompts)}" for one in variants]
-    shown = table(["of the sample", *heads], keys=["of the sample", *heads])
+    heads = [str(one.number) for one in variants]
+    shown = table(["variant", *heads], keys=["variant", *heads])
+    for name in variants[0].varied:
+        cells = [_said({name: one.varied[name]}, prompts).partition("=") for one in variants]
+        shown.add_row(plain(cells[0][0]), *(plain(value) for _, _, value in cells))
     for name, cells in _rows(variants):
         shown.add_row(plain(name), *map(plain, cells))
     console.print(shown, "")
@@ -238,7 +240,8 @@ def _money(price: float | None) -> str:
 def _print_differences(pilot: Pilot) -> None:
     if len(pilot.variants) == 1:
         return
-    real = [one for one in pilot.differences if one.is_real]
+    order = ["ok", "first", *sorted({one.what for one in pilot.differences} - {"ok", "first", "longer"}), "longer"]
+    real = sorted((one for one in pilot.differences if one.is_real), key=lambda one: order.index(one.what))
     say("More than chance:" if real else "No difference is more than chance makes.")
     for one in real:
         say(f"  {plain(one)}")
