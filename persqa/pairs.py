@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final, Literal
 
 from persqa.choices import parse_choice
+from persqa.flags import Finding
 from persqa.generations import FinishReason
 from persqa.items import ItemId
 from persqa.own_code import own_module
@@ -39,6 +40,9 @@ class PairRow:
         finished_at: when the item ended, in UTC; who reviews it says by this which answer they saw.
         review: what somebody decided; `edited_answer`, what somebody wrote instead of the answer; both None if nobody.
         reviewer: who said the last of these, or gave it its star or note.
+        flags: what makes it worth a second look, in the order of their names.
+        logprob_mean: the mean log-probability of the answer's tokens, as the model gave them; `logprob_min` is that of
+            the least likely one, which is `logprob_min_token`. None unless the run asked for them.
     """
 
     item_id: int
@@ -67,6 +71,10 @@ class PairRow:
     starred: bool = False
     note: str = ""
     reviewer: str | None = None
+    flags: tuple[Finding, ...] = ()
+    logprob_mean: float | None = None
+    logprob_min: float | None = None
+    logprob_min_token: str | None = None
 
     def _repr_html_(self) -> str:
         # How things look is above what they are, so it is found by name.
@@ -111,6 +119,7 @@ class EarlierRow:
     Attributes:
         requeues: how often the item had been requeued before.
         finished_at: when the item ended so; `taken_back_at`, when somebody requeued it.
+        flags, logprob_mean: as in `PairRow`, and what follows there.
     """
 
     item_id: int
@@ -129,6 +138,10 @@ class EarlierRow:
     finished_at: datetime
     requeues: int
     taken_back_at: datetime
+    flags: tuple[Finding, ...] = ()
+    logprob_mean: float | None = None
+    logprob_min: float | None = None
+    logprob_min_token: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

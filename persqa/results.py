@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from persqa.bad_images import BadImage
 from persqa.clock import now
+from persqa.flags import Finding
 from persqa.generations import FinishReason
 from persqa.items import ItemId
 from persqa.policies import Rung
@@ -37,6 +38,8 @@ class Result:
         prompt_tokens: those of the answer's generation; likewise output_tokens, finish_reason.
         image_seconds: time to load all images, including the wait for memory and for a thread.
         engine_seconds: time of all generations together.
+        logprob_mean: the mean log-probability of the tokens of the answer; `logprob_min` is that of the least likely
+            one, which is `logprob_min_token`. None unless the run asks for them.
     """
 
     item_id: ItemId
@@ -55,6 +58,9 @@ class Result:
     worker: str | None = None
     model: str | None = None
     finished_at: datetime = field(default_factory=now)
+    logprob_mean: float | None = None
+    logprob_min: float | None = None
+    logprob_min_token: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +86,9 @@ class Outcome:
     """All that is stored of an item when it ends, in one transaction.
 
     Attributes:
+        findings: the flags of the answer and of the picture, each at most once.
+        picture_hash: by which another picture of the run is found that looks the same; None where there is nothing to
+            compare.
         requeues: those of the message that was answered; nothing is stored where the item has others by now. None
             where it does not matter.
     """
@@ -87,6 +96,8 @@ class Outcome:
     result: Result
     violations: tuple[Violation, ...] = ()
     bad_images: tuple[BadImage, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    picture_hash: int | None = None
     requeues: int | None = None
 
     @classmethod

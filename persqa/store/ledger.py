@@ -17,6 +17,8 @@ from persqa.results import Outcome, Result
 from persqa.runs import RunId
 from persqa.store.counters import SUBMITTED, count
 from persqa.store.database import Database
+from persqa.store.evidence import flags
+from persqa.store.flags import count_flags, take_out_flags
 from persqa.store.results import insert_outcomes, keep_as_earlier
 from persqa.store.reuse import Reuse
 from persqa.store.reviews import take_back_reviews
@@ -206,7 +208,9 @@ class Ledger:
         with self._database.writing() as connection:
             # Locks the run's row first, against deadlocks; and whoever looks for pending items looks everywhere again.
             connection.execute(sa.update(runs).where(runs.c.id == run_id).values(ended_to=0))
-            found = connection.execute(askable.order_by(items.c.id).limit(_REOPENED_AT_ONCE)).all()
+            # Locked, so that nobody adds flags to them unseen.
+            chosen = askable.order_by(items.c.id).limit(_REOPENED_AT_ONCE).with_for_update(of=results)
+            found = connection.execute(chosen).all()
             taken = [ItemId(row.id) for row in found]
             if taken:
                 marked = sa.update(runs).where(runs.c.id == run_id, runs.c.published_to >= taken[0])
@@ -216,9 +220,11 @@ class Ledger:
             take_back_reviews(connection, taken)
             anew = {"requeues": items.c.requeues + 1, "recoveries": 0}
             connection.execute(sa.update(items).where(items.c.id.in_(taken)).values(anew))
+            flagged = take_out_flags(connection, flags.c.item_id.in_(taken))
             connection.execute(sa.delete(results).where(results.c.item_id.in_(taken)))
             changes = Counter((int(run_id), str(row.status)) for row in found)
             count(self._database, connection, Counter({key: -number for key, number in changes.items()}))
+            count_flags(self._database, connection, flagged)
         return taken
 
 

@@ -20,7 +20,9 @@ from persqa.runs import RunState
 from persqa.store.bad_images import remember
 from persqa.store.counters import count
 from persqa.store.database import Database
+from persqa.store.flags import count_flags, findings_of, flags_as_json
 from persqa.store.schema import deleted_runs, earlier_results, items, results, runs, violations
+from persqa.store.seen_before import insert_evidence
 from persqa.store.text import row_of
 
 if TYPE_CHECKING:
@@ -150,7 +152,9 @@ def insert_outcomes(database: Database, connection: sa.Connection, outcomes: Seq
     if broken:
         connection.execute(sa.insert(violations), broken)
     remember(database, connection, (image for outcome in written for image in outcome.bad_images))
+    flagged = insert_evidence(database, connection, written)
     count(database, connection, Counter((o.result.run_id, o.result.status.value) for o in written))
+    count_flags(database, connection, flagged)
     return stored
 
 
@@ -184,9 +188,10 @@ def _of_kept_runs(connection: sa.Connection, outcomes: Sequence[Outcome]) -> lis
 def keep_as_earlier(connection: sa.Connection, item_ids: Sequence[ItemId]) -> None:
     """Copy the results of items into the earlier results, inside a transaction that takes them back."""
     own = list(results.c)
-    copied = sa.select(*own, items.c.requeues, sa.literal(now(), earlier_results.c.taken_back_at.type))
+    taken_back_at = sa.literal(now(), earlier_results.c.taken_back_at.type)
+    copied = sa.select(*own, items.c.requeues, taken_back_at, flags_as_json(connection))
     copied = copied.join(items, items.c.id == results.c.item_id).where(results.c.item_id.in_(item_ids))
-    names = [*(column.name for column in own), "requeues", "taken_back_at"]
+    names = [*(column.name for column in own), "requeues", "taken_back_at", "flags"]
     connection.execute(sa.insert(earlier_results).from_select(names, copied.order_by(results.c.item_id)))
 
 
@@ -196,5 +201,6 @@ def _earlier_row(row: dict[str, Any]) -> EarlierRow:
         "status": Status(row["status"]),
         "rung": None if row["rung"] is None else Rung(row["rung"]),
         "finish_reason": None if row["finish_reason"] is None else FinishReason(row["finish_reason"]),
+        "flags": findings_of(row["flags"]),
     }
     return EarlierRow(**row | read)

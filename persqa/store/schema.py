@@ -41,7 +41,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 # SQLite generates keys only for columns of the type INTEGER, which has 64 bits there.
-_KEY = BigInteger().with_variant(Integer, "sqlite")
+KEY = BigInteger().with_variant(Integer, "sqlite")
 
 metadata = MetaData(
     naming_convention={
@@ -58,7 +58,7 @@ ledger = Table("ledger", metadata, Column("id", String(16), primary_key=True))
 runs = Table(
     "runs",
     metadata,
-    Column("id", _KEY, primary_key=True),
+    Column("id", KEY, primary_key=True),
     # Random: in a database that was restored from a backup, another run may get the same id.
     Column("key", String(16), nullable=False),
     Column("name", String(100), nullable=False, unique=True),
@@ -86,6 +86,8 @@ runs = Table(
     Column("input", Text),
     # A run that is being deleted is cancelled, too, and cannot be taken up again.
     Column("deleting", Boolean, nullable=False, server_default=false()),
+    # Why it has paused itself, and the numbers at that moment, as a JSON object.
+    Column("stopped", Text),
     # Nobody may take the items of a run that was removed for those of a new one.
     sqlite_autoincrement=True,
 )
@@ -94,7 +96,7 @@ runs = Table(
 deleted_runs = Table(
     "deleted_runs",
     metadata,
-    Column("id", _KEY, primary_key=True, autoincrement=False),
+    Column("id", KEY, primary_key=True, autoincrement=False),
     Column("key", String(16), nullable=False),
     Column("name", String(100), nullable=False),
     Column("deleted_at", UtcDateTime, nullable=False),
@@ -103,8 +105,8 @@ deleted_runs = Table(
 items = Table(
     "items",
     metadata,
-    Column("id", _KEY, primary_key=True, autoincrement=False),
-    Column("run_id", _KEY, ForeignKey("runs.id"), nullable=False),
+    Column("id", KEY, primary_key=True, autoincrement=False),
+    Column("run_id", KEY, ForeignKey("runs.id"), nullable=False),
     Column("position", BigInteger, nullable=False),
     Column("slot", Integer, nullable=False),
     Column("record", Text, nullable=False),
@@ -136,14 +138,17 @@ def _of_a_result() -> tuple[Column[Any], ...]:
         Column("worker", Text),
         Column("model", Text),
         Column("finished_at", UtcDateTime, nullable=False),
+        Column("logprob_mean", Float),
+        Column("logprob_min", Float),
+        Column("logprob_min_token", Text),
     )
 
 
 results = Table(
     "results",
     metadata,
-    Column("item_id", _KEY, ForeignKey("items.id"), primary_key=True, autoincrement=False),
-    Column("run_id", _KEY, ForeignKey("runs.id"), nullable=False),
+    Column("item_id", KEY, ForeignKey("items.id"), primary_key=True, autoincrement=False),
+    Column("run_id", KEY, ForeignKey("runs.id"), nullable=False),
     *_of_a_result(),
     Index(None, "run_id", "status"),
     Index(None, "run_id", "finished_at"),
@@ -153,21 +158,23 @@ results = Table(
 earlier_results = Table(
     "earlier_results",
     metadata,
-    Column("id", _KEY, primary_key=True),
-    Column("item_id", _KEY, ForeignKey("items.id"), nullable=False, index=True),
-    Column("run_id", _KEY, ForeignKey("runs.id"), nullable=False),
+    Column("id", KEY, primary_key=True),
+    Column("item_id", KEY, ForeignKey("items.id"), nullable=False, index=True),
+    Column("run_id", KEY, ForeignKey("runs.id"), nullable=False),
     *_of_a_result(),
     # How often the item had been requeued before.
     Column("requeues", Integer, nullable=False),
     Column("taken_back_at", UtcDateTime, nullable=False),
+    # As a JSON list of objects; none where there were none.
+    Column("flags", Text),
 )
 
 violations = Table(
     "violations",
     metadata,
-    Column("id", _KEY, primary_key=True),
-    Column("item_id", _KEY, ForeignKey("items.id"), nullable=False, index=True),
-    Column("run_id", _KEY, ForeignKey("runs.id"), nullable=False),
+    Column("id", KEY, primary_key=True),
+    Column("item_id", KEY, ForeignKey("items.id"), nullable=False, index=True),
+    Column("run_id", KEY, ForeignKey("runs.id"), nullable=False),
     Column("rung", String(16), nullable=False),
     Column("kind", String(32), nullable=False),
     Column("text", Text, nullable=False),
@@ -200,8 +207,8 @@ def _of_a_review() -> tuple[Column[Any], ...]:
 reviews = Table(
     "reviews",
     metadata,
-    Column("item_id", _KEY, ForeignKey("results.item_id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
-    Column("run_id", _KEY, ForeignKey("runs.id"), nullable=False),
+    Column("item_id", KEY, ForeignKey("results.item_id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("run_id", KEY, ForeignKey("runs.id"), nullable=False),
     *_of_a_review(),
     Index(None, "run_id", "reviewed_at"),
     Index(None, "action", "item_id"),
@@ -211,9 +218,9 @@ reviews = Table(
 earlier_reviews = Table(
     "earlier_reviews",
     metadata,
-    Column("id", _KEY, primary_key=True),
-    Column("item_id", _KEY, ForeignKey("items.id", ondelete="CASCADE"), nullable=False, index=True),
-    Column("run_id", _KEY, ForeignKey("runs.id"), nullable=False),
+    Column("id", KEY, primary_key=True),
+    Column("item_id", KEY, ForeignKey("items.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("run_id", KEY, ForeignKey("runs.id"), nullable=False),
     *_of_a_review(),
     Column("replaced_at", UtcDateTime, nullable=False),
     # The action that changed it; none where it was undone, or its result was taken back.
@@ -225,7 +232,7 @@ earlier_reviews = Table(
 dead_letters = Table(
     "dead_letters",
     metadata,
-    Column("id", _KEY, primary_key=True),
+    Column("id", KEY, primary_key=True),
     Column("reason", String(32), nullable=False),
     Column("detail", Text, nullable=False),
     Column("queue", Text),
@@ -252,7 +259,7 @@ bad_images = Table(
 run_counters = Table(
     "run_counters",
     metadata,
-    Column("run_id", _KEY, ForeignKey("runs.id"), primary_key=True),
+    Column("run_id", KEY, ForeignKey("runs.id"), primary_key=True),
     Column("status", String(16), primary_key=True),
     Column("items", BigInteger, nullable=False),
 )

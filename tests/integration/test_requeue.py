@@ -58,7 +58,8 @@ def test_an_earlier_result_is_kept_as_it_was(store: Store, database_url: str) ->
     assert (old.status, old.answer, old.rung, old.requeues) == ("noncompliant", "<mam>", "prefill", 0)
     assert old.finished_at == first.result.finished_at < old.taken_back_at
     names = "item_id, run_id, status, reason, detail, answer, rung, forced, finish_reason, generations, prompt_tokens, "
-    names += "output_tokens, image_seconds, engine_seconds, worker, model, finished_at"
+    names += "output_tokens, image_seconds, engine_seconds, worker, model, finished_at, "
+    names += "logprob_mean, logprob_min, logprob_min_token"
     kept = select(database_url, f"SELECT {names} FROM earlier_results")
     assert kept == select(database_url, f"SELECT {names} FROM earlier_results WHERE item_id = {batch[0].id}")
     assert sorted(map(str, kept[0])) == sorted(map(str, before[0])), "every column of it"

@@ -214,7 +214,7 @@ def test_runs_of_the_schema_before_can_be_reviewed_and_views_of_people_stay(data
             config = _config()
             config.attributes["connection"] = connection
             command.downgrade(config, "0002")
-        assert inspect(database).missing == ("0003: What people say of results",)
+        assert inspect(database).missing[0] == "0003: What people say of results"
     change(database_url, "CREATE VIEW mine AS SELECT item_id, answer FROM pairs")
     if not database_url.startswith("sqlite"):
         change(database_url, "GRANT SELECT ON pairs TO PUBLIC")

@@ -1,0 +1,78 @@
+"""The flags of items: written and taken back with their results, and counted for each run."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from persqa.flags import Finding, Flag
+from persqa.store.evidence import flag_counters, flags
+from persqa.store.schema import results
+from persqa.store.text import row_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from persqa.items import ItemId
+    from persqa.runs import RunId
+    from persqa.store.database import Database
+
+
+def count_flags(database: Database, connection: sa.Connection, changes: Counter[tuple[int, str]]) -> None:
+    """Add to the counters, by run and flag; call it last in a transaction, since others wait for the commit."""
+    # In key order, against deadlocks.
+    rows = [{"run_id": run, "flag": flag, "items": number} for (run, flag), number in sorted(changes.items()) if number]
+    if rows:
+        insert = database.insert(flag_counters)
+        total = flag_counters.c["items"] + insert.excluded["items"]
+        keys = [flag_counters.c.run_id, flag_counters.c.flag]
+        connection.execute(insert.on_conflict_do_update(index_elements=keys, set_={"items": total}), rows)
+
+
+def insert_flags(
+    database: Database, connection: sa.Connection, rows: Iterable[dict[str, object]]
+) -> Counter[tuple[int, str]]:
+    """Add rows of flags, in whatever order; returns what is new, for the counters. An item keeps what it has."""
+    # In key order, against deadlocks.
+    ordered = sorted(rows, key=lambda row: (row["item_id"], row["flag"]))
+    if not ordered:
+        return Counter()
+    insert = database.insert(flags).on_conflict_do_nothing().returning(flags.c.run_id, flags.c.flag)
+    return Counter((int(run), str(flag)) for run, flag in connection.execute(insert, ordered))
+
+
+def flag_row(item_id: ItemId, run_id: RunId, finding: Finding) -> dict[str, object]:
+    """A finding as a row."""
+    return {"item_id": item_id, "run_id": run_id, **row_of(finding)}
+
+
+def take_out_flags(connection: sa.Connection, which: sa.ColumnElement[bool]) -> Counter[tuple[int, str]]:
+    """Delete rows of flags; returns what that means for the counters.
+
+    The results of these items are locked before, or else another transaction may add flags unseen.
+    """
+    gone = connection.execute(sa.delete(flags).where(which).returning(flags.c.run_id, flags.c.flag))
+    return Counter({key: -number for key, number in Counter((int(run), str(flag)) for run, flag in gone).items()})
+
+
+def flags_as_json(connection: sa.Connection) -> sa.ScalarSelect[Any]:
+    """The flags of a row of `results` as a JSON list of objects; NULL where it has none."""
+    of_item = sa.select(flags).where(flags.c.item_id == results.c.item_id).order_by(flags.c.flag)
+    of_item = of_item.correlate(results).subquery()
+    pairs: list[Any] = []
+    for name in ("flag", "score", "start", "end"):
+        pairs += [sa.literal_column(f"'{name}'"), of_item.c[name]]
+    if connection.dialect.name == "sqlite":
+        listed = sa.func.nullif(sa.func.json_group_array(sa.func.json_object(*pairs)), "[]")
+    else:
+        listed = sa.cast(sa.func.json_agg(sa.func.json_build_object(*pairs)), sa.Text)
+    return sa.select(listed).select_from(of_item).scalar_subquery()
+
+
+def findings_of(text: str | None) -> tuple[Finding, ...]:
+    """The flags that `flags_as_json` has written."""
+    found: list[dict[str, Any]] = [] if text is None else json.loads(text)
+    return tuple(Finding(Flag(one["flag"]), one["score"], one["start"], one["end"]) for one in found)
