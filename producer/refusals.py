@@ -10,6 +10,8 @@ from persqa.words import counted, option
 
 if TYPE_CHECKING:
     from persqa.runs import Run
+    from persqa.store import Store
+    from producer.options import SubmitOptions
     from producer.survey import Survey
 
 
@@ -32,20 +34,24 @@ def refuse_other_folder(run: Run, base: str) -> None:
         )
 
 
-def refuse_other_answers(source: Run, asked: RunOptions, *, name: str, base: str) -> None:
-    """Refuse to take over the answers of a run that this one would have got otherwise, or that it has itself.
+def source_of(store: Store, options: SubmitOptions, *, name: str, base: str) -> Run | None:
+    """The run whose answers are to be taken over, if one is named.
 
     What decides which questions are asked may differ: that is seen item by item.
 
     Args:
-        source: the run with the answers.
-        asked: the options of the run that is to get them.
-        name: the name of that run.
+        store: the database of both runs.
+        options: those of the submit that is to get the answers.
+        name: the name of its run.
         base: the folder where its image paths start.
 
     Raises:
-        RunConflict: the runs differ in what makes an answer.
+        RunNotFound: there is no such run.
+        RunConflict: the runs differ in what makes an answer, or are the same one.
     """
+    if options.reuse is None:
+        return None
+    source, asked = store.runs.find(options.reuse), options.asked
     if source.name == name:
         raise RunConflict(f"{option('reuse')}: the run {name!r} has its own answers already; name another run")
     named = RunOptions.model_fields
@@ -61,6 +67,7 @@ def refuse_other_answers(source: Run, asked: RunOptions, *, name: str, base: str
             f"{option('reuse')}: the image paths of the run {source.name!r} start at {source.base} and not at "
             f"{base}: they may be other images"
         )
+    return source
 
 
 #: Options that say what is asked, and not how it is answered.

@@ -24,7 +24,7 @@ from persqa.words import counted, option
 from producer.itemizing import Itemizer
 from producer.options import parse_submit_options
 from producer.readers import input_path, open_input, part_of, records_of_whole
-from producer.refusals import refuse_other_answers, refuse_other_folder, refuse_wrong_records
+from producer.refusals import refuse_other_folder, refuse_wrong_records, source_of
 from producer.survey import drafts, survey
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def _submit(
         limit=asked.limit,
     )
     reader = part_of(whole, limit=asked.limit, sample=asked.sample, seed=asked.seed)
-    source = _source(store, options, reader)
+    source = source_of(store, options, name=_name(options, reader), base=_base_of(options, reader))
     try:
         created = _create(connections, reader, options, blobs, shown=_shown(data))
     except RunConflict:
@@ -275,15 +275,6 @@ def _limits_of(settings: Settings) -> RecordLimits:
         max_image_bytes=settings.max_image_bytes,
         max_message_bytes=settings.max_message_bytes,
     )
-
-
-def _source(store: Store, options: SubmitOptions, reader: Reader) -> Run | None:
-    """The run whose answers are taken over, if one is named; raises RunConflict where they are none of this run."""
-    if options.reuse is None:
-        return None
-    source = store.runs.find(options.reuse)
-    refuse_other_answers(source, options.asked, name=_name(options, reader), base=_base_of(options, reader))
-    return source
 
 
 def _write_ledger(store: Store, chunks: Iterable[list[Draft]], run: Run, reuse: Reuse | None) -> None:

@@ -69,9 +69,9 @@ class Ledger:
             new = connection.execute(insert, rows).all()
             new_ids = {row.id for row in new}
             outcomes = [Outcome(result) for result in invalid if result.item_id in new_ids]
-            insert_outcomes(self._database, connection, outcomes)
             if reuse is not None:
-                reuse.copy(self._database, connection, {item: taken[item] for item in taken if item in new_ids})
+                outcomes += reuse.outcomes(connection, {item: taken[item] for item in taken if item in new_ids})
+            insert_outcomes(self._database, connection, outcomes)
             count(self._database, connection, Counter((row.run_id, SUBMITTED) for row in new))
         return len(new)
 

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from persqa.items import MAX_ITEMS
 from persqa.results import Status
 from persqa.store.database import Database
+from persqa.store.evidence import flags
 from persqa.store.schema import items, results, violations
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class Measured:
         with self._database.reading() as connection:
             rows = connection.execute(query.where(items.c.id >= low, items.c.id < high).order_by(items.c.id)).all()
             wasted = dict(connection.execute(broken.where(violations.c.run_id == run.id)).all())
-            flags = _flags(connection, run)
+            noted = _flags(connection, run)
         found: list[MeasuredItem] = []
         for row in rows:
             took = timedelta(seconds=(row.image_seconds or 0.0) + (row.engine_seconds or 0.0))
@@ -70,13 +71,15 @@ class Measured:
                     tokens=int(wasted.get(row.id, 0)) + ((row.output_tokens or 0) if row.status == Status.OK else 0),
                     begun=None if row.worker is None else row.finished_at - took,
                     finished=row.finished_at,
-                    flags=frozenset(flags[row.id]),
+                    flags=frozenset(noted[row.id]),
                 )
             )
         return found
 
 
 def _flags(connection: sa.Connection, run: Run) -> defaultdict[int, set[str]]:
-    """No table of flags yet: nothing was noted."""
-    del connection, run
-    return defaultdict(set)
+    """What was noted of each item's answer and picture."""
+    found: defaultdict[int, set[str]] = defaultdict(set)
+    for item_id, flag in connection.execute(sa.select(flags.c.item_id, flags.c.flag).where(flags.c.run_id == run.id)):
+        found[item_id].add(flag)
+    return found

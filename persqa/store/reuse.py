@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict, deque
+from collections import defaultdict, deque
+from dataclasses import fields
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from persqa.clock import now
+from persqa.flags import RUN_FLAGS, Finding, Flag
+from persqa.generations import FinishReason
 from persqa.items import MAX_ITEMS, ItemId
-from persqa.results import Status
-from persqa.store.counters import count
+from persqa.policies import Rung
+from persqa.results import Outcome, Result, Status, Violation
+from persqa.runs import RunId
+from persqa.store.evidence import flags, picture_hashes
 from persqa.store.schema import items, results, violations
 
 if TYPE_CHECKING:
@@ -58,38 +63,64 @@ class Reuse:
                 taken[ItemId(int(str(row["id"])))] = left.popleft()
         return taken
 
-    def copy(self, database: Database, connection: sa.Connection, taken: Mapping[ItemId, ItemId]) -> None:
-        """Copy the answers, in the transaction that adds the items: whoever sees these sees their results.
+    def outcomes(self, connection: sa.Connection, taken: Mapping[ItemId, ItemId]) -> list[Outcome]:
+        """The answers as outcomes of their new items, read in the transaction that adds these.
 
         An answer that the source has lost meanwhile, by a requeue or a deletion, is none: its item stays pending.
         """
         if not taken:
-            return
+            return []
         to = {source: item for item, source in taken.items()}
-        found = sa.select(results).where(results.c.item_id.in_(to), _ANSWERED)
-        rows = [self._own(row, to) for row in connection.execute(found).mappings()]
-        if not rows:
-            return
-        connection.execute(sa.insert(results), rows)
-        there = {row["item_id"] for row in rows}
-        sources = [source for source, item in to.items() if item in there]
-        broken = sa.select(violations).where(violations.c.item_id.in_(sources)).order_by(violations.c.id)
-        if copies := [_violation(row, to) for row in connection.execute(broken).mappings()]:
-            connection.execute(sa.insert(violations), copies)
-        count(database, connection, Counter((row["run_id"], str(row["status"])) for row in rows))
-        self.used += len(rows)
+        found = sa.select(results, picture_hashes.c.hash).where(results.c.item_id.in_(to), _ANSWERED)
+        found = found.outerjoin(picture_hashes, picture_hashes.c.item_id == results.c.item_id)
+        broken, findings = _violations(connection, to), _findings(connection, to)
+        outcomes: list[Outcome] = []
+        for row in connection.execute(found).mappings():
+            source, result = ItemId(row["item_id"]), self._result(row, to)
+            outcomes.append(Outcome(result, tuple(broken[source]), (), tuple(findings[source]), row["hash"]))
+        self.used += len(outcomes)
+        return outcomes
 
-    def _own(self, row: sa.RowMapping, to: Mapping[ItemId, ItemId]) -> dict[str, Any]:
+    def _result(self, row: sa.RowMapping, to: Mapping[ItemId, ItemId]) -> Result:
         source = ItemId(row["item_id"])
-        return {
-            **row,
+        own: dict[str, Any] = {
+            **_enums(row),
             "item_id": to[source],
-            "run_id": to[source] // MAX_ITEMS,
+            "run_id": RunId(to[source] // MAX_ITEMS),
             "detail": f"answered as item {source} of the run {self._source.name}",
             # No worker ended it here, so it is no part of this run's rate.
             "worker": None,
             "finished_at": now(),
         }
+        return Result(**{field.name: own[field.name] for field in fields(Result)})
+
+
+def _violations(connection: sa.Connection, to: Mapping[ItemId, ItemId]) -> defaultdict[ItemId, list[Violation]]:
+    query = sa.select(violations).where(violations.c.item_id.in_(to)).order_by(violations.c.id)
+    found: defaultdict[ItemId, list[Violation]] = defaultdict(list)
+    for row in connection.execute(query).mappings():
+        own: dict[str, Any] = {name: value for name, value in _enums(row).items() if name != "id"}
+        own |= {"item_id": to[row["item_id"]], "run_id": RunId(to[row["item_id"]] // MAX_ITEMS)}
+        found[row["item_id"]].append(Violation(**own))
+    return found
+
+
+def _findings(connection: sa.Connection, to: Mapping[ItemId, ItemId]) -> defaultdict[ItemId, list[Finding]]:
+    """What was noted of an answer and its picture; what only a run as a whole shows is found anew."""
+    query = sa.select(flags).where(flags.c.item_id.in_(to), flags.c.flag.not_in(RUN_FLAGS))
+    found: defaultdict[ItemId, list[Finding]] = defaultdict(list)
+    for row in connection.execute(query).mappings():
+        found[row["item_id"]].append(Finding(Flag(row["flag"]), row["score"], row["start"], row["end"]))
+    return found
+
+
+def _enums(row: sa.RowMapping) -> dict[str, Any]:
+    """The row, with its words as the words that code compares them with; what is stored stays the same."""
+    read: dict[str, Any] = dict(row)
+    for name, enum in (("status", Status), ("rung", Rung), ("finish_reason", FinishReason)):
+        if read.get(name) is not None:
+            read[name] = enum(read[name])
+    return read
 
 
 def _answered(database: Database, source: Run) -> Iterator[tuple[Any, ...]]:
@@ -111,8 +142,3 @@ def _key(asked: Iterable[str]) -> bytes:
     for text in asked:
         digest.update(f"{len(text)}:{text}".encode(errors="surrogatepass"))
     return digest.digest()
-
-
-def _violation(row: sa.RowMapping, to: Mapping[ItemId, ItemId]) -> dict[str, Any]:
-    own = to[ItemId(row["item_id"])]
-    return {name: value for name, value in row.items() if name != "id"} | {"item_id": own, "run_id": own // MAX_ITEMS}
