@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from persqa.items import Item, ItemId
 from persqa.policies import Policy
 from persqa.runs import Run, RunId
+from persqa.spot_checks import Check
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -57,6 +58,8 @@ class ItemMessage(BaseModel):
     seed: int
     #: Whether known bad images are tried again.
     recheck: bool
+    #: Which share of the items is asked once more, otherwise.
+    spot_check: dict[Check, float] = {}
 
     @property
     def asked(self) -> Asked:
@@ -92,6 +95,9 @@ def item_messages(batch: Iterable[Item], run: Run, *, ledger: str) -> Iterator[s
         "seed": run.options.seed,
         "recheck": run.recheck,
     }
+    if run.options.spot_check:
+        # Without it, workers of the version before understand the message, too.
+        common["spot_check"] = {check.value: share for check, share in run.options.spot_check.items()}
     beginning = json.dumps(common).removesuffix("}")
     for item in batch:
         images = ", ".join(map(encode_basestring_ascii, item.images))

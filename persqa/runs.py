@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -27,6 +28,7 @@ from persqa.placeholders import placeholder_in, what_is_wrong
 from persqa.policies import Policy
 from persqa.prompts import SYSTEM_PROMPT
 from persqa.records import DEFAULT_LIMITS, Columns, RecordLimits
+from persqa.spot_checks import Check, parse_shares
 from persqa.tags import bracketed
 from persqa.words import option
 
@@ -108,6 +110,12 @@ class RunOptions(BaseModel):
     )
     sample: int | None = Field(
         default=None, ge=1, lt=2**63, description="only so many records, at random; the seed says which"
+    )
+    # Left out where there is none, so that a run without it is stored as ever.
+    spot_check: Annotated[Mapping[Check, float] | None, BeforeValidator(lambda value: _shares(value))] = Field(
+        default=None,
+        exclude_if=lambda value: value is None,
+        description="shares of the items that are asked once more: without the picture, with another one or seed",
     )
 
     @cached_property
@@ -213,6 +221,13 @@ def _check_storable(value: str) -> str:
     if _UNSTORABLE.search(value):
         raise ValueError("a NUL character, or what is not UTF-8, cannot be used here")
     return value
+
+
+def _shares(value: object) -> object:
+    try:
+        return parse_shares(value)
+    except SettingsError as error:
+        raise ValueError(str(error).removeprefix(f"{option('spot_check')}: ")) from None
 
 
 def _tag(value: object) -> str:

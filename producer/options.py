@@ -81,6 +81,7 @@ class GivenRunOptions(TypedDict, total=False):
     verbatim: bool | None
     limit: int | None
     sample: int | None
+    spot_check: str | Sequence[str] | Mapping[str, float] | None
 
 
 class GivenSubmitOptions(GivenRunOptions, total=False):

@@ -17,6 +17,7 @@ from persqa.store.rates import Rates
 from persqa.store.results import Results, Want
 from persqa.store.reviews import Reviews
 from persqa.store.runs import Runs
+from persqa.store.spot_checks import SpotChecks
 from persqa.store.text_search import TextSearch
 
 __all__ = ["Store", "Want"]
@@ -38,6 +39,7 @@ class Store:
         self.close_ups = CloseUps(database)
         self.rates = Rates(database)
         self.measured = Measured(database)
+        self.spot_checks = SpotChecks(database)
         self.catalog_rows = CatalogRows(database)
         self.comparing = Comparing(database)
         self.text_search = TextSearch(database)

@@ -17,7 +17,7 @@ from persqa.results import Outcome, Result
 from persqa.runs import RunId
 from persqa.store.counters import SUBMITTED, count
 from persqa.store.database import Database
-from persqa.store.evidence import flags
+from persqa.store.evidence import flags, spot_checks
 from persqa.store.flags import count_flags, take_out_flags
 from persqa.store.results import insert_outcomes, keep_as_earlier
 from persqa.store.reuse import Reuse
@@ -220,6 +220,8 @@ class Ledger:
             take_back_reviews(connection, taken)
             anew = {"requeues": items.c.requeues + 1, "recoveries": 0}
             connection.execute(sa.update(items).where(items.c.id.in_(taken)).values(anew))
+            # Of the answer that was there.
+            connection.execute(sa.delete(spot_checks).where(spot_checks.c.item_id.in_(taken)))
             flagged = take_out_flags(connection, flags.c.item_id.in_(taken))
             connection.execute(sa.delete(results).where(results.c.item_id.in_(taken)))
             changes = Counter((int(run_id), str(row.status)) for row in found)

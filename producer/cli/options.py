@@ -233,6 +233,16 @@ class AskFlags:
         str | None,
         of_model("--sampling", metavar="JSON", help="""How answers are sampled, as in '{"temperature":0.2}'."""),
     ] = None
+    spot_check: Annotated[
+        list[str] | None,
+        _run(
+            "--spot-check",
+            metavar="NAME=SHARE",
+            help="Ask a share of the items once more, to see how much comes from the picture: blind=2% without it, "
+            "swapped=2% with another record's, again=2% with another seed; with commas, or repeated. `status RUN` then "
+            "says so.",
+        ),
+    ] = None
     run: Annotated[
         str | None, _run("--run", metavar="NAME", help="The run's name (default: that of INPUT, without suffix).")
     ] = None
