@@ -18,6 +18,7 @@ from persqa.runs import Run, RunState, parse_priority
 from persqa.verdicts import ViolationKind
 from producer.run_notebook import Rows, RunNotebook
 from producer.run_reviews import RunReviews
+from producer.spot_checks import summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from producer.exporters.copies import OnLeft
     from producer.options import GivenExportOptions
     from producer.progress import WaitDisplay
+    from producer.spot_checks import Summary
     from producer.submit import Submission
 
 
@@ -178,6 +180,10 @@ class RunHandle(RunReviews, RunNotebook):
     def main_cause(self) -> Cause | None:
         """The most frequent reason why items are not `ok`; None where all are, or nothing has ended."""
         return self._store.results.main_cause(self.run.id)
+
+    def spot_checks(self) -> Summary:
+        """What the spot checks say of the pictures; empty where there are none. The time grows with their number."""
+        return summary(self._store.spot_checks.of(self.run.id))
 
     def export(
         self, path: str | Path, *, on_left: OnLeft = lambda _left: None, **given: Unpack[GivenExportOptions]

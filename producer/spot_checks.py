@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from persqa.spot_checks import Check
+from persqa.words import counted
 from producer.intervals import Share, percent, share
 
 if TYPE_CHECKING:
@@ -147,3 +148,21 @@ def _likeness(a: _Words, b: _Words, weights: _Weights) -> float:
     rare = max(weights.values(), default=1.0)
     either = sum(weights.get(word, rare) for word in a | b)
     return sum(weights[word] for word in a & b) / either if either else 0.0
+
+
+#: What is said of each kind of check.
+_OTHERWISE = {
+    Check.BLIND: "without the picture",
+    Check.SWAPPED: "with another picture",
+    Check.AGAIN: "with another seed",
+}
+
+
+def sentences(checked: Summary) -> list[str]:
+    """What spot checks say, for people; nothing where there are none."""
+    said = [
+        f"{_OTHERWISE[check]}: {one.same} of {counted(one.asked, 'answer says', 'answers say')} the same "
+        f"({one.same.between})" + (f"; {one.failed} could not be asked" if one.failed else "")
+        for check, one in checked.checks.items()
+    ]
+    return [*said, *map(str, checked.from_picture)]

@@ -87,8 +87,8 @@ def command(  # noqa: PLR0913 - each is an option of its own
 
     Examples:
         persqa pilot faces/faces.jsonl --vary tag_policy=check,repair
-        persqa pilot photos/ --sample 100 --vary prompt=short.txt,long.txt --vary temperature=0.2,0.8
-        persqa pilot people.csv --vary model=Qwen/Qwen2.5-VL-3B-Instruct,Qwen/Qwen2.5-VL-7B-Instruct --price-per-hour 2
+        persqa pilot photos/ --sample 100 --vary prompt=short.txt,long.txt
+        persqa pilot people.csv --vary model=small,large --price-per-hour 2.5
     """
     settings = where.settings(
         model=flags.model, engine_args=json_object(engine_args, "--engine-args"), image_roots=image_roots
