@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from persqa.errors import SettingsError
-from persqa.words import no_such, option
+from persqa.words import listed, no_such, option
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -22,6 +22,20 @@ def refuse_empty(options: Mapping[str, object], *, but: Collection[str] = ()) ->
     for name, value in options.items():
         if value == "" and name not in but:
             raise SettingsError(f"{option(name)} is empty: write what it should be, or leave it out")
+
+
+def parse_choices(given: str | Iterable[str], choices: Iterable[_Choice], *, name: str) -> tuple[_Choice, ...]:
+    """The choices with these values, given one by one or with commas; in the order of the choices.
+
+    Raises:
+        SettingsError: there is no such choice; the message has all that there are.
+    """
+    known = list(choices)
+    parts = given.split(",") if isinstance(given, str) else given
+    wanted = {part.strip() for part in parts} - {""}
+    if unknown := sorted(wanted - set(known)):
+        raise SettingsError(f"there is no {name} {', '.join(map(repr, unknown))}; choose {listed(known)}")
+    return tuple(choice for choice in known if choice in wanted)
 
 
 def parse_choice(value: str, choices: Iterable[_Choice], *, name: str) -> _Choice:

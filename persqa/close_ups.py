@@ -10,7 +10,7 @@ from persqa.items import ItemId
 from persqa.policies import Rung
 from persqa.results import Status
 from persqa.tags import Tag
-from persqa.verdicts import ViolationKind
+from persqa.verdicts import Kind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +53,7 @@ class GenerationRow:
     """One generation of an item; `kind` is None where it keeps the tag rule."""
 
     rung: Rung
-    kind: ViolationKind | None
+    kind: Kind | None
     text: str
     finish_reason: FinishReason | None
     seed: int

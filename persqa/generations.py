@@ -17,6 +17,20 @@ class FinishReason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Confidence:
+    """How likely the model found its own answer, in natural logarithms of probabilities: 0 is certain.
+
+    Attributes:
+        mean: of all tokens it generated, without the one that ends the answer.
+        lowest: of the least likely token, which is `token`.
+    """
+
+    mean: float
+    lowest: float
+    token: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Generation:
     """One output of the engine.
 
@@ -24,9 +38,11 @@ class Generation:
         text: the whole answer, including the prefill.
         prompt_tokens: tokens of the prompt, including those of the images and the prefill.
         output_tokens: tokens generated.
+        confidence: None unless the request asks for `logprobs`.
     """
 
     text: str
     finish_reason: FinishReason
     prompt_tokens: int
     output_tokens: int
+    confidence: Confidence | None = None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from persqa.flags import Flag
 from persqa.items import Item, ItemId
 from persqa.policies import Policy
 from persqa.runs import Run, RunId
@@ -58,6 +59,8 @@ class ItemMessage(BaseModel):
     seed: int
     #: Whether known bad images are tried again.
     recheck: bool
+    #: Flags that are violations of the run's rule.
+    reject: tuple[Flag, ...] = ()
     #: Which share of the items is asked once more, otherwise.
     spot_check: dict[Check, float] = {}
 
@@ -83,6 +86,7 @@ def item_messages(batch: Iterable[Item], run: Run, *, ledger: str) -> Iterator[s
 
     Built without pydantic, for speed: the values are checked already, and the common part is written only once.
     """
+    sampling = run.options.sampling.model_dump(mode="json", exclude_none=True)
     common: dict[str, JsonValue] = {
         "v": VERSION,
         "ledger": ledger,
@@ -91,10 +95,16 @@ def item_messages(batch: Iterable[Item], run: Run, *, ledger: str) -> Iterator[s
         "base": run.base,
         "system": run.options.system_prompt,
         "policy": run.options.tag_policy.value,
-        "sampling": run.options.sampling.model_dump(mode="json", exclude_none=True),
+        "sampling": sampling,
         "seed": run.options.seed,
         "recheck": run.recheck,
     }
+    if run.options.logprobs:
+        # Of the chosen token only.
+        common["sampling"] = {**sampling, "logprobs": 0}
+    if run.options.reject:
+        # Where there are none, workers of the version before understand the message, too.
+        common["reject"] = [flag.value for flag in run.options.reject]
     if run.options.spot_check:
         # Without it, workers of the version before understand the message, too.
         common["spot_check"] = {check.value: share for check, share in run.options.spot_check.items()}

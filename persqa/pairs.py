@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, Self
 
-from persqa.choices import parse_choice
-from persqa.flags import Finding
+from persqa.choices import parse_choice, parse_choices
+from persqa.flags import Finding, Flag
 from persqa.generations import FinishReason
 from persqa.items import ItemId
 from persqa.own_code import own_module
 from persqa.policies import Rung
 from persqa.results import Status
 from persqa.reviews import Decision
-from persqa.verdicts import ViolationKind
+from persqa.verdicts import Kind
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from pydantic import JsonValue
 
 #: The status of an item without a result.
@@ -89,7 +91,7 @@ class ViolationRow:
     position: int
     question: str
     rung: Rung
-    kind: ViolationKind
+    kind: Kind
     text: str
     finish_reason: FinishReason
     model: str
@@ -160,6 +162,39 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Flagged:
+    """Some items, by their flags.
+
+    Attributes:
+        with_any: they have at least one of these; any item where none is named.
+        without: they have none of these.
+    """
+
+    with_any: tuple[Flag, ...] = ()
+    without: tuple[Flag, ...] = ()
+
+    @classmethod
+    def parse(cls, with_any: str | Iterable[str] | None, without: str | Iterable[str] | None) -> Self | None:
+        """Flags by their names, with commas or one by one; None where none is named.
+
+        Raises:
+            SettingsError: there is no such flag; the message has those that there are.
+        """
+        chosen = cls(
+            with_any=parse_choices(with_any or (), Flag, name="flag"),
+            without=parse_choices(without or (), Flag, name="flag"),
+        )
+        return None if chosen == cls() else chosen
+
+    def against(self, findings: Sequence[Finding]) -> tuple[str, ...]:
+        """Why an item with these is none of them, in a few words each; empty where it is one."""
+        found = {finding.flag for finding in findings}
+        if self.with_any and found.isdisjoint(self.with_any):
+            return (f"no {' or '.join(self.with_any)}",)
+        return tuple(flag for flag in self.without if flag in found)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Requeued:
     """What a requeue did with the items that were chosen.
 
@@ -179,4 +214,4 @@ class Broken:
     """The rung and kind of a violation."""
 
     rung: Rung
-    kind: ViolationKind
+    kind: Kind

@@ -14,7 +14,7 @@ from persqa.items import ItemId
 from persqa.policies import Rung
 from persqa.reasons import Reason
 from persqa.runs import RunId
-from persqa.verdicts import ViolationKind
+from persqa.verdicts import Kind
 
 
 class Status(StrEnum):
@@ -45,7 +45,7 @@ class Result:
     item_id: ItemId
     run_id: RunId
     status: Status
-    reason: Reason | ViolationKind | None = None
+    reason: Reason | Kind | None = None
     detail: str | None = None
     answer: str | None = None
     rung: Rung | None = None
@@ -65,12 +65,12 @@ class Result:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Violation:
-    """One generation that breaks the tag rule, with its raw text."""
+    """One generation that breaks the rule of its run, with its raw text."""
 
     item_id: ItemId
     run_id: RunId
     rung: Rung
-    kind: ViolationKind
+    kind: Kind
     text: str
     finish_reason: FinishReason
     seed: int

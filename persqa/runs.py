@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, NewType, Self
+from typing import TYPE_CHECKING, Annotated, NewType, Self, cast
 
 from pydantic import (
     AfterValidator,
@@ -20,9 +20,10 @@ from pydantic import (
     model_validator,
 )
 
-from persqa.choices import parse_choice
+from persqa.choices import parse_choice, parse_choices
 from persqa.complaints import explained, together
 from persqa.errors import RecordError, SettingsError
+from persqa.flags import ANSWER_FLAGS, Flag
 from persqa.model_names import model_name
 from persqa.placeholders import placeholder_in, what_is_wrong
 from persqa.policies import Policy
@@ -111,7 +112,15 @@ class RunOptions(BaseModel):
     sample: int | None = Field(
         default=None, ge=1, lt=2**63, description="only so many records, at random; the seed says which"
     )
-    # Left out where there is none, so that a run without it is stored as ever.
+    # Left out where they are not used, so that a run without them is stored as ever.
+    reject: Annotated[tuple[Flag, ...], BeforeValidator(lambda value: _rejected(value))] = Field(
+        default=(), exclude_if=lambda value: not value, description="flags of answers that break the rule of the run"
+    )
+    logprobs: bool = Field(
+        default=False,
+        exclude_if=lambda value: not value,
+        description="the log-probabilities of answers are kept: the mean, and the least likely token",
+    )
     spot_check: Annotated[Mapping[Check, float] | None, BeforeValidator(lambda value: _shares(value))] = Field(
         default=None,
         exclude_if=lambda value: value is None,
@@ -221,6 +230,17 @@ def _check_storable(value: str) -> str:
     if _UNSTORABLE.search(value):
         raise ValueError("a NUL character, or what is not UTF-8, cannot be used here")
     return value
+
+
+def _rejected(value: object) -> object:
+    """Flags that are named with commas; those of pictures are none of them, as another answer mends no picture."""
+    if not isinstance(value, str | list | tuple):
+        return value
+    names = value if isinstance(value, str) else map(str, cast("list[object]", value))
+    try:
+        return parse_choices(names, ANSWER_FLAGS, name="flag of answers")
+    except SettingsError as error:
+        raise ValueError(str(error)) from None
 
 
 def _shares(value: object) -> object:

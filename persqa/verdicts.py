@@ -6,7 +6,9 @@ import html
 import re
 from enum import StrEnum
 from functools import lru_cache
+from typing import TypeAlias
 
+from persqa.flags import ANSWER_FLAGS, Finding, Flag, flags_of_answer
 from persqa.generations import FinishReason, Generation
 from persqa.prompts import prompt_sentences
 from persqa.tags import Tag
@@ -23,6 +25,17 @@ class ViolationKind(StrEnum):
     MISSING_TAG = "missing_tag"  #: the tag is not there
     TAG_ONLY = "tag_only"  #: the tag, and no word after it
     TRUNCATED = "truncated"  #: starts well, but was cut off by the length limit
+
+
+#: How a generation breaks the rule of a run: the tag rule, or a flag that the run rejects.
+Kind: TypeAlias = ViolationKind | Flag
+KINDS: tuple[Kind, ...] = (*ViolationKind, *ANSWER_FLAGS)
+_OF_TAGS = frozenset(map(str, ViolationKind))
+
+
+def parse_kind(stored: str) -> Kind:
+    """The kind of this name; raises ValueError where there is none."""
+    return ViolationKind(stored) if stored in _OF_TAGS else Flag(stored)
 
 
 # Characters that models put before a tag: quotes, markdown, brackets, bullets.
@@ -48,11 +61,18 @@ def judge_text(text: str, *, tag: Tag, question: str) -> ViolationKind | None:
     return _form(text.lstrip(), tag, question) if tag else None
 
 
-def fault(text: str, kind: ViolationKind, *, tag: Tag, question: str) -> tuple[int, int]:
+def findings(generation: Generation, *, tag: Tag, question: str) -> tuple[Finding, ...]:
+    """The flags of a generation, whatever the tag rule says of it."""
+    return flags_of_answer(generation.text, question=question, tag=tag, finish_reason=generation.finish_reason)
+
+
+def fault(text: str, kind: Kind, *, tag: Tag, question: str) -> tuple[int, int]:
     """Where an answer breaks the rule: the first and the last place, as in a slice.
 
     Both are the same where something is missing there: the tag at the beginning, or words at the end.
     """
+    if isinstance(kind, Flag):
+        return _place(text, kind, tag=tag, question=question)
     start, end = len(text) - len(text.lstrip()), len(text.rstrip())
     match kind:
         case ViolationKind.PROMPT_ECHO:
@@ -67,6 +87,15 @@ def fault(text: str, kind: ViolationKind, *, tag: Tag, question: str) -> tuple[i
             return start, start
         case ViolationKind.TAG_ONLY | ViolationKind.TRUNCATED:
             return end, end
+
+
+def _place(text: str, flag: Flag, *, tag: Tag, question: str) -> tuple[int, int]:
+    """Where a flag is found; all of the text where it has no place of its own."""
+    found = flags_of_answer(text, question=question, tag=tag, finish_reason=FinishReason.STOP)
+    for finding in found:
+        if finding.flag is flag and finding.start is not None and finding.end is not None:
+            return finding.start, finding.end
+    return 0, len(text)
 
 
 def _end_of(pattern: re.Pattern[str], text: str, start: int) -> int:

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 from persqa.blobs import BlobStore
 from persqa.choices import parse_choice, refuse_empty
 from persqa.errors import SettingsError
-from persqa.pairs import parse_status
+from persqa.pairs import Flagged, parse_status
 from persqa.results import Status
 from persqa.reviews import Decision, Wanted, parse_exported
 from persqa.words import option, switch
 from producer.exporters import HUGGING_FACE, TEXT, choose_format, write_records
 from producer.exporters.images import Cells
+from producer.exporters.left import Left
 from producer.exporters.paths import UNCHANGED, Paths, folder_beside, placement
 from producer.exporters.shapes import Pair, Shape
 from producer.exporters.trainers import check_file, form_for
@@ -24,7 +25,7 @@ from producer.options import GivenExportOptions
 from producer.targets import check_target
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Unpack
 
     from persqa.pairs import PairRow
@@ -54,6 +55,8 @@ class _Asked:
     overwrite: bool = False
     gallery: bool = False
     sample: int | None = None
+    without_flag: str | Sequence[str] | None = None
+    only_flag: str | Sequence[str] | None = None
 
 
 #: The options of a page.
@@ -84,7 +87,7 @@ def export(
         place=place,
         on_left=on_left,
     )
-    pairs = _pairs(connections.store.queries, run, asked)
+    pairs = _pairs(connections.store.queries, run, asked, on_left)
     blobs = BlobStore(connections.settings.blob_store)
     inputs = connections.store.runs.inputs()
     # A trainer opens no reference to bytes, so in dialogues these are copied in any case.
@@ -176,9 +179,12 @@ def _check_page(asked: _Asked) -> None:
                 raise SettingsError(f"{option(one.name)} does not go with {switch('gallery')}: leave it out")
 
 
-def _pairs(queries: Queries, run: Run, asked: _Asked) -> Iterator[Pair]:
+def _pairs(queries: Queries, run: Run, asked: _Asked, on_left: OnLeft) -> Iterator[Pair]:
     review = None if asked.reviewed is None else parse_exported(asked.reviewed)
+    flagged = Flagged.parse(asked.only_flag, asked.without_flag)
     rows = _rows(queries, run, asked, review)
+    if flagged is not None:
+        rows = _chosen(rows, flagged, on_left)
     reviewed = review is not None
     if asked.with_meta:
         return _with_broken(queries, rows, reviewed=reviewed)
@@ -191,6 +197,15 @@ def _rows(queries: Queries, run: Run, asked: _Asked, review: Wanted | None) -> I
     if review is None:
         return queries.pairs(run, status=Status.OK)
     return (row for row in queries.pairs(run, review=review) if _is_good(row))
+
+
+def _chosen(rows: Iterator[PairRow], flagged: Flagged, on_left: OnLeft) -> Iterator[PairRow]:
+    """The rows that this chooses; what is left out is told of."""
+    for row in rows:
+        if rules := flagged.against(row.flags):
+            on_left(Left(reference="", why=f"record {row.position + 1}: {', '.join(rules)}", dropped=True, rules=rules))
+        else:
+            yield row
 
 
 def _is_good(row: PairRow) -> bool:

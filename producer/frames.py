@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from persqa.libraries import library
 from persqa.pairs import PENDING
@@ -14,6 +14,7 @@ from persqa.reviews import Decision
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from persqa.flags import Finding
     from persqa.pairs import PairRow
 
 #: Rows that are turned into columns at once.
@@ -46,6 +47,10 @@ _COLUMNS = {
     "starred": "bool",
     "note": _TEXT,
     "reviewer": _TEXT,
+    "flags": _TEXT,
+    "logprob_mean": "Float64",
+    "logprob_min": "Float64",
+    "logprob_min_token": _TEXT,
     "record": "object",
 }
 
@@ -76,5 +81,8 @@ def _part(pandas: Any, rows: list[PairRow], types: Mapping[str, Any]) -> Any:
 
 
 def _cell(value: Any) -> Any:
+    if isinstance(value, tuple):
+        # Those of flags; where they are found is in the rows.
+        return ",".join(found.flag for found in cast("tuple[Finding, ...]", value))
     # A member of an enumeration is a text of its own kind, which pandas would keep.
     return str(value) if isinstance(value, str) else value

@@ -81,6 +81,8 @@ class GivenRunOptions(TypedDict, total=False):
     verbatim: bool | None
     limit: int | None
     sample: int | None
+    reject: str | Sequence[str] | None
+    logprobs: bool | None
     spot_check: str | Sequence[str] | Mapping[str, float] | None
 
 
@@ -126,6 +128,8 @@ class GivenExportOptions(TypedDict, total=False):
         gallery: write a page for a browser, with pictures, figures and what its items can be chosen by; no other option
             but `sample`, `only`, `reviewed` and `overwrite` goes with it.
         sample: how many items the page shows, by default 200; what failed is among them.
+        without_flag: leave out items with one of these flags, given in a list or with commas, as in `refusal,hedge`.
+        only_flag: leave out items with none of these flags.
     """
 
     output_key: str | None
@@ -138,6 +142,8 @@ class GivenExportOptions(TypedDict, total=False):
     overwrite: bool | None
     gallery: bool | None
     sample: int | None
+    without_flag: str | Sequence[str] | None
+    only_flag: str | Sequence[str] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

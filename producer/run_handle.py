@@ -9,26 +9,18 @@ from typing import TYPE_CHECKING
 
 from persqa.audit import Audit, audit
 from persqa.broker.keys import queue_for
-from persqa.choices import parse_choice
 from persqa.controls import refuse_stopped, set_priority, stop
 from persqa.errors import Infrastructure, InputError, RunStopped, SettingsError
-from persqa.pairs import parse_status
-from persqa.reviews import parse_wanted
 from persqa.runs import Run, RunState, parse_priority
-from persqa.verdicts import ViolationKind
-from producer.run_notebook import Rows, RunNotebook
 from producer.run_reviews import RunReviews
+from producer.run_rows import RunRows
 from producer.spot_checks import summary
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from typing import Unpack
 
-    from pandas import DataFrame
-
     from persqa.broker.depth import Depth
-    from persqa.items import ItemId
-    from persqa.pairs import Cause, EarlierRow, PairRow, ViolationRow
     from persqa.progress import Progress
     from producer.connections import Connections
     from producer.exporters.copies import OnLeft
@@ -38,12 +30,11 @@ if TYPE_CHECKING:
     from producer.submit import Submission
 
 
-class RunHandle(RunReviews, RunNotebook):
+class RunHandle(RunReviews, RunRows):
     """One run; `submission` says what the submit that returned it has done."""
 
     def __init__(self, connections: Connections, run: Run, submission: Submission | None = None) -> None:
         super().__init__(connections, run)
-        self._queries = connections.store.queries
         self.submission = submission
         #: The database with the run's rows.
         self.database_url = connections.settings.database_url
@@ -101,85 +92,6 @@ class RunHandle(RunReviews, RunNotebook):
         self._connections.check()
         with suppress(Infrastructure, SettingsError):
             self._connections.reconcile()
-
-    def results(
-        self,
-        *,
-        status: str | None = None,
-        question: str | None = None,
-        item: int | None = None,
-        review: str | None = None,
-    ) -> Iterator[PairRow]:
-        """The items with their results, in the input's order; a notebook shows the first of them as a table.
-
-        Args:
-            status: only `ok`, `noncompliant`, `invalid`, `dead` or `pending`.
-            question: only this topic, or questions that contain these words.
-            item: only the item of this number.
-            review: only `accepted`, `rejected`, `not-rejected`, `edited` or `starred` ones, or `none`, those that
-                nobody has decided on or edited.
-
-        Raises:
-            SettingsError: there is no such status or review, or the run has no such item.
-        """
-        wanted = None if status is None else parse_status(status)
-        reviewed = None if review is None else parse_wanted(review)
-        own = self._own_item(item)
-        return Rows(
-            lambda chunk: self._queries.pairs(
-                self.run, status=wanted, question=question, item=own, review=reviewed, chunk=chunk
-            ),
-            self._seen,
-        )
-
-    def to_pandas(
-        self, *, status: str | None = None, question: str | None = None, review: str | None = None
-    ) -> DataFrame:
-        """The rows of `results` as a table, all of it in memory; its columns are those of a row, `record` the last one.
-
-        Raises:
-            SettingsError: there is no such status or review.
-            InputError: pandas is not installed.
-        """
-        from producer.frames import frame
-
-        return frame(self.results(status=status, question=question, review=review))
-
-    def violations(
-        self, *, kind: str | None = None, question: str | None = None, item: int | None = None
-    ) -> Iterator[ViolationRow]:
-        """Every generation that broke the tag rule, oldest first.
-
-        Args:
-            kind: only this `ViolationKind`.
-            question: only this topic, or questions that contain these words.
-            item: only the item of this number.
-
-        Raises:
-            SettingsError: there is no such kind, or the run has no such item.
-        """
-        wanted = None if kind is None else parse_choice(kind, ViolationKind, name="violation kind")
-        return self._queries.violations(self.run, kind=wanted, question=question, item=self._own_item(item))
-
-    def earlier_results(self, item: int) -> list[EarlierRow]:
-        """The results of an item that `requeue` has taken back, the oldest first.
-
-        Raises:
-            SettingsError: the run has no such item.
-        """
-        own = self._own_item(item)
-        return [] if own is None else self._store.results.earlier(own)
-
-    def _own_item(self, item: int | None) -> ItemId | None:
-        return None if item is None else self._items_of_run([item])[0]
-
-    def violation_kinds(self) -> dict[str, int]:
-        """The number of violations of each kind, most frequent first."""
-        return self._queries.kinds(self.run.id)
-
-    def main_cause(self) -> Cause | None:
-        """The most frequent reason why items are not `ok`; None where all are, or nothing has ended."""
-        return self._store.results.main_cause(self.run.id)
 
     def spot_checks(self) -> Summary:
         """What the spot checks say of the pictures; empty where there are none. The time grows with their number."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from persqa.audit import ELSEWHERE
@@ -11,10 +11,11 @@ from persqa.runs import RunState
 from producer.fleet_state import fleet_state
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from persqa.broker.depth import QueueBacklog
     from persqa.broker.workers import WorkerInfo
+    from persqa.flags import Flag
     from persqa.progress import Progress
     from persqa.runs import Run
     from persqa.store import Store
@@ -34,11 +35,13 @@ class RunStatus:
     Attributes:
         progress: how many items have which status.
         rate: items that workers ended, a second; None where nothing runs.
+        flags: how many items have each flag, the most frequent first.
     """
 
     run: Run
     progress: Progress
     rate: float | None = None
+    flags: Mapping[Flag, int] = field(default_factory=dict["Flag", int])
 
     @property
     def seconds_left(self) -> int | None:
@@ -85,7 +88,8 @@ def one_status(store: Store, run: Run) -> RunStatus:
         RunNotFound: it was removed.
         StoreUnavailable: the database does not answer.
     """
-    return RunStatus(run=run, progress=store.queries.progress(run.id), rate=store.rates.of(run.id))
+    flags = store.flags.counts([run.id]).get(run.id, {})
+    return RunStatus(run=run, progress=store.queries.progress(run.id), rate=store.rates.of(run.id), flags=flags)
 
 
 def statuses(store: Store, runs: Sequence[Run] | None = None) -> list[RunStatus]:
@@ -99,9 +103,9 @@ def statuses(store: Store, runs: Sequence[Run] | None = None) -> list[RunStatus]
     """
     chosen = store.runs.all() if runs is None else runs
     ids = None if runs is None else [run.id for run in runs]
-    progresses, rates = store.queries.progresses(ids), store.rates.present(ids)
+    progresses, rates, flags = store.queries.progresses(ids), store.rates.present(ids), store.flags.counts(ids)
     return [
-        RunStatus(run=run, progress=progresses[run.id], rate=rates.get(run.id))
+        RunStatus(run=run, progress=progresses[run.id], rate=rates.get(run.id), flags=flags.get(run.id, {}))
         for run in chosen
         if run.id in progresses
     ]

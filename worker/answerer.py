@@ -3,23 +3,36 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from persqa.bad_images import BadContent
 from persqa.errors import Rejected
+from persqa.flags import Flag
 from persqa.policies import Rung, generation_seed
 from persqa.prompts import human_turn
 from persqa.reasons import Reason
 from persqa.results import Outcome, Result, Status, Violation
 from persqa.tags import Tag
-from persqa.verdicts import ViolationKind, judge
+from persqa.verdicts import findings, judge
 from worker.engines.engine import Request
 
 if TYPE_CHECKING:
+    from persqa.flags import Finding, PictureLook
     from persqa.generations import Generation
     from persqa.messages import ItemMessage
+    from persqa.verdicts import Kind
     from worker.engines.engine import Generates
     from worker.intake import Admitted
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """A generation, how it breaks the rule of its run, if it does, and its flags."""
+
+    generation: Generation
+    kind: Kind | None
+    findings: tuple[Finding, ...]
 
 
 class Answerer:
@@ -40,31 +53,33 @@ class Answerer:
         started = time.monotonic()
         violations: list[Violation] = []
         try:
-            rung, generation, kind = await self._climb(admitted, violations)
+            rung, judged = await self._climb(admitted, violations)
         except Rejected as rejected:
             # The generations of earlier rungs are kept.
             return Outcome(self.refuse(message, rejected).result, tuple(violations))
+        generation, confidence = judged.generation, judged.generation.confidence
         result = Result(
             item_id=message.item,
             run_id=message.run,
-            status=Status.OK if kind is None else Status.NONCOMPLIANT,
-            reason=kind,
+            status=Status.OK if judged.kind is None else Status.NONCOMPLIANT,
+            reason=judged.kind,
             answer=generation.text,
             rung=rung,
             finish_reason=generation.finish_reason,
-            generations=len(violations) + (kind is None),
+            generations=len(violations) + (judged.kind is None),
             prompt_tokens=generation.prompt_tokens,
             output_tokens=generation.output_tokens,
             image_seconds=admitted.image_seconds,
             engine_seconds=time.monotonic() - started,
             worker=self._worker,
             model=self._engine.model,
+            logprob_mean=confidence and confidence.mean,
+            logprob_min=confidence and confidence.lowest,
+            logprob_min_token=confidence and confidence.token,
         )
-        return Outcome(result, tuple(violations))
+        return _with_evidence(Outcome(result, tuple(violations)), judged, admitted.look)
 
-    async def _climb(
-        self, admitted: Admitted, violations: list[Violation]
-    ) -> tuple[Rung, Generation, ViolationKind | None]:
+    async def _climb(self, admitted: Admitted, violations: list[Violation]) -> tuple[Rung, _Judged]:
         """Generate rung by rung; returns the first compliant generation, or the last one with its violation.
 
         Violations are added to the list at once, so that they are kept when a later rung is rejected.
@@ -72,24 +87,22 @@ class Answerer:
         message = admitted.message
         *earlier, last = message.policy.rungs
         for rung in earlier:
-            generation, kind = await self._generate(admitted, rung, violations)
-            if kind is None:
-                return rung, generation, None
-        return last, *await self._generate(admitted, last, violations)
+            judged = await self._generate(admitted, rung, violations)
+            if judged.kind is None:
+                return rung, judged
+        return last, await self._generate(admitted, last, violations)
 
-    async def _generate(
-        self, admitted: Admitted, rung: Rung, violations: list[Violation]
-    ) -> tuple[Generation, ViolationKind | None]:
+    async def _generate(self, admitted: Admitted, rung: Rung, violations: list[Violation]) -> _Judged:
         message = admitted.message
         seed = generation_seed(message.seed, item_id=message.item, rung=rung, requeues=message.requeues)
         generation = await self._engine.generate(_request(admitted, rung, seed))
-        kind = judge(generation, tag=Tag(message.tag), question=message.question)
-        if kind is not None:
+        judged = _judge(generation, message)
+        if judged.kind is not None:
             violation = Violation(
                 item_id=message.item,
                 run_id=message.run,
                 rung=rung,
-                kind=kind,
+                kind=judged.kind,
                 text=generation.text,
                 finish_reason=generation.finish_reason,
                 seed=seed,
@@ -99,7 +112,7 @@ class Answerer:
                 model=self._engine.model,
             )
             violations.append(violation)
-        return generation, kind
+        return judged
 
     def refuse(self, message: ItemMessage, rejected: Rejected) -> Outcome:
         """The outcome of an item that cannot be asked."""
@@ -132,3 +145,20 @@ def _request(admitted: Admitted, rung: Rung, seed: int) -> Request:
         sampling=message.sampling,
         seed=seed,
     )
+
+
+def _judge(generation: Generation, message: ItemMessage) -> _Judged:
+    tag = Tag(message.tag)
+    kind: Kind | None = judge(generation, tag=tag, question=message.question)
+    found = findings(generation, tag=tag, question=message.question)
+    if kind is None:
+        kind = next((finding.flag for finding in found if finding.flag in message.reject), None)
+    return _Judged(generation, kind, found)
+
+
+def _with_evidence(outcome: Outcome, judged: _Judged, look: PictureLook | None) -> Outcome:
+    if look is None:
+        return replace(outcome, findings=judged.findings)
+    # All blank pictures look the same, and are none that the run has had before.
+    is_blank = any(finding.flag is Flag.BLANK for finding in look.findings)
+    return replace(outcome, findings=(*judged.findings, *look.findings), picture_hash=None if is_blank else look.hash)

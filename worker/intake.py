@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from PIL.Image import Image
 
+    from persqa.flags import PictureLook
     from persqa.images import Resolution
     from persqa.messages import Asked, ItemMessage
     from persqa.settings import Settings
@@ -41,11 +42,13 @@ class Admitted:
 
     Attributes:
         images: decoded, RGB.
+        look: what was seen in the first of them; None where there is none.
         image_seconds: how long loading them took.
     """
 
     message: ItemMessage
     images: Sequence[Image]
+    look: PictureLook | None
     image_seconds: float
 
 
@@ -101,8 +104,13 @@ class Intake:
         names = [NamedImage(base=message.base, reference=name, recheck=message.recheck) for name in message.images]
         async with AsyncExitStack() as held:
             try:
-                images = await held.enter_async_context(self._images.hold(names))
-                found = Admitted(message=message, images=images, image_seconds=time.monotonic() - started)
+                seen = await held.enter_async_context(self._images.hold(names))
+                found = Admitted(
+                    message=message,
+                    images=[one.image for one in seen],
+                    look=seen[0].look if seen else None,
+                    image_seconds=time.monotonic() - started,
+                )
             except Rejected as rejected:
                 found = rejected
             yield found

@@ -10,6 +10,7 @@ from prometheus_client import REGISTRY, Counter, Gauge, Histogram, Info
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
+from persqa.flags import ANSWER_FLAGS, PICTURE_FLAGS
 from persqa.reasons import Reason
 from persqa.results import Status
 from persqa.verdicts import ViolationKind
@@ -30,7 +31,8 @@ def name_model(model: str) -> None:
 name_model("")
 
 ITEMS = Counter("persqa_items", "Items whose result this worker stored, by status.", ["status"])
-VIOLATIONS = Counter("persqa_violations", "Generations that broke the tag rule, of those items, by kind.", ["kind"])
+VIOLATIONS = Counter("persqa_violations", "Generations that broke their run's rule, of those items, by kind.", ["kind"])
+FLAGS = Counter("persqa_flags", "Items whose result this worker stored, by flag of their answer or picture.", ["flag"])
 
 WINDOW = Gauge("persqa_window_items", "Items that may be in flight in this worker at once.")
 IN_FLIGHT = Gauge("persqa_in_flight_items", "Items in flight: waiting, running or uncommitted.")
@@ -79,6 +81,7 @@ _DEAD_LETTER_REASONS = (
 for _metric, _values in (
     (ITEMS, Status),
     (VIOLATIONS, ViolationKind),
+    (FLAGS, (*ANSWER_FLAGS, *PICTURE_FLAGS)),
     (DEAD_LETTERS, _DEAD_LETTER_REASONS),
     (OUTAGES, ("broker", "database", "blobs")),
 ):
@@ -137,6 +140,8 @@ def count_stored(outcomes: Iterable[Outcome]) -> None:
         ITEMS.labels(result.status).inc()
         for violation in outcome.violations:
             VIOLATIONS.labels(violation.kind).inc()
+        for finding in outcome.findings:
+            FLAGS.labels(finding.flag).inc()
         if result.image_seconds is not None:
             IMAGE.observe(result.image_seconds)
         if result.engine_seconds is not None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from PIL import Image
-
 from persqa.flags.flag import Finding, Flag
 
 if TYPE_CHECKING:
@@ -36,6 +34,9 @@ class PictureLook:
 
 def look_at(image: Picture) -> PictureLook:
     """Look at a decoded picture."""
+    # Imported here: most programs know flags, and open no picture.
+    from PIL import Image
+
     samples = image.resize((_COLUMNS * _SAMPLES, _ROWS * _SAMPLES), Image.Resampling.NEAREST).convert("L")
     findings: list[Finding] = []
     grey = samples.tobytes()
@@ -47,6 +48,8 @@ def look_at(image: Picture) -> PictureLook:
 
 
 def _hash(samples: Picture) -> int:
+    from PIL import Image
+
     cells = samples.resize((_COLUMNS, _ROWS), Image.Resampling.BOX).tobytes()
     bits = 0
     for row in range(0, len(cells), _COLUMNS):

@@ -9,6 +9,7 @@ from persqa.store.comparing import Comparing
 from persqa.store.database import Database
 from persqa.store.dead_letters import DeadLetters
 from persqa.store.deletion import Deletion
+from persqa.store.flags import Flags
 from persqa.store.ledger import Ledger
 from persqa.store.measured import Measured
 from persqa.store.opening import LookedAt, bring_up_to_date
@@ -34,6 +35,7 @@ class Store:
         self.runs = Runs(database)
         self.ledger = Ledger(database)
         self.results = Results(database)
+        self.flags = Flags(database)
         self.reviews = Reviews(database)
         self.queries = Queries(database)
         self.close_ups = CloseUps(database)

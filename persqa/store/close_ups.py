@@ -15,7 +15,7 @@ from persqa.results import Status
 from persqa.store.database import Database
 from persqa.store.schema import items, items_and_results, results, violations
 from persqa.tags import Tag
-from persqa.verdicts import ViolationKind
+from persqa.verdicts import parse_kind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -129,7 +129,7 @@ def _sibling(row: dict[str, Any]) -> Sibling:
 def _generation(row: dict[str, Any]) -> GenerationRow:
     return GenerationRow(
         rung=Rung(row["rung"]),
-        kind=ViolationKind(row["kind"]),
+        kind=parse_kind(row["kind"]),
         finish_reason=FinishReason(row["finish_reason"]),
         **{name: row[name] for name in ("text", "seed", "prompt_tokens", "output_tokens", "worker", "model")},
         created_at=row["created_at"],

@@ -3,22 +3,49 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from persqa.flags import Finding, Flag
+from persqa.items import ItemId
+from persqa.runs import RunId
 from persqa.store.evidence import flag_counters, flags
 from persqa.store.schema import results
 from persqa.store.text import row_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
-    from persqa.items import ItemId
-    from persqa.runs import RunId
     from persqa.store.database import Database
+
+#: So many keys for each that is wanted are still read as one range.
+_NEAR = 4
+
+
+class Flags:
+    """Reads of flags."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def counts(self, run_ids: Sequence[RunId] | None = None) -> dict[RunId, dict[Flag, int]]:
+        """How many items of these runs, or of all, have each flag, the most frequent first; read from the counters."""
+        number = flag_counters.c["items"]
+        query = sa.select(flag_counters.c.run_id, flag_counters.c.flag, number).where(number > 0)
+        if run_ids is not None:
+            query = query.where(flag_counters.c.run_id.in_(run_ids))
+        found: defaultdict[RunId, dict[Flag, int]] = defaultdict(dict)
+        with self._database.reading() as connection:
+            for run_id, flag, items in connection.execute(query.order_by(number.desc(), flag_counters.c.flag)):
+                found[RunId(run_id)][Flag(flag)] = items
+        return dict(found)
+
+    def of(self, item_ids: Sequence[ItemId]) -> dict[ItemId, tuple[Finding, ...]]:
+        """The flags of some items; items without any are left out."""
+        with self._database.reading() as connection:
+            return findings_of_items(connection, sorted(item_ids))
 
 
 def count_flags(database: Database, connection: sa.Connection, changes: Counter[tuple[int, str]]) -> None:
@@ -42,6 +69,22 @@ def insert_flags(
         return Counter()
     insert = database.insert(flags).on_conflict_do_nothing().returning(flags.c.run_id, flags.c.flag)
     return Counter((int(run), str(flag)) for run, flag in connection.execute(insert, ordered))
+
+
+def findings_of_items(connection: sa.Connection, item_ids: Sequence[ItemId]) -> dict[ItemId, tuple[Finding, ...]]:
+    """The flags of items that are given in order; items without any are left out."""
+    if not item_ids:
+        return {}
+    query = sa.select(flags).order_by(flags.c.item_id, flags.c.flag)
+    # Near each other, they are read as a range: a list of keys is slower to look up.
+    if item_ids[-1] - item_ids[0] < _NEAR * len(item_ids):
+        query = query.where(flags.c.item_id.between(item_ids[0], item_ids[-1]))
+    else:
+        query = query.where(flags.c.item_id.in_(item_ids))
+    found: defaultdict[ItemId, list[Finding]] = defaultdict(list)
+    for row in connection.execute(query):
+        found[ItemId(row.item_id)].append(Finding(Flag(row.flag), row.score, row.start, row.end))
+    return {item_id: tuple(findings) for item_id, findings in found.items()}
 
 
 def flag_row(item_id: ItemId, run_id: RunId, finding: Finding) -> dict[str, object]:

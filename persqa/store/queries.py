@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -11,15 +10,16 @@ import sqlalchemy as sa
 from persqa.errors import RunNotFound
 from persqa.generations import FinishReason
 from persqa.items import MAX_ITEMS, ItemId
-from persqa.pairs import PENDING, Broken, PairRow, ViolationRow
+from persqa.pairs import PENDING, Broken, ViolationRow
 from persqa.policies import Rung
 from persqa.progress import Census, Progress, RunProgress
 from persqa.records import record_id, stored_record
 from persqa.results import Status
-from persqa.reviews import Decision, Wanted
+from persqa.reviews import Wanted
 from persqa.runs import RunId, RunState
 from persqa.store.counters import PENDING_ITEMS, SUBMITTED
 from persqa.store.database import Database
+from persqa.store.pair_rows import PAIRS, Read, are_flagged, as_they_are, pair_row, with_flags
 from persqa.store.reviews import are
 from persqa.store.schema import (
     asks,
@@ -27,16 +27,16 @@ from persqa.store.schema import (
     items,
     items_and_results,
     results,
-    reviews,
     run_counters,
     runs,
     violations,
 )
-from persqa.verdicts import ViolationKind
+from persqa.verdicts import parse_kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from persqa.pairs import Flagged, PairRow
     from persqa.runs import Run
 
 _AnySelect: TypeAlias = "sa.Select[*tuple[Any, ...]]"
@@ -125,7 +125,7 @@ class Queries:
         with self._database.reading() as connection:
             return dict(connection.execute(query).all())
 
-    def pairs(
+    def pairs(  # noqa: PLR0913 - one parameter a filter
         self,
         run: Run,
         *,
@@ -133,6 +133,7 @@ class Queries:
         question: str | None = None,
         item: ItemId | None = None,
         review: Wanted | None = None,
+        flagged: Flagged | None = None,
         chunk: int = 1000,
     ) -> Iterator[PairRow]:
         """The run's items in the input's order, read in chunks.
@@ -143,9 +144,10 @@ class Queries:
             question: only this topic, or questions that contain this text, in which `{tag}` is any tag.
             item: only this one.
             review: only items that are so reviewed.
+            flagged: only items that have flags, or have none, as this says.
             chunk: rows read at a time.
         """
-        query = _PAIRS.where(items.c.id > sa.bindparam("after"), items.c.id < (run.id + 1) * MAX_ITEMS)
+        query = PAIRS.where(items.c.id > sa.bindparam("after"), items.c.id < (run.id + 1) * MAX_ITEMS)
         if status is not None:
             query = query.where(has_no_result if status == PENDING else results.c.status == status)
         if question is not None:
@@ -154,14 +156,16 @@ class Queries:
             query = query.where(items.c.id == item)
         if review is not None:
             query = query.where(are(review))
-        for row in self._chunks(query, after=run.id * MAX_ITEMS - 1, chunk=chunk, key="item_id"):
-            yield _pair_row(row, run)
+        if flagged is not None:
+            query = query.where(*are_flagged(flagged))
+        for rows in self._chunks(query, after=run.id * MAX_ITEMS - 1, chunk=chunk, key="item_id", read=with_flags):
+            yield from (pair_row(row, run) for row in rows)
 
     def chosen_pairs(self, run: Run, item_ids: Sequence[ItemId]) -> list[PairRow]:
         """Some items of the run in the input's order; those that it does not have are left out."""
-        query = _PAIRS.where(items.c.id.in_(item_ids), items.c.run_id == run.id)
+        query = PAIRS.where(items.c.id.in_(item_ids), items.c.run_id == run.id)
         with self._database.reading() as connection:
-            return [_pair_row(dict(row), run) for row in connection.execute(query).mappings()]
+            return [pair_row(row, run) for row in with_flags(connection, connection.execute(query).mappings().all())]
 
     def violations(
         self,
@@ -185,8 +189,8 @@ class Queries:
             query = query.where(asks(question))
         if item is not None:
             query = query.where(violations.c.item_id == item)
-        for row in self._chunks(query, after=0, chunk=chunk, key="id"):
-            yield _violation_row(row, run)
+        for rows in self._chunks(query, after=0, chunk=chunk, key="id"):
+            yield from (_violation_row(row, run) for row in rows)
 
     def broken(self, item_ids: Sequence[int]) -> dict[int, list[Broken]]:
         """The violations of some items, the oldest first; items without violations are left out."""
@@ -198,7 +202,7 @@ class Queries:
         found: dict[int, list[Broken]] = {}
         with self._database.reading() as connection:
             for row in connection.execute(query):
-                found.setdefault(row.item_id, []).append(Broken(rung=Rung(row.rung), kind=ViolationKind(row.kind)))
+                found.setdefault(row.item_id, []).append(Broken(rung=Rung(row.rung), kind=parse_kind(row.kind)))
         return found
 
     def census(self, run_id: RunId, *, strays: int = 20) -> Census:
@@ -229,34 +233,20 @@ class Queries:
                 strays=tuple(connection.execute(stray).scalars()),
             )
 
-    def _chunks(self, query: _AnySelect, *, after: int, chunk: int, key: str) -> Iterator[dict[str, Any]]:
+    def _chunks(
+        self, query: _AnySelect, *, after: int, chunk: int, key: str, read: Read = as_they_are
+    ) -> Iterator[list[dict[str, Any]]]:
         # One page by key per transaction: none stays open while the caller works on the rows.
         while True:
             with self._database.reading() as connection:
-                rows = connection.execute(query.limit(chunk), {"after": after}).mappings().all()
-            for row in rows:
-                after = row[key]
-                yield dict(row)
-            if len(rows) < chunk:
+                rows = read(connection, connection.execute(query.limit(chunk), {"after": after}).mappings().all())
+            is_last = len(rows) < chunk
+            if rows:
+                after = rows[-1][key]
+            yield rows
+            if is_last:
                 return
 
-
-_PAIR_COLUMNS = (
-    items.c.id.label("item_id"),
-    *(items.c[name] for name in ("position", "slot", "record", "images", "tag", "topic", "question")),
-    *(results.c[name] for name in ("status", "reason", "detail", "answer", "rung", "forced", "generations")),
-    *(results.c[name] for name in ("prompt_tokens", "output_tokens", "worker", "model", "finished_at")),
-    reviews.c.decision.label("review"),
-    reviews.c.answer.label("edited_answer"),
-    sa.func.coalesce(reviews.c.starred, sa.false()).label("starred"),
-    sa.func.coalesce(reviews.c.note, "").label("note"),
-    reviews.c.reviewer,
-)
-_PAIRS = (
-    sa.select(*_PAIR_COLUMNS)
-    .select_from(items_and_results.outerjoin(reviews, reviews.c.item_id == items.c.id))
-    .order_by(items.c.id)
-)
 
 _VIOLATION_COLUMNS = (
     *(violations.c[name] for name in ("id", "item_id", "rung", "kind", "text", "finish_reason", "model")),
@@ -273,24 +263,11 @@ def _progress(counts: Mapping[str | None, int], state: str = RunState.ACTIVE, wh
     return Progress(submitted=submitted, ended=ended, state=RunState.DONE if done else RunState(state))
 
 
-def _pair_row(row: dict[str, Any], run: Run) -> PairRow:
-    record = stored_record(row["record"])
-    read: dict[str, Any] = {
-        "record": record,
-        "image": ", ".join(json.loads(row.pop("images"))),
-        "status": PENDING if row["status"] is None else Status(row["status"]),
-        "rung": None if row["rung"] is None else Rung(row["rung"]),
-        "record_id": record_id(record, run.options.id_column),
-        "review": None if row["review"] is None else Decision(row["review"]),
-    }
-    return PairRow(**row | read)
-
-
 def _violation_row(row: dict[str, Any], run: Run) -> ViolationRow:
     del row["id"]
     read: dict[str, Any] = {
         "rung": Rung(row["rung"]),
-        "kind": ViolationKind(row["kind"]),
+        "kind": parse_kind(row["kind"]),
         "finish_reason": FinishReason(row["finish_reason"]),
         "record_id": record_id(stored_record(row.pop("record")), run.options.id_column),
     }

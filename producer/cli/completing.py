@@ -24,6 +24,17 @@ def one_of(*choices: str) -> Callable[[str], list[str]]:
     return offered
 
 
+def several_of(*choices: str) -> Callable[[str], list[str]]:
+    """What offers these words, one after another with commas."""
+
+    def offered(incomplete: str) -> list[str]:
+        before, comma, last = incomplete.rpartition(",")
+        named = before.split(",")
+        return [before + comma + choice for choice in choices if choice.startswith(last) and choice not in named]
+
+    return offered
+
+
 def run_names(ctx: typer.Context, incomplete: str) -> list[str]:
     """The runs of the database that is named so far, the newest first; none if it cannot be read at once."""
     found: list[str] = []

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections import Counter
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from persqa.flags import Flag
 from persqa.pairs import PENDING
 from persqa.results import Status
 from persqa.reviews import EXPORTED
 from persqa.words import counted
 from producer.cli import options
-from producer.cli.completing import one_of
+from producer.cli.completing import one_of, several_of
 from producer.cli.expanding import expanded
 from producer.cli.numbers import whole
 from producer.cli.printing import plain, print_json, say
@@ -65,9 +67,28 @@ class Shape:
     with_meta: Annotated[
         bool,
         typer.Option(
-            "--with-meta", help="Add a field `persqa`: question, verdict, violations, rung, model, tokens, review."
+            "--with-meta",
+            help="Add a field `persqa`: question, verdict, violations, flags, rung, model, tokens, review.",
         ),
     ] = False
+    without_flag: Annotated[
+        str | None,
+        typer.Option(
+            "--without-flag",
+            metavar="FLAG[,FLAG]",
+            autocompletion=several_of(*Flag),
+            help="Leave out items with one of these flags, such as refusal,hedge.",
+        ),
+    ] = None
+    only_flag: Annotated[
+        str | None,
+        typer.Option(
+            "--only-flag",
+            metavar="FLAG[,FLAG]",
+            autocompletion=several_of(*Flag),
+            help="Leave out items with none of these flags.",
+        ),
+    ] = None
     chat: Annotated[
         str | None,
         typer.Option(
@@ -108,8 +129,10 @@ class Shape:
 
 @dataclass(slots=True)
 class _Left:
-    """What an export does not carry: images that are not copied, with the first one, and answers of dialogues."""
+    """What an export does not carry: images that are not copied, with the first one, answers of dialogues, and rows."""
 
+    rows: int = 0
+    rules: Counter[str] = field(default_factory=Counter[str])
     failed: int = 0
     remote: int = 0
     answers: int = 0
@@ -118,6 +141,10 @@ class _Left:
     answer: str = ""
 
     def count(self, left: Left) -> None:
+        if left.rules:
+            self.rows += 1
+            self.rules.update(left.rules)
+            return
         if not left.reference:
             self.answers += 1
             self.answer = self.answer or left.why
@@ -129,13 +156,21 @@ class _Left:
         self.failed += 1
         self.image = self.image or left.why
 
-    def counts(self, shape: Shape) -> dict[str, int]:
+    def counts(self, shape: Shape) -> dict[str, object]:
         copied = {"not_copied": self.failed, "not_fetched": self.remote}
         left_out = {"dialogues_left_out": self.dialogues, "answers_left_out": self.answers}
         told = self.failed or shape.paths == Paths.COPY or shape.chat is not None
-        return {**(copied if told else {}), **(left_out if shape.chat is not None else {})}
+        chosen = {} if shape.without_flag is None and shape.only_flag is None else {"rows_left_out": self._rows()}
+        return {**chosen, **(copied if told else {}), **(left_out if shape.chat is not None else {})}
+
+    def _rows(self) -> dict[str, int]:
+        """How many rows are left out in all, and for each rule; several may speak against one."""
+        return {"all": self.rows, **dict(self.rules.most_common())}
 
     def report(self) -> None:
+        if self.rows:
+            why = ", ".join(f"{rule} {number}" for rule, number in self.rules.most_common())
+            say(f"{counted(self.rows, 'row')} left out by their flags: {plain(why)}")
         if self.failed:
             say(f"[yellow]images not copied: {self.failed}, the first: {plain(self.image)}[/]")
         if self.remote:
@@ -165,6 +200,7 @@ def command(
 
     Examples:
         persqa export portraits pairs.jsonl --only ok --output-key pers_qa
+        persqa export portraits good.jsonl --only ok --without-flag refusal,hedge,seen_before
         persqa export portraits dialogues.json --chat
         persqa export portraits dialogues.parquet --chat trl
         persqa export portraits page.html --gallery --sample 500

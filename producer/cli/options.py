@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from persqa.flags import ANSWER_FLAGS
 from persqa.settings import load_settings
-from producer.cli.completing import one_of, run_names
+from producer.cli.completing import one_of, run_names, several_of
 from producer.cli.numbers import whole
 from producer.cli.typed import json_object, text_or_file
 
@@ -223,6 +224,16 @@ class AskFlags:
             "again, and at last write the tag for the model. prefill: write it from the start.",
         ),
     ] = None
+    reject: Annotated[
+        str | None,
+        _tag(
+            "--reject",
+            metavar="FLAG[,FLAG]",
+            autocompletion=several_of(*ANSWER_FLAGS),
+            help="Flags of answers that break the rule as a missing tag does, such as refusal,other_language (default: "
+            "none, flags are only noted).",
+        ),
+    ] = None
     model: Annotated[
         str | None,
         of_model(
@@ -233,6 +244,10 @@ class AskFlags:
         str | None,
         of_model("--sampling", metavar="JSON", help="""How answers are sampled, as in '{"temperature":0.2}'."""),
     ] = None
+    logprobs: Annotated[
+        bool,
+        of_model("--logprobs", help="Keep how likely the model found each answer: the mean, and the weakest token."),
+    ] = False
     spot_check: Annotated[
         list[str] | None,
         _run(
@@ -265,30 +280,3 @@ class AskFlags:
         sampling = json_object(self.sampling, "--sampling")
         system_prompt = text_or_file(self.system_prompt, "--system-prompt")
         return cast("GivenSubmitOptions", {**asdict(self), "sampling": sampling, "system_prompt": system_prompt})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SubmitFlags(AskFlags):
-    """The options that `run` and `submit` share; a pilot draws its sample itself."""
-
-    limit: Annotated[
-        int | None, _input("--limit", metavar="N", parser=whole("--limit", 1), help="Only the first N records.")
-    ] = None
-    sample: Annotated[
-        int | None,
-        _input(
-            "--sample",
-            metavar="N",
-            parser=whole("--sample", 1),
-            help="Only N records, drawn at random by --seed, in the input's order.",
-        ),
-    ] = None
-    reuse: Annotated[
-        str | None,
-        _run(
-            "--reuse",
-            metavar="RUN",
-            autocompletion=run_names,
-            help="Take the answers of a run with the same options, such as a pilot, where it was asked the same.",
-        ),
-    ] = None

@@ -18,6 +18,7 @@ from producer.cli.expanding import expanded
 from producer.cli.numbers import whole
 from producer.cli.printing import console, notes, plain, print_json, say, table
 from producer.cli.submit import EXIT_FRUITLESS, full_queue_note, report_submission, say_who_is_missing
+from producer.cli.submit_flags import SubmitFlags
 from producer.cli.typed import json_object, text_or_file
 
 if TYPE_CHECKING:
@@ -171,7 +172,7 @@ def _typed(variant: Variant, prompts: _Prompts, common: Sequence[str]) -> str:
     """The command that asks the whole input like this variant."""
     words = list(common)
     given = dict(variant.whole)
-    for field in fields(options.SubmitFlags):
+    for field in fields(SubmitFlags):
         value = given.get(field.name)
         if value is None or value is False:
             continue

@@ -13,9 +13,10 @@ from rich.text import Text
 
 from persqa.results import Status
 from producer.cli.tables import Column, Kind, Table, cut
+from producer.intervals import percent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from persqa.progress import Progress
 
@@ -55,6 +56,14 @@ def table(
     named = {Kind.KEY: keys, Kind.NAME: names, Kind.NUMBER: numbers}
     kinds = {head: kind for kind, heads in named.items() for head in heads}
     return Table([Column(head, kinds.get(head, Kind.PROSE)) for head in columns], title)
+
+
+def flags_table(counts: Mapping[str, int], answers: int) -> Table:
+    """How many items have each flag, and their share of all that have an answer."""
+    shown = table(["flag", "items", "share"], keys=["flag"], numbers=["items", "share"])
+    for flag, number in counts.items():
+        shown.add_row(flag, str(number), percent(number / answers) if answers else "")
+    return shown
 
 
 def styled_status(status: str) -> str:

@@ -11,11 +11,13 @@ import typer
 from rich.table import Table as Grid
 
 from persqa.errors import SettingsError
+from persqa.flags import Flag
 from persqa.pairs import PENDING, PairRow
 from persqa.results import Status
 from persqa.reviews import Wanted
+from persqa.words import option
 from producer.cli import options
-from producer.cli.completing import one_of
+from producer.cli.completing import one_of, several_of
 from producer.cli.expanding import expanded
 from producer.cli.numbers import whole
 from producer.cli.printing import console, image, plain, print_json, styled_status, table
@@ -61,6 +63,24 @@ class Which:
             help="Only accepted, rejected, not-rejected, edited or starred; none: neither decided on nor edited.",
         ),
     ] = None
+    flag: Annotated[
+        str | None,
+        typer.Option(
+            "--flag",
+            metavar="FLAG[,FLAG]",
+            autocompletion=several_of(*Flag),
+            help="Only items with one of these flags, such as refusal,blank.",
+        ),
+    ] = None
+    without_flag: Annotated[
+        str | None,
+        typer.Option(
+            "--without-flag",
+            metavar="FLAG[,FLAG]",
+            autocompletion=several_of(*Flag),
+            help="Only items with none of these flags.",
+        ),
+    ] = None
 
 
 _Item = Annotated[
@@ -103,13 +123,15 @@ def command(  # noqa: PLR0913 - one parameter an option
     Examples:
         persqa results portraits --status noncompliant
         persqa results portraits --question "What color are {tag}'s eyes?" --json
+        persqa results portraits --flag refusal,hedge
         persqa results portraits --item 10000000003
     """
-    for name, value in (("--status", which.status), ("--review", which.review)):
-        if value is not None and violations:
-            raise SettingsError(f"{name} does not go with --violations: a violation is a generation, not a result")
+    for name, value in asdict(which).items():
+        if value is not None and violations and name != "question":
+            said = "a violation is a generation, not a result"
+            raise SettingsError(f"{option(name)} does not go with --violations: {said}")
     if item is not None and (which != Which() or violations):
-        others = "--status, --question, --review and --violations"
+        others = "--status, --question, --review, --flag, --without-flag and --violations"
         raise SettingsError(f"--item shows all about one item: leave {others} out")
     with where.client() as client:
         handle = client.run(run)
@@ -157,6 +179,7 @@ def _show_item(handle: RunHandle, item: int, *, as_json: bool) -> None:
         ("reason", plain(": ".join(filter(None, told)))), ("answer", plain(row.answer)), ("rung", plain(row.rung)),
         ("model", plain(row.model)), ("worker", plain(row.worker)), ("review", _review(row)),
         ("edited answer", plain(row.edited_answer)), ("note", plain(row.note)), ("reviewer", plain(row.reviewer)),
+        ("flags", _flags(row)), ("log-probability", _logprobs(row)),
     ):  # fmt: skip
         if value not in (None, ""):
             facts.add_row(f"[bold]{name}[/]", value if isinstance(value, str) else plain(value))
@@ -173,6 +196,18 @@ def _show_item(handle: RunHandle, item: int, *, as_json: bool) -> None:
     if violations:
         console.print()
         _print_violations(iter(violations), None)
+
+
+def _flags(row: PairRow) -> str:
+    """As in `blank, refusal (I'm sorry)`."""
+    said = [(one.flag, (row.answer or "")[one.start : one.end] if one.end else "") for one in row.flags]
+    return plain(", ".join(f"{flag} ({words})" if words else flag for flag, words in said))
+
+
+def _logprobs(row: PairRow) -> str:
+    if row.logprob_mean is None:
+        return ""
+    return plain(f"{row.logprob_mean:.2f} on average, {row.logprob_min:.2f} of {row.logprob_min_token!r}")
 
 
 def _review(row: PairRow) -> str:
@@ -195,13 +230,14 @@ def _moment(at: datetime) -> str:
 
 
 def _print_results(handle: RunHandle, which: Which, limit: int | None) -> None:
-    heads = ["item", "id", "image", "question", "status", "rung", "review", "answer"]
+    heads = ["item", "id", "image", "question", "status", "rung", "flags", "review", "answer"]
     shown = table(heads, keys=["item", "status", "rung", "review"], names=["id", "image"])
     rows = once_each(handle.results(**asdict(which)))
     for row in islice(rows, limit):
         shown.add_row(
             str(row.item_id), plain(row.record_id), image(row.image), plain(row.question),
-            styled_status(row.status), plain(row.rung), _review(row), plain(_answer(row)),
+            styled_status(row.status), plain(row.rung), ", ".join(one.flag for one in row.flags), _review(row),
+            plain(_answer(row)),
         )  # fmt: skip
     _print_table(shown, more=next(rows, None) is not None)
 

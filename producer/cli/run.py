@@ -11,13 +11,26 @@ import typer
 
 from persqa.models import DEMO_MODEL, DEMO_POOL, questions_unknown_to_demo
 from persqa.questions import QuestionPool, load_pool
+from persqa.results import Status
 from persqa.urls import without_password
 from persqa.words import counted, to_type
 from producer.cli import options
 from producer.cli.expanding import expanded
-from producer.cli.printing import console, image, notes, plain, print_json, progress_dict, say, styled_status, table
+from producer.cli.printing import (
+    console,
+    flags_table,
+    image,
+    notes,
+    plain,
+    print_json,
+    progress_dict,
+    say,
+    styled_status,
+    table,
+)
 from producer.cli.results import once_each
 from producer.cli.submit import EXIT_FRUITLESS, full_queue_note, report_submission, submission_dict, warn_if_fruitless
+from producer.cli.submit_flags import SubmitFlags
 from producer.cli.typed import json_object
 
 if TYPE_CHECKING:
@@ -33,7 +46,7 @@ _SHOWN_PAIRS = 12
 def command(  # noqa: PLR0913 - each is an option of its own
     data: options.Input,
     *,
-    flags: options.SubmitFlags,
+    flags: SubmitFlags,
     engine_args: options.EngineArgs = None,
     image_roots: options.ImageRoots = None,
     where: options.Where,
@@ -140,6 +153,7 @@ def _summarize(handle: RunHandle, started: datetime, *, as_json: bool) -> bool:
                 **submission_dict(handle),
                 **progress_dict(progress),
                 "violations": kinds,
+                "flags": handle.flags(),
                 "items_per_second": round(rate, 2) if rate else None,
                 "database": without_password(handle.database_url),
                 "audit_holds": audit.holds,
@@ -156,6 +170,8 @@ def _summarize(handle: RunHandle, started: datetime, *, as_json: bool) -> bool:
         for kind, number in kinds.items():
             broken.add_row(kind, str(number))
         console.print(broken, "")
+    if flags := handle.flags():
+        console.print(flags_table(flags, progress.ended[Status.OK] + progress.ended[Status.NONCOMPLIANT]), "")
     speed = f"{rate:.1f} items/s, " if rate else ""
     say(f"{speed}database {without_password(handle.database_url)}")
     for problem in audit.problems:

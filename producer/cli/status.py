@@ -17,7 +17,7 @@ from persqa.runs import Priority
 from persqa.words import counted, to_type
 from producer.cli import EXIT_INFRASTRUCTURE, options
 from producer.cli.expanding import expanded
-from producer.cli.printing import console, plain, print_json, progress_dict, table
+from producer.cli.printing import console, flags_table, plain, print_json, progress_dict, table
 from producer.spot_checks import sentences
 from producer.status import fleet_status, one_status, statuses
 
@@ -105,6 +105,7 @@ def _run_facts(one: RunStatus) -> dict[str, object]:
         "priority": one.run.priority,
         "state": one.progress.state,
         "created_at": one.run.created_at.isoformat(timespec="seconds"),
+        "flags": one.flags,
     }
 
 
@@ -140,7 +141,8 @@ def _drawn(facts: dict[str, Any]) -> RenderableType:
         else []
     )
     warnings = [Text.from_markup(f"[yellow]warning:[/] {plain(sentence)}") for sentence in facts["warnings"]]
-    below = [part for table in (queues, workers) if table.row_count for part in ("", table)]
+    flagged = [flags_table(fact["flags"], fact["ok"] + fact["noncompliant"]) for fact in shown[:1] if len(shown) == 1]
+    below = [part for table in (*flagged, queues, workers) if table.row_count for part in ("", table)]
     checked = [Text(f"spot check {said}") for said in facts.get("spot_checks", {}).get("sentences", [])]
     return Group(runs, *more, *(["", *checked] if checked else []), *below, *warnings)
 

@@ -17,6 +17,7 @@ from persqa.words import counted, to_type
 from producer.cli import options
 from producer.cli.expanding import expanded
 from producer.cli.printing import notes, plain, print_json, say
+from producer.cli.submit_flags import SubmitFlags
 from producer.readers.passed import in_words
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ EXIT_FRUITLESS = 5
 def command(
     data: options.Input,
     *,
-    flags: options.SubmitFlags,
+    flags: SubmitFlags,
     wait: options.Wait = False,
     where: options.Where,
     as_json: options.AsJson = False,

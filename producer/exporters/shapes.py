@@ -131,6 +131,10 @@ def meta(pair: Pair) -> dict[str, JsonValue]:
         "note": row.note or None,
         "reviewer": row.reviewer,
         "model_answer": row.answer if pair.is_edited else None,
+        "flags": [found.flag for found in row.flags],
+        "logprob_mean": row.logprob_mean,
+        "logprob_min": row.logprob_min,
+        "logprob_min_token": row.logprob_min_token,
     }
 
 

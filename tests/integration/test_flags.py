@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import random
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+from typer.testing import CliRunner
+
+from persqa.errors import SettingsError
 from persqa.flags import Finding, Flag
 from persqa.pairs import Choice
 from persqa.results import Status
-from tests.support.builders import a_stored_run, an_outcome
+from persqa.settings import load_settings
+from producer import Client
+from producer.cli import app
+from tests.support.builders import a_stored_run, an_outcome, write_images
 from tests.support.sql import select
 
 if TYPE_CHECKING:
@@ -54,6 +64,60 @@ def test_flags_go_with_their_result_and_are_kept_with_an_earlier_one(store: Stor
     assert [old.flags for old in store.results.earlier(three.id)] == [()]
     store.results.commit([replace(_seen(one, _HEDGE), requeues=0)])
     assert _counted(database_url) == {"refusal": 1, "blank": 1}, "an answer to the try before leaves no flags"
+
+
+def persqa(database_url: str, *arguments: str) -> str:
+    done = CliRunner().invoke(app, [*arguments, "--database-url", database_url], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+def test_flags_choose_rows_and_are_told_of_wherever_rows_are(store: Store, database_url: str, tmp_path: Path) -> None:
+    _, batch = a_stored_run(store, 6)
+    found = [(_REFUSAL,), (_REFUSAL, _HEDGE), (_BLANK,), (), ()]
+    answered = zip(batch[:5], found, strict=True)
+    store.results.commit([_seen(item, *flags) for item, flags in answered])
+    with closing(Client(load_settings(database_url=database_url))) as client:
+        run = client.run("r")
+        assert run.flags() == {"refusal": 2, "blank": 1, "hedge": 1}
+        assert [row.flags for row in run.results()] == [(_REFUSAL,), (_HEDGE, _REFUSAL), (_BLANK,), (), (), ()]
+
+        def chosen(**flags: str | list[str]) -> list[int]:
+            return [row.position for row in run.results(**flags)]  # pyright: ignore[reportArgumentType]
+
+        assert chosen(flag="refusal,blank") == [0, 1, 2]
+        assert chosen(flag=["refusal"], without_flag="hedge") == [0]
+        assert chosen(without_flag=["refusal", "blank"]) == [3, 4, 5]
+        with pytest.raises(SettingsError, match=r"there is no flag 'rude'; choose refusal, hedge, .* or stock_answer"):
+            chosen(flag="rude")
+        assert list(run.to_pandas(flag="hedge")["flags"]) == ["hedge,refusal"]
+    status = json.loads(persqa(database_url, "status", "--json"))
+    assert status["runs"][0]["flags"] == {"refusal": 2, "blank": 1, "hedge": 1}
+    assert "refusal      2  40.0 %" in persqa(database_url, "status", "r")
+    (row,) = persqa(database_url, "results", "r", "--flag", "hedge", "--json").splitlines()
+    assert json.loads(row)["flags"][0] == {"flag": "hedge", "score": 0.5, "start": 20, "end": 30}
+    assert "hedge,refusal" in persqa(database_url, "results", "r", "--flag", "hedge").replace(", ", ",")
+    assert "refusal (wears red)" in persqa(database_url, "results", "r", "--item", str(batch[0].id))
+    file = tmp_path / "out.jsonl"
+    told = persqa(
+        database_url, "export", "r", str(file), "--with-meta", "--without-flag", "refusal,hedge", "--only", "ok"
+    )
+    assert "3 rows written" in told
+    assert "2 rows left out by their flags: refusal 2, hedge 1" in told
+    assert [json.loads(line)["persqa"]["flags"] for line in file.open()] == [["blank"], [], []]
+    only = ("export", "r", str(tmp_path / "only.json"), "--only-flag", "blank", "--json")
+    assert json.loads(persqa(database_url, *only))["rows_left_out"] == {"all": 5, "no blank": 5}
+
+
+@pytest.mark.parametrize("wrong", ["refusal,rude", "blank"])
+def test_only_flags_of_answers_can_be_rejected_and_a_wrong_one_ends_with_the_choices(
+    tmp_path: Path, wrong: str
+) -> None:
+    records, database = write_images(tmp_path / "data", 1), f"sqlite:///{tmp_path}/persqa.db"
+    done = CliRunner().invoke(app, ["submit", str(records), "--reject", wrong, "--database-url", database])
+    assert done.exit_code == 2
+    said = f"--reject: there is no flag of answers {wrong.split(',')[-1]!r}; choose refusal, hedge, "
+    assert said in " ".join(done.output.split())
 
 
 def test_nothing_of_a_run_that_is_deleted_stays(store: Store, database_url: str) -> None:

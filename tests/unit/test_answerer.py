@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from PIL import Image
 
 from persqa.bad_images import BadContent, BadImage
 from persqa.errors import EngineDead, Rejected
+from persqa.flags import Flag, look_at
 from persqa.messages import ItemMessage, item_messages
 from persqa.policies import Policy, Rung
 from persqa.prompts import SYSTEM_PROMPT, human_turn
@@ -29,10 +31,11 @@ if TYPE_CHECKING:
     from worker.engines.engine import Request
 
 
-def answer(script: Script, **options: Any) -> Outcome:
+def answer(script: Script, picture: Image.Image | None = None, **options: Any) -> Outcome:
     (content,) = item_messages([an_item(RunId(1), 3)], a_run(**options), ledger=LEDGER)
     message = ItemMessage.model_validate_json(content)
-    admitted = Admitted(message=message, images=[Image.new("RGB", (8, 8))], image_seconds=0.5)
+    picture = picture or Image.new("RGB", (8, 8))
+    admitted = Admitted(message=message, images=[picture], look=look_at(picture), image_seconds=0.5)
     answerer = Answerer(ScriptedEngine(load_settings(), script), worker="w")
     return asyncio.run(answerer.answer(admitted))
 
@@ -82,6 +85,45 @@ def test_a_run_that_only_checks_keeps_the_broken_answer() -> None:
     assert outcome.result.status is Status.NONCOMPLIANT
     assert outcome.result.reason is ViolationKind.MISSING_TAG
     assert outcome.result.answer == "The person wears a hat."
+
+
+def _refuses_until_forced(request: Request) -> Line:
+    start = "" if request.prefill else "<mam> "
+    return Line(text=f"{start} wears red." if request.prefill else f"{start}I'm sorry, I cannot help with that.")
+
+
+def test_flags_of_answer_and_picture_are_noted_and_change_nothing() -> None:
+    outcome = answer(_refuses_until_forced)
+    assert (outcome.result.status, outcome.violations) == (Status.OK, ())
+    flags = {found.flag: found for found in outcome.findings}
+    assert {Flag.REFUSAL, Flag.BLANK, Flag.TINY} <= set(flags)
+    place = slice(flags[Flag.REFUSAL].start, flags[Flag.REFUSAL].end)
+    assert outcome.result.answer is not None
+    assert "sorry" in outcome.result.answer[place]
+    assert outcome.picture_hash is None, "blank pictures are not the same picture"
+    assert answer(
+        scripts.compliant, Image.effect_mandelbrot((64, 64), (-2, -1.5, 1, 1.5), 20).convert("RGB")
+    ).picture_hash
+
+
+def test_a_rejected_flag_breaks_the_rule_as_a_missing_tag_does() -> None:
+    repaired = answer(_refuses_until_forced, reject="refusal,hedge")
+    assert (repaired.result.status, repaired.result.rung) == (Status.OK, Rung.PREFILL)
+    assert [(broken.rung, broken.kind) for broken in repaired.violations] == [
+        (Rung.FREE, Flag.REFUSAL), (Rung.RESEED, Flag.REFUSAL)
+    ]  # fmt: skip
+    assert Flag.REFUSAL not in {found.flag for found in repaired.findings}
+    checked = answer(_refuses_until_forced, reject=["refusal"], tag_policy=Policy.CHECK)
+    assert (checked.result.status, checked.result.reason) == (Status.NONCOMPLIANT, Flag.REFUSAL)
+    assert answer(_refuses_until_forced, reject="repetition").result.status is Status.OK
+
+
+def test_a_message_of_a_run_without_them_has_no_new_fields() -> None:
+    (plain,) = item_messages([an_item(RunId(1), 0)], a_run(), ledger=LEDGER)
+    assert not {"reject", "logprobs"} & {*json.loads(plain), *json.loads(plain)["sampling"]}
+    (asked,) = item_messages([an_item(RunId(1), 0)], a_run(reject="refusal", logprobs=True), ledger=LEDGER)
+    assert ItemMessage.model_validate_json(asked).reject == (Flag.REFUSAL,)
+    assert json.loads(asked)["sampling"]["logprobs"] == 0
 
 
 def test_what_was_generated_before_a_rejection_is_kept() -> None:

@@ -38,6 +38,7 @@ from worker.condition import CONDITION
 from worker.engines.chat_prompts import ChatPrompts
 from worker.engines.loading_steps import hearing_steps
 from worker.engines.orphans import ending_with, kill_stamped, new_stamp, stamping
+from worker.engines.vllm_logprobs import confidence_of
 
 if TYPE_CHECKING:
     from vllm import RequestOutput
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
 _PROCESSED_IMAGES_GB = 0.5
 
 #: `generate` sets these for every request; a run cannot.
-_OWN_SAMPLING = frozenset({"seed", "n", "output_kind", "detokenize", "skip_clone", "stream_interval"})
+_OWN_SAMPLING = frozenset({"seed", "n", "output_kind", "flat_logprobs", "detokenize", "skip_clone", "stream_interval"})
 _SAMPLING_NAMES = frozenset(
     name for name in SamplingParams.__struct_fields__ if not name.startswith("_") and name not in _OWN_SAMPLING
 )
@@ -206,8 +207,7 @@ def _chat_template(engine: AsyncLLM) -> str:
         processor: Any = engine.renderer.mm_processor.info.get_hf_processor()
         template = processor.chat_template
     # A model with several templates has a dictionary of them.
-    if isinstance(template, dict):
-        template = template.get("default")
+    template = template.get("default") if isinstance(template, dict) else template
     if not isinstance(template, str):
         raise SettingsError("the model has no chat template, so it is not made for questions")
     return template
@@ -250,7 +250,7 @@ def _resolution(engine: AsyncLLM) -> Resolution | None:
 def _sampling(request: Request) -> SamplingParams:
     if unknown := sorted(request.sampling.keys() - _SAMPLING_NAMES):
         raise Rejected(Reason.REFUSED, f"sampling: {', '.join(unknown)} cannot be set")
-    own = {"seed": request.seed, "n": 1, "output_kind": RequestOutputKind.FINAL_ONLY}
+    own = {"seed": request.seed, "n": 1, "output_kind": RequestOutputKind.FINAL_ONLY, "flat_logprobs": True}
     try:
         # Checked here, because the engine process would die of a value that it cannot decode.
         return _SAMPLING.validate_python({**request.sampling, **own})
@@ -280,7 +280,7 @@ def _generation(request: Request, output: RequestOutput) -> Generation:
         Rejected: the engine failed on this request alone.
         EngineDead: the request was aborted, which happens only when the engine is stopped.
     """
-    completion = output.outputs[0]
+    (completion,) = output.outputs
     finish_reason = FinishReason(completion.finish_reason)
     if finish_reason is FinishReason.ABORT:
         raise EngineDead("the vLLM engine was stopped and aborted what was in flight")
@@ -291,6 +291,7 @@ def _generation(request: Request, output: RequestOutput) -> Generation:
         finish_reason=finish_reason,
         prompt_tokens=len(output.prompt_token_ids or ()),
         output_tokens=len(completion.token_ids),
+        confidence=confidence_of(completion),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from worker.images.budget import Age, Budget, Share
 
@@ -13,16 +13,17 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
     from typing import Any
 
-    from PIL.Image import Image
-
     from worker.images.loader import NamedImage
+
+#: What an image becomes.
+_Loaded = TypeVar("_Loaded")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Entry:
+class _Entry(Generic[_Loaded]):
     image: NamedImage
     share: Share
-    loading: asyncio.Task[Image]
+    loading: asyncio.Task[_Loaded]
 
     @property
     def failed(self) -> bool:
@@ -30,28 +31,28 @@ class _Entry:
         return self.loading.done() and (self.loading.cancelled() or self.loading.exception() is not None)
 
 
-class ImageCache:
+class ImageCache(Generic[_Loaded]):
     """Holds images within a budget, and keeps those that were used last, up to `kept_bytes`; for one event loop."""
 
     def __init__(
-        self, load: Callable[[NamedImage, Share], Coroutine[Any, Any, Image]], budget: Budget, *, kept_bytes: int
+        self, load: Callable[[NamedImage, Share], Coroutine[Any, Any, _Loaded]], budget: Budget, *, kept_bytes: int
     ) -> None:
         self._load = load
         self._budget = budget
         self._budget.make_room = self._make_room
         self._kept_bytes = kept_bytes
-        self._entries: dict[NamedImage, _Entry] = {}
+        self._entries: dict[NamedImage, _Entry[_Loaded]] = {}
         #: Images that no item wants at present, the one first that was used longest ago.
-        self._idle: dict[_Entry, None] = {}
+        self._idle: dict[_Entry[_Loaded], None] = {}
         self._idle_bytes = 0
 
     @asynccontextmanager
-    async def hold(self, images: Sequence[NamedImage]) -> AsyncGenerator[list[Image]]:
+    async def hold(self, images: Sequence[NamedImage]) -> AsyncGenerator[list[_Loaded]]:
         """Load the images of one item, one after another, and hold them for the time of the block.
 
         All items that wait for an image get what `load` raises, which is not kept.
         """
-        held: dict[NamedImage, _Entry] = {}
+        held: dict[NamedImage, _Entry[_Loaded]] = {}
         with self._budget.item() as age:
             try:
                 for image in images:
@@ -63,7 +64,7 @@ class ImageCache:
                 for entry in held.values():
                     self._leave(entry, age)
 
-    def _enter(self, image: NamedImage, age: Age) -> _Entry:
+    def _enter(self, image: NamedImage, age: Age) -> _Entry[_Loaded]:
         entry = self._entries.get(image)
         # One that has failed a moment ago may still be there.
         if entry is None or entry.failed:
@@ -77,13 +78,13 @@ class ImageCache:
         entry.share.join(age)
         return entry
 
-    def _leave(self, entry: _Entry, age: Age) -> None:
+    def _leave(self, entry: _Entry[_Loaded], age: Age) -> None:
         if entry.share.leave(age):
             self._remove(entry)
         elif entry.loading.done():
             self._notice(entry)
 
-    def _notice(self, entry: _Entry) -> None:
+    def _notice(self, entry: _Entry[_Loaded]) -> None:
         """Remove what has failed, and keep what nobody wants at present; an entry may come here twice."""
         if entry.failed:
             self._remove(entry)
@@ -103,7 +104,7 @@ class ImageCache:
             self._remove(oldest)
             oldest.share.keep(0)
 
-    def _remove(self, entry: _Entry) -> None:
+    def _remove(self, entry: _Entry[_Loaded]) -> None:
         # There may be a newer one by now.
         if self._entries.get(entry.image) is entry:
             del self._entries[entry.image]

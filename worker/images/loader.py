@@ -14,6 +14,7 @@ from PIL import AvifImagePlugin
 
 from persqa.blobs import BlobStore, open_file_system, parse_blob_reference
 from persqa.errors import Rejected, StoreUnavailable
+from persqa.flags import look_at
 from persqa.images import (
     ImageLimits,
     check_web,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from persqa.bad_images import BadImage
+    from persqa.flags import PictureLook
     from persqa.images import Content, Resolution
     from persqa.settings import Settings
     from persqa.store.bad_images import BadImages
@@ -45,6 +47,14 @@ _LOOKUP_SECONDS = 0.01
 _READING_PART = 3
 #: What Pillow takes for a pixel of three colours.
 _PIXEL_BYTES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class SeenImage:
+    """A decoded image, and what was seen in it."""
+
+    image: Image
+    look: PictureLook
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +103,7 @@ class ImageLoader:
             self._look_up, name="persqa-bad-images", size=settings.window, seconds=_LOOKUP_SECONDS
         )
 
-    async def load(self, image: NamedImage, share: Share) -> Image:
+    async def load(self, image: NamedImage, share: Share) -> SeenImage:
         """Read and decode one image, as soon as there is room for what it takes.
 
         Raises:
@@ -111,10 +121,10 @@ class ImageLoader:
         if blob is None:
             await self._refuse_known(content.digest, image)
         await share.reserve(len(content.data) + decoding, decodes=True)
-        decode = partial(decode_image, content, image.reference, limits=self._limits, resolution=self._resolution)
-        decoded = await asyncio.get_running_loop().run_in_executor(self._threads, decode)
-        share.keep(decoded.width * decoded.height * _PIXEL_BYTES)
-        return decoded
+        decode = partial(_decode, content, image.reference, limits=self._limits, resolution=self._resolution)
+        seen = await asyncio.get_running_loop().run_in_executor(self._threads, decode)
+        share.keep(seen.image.width * seen.image.height * _PIXEL_BYTES)
+        return seen
 
     def close(self) -> None:
         """End the threads."""
@@ -153,3 +163,8 @@ class ImageLoader:
             logger.warning("what is known of broken images cannot be looked up, so they are tried: %s", error)
             return [None] * len(wanted)
         return [None if recheck else known.get(digest) for digest, recheck in wanted]
+
+
+def _decode(content: Content, reference: str, *, limits: ImageLimits, resolution: Resolution | None) -> SeenImage:
+    image = decode_image(content, reference, limits=limits, resolution=resolution)
+    return SeenImage(image, look_at(image))

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from producer.web.catalog import View
     from producer.web.site import Site
 
-    Parts: TypeAlias = "list[tuple[str, str]]"
+    Parts: TypeAlias = "list[tuple[str, str, str]]"
 
 #: Fields of a record on its page, and characters of each.
 _MOST_FIELDS = 60

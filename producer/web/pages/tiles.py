@@ -29,14 +29,14 @@ class Shown:
     """One tile.
 
     Attributes:
-        parts: the role and text of each part of the answer, which may be one that a person wrote.
+        parts: the role, text and flag of each part of the answer, which may be one that a person wrote.
         kinds: how its generations broke the rule, without that of the answer itself.
         broken: how the answer of a person breaks the rule.
     """
 
     tile: Tile
     review: Review | None
-    parts: list[tuple[str, str]]
+    parts: list[tuple[str, str, str]]
     kinds: tuple[str, ...]
     broken: ViolationKind | None
 
