@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from persqa.flags import refusal
+from persqa.flags import (
+    generic,
+    hedge,
+    markup,
+    meta,
+    other_language,
+    question_echo,
+    refusal,
+    repetition,
+    tags,
+    unfinished,
+)
+from persqa.flags.told import Told, asked
 
 if TYPE_CHECKING:
     from persqa.flags.flag import Finding
@@ -20,6 +32,18 @@ def flags_of_answer(answer: str, *, question: str, tag: str, finish_reason: Fini
         tag: the run's, such as `<mam>`; empty where the run has none.
         finish_reason: why the engine ended.
     """
-    del question, tag, finish_reason
-    found = refusal.look(answer)
-    return () if found is None else (found,)
+    told, its_question = Told.of(answer, tag), asked(question, tag)
+    found = (
+        refusal.look(told),
+        hedge.look(told),
+        repetition.look(told),
+        other_language.look(told, its_question),
+        unfinished.look(told, finish_reason),
+        generic.look(told, its_question),
+        question_echo.look(told, its_question),
+        tags.other(told),
+        tags.again(told),
+        meta.look(told, its_question),
+        markup.look(told),
+    )
+    return tuple(finding for finding in found if finding)

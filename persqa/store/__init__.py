@@ -10,6 +10,7 @@ from persqa.store.database import Database
 from persqa.store.dead_letters import DeadLetters
 from persqa.store.deletion import Deletion
 from persqa.store.flags import Flags
+from persqa.store.hindsight import Hindsight
 from persqa.store.ledger import Ledger
 from persqa.store.measured import Measured
 from persqa.store.opening import LookedAt, bring_up_to_date
@@ -48,6 +49,7 @@ class Store:
         self.dead_letters = DeadLetters(database)
         self.bad_images = BadImages(database)
         self.deletion = Deletion(database)
+        self.hindsight = Hindsight(database)
 
     @classmethod
     def open(cls, url: str, *, connections: int | None = None) -> Store:
