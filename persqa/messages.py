@@ -13,6 +13,7 @@ from persqa.flags import Flag
 from persqa.items import Item, ItemId
 from persqa.policies import Policy
 from persqa.runs import Run, RunId
+from persqa.spot_checks import Check
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -62,6 +63,8 @@ class ItemMessage(BaseModel):
     repeatable: bool = False
     #: Flags that are violations of the run's rule.
     reject: tuple[Flag, ...] = ()
+    #: Which share of the items is asked once more, otherwise.
+    spot_check: dict[Check, float] = {}
 
     @property
     def asked(self) -> Asked:
@@ -105,6 +108,9 @@ def item_messages(batch: Iterable[Item], run: Run, *, ledger: str) -> Iterator[s
     if run.options.reject:
         # Where there are none, workers of the version before understand the message, too.
         common["reject"] = [flag.value for flag in run.options.reject]
+    if run.options.spot_check:
+        # Without it, workers of the version before understand the message, too.
+        common["spot_check"] = {check.value: share for check, share in run.options.spot_check.items()}
     beginning = json.dumps(common).removesuffix("}")
     for item in batch:
         images = ", ".join(map(encode_basestring_ascii, item.images))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -28,6 +29,7 @@ from persqa.placeholders import placeholder_in, what_is_wrong
 from persqa.policies import Policy
 from persqa.prompts import SYSTEM_PROMPT
 from persqa.records import DEFAULT_LIMITS, Columns, RecordLimits
+from persqa.spot_checks import Check, parse_shares
 from persqa.stop_rules import Stop, StopRule, parse_stop_rule
 from persqa.tags import bracketed
 from persqa.words import option
@@ -132,6 +134,12 @@ class RunOptions(BaseModel):
         default=(),
         exclude_if=lambda value: not value,
         description="rules such as noncompliant>20%, by which the run pauses itself",
+    )
+
+    spot_check: Annotated[Mapping[Check, float] | None, BeforeValidator(lambda value: _shares(value))] = Field(
+        default=None,
+        exclude_if=lambda value: value is None,
+        description="shares of the items that are asked once more: without the picture, with another one or seed",
     )
 
     @cached_property
@@ -255,6 +263,13 @@ def _rejected(value: object) -> object:
         return parse_choices(names, ANSWER_FLAGS, name="flag of answers")
     except SettingsError as error:
         raise ValueError(str(error)) from None
+
+
+def _shares(value: object) -> object:
+    try:
+        return parse_shares(value)
+    except SettingsError as error:
+        raise ValueError(str(error).removeprefix(f"{option('spot_check')}: ")) from None
 
 
 def _tag(value: object) -> str:

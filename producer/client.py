@@ -11,7 +11,7 @@ from producer.connections import Connections
 from producer.run_handle import RunHandle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
     from typing import Unpack
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from persqa.runs import Run
     from producer.local_fleet import LocalFleet
     from producer.options import GivenSettings, GivenSubmitOptions
+    from producer.pilot import Pilot, Watch
 
 
 class Client:
@@ -110,6 +111,39 @@ class Client:
 
         run, submission = submit(self._connections, data, on_full=on_full, **given)
         return RunHandle(self._connections, run, submission)
+
+    def pilot(
+        self,
+        data: str | Path | Sequence[Mapping[str, object]],
+        *,
+        vary: Mapping[str, Sequence[object]] | None = None,
+        price_per_hour: float | None = None,
+        watch: Watch | None = None,
+        **given: Unpack[GivenSubmitOptions],
+    ) -> Pilot:
+        """Ask about a seeded sample of a data set, in several variants, and say what each comes to.
+
+        Each variant is an ordinary run, named after the whole one, as in `faces-pilot-2`. Without a broker, each model
+        gets a worker on this machine, which answers all of its variants. Safe to repeat: what is answered is not asked
+        again. `variant.whole` has the options of a submit of the whole data set, which takes those answers over.
+
+        Args:
+            data: as for `submit`; it is read for each variant, so it cannot be standard input.
+            vary: values of `tag_policy`, `model`, `system_prompt`, or numbers of the sampling such as `temperature`;
+                every combination of them is a variant.
+            price_per_hour: of the machines that answer, in whatever money.
+            watch: what is told of each variant, and shown while it is waited for.
+            given: the options that all variants share, among them `sample`: how many records are drawn by the seed, by
+                default 300, and all where there are fewer.
+
+        Raises:
+            SettingsError: an option is wrong; nothing was written.
+            InputError: the data cannot be read, or only once.
+        """
+        from producer.pilot import PilotRunner
+
+        runner = PilotRunner(self._connections, data, watch=watch)
+        return runner.ask(vary=vary or {}, price_per_hour=price_per_hour, given=given)
 
     def run(self, name: str) -> RunHandle:
         """The run of this name.

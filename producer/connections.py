@@ -42,7 +42,8 @@ class Connections:
         self.store = Store.look(settings.database_url)
         #: The broker and worker started here, if any.
         self.fleet: LocalFleet | None = None
-        self._local = local_worker
+        #: Whether a worker on this machine answers.
+        self.local = local_worker
         self._gallery: str | None = None
         self._stack = ExitStack()
         self._stack.callback(self.store.close)
@@ -65,7 +66,7 @@ class Connections:
             SettingsError: no broker is named, and no fleet wanted; or the worker started here may not read the run's
                 images.
         """
-        if self._local and self.fleet is None:
+        if self.local and self.fleet is None:
             from producer.local_fleet import LocalFleet
 
             self.fleet = self._stack.enter_context(LocalFleet(self.settings))

@@ -86,6 +86,7 @@ class GivenRunOptions(TypedDict, total=False):
     reject: str | Sequence[str] | None
     logprobs: bool | None
     stop_if: str | Sequence[str] | None
+    spot_check: str | Sequence[str] | Mapping[str, float] | None
 
 
 class GivenSubmitOptions(GivenRunOptions, total=False):
@@ -99,6 +100,7 @@ class GivenSubmitOptions(GivenRunOptions, total=False):
         input_format: the input's format, where its suffix does not say it.
         split: the part of a Hugging Face data set.
         image_base: the folder where relative image paths start; by default that of the input.
+        reuse: a run with the same options, such as a pilot: its answers to the same questions are not asked again.
     """
 
     run: str | None
@@ -108,6 +110,7 @@ class GivenSubmitOptions(GivenRunOptions, total=False):
     input_format: str | None
     split: str | None
     image_base: str | Path | None
+    reuse: str | None
 
 
 class GivenExportOptions(TypedDict, total=False):
@@ -166,6 +169,7 @@ class SubmitOptions:
     input_format: str | None
     split: str | None
     image_base: Path | None
+    reuse: str | None
 
 
 def parse_submit_options(default_model: str | None, **given: Unpack[GivenSubmitOptions]) -> SubmitOptions:
@@ -189,6 +193,7 @@ def parse_submit_options(default_model: str | None, **given: Unpack[GivenSubmitO
         input_format=given.get("input_format"),
         split=given.get("split"),
         image_base=_folder(given.get("image_base")),
+        reuse=given.get("reuse"),
     )
 
 

@@ -15,6 +15,7 @@ from persqa.runs import Run, RunState, parse_priority
 from producer.run_reports import RunReports
 from producer.run_reviews import RunReviews
 from producer.run_rows import RunRows
+from producer.spot_checks import summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from producer.exporters.copies import OnLeft
     from producer.options import GivenExportOptions
     from producer.progress import WaitDisplay
+    from producer.spot_checks import Summary
     from producer.submit import Submission
 
 
@@ -93,6 +95,10 @@ class RunHandle(RunReviews, RunRows, RunReports):
         self._connections.check()
         with suppress(Infrastructure, SettingsError):
             self._connections.reconcile()
+
+    def spot_checks(self) -> Summary:
+        """What the spot checks say of the pictures; empty where there are none. The time grows with their number."""
+        return summary(self._store.spot_checks.of(self.run.id))
 
     def export(
         self,

@@ -22,7 +22,8 @@ from persqa.urls import without_password
 from persqa.words import counted, option
 from producer.itemizing import Itemizer
 from producer.options import parse_submit_options
-from producer.readers import input_path, open_input, part_of
+from producer.readers import input_path, open_input, part_of, records_of_whole
+from producer.refusals import refuse_other_folder, refuse_wrong_records, source_of
 from producer.survey import drafts, survey
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from persqa.runs import Run
     from persqa.settings import Settings
     from persqa.store import Store
+    from persqa.store.reuse import Reuse
     from producer.connections import Connections
     from producer.options import GivenSubmitOptions, SubmitOptions
     from producer.readers.base import Reader
@@ -50,6 +52,8 @@ class Submission:
         invalid: number of wrong records; they are stored as `invalid` and not enqueued.
         first_errors: a sentence for each of the first few.
         replaced: whether it took the place of another run of this name, of which nothing was answered.
+        reused: number of items that got an answer of the run to be reused; None where none is named.
+        whole: number of records of the whole input, where a sample of them was drawn.
     """
 
     records: int
@@ -58,6 +62,8 @@ class Submission:
     invalid: int
     first_errors: tuple[str, ...]
     replaced: bool = False
+    reused: int | None = None
+    whole: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +111,7 @@ def _submit(
         limit=asked.limit,
     )
     reader = part_of(whole, limit=asked.limit, sample=asked.sample, seed=asked.seed)
+    source = source_of(store, options, name=_name(options, reader), base=_base_of(options, reader))
     try:
         created = _create(connections, reader, options, blobs, shown=_shown(data))
     except RunConflict:
@@ -115,11 +122,12 @@ def _submit(
     run, found = created.run, created.found
     store.runs.remember_inputs(run, _files_of(data, asked.pool))
     if found.has_relative_paths:
-        _refuse_other_folder(run, _base_of(options, reader))
+        refuse_other_folder(run, _base_of(options, reader))
     if (progress := store.queries.progress(run.id)).state is RunState.CANCELLED:
         refuse_stopped(run)
+    reuse = None if source is None else store.ledger.reuse(source)
     if progress.submitted < run.items:
-        _write_ledger(store, reader, run, created.itemizer, found)
+        _write_ledger(store, reader, run, created.itemizer, found, reuse)
     # The ledger has all references now.
     blobs.close()
     if options.recheck:
@@ -133,6 +141,8 @@ def _submit(
         invalid=found.invalid,
         first_errors=tuple(map(str, found.errors)),
         replaced=created.replaced,
+        reused=None if reuse is None else reuse.used,
+        whole=records_of_whole(reader),
     )
 
 
@@ -164,7 +174,7 @@ def _create(
     # A program that makes its records is told of each of them by its result; a file of wrong ones is no such input.
     useless = found.invalid == found.records and shown is not None
     if found.invalid and (options.strict or useless):
-        _refuse_wrong_records(found, shown)
+        refuse_wrong_records(found, shown)
     run = store.runs.create(
         name,
         options=asked,
@@ -257,26 +267,9 @@ def _limits_of(settings: Settings) -> RecordLimits:
     )
 
 
-def _refuse_wrong_records(found: Survey, shown: str | None) -> None:
-    """Refuse the input for its wrong records, which are all of it, or one too many."""
-    errors = "\n  ".join(str(error) for error in found.errors)
-    more = f"\n  and {found.invalid - len(found.errors)} more" if found.invalid > len(found.errors) else ""
-    wrong = f"{found.invalid} of {counted(found.records, 'record is', 'records are')} wrong"
-    where = "" if shown is None else f"{shown}: "
-    raise InputError(f"{where}{wrong}:\n  {errors}{more}")
-
-
-def _refuse_other_folder(run: Run, base: str) -> None:
-    """Refuse the same names in another folder, as they are other images."""
-    if run.base != base:
-        raise RunConflict(
-            f"the run {run.name!r} exists, and its image paths start at {run.base} and not at {base}; "
-            f"choose another name with {option('run')}, submit it from there, or name that folder with "
-            f"{option('image_base')}"
-        )
-
-
-def _write_ledger(store: Store, reader: Reader, run: Run, itemizer: Itemizer, found: Survey) -> None:
+def _write_ledger(
+    store: Store, reader: Reader, run: Run, itemizer: Itemizer, found: Survey, reuse: Reuse | None
+) -> None:
     """Write the items of all records, and the results of wrong ones; existing rows stay.
 
     Raises:
@@ -284,7 +277,7 @@ def _write_ledger(store: Store, reader: Reader, run: Run, itemizer: Itemizer, fo
     """
     try:
         for items, results in drafts(reader, run.id, itemizer, found):
-            store.ledger.add(items, results)
+            store.ledger.add(items, results, reuse=reuse)
     except (InputError, RowRefused) as error:
         store.runs.forget(run)
         raise InputError(str(error)) from error

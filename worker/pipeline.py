@@ -1,6 +1,6 @@
 """The way of one item through a worker, on one screen.
 
-    delivery -> read -> wanted? -> resolve -> commit -> acknowledge
+    delivery -> read -> wanted? -> resolve -> commit -> spot checks, of a few -> acknowledge
 
 Each step returns a value, also for an item that cannot be answered. An exception means that the database or the engine
 is gone. The message then stays in Redis, unacknowledged, for another worker.
@@ -20,15 +20,19 @@ if TYPE_CHECKING:
     from worker.committer import Committer
     from worker.dead_letters import DeadLetters
     from worker.deliveries import Delivery
+    from worker.spot_checks import SpotChecker
     from worker.trials.resolver import Resolver
 
 
 class Pipeline:
     """Processes many deliveries side by side."""
 
-    def __init__(self, resolver: Resolver, committer: Committer, dead_letters: DeadLetters) -> None:
+    def __init__(
+        self, resolver: Resolver, committer: Committer, dead_letters: DeadLetters, spot_checks: SpotChecker
+    ) -> None:
         self._resolver = resolver
         self._committer = committer
+        self._spot_checks = spot_checks
         self._dead_letters = dead_letters
 
     async def process(self, delivery: Delivery) -> None:
@@ -44,6 +48,8 @@ class Pipeline:
             async with self._resolver.resolve(message, delivery) as ended:
                 if ended is not None:
                     await self._committer.commit(replace(ended.outcome, requeues=message.requeues))
+            if ended is not None:
+                await self._spot_checks.ask(message, ended.outcome.result, seconds=delivery.seconds)
         except DeadMessage as dead:
             await self._bury(delivery, dead)
         delivery.acknowledge(timed_out=ended is not None and ended.timed_out)

@@ -44,6 +44,7 @@ from worker.process.reconciling import Reconciling
 from worker.process.reporting import Reporting
 from worker.process.watchdog import Watchdog
 from worker.provenance import finding
+from worker.spot_checks import SpotChecker
 from worker.trials.resolver import Resolver
 
 if TYPE_CHECKING:
@@ -56,8 +57,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 #: Connections to the database, one for each thread that uses it, so that none waits for another: commits, look-ups of
-#: items, look-ups of images, dead letters, the reconciler, and the health check.
-DATABASE_CONNECTIONS: Final = 6
+#: items, look-ups of images, dead letters, spot checks, the reconciler, and the health check.
+DATABASE_CONNECTIONS: Final = 7
 
 _POLL_SECONDS = 0.2
 #: Time for an engine to notice that its loading was broken off, beyond the limit of loading.
@@ -189,7 +190,9 @@ class Worker:
         self.dead_letters = dead_letters = DeadLetters(store, worker=self._name)
         started.callback(dead_letters.close)
         resolver = Resolver(intake, Answerer(engine, worker=self._name), engine)
-        self._pipeline = Pipeline(resolver, committer, dead_letters)
+        spot_checks = SpotChecker(intake, engine, store, stop=self._stopping)
+        started.callback(spot_checks.close)
+        self._pipeline = Pipeline(resolver, committer, dead_letters, spot_checks)
         Transport.hands = Hands(store.ledger.id, self.keeper, dead_letters, self._settings)
         minutes = Minutes(self._doing, queued=partial(count_queued, url, engine.model))
         minutes.start()

@@ -12,6 +12,7 @@ from persqa.store.deletion import Deletion
 from persqa.store.flags import Flags
 from persqa.store.hindsight import Hindsight
 from persqa.store.ledger import Ledger
+from persqa.store.measured import Measured
 from persqa.store.opening import LookedAt, bring_up_to_date
 from persqa.store.pictures import Pictures
 from persqa.store.queries import Queries
@@ -19,6 +20,7 @@ from persqa.store.rates import Rates
 from persqa.store.results import Results, Want
 from persqa.store.reviews import Reviews
 from persqa.store.runs import Runs
+from persqa.store.spot_checks import SpotChecks
 from persqa.store.summaries import Summaries
 from persqa.store.text_search import TextSearch
 
@@ -41,6 +43,8 @@ class Store:
         self.queries = Queries(database)
         self.close_ups = CloseUps(database)
         self.rates = Rates(database)
+        self.measured = Measured(database)
+        self.spot_checks = SpotChecks(database)
         self.catalog_rows = CatalogRows(database)
         self.comparing = Comparing(database)
         self.summaries = Summaries(database)

@@ -18,9 +18,10 @@ from persqa.results import Outcome, Result
 from persqa.runs import RunId
 from persqa.store.counters import SUBMITTED, count
 from persqa.store.database import Database
-from persqa.store.evidence import flags
+from persqa.store.evidence import flags, spot_checks
 from persqa.store.flags import count_flags, take_out_flags
 from persqa.store.results import insert_outcomes, keep_as_earlier
+from persqa.store.reuse import Reuse
 from persqa.store.reviews import take_back_reviews
 from persqa.store.schema import asks, has_no_result, items, items_and_results, ledger, results, runs
 from persqa.store.text import storable
@@ -28,6 +29,8 @@ from persqa.tags import Tag
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from persqa.runs import Run
 
 
 class Ledger:
@@ -42,8 +45,10 @@ class Ledger:
         with self._database.reading() as connection:
             return connection.execute(sa.select(ledger.c.id)).scalar_one()
 
-    def add(self, batch: Sequence[Item], invalid: Sequence[Result]) -> int:
+    def add(self, batch: Sequence[Item], invalid: Sequence[Result], *, reuse: Reuse | None = None) -> int:
         """Add new items of one run, with the results of the invalid ones; returns how many items were new.
+
+        With `reuse`, new items get the answers that another run has of them.
 
         Raises:
             RunConflict: the run is gone or going: another submit of it found that its input had changed, or somebody
@@ -55,6 +60,8 @@ class Ledger:
         run_id, first = batch[0].run_id, min(ids)
         unended = sa.case((runs.c.ended_to >= first, first - 1), else_=runs.c.ended_to)
         among = sa.select(items.c.id).where(items.c.id.between(first, max(ids)))
+        asked = (dict(zip(_STORED, _item_row(item), strict=True)) for item in batch)
+        taken = {} if reuse is None else reuse.take(asked)
         with self._database.writing() as connection:
             # Locks the run's row first, as `reopen` does; and whoever looks for pending items looks here again.
             kept = sa.update(runs).where(runs.c.id == run_id, runs.c.deleting.is_(False)).values(ended_to=unended)
@@ -66,7 +73,10 @@ class Ledger:
             rows = [_item_row(item) for item in batch if item.id not in known]
             if rows:
                 connection.exec_driver_sql(self._insert, rows)
-            insert_outcomes(self._database, connection, [Outcome(one) for one in invalid if one.item_id not in known])
+            outcomes = [Outcome(one) for one in invalid if one.item_id not in known]
+            if reuse is not None:
+                outcomes += reuse.outcomes(connection, {item: taken[item] for item in taken if item not in known})
+            insert_outcomes(self._database, connection, outcomes)
             count(self._database, connection, Counter({(int(run_id), SUBMITTED): len(rows)}))
         return len(rows)
 
@@ -75,6 +85,10 @@ class Ledger:
         """In the words of the driver, as SQLAlchemy would do more for each row than the database."""
         places = ", ".join(len(_STORED) * ("?" if self._database.is_sqlite else "%s",))
         return f"INSERT INTO items ({', '.join(_STORED)}) VALUES ({places})"
+
+    def reuse(self, source: Run) -> Reuse:
+        """The answers of a run, for `add`."""
+        return Reuse(self._database, source)
 
     def pending(self, run_id: RunId, *, chunk: int = 1000) -> Iterator[list[Item]]:
         """The pending items in the input's order, in chunks; without their records, which can be large."""
@@ -217,6 +231,8 @@ class Ledger:
             take_back_reviews(connection, taken)
             anew = {"requeues": items.c.requeues + 1, "recoveries": 0}
             connection.execute(sa.update(items).where(items.c.id.in_(taken)).values(anew))
+            # Of the answer that was there.
+            connection.execute(sa.delete(spot_checks).where(spot_checks.c.item_id.in_(taken)))
             flagged = take_out_flags(connection, flags.c.item_id.in_(taken))
             connection.execute(sa.delete(results).where(results.c.item_id.in_(taken)))
             changes = Counter((int(run_id), str(row.status)) for row in found)

@@ -43,6 +43,7 @@ Examples:
 COMMANDS = {
     "run": ("run:command", "Ask questions about every image of INPUT, all on this machine."),
     "submit": ("submit:command", "Put a run into the queue, for workers that run elsewhere."),
+    "pilot": ("pilot:command", "Ask about a sample in several variants, and say what the whole would cost."),
     "worker": ("worker:command", "Run one worker until it is stopped; with --gpus, one on each GPU."),
     "status": ("status:command", "Show progress, rate, time left, queue depth and workers."),
     "results": ("results:command", "Show questions and answers, or the violations."),

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 #: Panels in their order; others come before the last three.
-_PANELS = ("Arguments", "Input", "Questions", "Tag", "Model", "Run")
+_PANELS = ("Arguments", "Pilot", "Input", "Questions", "Tag", "Model", "Run")
 _LAST_PANELS = ("Options", "Where things are", "Output")
 #: Commands in their order; others come last.
 _COMMANDS = {
-    "Ask": ("run", "submit", "worker"),
+    "Ask": ("run", "pilot", "submit", "worker"),
     "Look": ("status", "results", "report", "export", "audit"),
     "Change a run": ("requeue", "pause", "resume", "cancel", "priority", "rename", "delete"),
 }

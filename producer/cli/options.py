@@ -147,8 +147,8 @@ class Where:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SubmitFlags:
-    """The options that `run` and `submit` share, by their names in `GivenSubmitOptions`."""
+class AskFlags:
+    """The options that `run`, `submit` and `pilot` share, by their names in `GivenSubmitOptions`."""
 
     input_format: Annotated[
         str | None,
@@ -173,18 +173,6 @@ class SubmitFlags:
     image_base: Annotated[
         str | None,
         _input("--image-base", metavar="DIR", help="Where relative image paths start (default: the folder of INPUT)."),
-    ] = None
-    limit: Annotated[
-        int | None, _input("--limit", metavar="N", parser=whole("--limit", 1), help="Only the first N records.")
-    ] = None
-    sample: Annotated[
-        int | None,
-        _input(
-            "--sample",
-            metavar="N",
-            parser=whole("--sample", 1),
-            help="Only N records, drawn at random by --seed, in the input's order.",
-        ),
     ] = None
     strict: Annotated[bool, _input("--strict", help="Refuse the whole input if one record is wrong.")] = False
     recheck: Annotated[bool, _input("--recheck", help=_RECHECK)] = False
@@ -286,6 +274,16 @@ class SubmitFlags:
             metavar="RULE",
             help="The run pauses itself when, beyond chance, more of it goes wrong than RULE allows, as in "
             "'noncompliant>20%': a status, a reason, a kind of violation or a flag; may be repeated.",
+        ),
+    ] = None
+    spot_check: Annotated[
+        list[str] | None,
+        _run(
+            "--spot-check",
+            metavar="NAME=SHARE",
+            help="Ask a share of the items once more, to see how much comes from the picture: blind=2% without it, "
+            "swapped=2% with another record's, again=2% with another seed; with commas, or repeated. `status RUN` then "
+            "says so.",
         ),
     ] = None
     run: Annotated[

@@ -30,6 +30,7 @@ from producer.cli.printing import (
 )
 from producer.cli.results import once_each
 from producer.cli.submit import EXIT_FRUITLESS, full_queue_note, report_submission, submission_dict, warn_if_fruitless
+from producer.cli.submit_flags import SubmitFlags
 from producer.cli.typed import json_object
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ _SHOWN_PAIRS = 12
 def command(  # noqa: PLR0913 - each is an option of its own
     data: options.Input,
     *,
-    flags: options.SubmitFlags,
+    flags: SubmitFlags,
     engine_args: options.EngineArgs = None,
     model_pixels: options.ModelPixels = None,
     image_roots: options.ImageRoots = None,

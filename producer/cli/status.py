@@ -18,10 +18,11 @@ from persqa.words import counted, to_type
 from producer.cli import EXIT_INFRASTRUCTURE, options
 from producer.cli.expanding import expanded
 from producer.cli.printing import console, flags_table, plain, print_json, progress_dict, table
+from producer.spot_checks import sentences
 from producer.status import fleet_status, one_status, statuses
 
 if TYPE_CHECKING:
-    from producer import Client
+    from producer import Client, RunHandle
     from producer.cli.tables import Table
     from producer.status import RunStatus, WorkerStatus
 
@@ -81,8 +82,17 @@ def _facts(client: Client, name: str | None) -> tuple[dict[str, Any], bool]:
         "workers": [_told(worker) for worker in fleet.workers],
         "warnings": fleet.warnings,
         "queues": [asdict(queue) for queue in fleet.queues],
+        **({} if name is None else _checked(client.run(name))),
         **({} if fleet.held is None else {"held": fleet.held}),
     }, fleet.answers
+
+
+def _checked(handle: RunHandle) -> dict[str, object]:
+    """What the spot checks of a run say, if it has any."""
+    if not handle.run.options.spot_check:
+        return {}
+    found = handle.spot_checks()
+    return {"spot_checks": {**asdict(found), "sentences": sentences(found)}}
 
 
 def _run_facts(one: RunStatus) -> dict[str, object]:
@@ -139,7 +149,8 @@ def _drawn(facts: dict[str, Any]) -> RenderableType:
     ]
     flagged = [flags_table(fact["flags"], fact["ok"] + fact["noncompliant"]) for fact in shown[:1] if len(shown) == 1]
     below = [part for table in (*flagged, queues, workers) if table.row_count for part in ("", table)]
-    return Group(runs, *more, *stops, *below, *warnings)
+    checked = [Text(f"spot check {said}") for said in facts.get("spot_checks", {}).get("sentences", [])]
+    return Group(runs, *more, *(["", *checked] if checked else []), *stops, *below, *warnings)
 
 
 def _resume(run: str) -> str:

@@ -17,6 +17,7 @@ from persqa.words import counted, to_type
 from producer.cli import options
 from producer.cli.expanding import expanded
 from producer.cli.printing import notes, plain, print_json, say
+from producer.cli.submit_flags import SubmitFlags
 from producer.readers.passed import in_words
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ EXIT_FRUITLESS = 5
 def command(
     data: options.Input,
     *,
-    flags: options.SubmitFlags,
+    flags: SubmitFlags,
     wait: options.Wait = False,
     where: options.Where,
     as_json: options.AsJson = False,
@@ -58,7 +59,7 @@ def command(
             print_json({"run": handle.name, **submission_dict(handle)})
         else:
             report_submission(handle)
-        _say_who_is_missing(client, handle)
+        say_who_is_missing(client, handle)
         if warn_if_fruitless(handle, handle.wait() if wait else handle.progress()):
             raise typer.Exit(EXIT_FRUITLESS)
 
@@ -84,7 +85,7 @@ def _why(cause: Cause, handle: RunHandle, submitted: int) -> str:
     return f"; {most} {cause.reason or cause.status}{example}; after mending it: {again}"
 
 
-def _say_who_is_missing(client: Client, handle: RunHandle) -> None:
+def say_who_is_missing(client: Client, handle: RunHandle) -> None:
     """Warn that no worker is there, or none serves the model that the run names; one may come later."""
     model, url = handle.run.options.model, client.settings.broker_url
     if url is None or handle.progress().pending == 0:
@@ -121,6 +122,7 @@ def submission_dict(handle: RunHandle) -> dict[str, object]:
         "records": submission.records,
         "enqueued": submission.enqueued,
         "invalid": submission.invalid,
+        **({} if submission.reused is None else {"reused": submission.reused}),
         "passed_over": [asdict(one) for one in submission.passed_over],
     }
 
@@ -135,6 +137,8 @@ def report_submission(handle: RunHandle) -> None:
     if submission.replaced:
         say(f"the run {handle.name} that was here had no answer yet, and this one takes its place", to=notes)
     say(f"run [bold]{handle.name}[/]: {items}, {ended}, {submission.enqueued} enqueued", to=notes)
+    if submission.reused is not None:
+        say(f"{counted(submission.reused, 'answer')} taken from the other run", to=notes)
     if submission.passed_over:
         say(f"passed over: {plain(in_words(submission.passed_over))}", to=notes)
     for error in submission.first_errors:

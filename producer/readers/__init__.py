@@ -16,12 +16,12 @@ from producer.readers.cells import Cells
 from producer.readers.hub import SCHEME, HubReader
 from producer.readers.memory import MemoryReader
 from producer.readers.opening import input_files, open_path, open_standard_input
-from producer.readers.parts import part_of
+from producer.readers.parts import part_of, records_of_whole
 
 if TYPE_CHECKING:
     from persqa.blobs import BlobStore
 
-__all__ = ["input_files", "input_path", "open_input", "part_of"]
+__all__ = ["input_files", "input_path", "open_input", "part_of", "records_of_whole"]
 
 _STANDARD_INPUT = "-"
 

@@ -28,6 +28,11 @@ def part_of(reader: Reader, *, limit: int | None, sample: int | None, seed: int)
     return reader if limit is None and sample is None else _PartReader(reader, limit, sample, seed)
 
 
+def records_of_whole(reader: Reader) -> int | None:
+    """How many records the whole input has, of which this reader has drawn and read a sample; None of any other."""
+    return reader.whole if isinstance(reader, _PartReader) else None
+
+
 def draw(values: Iterable[T], number: int, *, seed: int) -> list[tuple[int, T]]:
     """A uniform sample without replacement, in order, each value with its place; no more are kept than are wanted."""
     # Reservoir sampling: a new value replaces a random one with the chance that keeps all equal.
@@ -52,6 +57,8 @@ class _PartReader:
         self._seed = seed
         #: The places that were drawn, once they are.
         self._places: list[int] | None = None
+        #: How many records there are, once a sample is drawn.
+        self.whole: int | None = None
 
     @property
     def passed(self) -> Passed:
@@ -70,10 +77,17 @@ class _PartReader:
         if self._sample is None:
             yield from islice(self._reader, self._limit)
         elif self._places is None:
-            drawn = draw(self._reader, self._sample, seed=self._seed)
+            drawn = draw(self._counted(), self._sample, seed=self._seed)
             self._places = [place for place, _ in drawn]
             yield from (record for _, record in drawn)
         else:
             wanted = set(self._places)
             upto = max(wanted, default=-1) + 1
             yield from (record for place, record in enumerate(islice(self._reader, upto)) if place in wanted)
+
+    def _counted(self) -> Iterator[RawRecord]:
+        whole = 0
+        for record in self._reader:
+            whole += 1
+            yield record
+        self.whole = whole

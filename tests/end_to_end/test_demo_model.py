@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +16,12 @@ import pytest
 
 from persqa.questions import load_pool
 from persqa.results import Status
+from persqa.spot_checks import Check
 from producer import Client, RunHandle
 from scripts.demo_model.tags import HELD_OUT_TAGS
 from tests.conftest import Size
 from tests.end_to_end.conftest import Demo
+from tests.support.wait import wait_until
 
 if TYPE_CHECKING:
     from persqa.pairs import PairRow
@@ -123,3 +125,29 @@ def test_a_first_run_needs_no_setting_and_answers_right(tmp_path: Path) -> None:
         rows = list(client.run("portraits").results())
     assert len(rows) == len(truth) == 12
     assert sum(is_true(row, truth[row.image]) for row in rows) >= 11, [row.answer for row in rows]
+
+
+def test_answers_without_their_picture_or_with_another_are_told_from_real_ones(asking: Asking, size: Size) -> None:
+    images = list(asking.truth)[: size(60, 200)]
+    every = {"blind": 1.0, "swapped": 1.0, "again": 1.0}
+    run = asking.run("checked", [{"image": image} for image in images], tag_policy="check", spot_check=every)
+    wait_until(
+        lambda: sum(one.asked for one in run.spot_checks().checks.values()) == 3 * len(images),
+        describe="all spot checks are there",
+        seconds=300,
+    )
+    found = run.spot_checks()
+    again, blind, swapped = (found.checks[check] for check in (Check.AGAIN, Check.BLIND, Check.SWAPPED))
+    assert again.same.value >= 0.8, found
+    assert max(blind.same.high, swapped.same.high) < again.same.low, found
+    assert {one.against for one in found.from_picture if one.is_seen} == {Check.BLIND, Check.SWAPPED}
+
+    # And held against the truth, of which the checks know nothing.
+    rows = {row.item_id: row for row in run.results()}
+    true: defaultdict[Check, list[bool]] = defaultdict(list)
+    for one in asking.client.store.spot_checks.of(run.run.id):
+        row = rows[one.item_id]
+        true[one.check].append(is_true(replace(row, answer=one.checked), asking.truth[row.image]))
+    right = {check: sum(said) / len(said) for check, said in true.items()}
+    assert right[Check.AGAIN] >= 0.8, right
+    assert max(right[Check.BLIND], right[Check.SWAPPED]) < 0.6, right

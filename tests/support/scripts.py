@@ -219,3 +219,17 @@ def named_by_tag(request: Request) -> Line:
     if script is not dies_once:
         _note(request)
     return script(request)
+
+
+def guesses_blind(request: Request) -> Line:
+    """As `reads_colour`; without an image, it says one and the same colour."""
+    return reads_colour(request) if request.images else Line(text=f"{tag_of(request)} is 1-2-3")
+
+
+def dies_blind(request: Request) -> Line:
+    """The engine dies of the first question without an image; a file says that it has."""
+    died = Path(os.environ["DIES_ONCE"])
+    if not request.images and not died.exists():
+        died.touch()
+        raise EngineDead("it died of a question without an image")
+    return guesses_blind(request)

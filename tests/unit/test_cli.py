@@ -13,8 +13,9 @@ from rich.text import Text
 
 from producer.cli import app, run, submit
 from producer.cli.expanding import expanded
-from producer.cli.options import SubmitFlags, Where
+from producer.cli.options import Where
 from producer.cli.printing import plain
+from producer.cli.submit_flags import SubmitFlags
 from producer.options import GivenSubmitOptions
 
 COMMANDS = (

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from persqa.errors import SettingsError
 from producer.cli import app
 from producer.cli.help import Page, parse_help
-from producer.cli.options import SubmitFlags
+from producer.cli.submit_flags import SubmitFlags
 from scripts.cli_docs import DOCS, pages, written
 
 PAGES = dict(pages())
