@@ -80,11 +80,16 @@ def share_processed_images(engine: AsyncLLM) -> None:
     This uses vLLM's cache in this process only. vLLM itself does so only where several processes feed one engine.
     """
     renderer: Any = engine.renderer
-    if renderer.mm_processor is None or getattr(renderer, "_mm_processor_cache", renderer) is not None:
+    if renderer.mm_processor is None:
+        return
+    # The second is that of vLLM 0.24.
+    places = (renderer, "_mm_processor_cache"), (renderer.mm_processor, "cache")
+    place, name = next(((place, name) for place, name in places if hasattr(place, name)), (None, ""))
+    if place is None or getattr(place, name) is not None:
         return
     size = SimpleNamespace(mm_processor_cache_gb=_PROCESSED_IMAGES_GB)
     model_config: Any = SimpleNamespace(get_multimodal_config=lambda: size)
-    renderer._mm_processor_cache = MultiModalProcessorOnlyCache(model_config)  # noqa: SLF001
+    setattr(place, name, MultiModalProcessorOnlyCache(model_config))
 
 
 def patch_maker(engine: AsyncLLM, resolution: Resolution) -> PatchMaker | None:
