@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -101,8 +102,10 @@ class VllmEngine:
             raise
         except Exception as error:
             # vLLM lets through what pydantic, transformers, the hub, torch and its engine process raise.
+            lacking = "" if find_spec("torchvision") else ", which may be because torchvision is not installed"
             raise SettingsError(
                 f"vLLM cannot load {self.model} with these engine arguments: {_one_line(error)} (the log has more)"
+                f"{lacking}"
             ) from error
         try:
             self._prompts = ChatPrompts(self._engine.get_tokenizer(), chat_template(self._engine))
