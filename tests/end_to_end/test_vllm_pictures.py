@@ -1,5 +1,8 @@
 """Pictures of the default model's family get to vLLM as they would by its own image processor."""
 
+# vLLM ships inline types with holes in them.
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false, reportUnknownLambdaType=false
+
 from __future__ import annotations
 
 import asyncio
