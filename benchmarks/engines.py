@@ -21,6 +21,7 @@ class InstantEngine:
     def __init__(self, settings: Settings) -> None:
         self.model = "instant"
         self.resolution = None
+        self.prepare = None
         self._settings = settings
         self.heard_at = 0.0
         self.waiting = 0

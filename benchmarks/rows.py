@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import statistics
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from benchmarks import gallery, gallery_pictures, memory, overhead, scaling, sizes, submitting, throughput
-from benchmarks.measuring import Pair, median_ratio
+from benchmarks.front_end import FrontEnd, Shape, Spent
+from benchmarks.measuring import Pair, in_turn, median_ratio
 from benchmarks.throughput import Model
 from persqa.models import DEMO_MODEL
 
@@ -93,6 +94,54 @@ def _questions(form: Form) -> Iterator[Row]:
     yield _ratio("items/s, 4 questions per image ÷ 1", measured, least=form.least(1.2, 2.0))
 
 
+def _front_end(form: Form) -> Iterator[Row]:
+    """All but the model, in the shape of the default model for GPUs."""
+    items, rounds = (256, 1) if form.short else (800, 3)
+    square = Shape(width=512, height=512, items=items)
+    # Fewer items are steady with a smaller window, and long answers need an engine that is quicker with each token.
+    with FrontEnd(step_seconds=0.0025, window=64 if form.short else 256) as worker:
+        pairs = in_turn(
+            lambda: worker.measure(replace(square, answer_tokens=128)).rate,
+            lambda: worker.measure(square).rate,
+            pairs=rounds,
+        )
+        yield _ratio("front end, items/s, answers of 128 tokens ÷ of 16", pairs, least=0.8)
+        if form.short:
+            yield from _questions_about_photos(worker, square, rounds)
+            return
+    with FrontEnd() as worker:
+        yield from _spent([worker.measure(replace(square, width=1024, height=1024)) for _ in range(rounds)])
+        yield from _questions_about_photos(worker, square, rounds)
+        photo = worker.measure(replace(square, width=4000, height=3000, items=300))
+        yield Row(measure="front end, 4000 x 3000", value=photo.rate, unit="items/s", least=40)
+    with FrontEnd(max_pixels=2**20) as worker:
+        photos = [worker.measure(Shape(width=2048, height=1536, items=500)).rate for _ in range(rounds)]
+        measure = "front end, 2048 x 1536, scaled down to one megapixel"
+        yield Row(measure=measure, value=statistics.median(photos), unit="items/s", least=80)
+
+
+def _questions_about_photos(worker: FrontEnd, square: Shape, rounds: int) -> Iterator[Row]:
+    pairs = in_turn(
+        lambda: worker.measure(replace(square, questions=4)).rate, lambda: worker.measure(square).rate, pairs=rounds
+    )
+    alone = statistics.median(pair.theirs for pair in pairs)
+    yield Row(measure="front end, 512 x 512", value=alone, unit="items/s", least=180)
+    yield _ratio("front end, items/s, 4 questions per photo ÷ 1", pairs, least=2.0)
+
+
+def _spent(spent: list[Spent]) -> Iterator[Row]:
+    measure = "front end, 1024 x 1024"
+    middle = sorted(spent, key=lambda each: each.front_end)[len(spent) // 2]
+    parts = {**middle.threads, **middle.processes}
+    detail = ", ".join(f"{name} {milliseconds:.2f}" for name, milliseconds in parts.items() if milliseconds > 0.1)
+    rate = statistics.median(each.rate for each in spent)
+    yield Row(measure=measure, value=rate, unit="items/s", least=100)
+    yield Row(measure=f"{measure}, all processes", value=middle.front_end, unit="ms", most=12, detail=detail)
+    yield Row(measure=f"{measure}, the busiest thread", value=middle.busiest_thread, unit="ms", most=3)
+    if middle.lock is not None:
+        yield Row(measure=f"{measure}, holding the interpreter's lock", value=middle.lock, unit="ms", most=4)
+
+
 def _overhead(form: Form) -> Iterator[Row]:
     """All but the engine."""
     pairs = overhead.against_stock_celery(items=3000 if form.short else 10_000, pairs=1 if form.short else 5)
@@ -174,6 +223,7 @@ def _gallery(form: Form) -> Iterator[Row]:
 #: By the name that the command takes.
 MEASURES: dict[str, Callable[[Form], Iterator[Row]]] = {
     "engine": _engine,
+    "front-end": _front_end,
     "overhead": _overhead,
     "submit": _submit,
     "submit-memory": _submit_memory,

@@ -64,10 +64,10 @@ class Site:
         """Stop the workers and the broker."""
         self._stack.close()
 
-    def worker(self, **settings: object) -> WorkerProcess:
-        """Start a worker; returns once it takes messages."""
+    def worker(self, *command: str, **settings: object) -> WorkerProcess:
+        """Start a worker, by another command for Python if one is given; returns once it takes messages."""
         chosen = self.settings.model_copy(update=settings)
-        worker = self._stack.enter_context(WorkerProcess(chosen, self.folder))
+        worker = self._stack.enter_context(WorkerProcess(chosen, self.folder, command or ("-m", "worker")))
         worker.wait_ready(seconds=180)
         return worker
 

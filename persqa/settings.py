@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 SECRETS = Path("/run/secrets")
 #: The default limit of one image file, in bytes.
 MAX_IMAGE_BYTES = 64 * 2**20
+#: The default limit of what a model sees of one image, in pixels: 1024 x 1024.
+MODEL_PIXELS = 2**20
 #: The default limit of one record, in images.
 MAX_IMAGES = 4
 #: The default limit of one message, in bytes.
@@ -145,7 +147,17 @@ class Settings(BaseSettings):
     fetch_threads: int = Field(
         default=16, ge=1, le=256, description="Threads that wait for servers of images in one worker."
     )
-    max_image_pixels: int = Field(default=50_000_000, ge=1, description="Most pixels of one image.")
+    max_image_pixels: int = Field(
+        default=50_000_000, ge=1, description="Most pixels of one image; one that has more is refused."
+    )
+    model_pixels: int = Field(
+        default=MODEL_PIXELS,
+        ge=1,
+        description=(
+            "Most pixels that the model sees of one image, where it takes images whole, as Qwen-VL does; one that has "
+            "more is scaled down, not refused. 784 pixels (28 x 28) are about one token."
+        ),
+    )
     max_image_bytes: int = Field(default=MAX_IMAGE_BYTES, ge=1, description="Most bytes of one image file.")
     image_memory_bytes: int = Field(
         default=4 * 2**30,

@@ -20,6 +20,7 @@ _FLAGS = {
     "file_format": "--format",
     "metrics_address": "--address",
     "items": "--item",
+    "model_pixels": "--max-pixels",
     "sure": "--yes",
 }
 

@@ -44,6 +44,7 @@ class GivenSettings(TypedDict, total=False):
     image_user_agent: str | None
     fetch_threads: int | None
     max_image_pixels: int | None
+    model_pixels: int | None
     max_image_bytes: int | None
     image_memory_bytes: int | None
     max_images: int | None

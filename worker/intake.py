@@ -22,12 +22,11 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
     from threading import Event
 
-    from PIL.Image import Image
-
     from persqa.images import Resolution
     from persqa.messages import Asked, ItemMessage
     from persqa.settings import Settings
     from persqa.store import Store
+    from worker.pictures import Picture, Prepares
 
 #: Longest time that an item waits to be looked up together with others.
 _LOOKUP_SECONDS = 0.01
@@ -40,19 +39,27 @@ class Admitted:
     """The item can be asked.
 
     Attributes:
-        images: decoded, RGB.
+        images: in the order of the message.
         image_seconds: how long loading them took.
     """
 
     message: ItemMessage
-    images: Sequence[Image]
+    images: Sequence[Picture]
     image_seconds: float
 
 
 class Intake:
     """Says which items are wanted, and loads their images."""
 
-    def __init__(self, store: Store, settings: Settings, *, resolution: Resolution | None, stop: Event) -> None:
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        *,
+        resolution: Resolution | None,
+        prepare: Prepares | None = None,
+        stop: Event,
+    ) -> None:
         """Prepare; when `stop` is set, nobody waits any longer for a database that does not answer.
 
         Raises:
@@ -60,7 +67,7 @@ class Intake:
         """
         self._stop = stop
         self._results = store.results
-        self._loader = ImageLoader(store.bad_images, settings, resolution=resolution, stop=stop)
+        self._loader = ImageLoader(store.bad_images, settings, resolution=resolution, prepare=prepare, stop=stop)
         give_back_at_once()
         budget = Budget(settings.image_memory_bytes)
         metrics.IMAGE_BYTES.set_function(lambda: budget.used)

@@ -175,7 +175,9 @@ class Worker:
         engine = self._load_engine()
         committer = Committer(store.results, self._settings, stop=self._stopping)
         started.callback(self._close_in_loop, committer)
-        intake = Intake(store, self._settings, resolution=engine.resolution, stop=self._stopping)
+        intake = Intake(
+            store, self._settings, resolution=engine.resolution, prepare=engine.prepare, stop=self._stopping
+        )
         started.callback(self._close_in_loop, intake)
         reconciling = Reconciling(store, self._settings)
         reconciling.start()

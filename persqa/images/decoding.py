@@ -25,7 +25,7 @@ from persqa.images.jpeg_ends import ends_of
 from persqa.images.limits import Resolution
 from persqa.images.naming import printable
 from persqa.images.notes import without_notes
-from persqa.images.pixels import enough, rgb
+from persqa.images.pixels import decoded, kept, rgb
 from persqa.reasons import Reason
 
 
@@ -104,8 +104,9 @@ def decode(data: bytes, *, max_pixels: int, resolution: Resolution | None = None
     Args:
         data: the content of an image file.
         max_pixels: greatest width times height.
-        resolution: the size that the model looks at. A larger image is scaled down to twice that. A JPEG is decoded at
-            a half, a quarter or an eighth of its size if that suffices, which takes a fraction of the time.
+        resolution: the size that the model looks at. A larger image is scaled down to twice that, or to that itself
+            where the model scales to whole units. A JPEG is decoded at a half, a quarter or an eighth of its size if
+            that suffices, which takes a fraction of the time.
 
     Returns:
         The image, or its first frame or page: RGB, fully decoded, upright, transparent parts white, without metadata,
@@ -149,7 +150,7 @@ def _needed(content: _Content, max_pixels: int, resolution: Resolution | None) -
         pixels = whole = _pixels(image, max_pixels)
         if isinstance(image, AvifPicture):
             pixels = max(pixels, image.frames.possible)
-        if _draft(image, _size(image, resolution)) is not None:
+        if _draft(image, resolution) is not None:
             pixels = image.width * image.height
         return whole * progressive + pixels * content.decoder.pixel_bytes + copies * len(content.bare)
     except (_TooManyPixels, Image.DecompressionBombError):
@@ -238,27 +239,35 @@ def _pixels(image: ImageFile, max_pixels: int) -> int:
 def _decoded(image: ImageFile, max_pixels: int, resolution: Resolution | None) -> Image.Image:
     """Decode an image whose header has been read."""
     _pixels(image, max_pixels)
-    size = _size(image, resolution)
-    extent = _draft(image, size)
+    size = kept(*image.size, resolution)
+    extent = _draft(image, resolution)
     image.load()
     turn = _turn(image)  # after loading: a PNG may have it behind the pixels, and TIFF has applied it
-    result = rgb(image, size, extent) if extent else rgb(image, _size(image, resolution), image.size)
+    # What the model's side scales keeps the size at which it was decoded.
+    if extent is None or (resolution is not None and not resolution.scaled):
+        size, extent = kept(*image.size, resolution), image.size
+    result = _rgb(image, size, extent, resolution)
     if turn is not None:
         result = result.transpose(turn)
     result.info = {}
     return result
 
 
-def _draft(image: ImageFile, size: tuple[int, int]) -> tuple[float, float] | None:
+def _rgb(
+    image: ImageFile, size: tuple[int, int], extent: tuple[float, float], resolution: Resolution | None
+) -> Image.Image:
+    # What a JPEG is after decoding has nothing else in it. A copy would take up to a half of the time of decoding.
+    if isinstance(image, JpegImageFile) and image.mode == "RGB" and image.size == size == extent:
+        return image
+    return rgb(image, size, extent, resolution)
+
+
+def _draft(image: ImageFile, resolution: Resolution | None) -> tuple[float, float] | None:
     """Have a JPEG decoded at a part of its size, if that is enough; returns how much of its last pixels is picture."""
-    if size == image.size or (drafted := image.draft(None, size)) is None:
+    size = decoded(*image.size, resolution)
+    if size[0] >= image.width or size[1] >= image.height or (drafted := image.draft(None, size)) is None:
         return None
     return drafted[1][2:]
-
-
-def _size(image: Image.Image, resolution: Resolution | None) -> tuple[int, int]:
-    width, height = image.size
-    return image.size if resolution is None else enough(width, height, resolution.of(width, height))
 
 
 def _turn(image: Image.Image) -> Image.Transpose | None:

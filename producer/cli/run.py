@@ -35,6 +35,7 @@ def command(  # noqa: PLR0913 - each is an option of its own
     *,
     flags: options.SubmitFlags,
     engine_args: options.EngineArgs = None,
+    model_pixels: options.ModelPixels = None,
     image_roots: options.ImageRoots = None,
     where: options.Where,
     ui: options.Ui = False,
@@ -54,7 +55,10 @@ def command(  # noqa: PLR0913 - each is an option of its own
         persqa run people.csv --image-column photo --id-column key
     """
     settings = where.settings(
-        model=flags.model, engine_args=json_object(engine_args, "--engine-args"), image_roots=image_roots
+        model=flags.model,
+        engine_args=json_object(engine_args, "--engine-args"),
+        model_pixels=model_pixels,
+        image_roots=image_roots,
     )
     from producer import Client
 

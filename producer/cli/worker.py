@@ -52,6 +52,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     *,
     model: options.ServedModel = None,
     engine_args: options.EngineArgs = None,
+    model_pixels: options.ModelPixels = None,
     window: _Window = None,
     image_roots: _ImageRoots = None,
     gpus: _Gpus = None,
@@ -82,6 +83,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     settings = where.settings(
         model=model,
         engine_args=json_object(engine_args, "--engine-args"),
+        model_pixels=model_pixels,
         window=window,
         image_roots=image_roots,
         log_format=log_format,

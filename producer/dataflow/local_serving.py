@@ -78,7 +78,7 @@ class LocalModelVLMServing_vllm(RunServing):  # noqa: N801 - the original's name
         given = settings or load_settings()
         model = hf_model_name_or_path if hf_local_dir is None else _downloaded(hf_model_name_or_path, hf_local_dir)
         context = min(vllm_max_model_len, _context_of(model) or vllm_max_model_len)
-        self._engine = [given.engine, given.engine_args, context]
+        self._engine = [given.engine, given.engine_args, context, given.model_pixels]
         arguments = {
             "tensor_parallel_size": vllm_tensor_parallel_size,
             "max_model_len": context,

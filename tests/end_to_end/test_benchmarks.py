@@ -11,3 +11,7 @@ pytestmark = pytest.mark.benchmark
 
 def test_the_worker_keeps_up_with_one_offline_call() -> None:
     check_no_collapse("engine")
+
+
+def test_the_front_end_keeps_up_with_an_engine_that_costs_nothing() -> None:
+    check_no_collapse("front-end")

@@ -12,6 +12,7 @@ from tests.support.wait import give_way
 from worker.images.budget import Budget, Share
 from worker.images.cache import ImageCache
 from worker.images.loader import NamedImage
+from worker.pictures import Picture
 
 #: Bytes that every image takes while it is read.
 _READING = 4
@@ -41,7 +42,7 @@ class Bench:
         self.cache = ImageCache(self.load, self.budget, kept_bytes=20)
         asyncio.get_running_loop().set_exception_handler(lambda _loop, context: self.complaints.append(context))
 
-    async def load(self, image: NamedImage, share: Share) -> Image.Image:
+    async def load(self, image: NamedImage, share: Share) -> Picture:
         size = int(image.reference.partition(":")[0])
         self.loaded.append(image.reference)
         self.shares.append(share)
@@ -55,7 +56,7 @@ class Bench:
         finally:
             del self.decoding[image.reference]
         share.keep(size)
-        return Image.new("RGB", (size, 1))
+        return Picture(image.reference, Image.new("RGB", (size, 1)))
 
     async def _step(self) -> None:
         step: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -71,7 +72,7 @@ class Bench:
 
         async def item() -> None:
             async with self.cache.hold([named(reference) for reference in references]) as images:
-                assert [image.width for image in images] == [int(name.partition(":")[0]) for name in references]
+                assert [image.nbytes for image in images] == [4 * int(name.partition(":")[0]) for name in references]
                 task = asyncio.current_task()
                 assert task is not None
                 self.holding.add(task)

@@ -51,6 +51,7 @@ class ScriptedEngine:
         self.model = settings.model or "scripted"
         edge = settings.engine_args.get("edge")
         self.resolution = Resolution(edge=edge) if isinstance(edge, int) else None
+        self.prepare = None
         self._script = script or _named(str(settings.engine_args["script"]))
         self.in_flight = 0
         self.most_in_flight = 0

@@ -10,6 +10,8 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from PIL.Image import Image
+
 from persqa.errors import EngineDead, Rejected
 from persqa.generations import FinishReason
 from persqa.reasons import Reason
@@ -17,6 +19,7 @@ from tests.support.scripted_engine import Line
 
 if TYPE_CHECKING:
     from worker.engines.engine import Request
+    from worker.pictures import Picture
 
 _TAG = re.compile(r"The name of the main character in the image is (<[\w-]+>)\.")
 
@@ -28,6 +31,11 @@ def tag_of(request: Request) -> str:
     return match[1]
 
 
+def _first_pixel(picture: Picture) -> tuple[int, ...]:
+    assert isinstance(picture.pixels, Image)
+    return cast("tuple[int, ...]", picture.pixels.getpixel((0, 0)))
+
+
 def compliant(request: Request) -> Line:
     """A good answer at once."""
     start = "" if request.prefill else tag_of(request)
@@ -36,7 +44,7 @@ def compliant(request: Request) -> Line:
 
 def reads_colour(request: Request) -> Line:
     """Answers with the colour of the image's first pixel, after a random while: an answer tells its image."""
-    red, green, blue = cast("tuple[int, int, int]", request.images[0].getpixel((0, 0)))
+    red, green, blue = _first_pixel(request.images[0])
     start = "" if request.prefill else tag_of(request)
     return Line(text=f"{start} is {red}-{green}-{blue}", seconds=random.uniform(0, 0.05))
 
@@ -195,7 +203,7 @@ def dies(_request: Request) -> Line:
 
 def text_or_colour(request: Request) -> Line:
     """Answers with the colours of all images, or, to a prompt of somebody else's, with what it was asked."""
-    pixels = [cast("tuple[int, ...]", image.getpixel((0, 0))) for image in request.images]
+    pixels = [_first_pixel(image) for image in request.images]
     colours = "/".join("-".join(str(part) for part in pixel) for pixel in pixels)
     if _TAG.match(request.user) is None:
         return Line(text=f"{request.system}|{request.user}|{colours}")

@@ -23,6 +23,7 @@ from tests.support.web import WebServer, page
 from worker.images import loader as image_loader
 from worker.images.budget import Budget, Share
 from worker.images.loader import ImageLoader, NamedImage
+from worker.pictures import Picture
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -65,10 +66,10 @@ def picture(colour: int = 0) -> bytes:
     return buffer.getvalue()
 
 
-def load(memory: Memory, *references: str, recheck: bool = False) -> list[Image.Image | BaseException]:
+def load(memory: Memory, *references: str, recheck: bool = False) -> list[Picture | BaseException]:
     """Load all of them at once, with what becomes of each."""
 
-    async def load_all() -> list[Image.Image | BaseException]:
+    async def load_all() -> list[Picture | BaseException]:
         settings = load_settings(blob_store="blobs")
         loader = ImageLoader(memory, settings, resolution=None, stop=threading.Event())  # pyright: ignore[reportArgumentType]
         with closing(loader):
@@ -85,7 +86,7 @@ def test_contents_are_looked_up_many_at_once(memory: Memory) -> None:
     for number in range(50):
         Path(f"{number}.png").write_bytes(picture(number))
     found = load(memory, *(f"{number}.png" for number in range(50)))
-    assert all(isinstance(image, Image.Image) for image in found)
+    assert all(isinstance(one, Picture) for one in found)
     assert sum(map(len, memory.asked)) == 50
     assert len(memory.asked) < 25
 
@@ -113,7 +114,7 @@ def test_a_recheck_decodes_it_and_forgets(memory: Memory) -> None:
     memory.blame(picture())
     broken = memory.blame(picture()[:40])
     first, second = load(memory, "good.png", blob_reference(broken), recheck=True)
-    assert isinstance(first, Image.Image)
+    assert isinstance(first, Picture)
     assert isinstance(second, BadContent)
     assert second.image.digest == broken
     assert memory.images == {}
@@ -124,7 +125,7 @@ def test_without_a_database_images_are_tried(memory: Memory) -> None:
     memory.blame(picture())
     memory.away = True
     (found,) = load(memory, "good.png")
-    assert isinstance(found, Image.Image)
+    assert isinstance(found, Picture)
 
 
 def test_a_store_without_its_library_is_found_at_the_start(memory: Memory) -> None:
@@ -175,5 +176,5 @@ def test_who_asks_is_what_the_setting_says(memory: Memory, monkeypatch: pytest.M
     with WebServer() as server:
         server.pages["/a"] = page(picture())
         (found,) = load(memory, f"{server.url}/a")
-        assert isinstance(found, Image.Image)
+        assert isinstance(found, Picture)
         assert "User-Agent: lab-data/1.0 (me@lab.example)\r\n" in server.asked[0]

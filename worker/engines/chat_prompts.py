@@ -85,6 +85,11 @@ class ChatPrompts:
             raise Rejected(Reason.SPECIAL_TOKEN, "the text forms a token reserved by the model with its surroundings")
         return tokens
 
+    def about_one_picture(self) -> list[int]:
+        """The tokens of a prompt without a question."""
+        frame = self._frame("", 1)
+        return self._encode(frame.before + frame.after)
+
     def _reserved_tokens(self) -> dict[int, str]:
         """The tokens with a meaning in prompts; a token that only widens the vocabulary has none."""
         sample = set(self._encode(self._render("", 1)))

@@ -13,11 +13,10 @@ from persqa.models import INSTALL_ENGINE
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from PIL.Image import Image
-
     from persqa.generations import Generation
     from persqa.images import Resolution
     from persqa.settings import Settings
+    from worker.pictures import Picture, Prepares
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +28,7 @@ class Request:
         system: the system prompt; empty for none.
         user: the human turn's text, without image placeholders.
         prefill: the first words of the answer, which the model continues; empty for none.
-        images: decoded RGB images, placed before the text in this order.
+        images: placed before the text in this order.
         sampling: vLLM sampling parameters by name, without the seed.
         seed: makes the sampling repeatable.
     """
@@ -38,7 +37,7 @@ class Request:
     system: str
     user: str
     prefill: str
-    images: Sequence[Image]
+    images: Sequence[Picture]
     sampling: Mapping[str, object]
     seed: int
 
@@ -73,6 +72,11 @@ class Engine(Generates, Protocol):
     @property
     def resolution(self) -> Resolution | None:
         """How large the model sees an image, known after `start`; None where the full size may matter."""
+        ...
+
+    @property
+    def prepare(self) -> Prepares | None:
+        """What makes of an image what this engine takes in its place, known after `start`; None: it takes images."""
         ...
 
     @property

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from persqa.images import Resolution
     from persqa.settings import Settings
     from worker.engines.engine import Engine, Request
+    from worker.pictures import Prepares
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +65,11 @@ class Supervisor:
     def resolution(self) -> Resolution | None:
         """How large the model sees an image, known after `start`."""
         return self._engine.resolution
+
+    @property
+    def prepare(self) -> Prepares | None:
+        """What makes of an image what the engine takes in its place, known after `start`."""
+        return self._engine.prepare
 
     async def start(self) -> None:
         """Load the model for the first time.

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ from vllm.platforms import current_platform
 from persqa.errors import SettingsError
 from persqa.models import DEMO_MODEL, default_model
 from persqa.words import nearest
+from worker.engines.vllm_sizes import fitting
 
 if TYPE_CHECKING:
     from persqa.settings import Settings
@@ -43,10 +45,11 @@ def _refusal(name: str, known: set[str]) -> str:
 
 
 def engine_arguments(settings: Settings) -> dict[str, Any]:
-    """The engine arguments: our defaults, overridden by those in the settings.
+    """The engine arguments: our defaults, and what fits the model, overridden by those in the settings.
 
     Raises:
         SettingsError: vLLM does not know an argument.
+        Exception: the model's configuration cannot be read; vLLM, transformers and the hub have any kind of error.
     """
     model = settings.model or default_model()
     known = {field.name for field in fields(AsyncEngineArgs)}
@@ -58,7 +61,9 @@ def engine_arguments(settings: Settings) -> dict[str, Any]:
         # Statistics cost a little, and only the metrics page shows them.
         "disable_log_stats": settings.metrics_port is None,
         "use_tqdm_on_load": False,
-        "seed": 0,
+        # For requests without a seed of their own. A new one each time: no two workers draw the same, and an item that
+        # is asked again after a restart is not given the same answer again.
+        "seed": secrets.randbits(31),
         # This cache exists in both processes. A request that is cancelled or refused between them lets the caches
         # drift apart, and later requests with the same image fail. VllmEngine has its own.
         "mm_processor_cache_gb": 0,
@@ -76,4 +81,5 @@ def engine_arguments(settings: Settings) -> dict[str, Any]:
         if current_platform.is_cpu():
             defaults["dtype"] = "float32"
     # An older vLLM may lack some of the defaults.
-    return {name: value for name, value in defaults.items() if name in known} | settings.engine_args
+    given = {name: value for name, value in defaults.items() if name in known} | settings.engine_args
+    return given | fitting(given, settings)

@@ -6,11 +6,9 @@
 from __future__ import annotations
 
 import time
-from functools import wraps
-from types import SimpleNamespace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import zmq
 from pydantic import TypeAdapter, ValidationError
 
 # Before vLLM, which reads the environment when it is imported.
@@ -22,7 +20,6 @@ from worker.engines.vllm_arguments import engine_arguments
 
 from vllm import AsyncEngineArgs, SamplingParams
 from vllm.exceptions import VLLMValidationError
-from vllm.inputs import TokensPrompt
 from vllm.sampling_params import RequestOutputKind
 from vllm.usage.usage_lib import UsageContext
 from vllm.v1.engine.async_llm import AsyncLLM
@@ -31,22 +28,23 @@ from vllm.v1.metrics.loggers import StatLoggerBase
 
 from persqa.errors import EngineDead, Infrastructure, Rejected, SettingsError, shortage
 from persqa.generations import FinishReason, Generation
-from persqa.images import Resolution
 from persqa.models import default_model
 from persqa.reasons import Reason
 from worker.condition import CONDITION
 from worker.engines.chat_prompts import ChatPrompts
 from worker.engines.loading_steps import hearing_steps
 from worker.engines.orphans import ending_with, kill_stamped, new_stamp, stamping
+from worker.engines.vllm_inner import chat_template, close_sockets, hear_outputs
+from worker.engines.vllm_pictures import VllmPictures
+from worker.engines.vllm_sizes import resolution_of
 
 if TYPE_CHECKING:
     from vllm import RequestOutput
 
+    from persqa.images import Resolution
     from persqa.settings import Settings
     from worker.engines.engine import Request
-
-#: Scaled and normalized images kept for the next questions about them, in GiB.
-_PROCESSED_IMAGES_GB = 0.5
+    from worker.pictures import Prepares
 
 #: `generate` sets these for every request; a run cannot.
 _OWN_SAMPLING = frozenset({"seed", "n", "output_kind", "detokenize", "skip_clone", "stream_interval"})
@@ -63,6 +61,7 @@ class VllmEngine:
         self._settings = settings
         self._engine: AsyncLLM | None = None
         self._prompts: ChatPrompts | None = None
+        self._pictures: VllmPictures | None = None
         self._queues: list[_Queue] = []
         #: The name or folder from the settings, or the default for this machine.
         self.model = settings.model or default_model()
@@ -77,14 +76,19 @@ class VllmEngine:
         """The sum that vLLM's schedulers last reported; 0 without a metrics port, as vLLM then keeps no statistics."""
         return sum(queue.waiting for queue in self._queues)
 
+    @property
+    def prepare(self) -> Prepares | None:
+        """What makes of an image what this engine takes in its place, known after `start`; None: it takes images."""
+        return None if self._pictures is None else self._pictures.prepare
+
     async def start(self) -> None:
         """Load the model; this blocks the loop, because vLLM builds a part of itself there.
 
         Raises:
             SettingsError: the model or the engine arguments cannot be used.
         """
-        arguments = engine_arguments(self._settings)
         try:
+            arguments = engine_arguments(self._settings)
             # vLLM's class for offline use takes more requests at once and longer steps than its class for servers.
             with stamping(self._stamp), hearing_steps(CONDITION.enter):
                 self._engine = AsyncLLM.from_engine_args(
@@ -92,18 +96,20 @@ class VllmEngine:
                     usage_context=UsageContext.LLM_CLASS,
                     stat_loggers=None if arguments.get("disable_log_stats") else [self._new_queue],
                 )
+        except SettingsError:
+            raise
         except Exception as error:
             # vLLM lets through what pydantic, transformers, the hub, torch and its engine process raise.
             raise SettingsError(
                 f"vLLM cannot load {self.model} with these engine arguments: {_one_line(error)} (the log has more)"
             ) from error
         try:
-            self._prompts = ChatPrompts(self._engine.get_tokenizer(), _chat_template(self._engine))
+            self._prompts = ChatPrompts(self._engine.get_tokenizer(), chat_template(self._engine))
         except Rejected as error:
             raise SettingsError(f"{self.model} cannot be used: {error}") from error
-        self.resolution = _resolution(self._engine)
-        _share_processed_images(self._engine)
-        self._listen(self._engine)
+        await self._take_pictures(self._engine, self._prompts)
+        # An answer comes only when it is complete, which may take a healthy engine long.
+        hear_outputs(self._engine, self._note_sign_of_life)
 
     async def generate(self, request: Request) -> Generation:
         """Answer one request, as `Engine` says; at the end of the model's context the answer ends with `length`.
@@ -113,8 +119,8 @@ class VllmEngine:
             EngineDead: the engine is gone, for this request and all others.
             Infrastructure: this machine is short of something.
         """
-        engine, prompts = self._engine, self._prompts
-        if engine is None or prompts is None:
+        engine, prompts, pictures = self._engine, self._prompts, self._pictures
+        if engine is None or prompts is None or pictures is None:
             raise EngineDead("the engine is not running")
         sampling = _sampling(request)
         tokens = prompts.tokens(request)
@@ -123,13 +129,15 @@ class VllmEngine:
             size = f"{counted(len(tokens), 'token')}, and the model's context {limit}"
             raise Rejected(Reason.TOO_LONG, f"the prompt has {size} (max_model_len in PERSQA_ENGINE_ARGS)")
         try:
-            output = await _output(engine, request, tokens, sampling)
+            prompt = await pictures.input(tokens, request.images)
+            # With FINAL_ONLY there is exactly one output.
+            outputs = [output async for output in engine.generate(prompt, sampling, request.request_id)]
         except EngineDeadError as error:
             raise EngineDead("the process of the vLLM engine has ended") from error
         except Exception as error:
             # The model's own image processor may raise anything, too.
             raise self._failure(error) from error
-        return _generation(request, output)
+        return _generation(request, outputs[-1])
 
     def kill(self) -> None:
         """Kill the engine's processes; requests in flight then fail with `EngineDead`."""
@@ -137,28 +145,29 @@ class VllmEngine:
 
     async def stop(self) -> None:
         """Free everything; safe to call twice or before `start`."""
-        engine, self._engine, self._prompts = self._engine, None, None
+        engine, self._engine, self._prompts, self._pictures = self._engine, None, None, None
         if engine is None:
             return
         # Nobody waits for its answers any more; its processes would tidy up for seconds what the system frees at once.
         with ending_with(self._stamp):
             engine.shutdown(timeout=0)
-        _close_sockets(engine)
+        close_sockets(engine)
 
     def _new_queue(self, _config: object, _index: int) -> _Queue:
         self._queues.append(_Queue())
         return self._queues[-1]
 
-    def _listen(self, engine: AsyncLLM) -> None:
-        """Note when tokens come: an answer comes only when it is complete, which may take a healthy engine long."""
-        process_outputs = engine.output_processor.process_outputs
+    async def _take_pictures(self, engine: AsyncLLM, prompts: ChatPrompts) -> None:
+        images = engine.renderer.mm_processor
+        self.resolution = None if images is None else resolution_of(images.info)
+        self._pictures = VllmPictures(engine)
+        await self._pictures.start(self.resolution, prompts)
+        if self._pictures.prepare is not None and self.resolution is not None:
+            # The picture is scaled together with all else.
+            self.resolution = replace(self.resolution, scaled=False)
 
-        @wraps(process_outputs)
-        def process(*arguments: Any, **options: Any) -> Any:
-            self.heard_at = time.monotonic()
-            return process_outputs(*arguments, **options)
-
-        engine.output_processor.process_outputs = process
+    def _note_sign_of_life(self) -> None:
+        self.heard_at = time.monotonic()
 
     def _failure(self, error: Exception) -> Rejected | Infrastructure:
         if self._engine is None or self._engine.errored:
@@ -186,67 +195,6 @@ class _Queue(StatLoggerBase):
         """Nothing to log."""
 
 
-def _close_sockets(engine: AsyncLLM) -> None:
-    """Close the sockets to an engine's process now; called in the loop that uses them.
-
-    Where a thread of vLLM's notices first that the process is dead, it leaves this to the loop. There, the next engine
-    is being loaded by then. When garbage is collected meanwhile, the old sockets' context waits until they are closed,
-    which is for ever.
-    """
-    client: Any = engine.engine_core
-    for part in vars(client.resources).values():
-        if isinstance(part, zmq.Socket):
-            part.close(linger=0)
-
-
-def _chat_template(engine: AsyncLLM) -> str:
-    tokenizer: Any = engine.get_tokenizer()
-    template = tokenizer.chat_template
-    if template is None and engine.renderer.mm_processor is not None:
-        processor: Any = engine.renderer.mm_processor.info.get_hf_processor()
-        template = processor.chat_template
-    # A model with several templates has a dictionary of them.
-    if isinstance(template, dict):
-        template = template.get("default")
-    if not isinstance(template, str):
-        raise SettingsError("the model has no chat template, so it is not made for questions")
-    return template
-
-
-def _share_processed_images(engine: AsyncLLM) -> None:
-    """Scale and normalize an image once for all questions about it.
-
-    This uses vLLM's cache in this process only. vLLM itself does so only where several processes feed one engine.
-    """
-    renderer: Any = engine.renderer
-    if renderer.mm_processor is None or getattr(renderer, "_mm_processor_cache", renderer) is not None:
-        return
-    from vllm.multimodal.cache import MultiModalProcessorOnlyCache
-
-    size = SimpleNamespace(mm_processor_cache_gb=_PROCESSED_IMAGES_GB)
-    model_config: Any = SimpleNamespace(get_multimodal_config=lambda: size)
-    renderer._mm_processor_cache = MultiModalProcessorOnlyCache(model_config)  # noqa: SLF001
-
-
-def _resolution(engine: AsyncLLM) -> Resolution | None:
-    """The size that the model's image processor scales images down to; None for an unknown kind of processor."""
-    if engine.renderer.mm_processor is None:
-        return None
-    processor: Any = engine.renderer.mm_processor.info.get_hf_processor()
-    images: Any = getattr(processor, "image_processor", None)
-    longest = (getattr(images, "size", None) or {}).get("longest_edge")
-    if not isinstance(longest, int) or not getattr(images, "do_resize", False):
-        return None
-    match type(images).__name__:
-        case name if name.startswith(("Idefics3", "SmolVLM")):
-            return Resolution(edge=longest)
-        case name if name.startswith("Qwen2VL"):
-            # Despite its name this is a number of pixels.
-            return Resolution(pixels=longest)
-        case _:
-            return None
-
-
 def _sampling(request: Request) -> SamplingParams:
     if unknown := sorted(request.sampling.keys() - _SAMPLING_NAMES):
         raise Rejected(Reason.REFUSED, f"sampling: {', '.join(unknown)} cannot be set")
@@ -261,16 +209,6 @@ def _sampling(request: Request) -> SamplingParams:
         raise Rejected(Reason.REFUSED, f"sampling: {'; '.join(wrong)}") from error
     except (VLLMValidationError, ValueError) as error:
         raise Rejected(Reason.REFUSED, f"sampling: {_one_line(error)}") from error
-
-
-async def _output(engine: AsyncLLM, request: Request, tokens: list[int], sampling: SamplingParams) -> RequestOutput:
-    raw = TokensPrompt(prompt_token_ids=tokens)
-    if request.images:
-        raw["multi_modal_data"] = {"image": list(request.images)}
-    (prompt,) = await engine.renderer.render_cmpl_async([raw])
-    # With FINAL_ONLY there is exactly one output.
-    outputs = [output async for output in engine.generate(prompt, sampling, request.request_id)]
-    return outputs[-1]
 
 
 def _generation(request: Request, output: RequestOutput) -> Generation:

@@ -13,16 +13,15 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
     from typing import Any
 
-    from PIL.Image import Image
-
     from worker.images.loader import NamedImage
+    from worker.pictures import Picture
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Entry:
     image: NamedImage
     share: Share
-    loading: asyncio.Task[Image]
+    loading: asyncio.Task[Picture]
 
     @property
     def failed(self) -> bool:
@@ -34,7 +33,7 @@ class ImageCache:
     """Holds images within a budget, and keeps those that were used last, up to `kept_bytes`; for one event loop."""
 
     def __init__(
-        self, load: Callable[[NamedImage, Share], Coroutine[Any, Any, Image]], budget: Budget, *, kept_bytes: int
+        self, load: Callable[[NamedImage, Share], Coroutine[Any, Any, Picture]], budget: Budget, *, kept_bytes: int
     ) -> None:
         self._load = load
         self._budget = budget
@@ -46,7 +45,7 @@ class ImageCache:
         self._idle_bytes = 0
 
     @asynccontextmanager
-    async def hold(self, images: Sequence[NamedImage]) -> AsyncGenerator[list[Image]]:
+    async def hold(self, images: Sequence[NamedImage]) -> AsyncGenerator[list[Picture]]:
         """Load the images of one item, one after another, and hold them for the time of the block.
 
         All items that wait for an image get what `load` raises, which is not kept.

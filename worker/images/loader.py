@@ -6,7 +6,6 @@ import asyncio
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,19 +22,19 @@ from persqa.images import (
     read_image,
     shown_reference,
 )
+from worker.pictures import Picture
 from worker.process.batching import Batcher
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from threading import Event
 
-    from PIL.Image import Image
-
     from persqa.bad_images import BadImage
     from persqa.images import Content, Resolution
     from persqa.settings import Settings
     from persqa.store.bad_images import BadImages
     from worker.images.budget import Share
+    from worker.pictures import Prepares
 
 logger = logging.getLogger(__name__)
 
@@ -43,8 +42,6 @@ logger = logging.getLogger(__name__)
 _LOOKUP_SECONDS = 0.01
 #: All threads that read together have this part of the memory of images reserved, at most: a third.
 _READING_PART = 3
-#: What Pillow takes for a pixel of three colours.
-_PIXEL_BYTES = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +63,13 @@ class ImageLoader:
     """Reads and decodes in threads of its own; other threads wait for servers, so slow ones do not block decoding."""
 
     def __init__(
-        self, bad_images: BadImages, settings: Settings, *, resolution: Resolution | None, stop: Event
+        self,
+        bad_images: BadImages,
+        settings: Settings,
+        *,
+        resolution: Resolution | None,
+        prepare: Prepares | None = None,
+        stop: Event,
     ) -> None:
         """Prepare; when `stop` is set, nobody waits any longer for a server.
 
@@ -79,6 +82,8 @@ class ImageLoader:
             open_file_system(prefix, what="the image store")
         self._limits = ImageLimits.of(settings)
         self._resolution = resolution
+        self._prepare = prepare
+        self._preparing_bytes = prepare.most_bytes if prepare else 0
         # What is being read has all the room it may need, unless that would keep threads from reading.
         threads = settings.image_threads + settings.fetch_threads
         self._reading_bytes = min(settings.max_image_bytes, settings.image_memory_bytes // (_READING_PART * threads))
@@ -93,7 +98,7 @@ class ImageLoader:
             self._look_up, name="persqa-bad-images", size=settings.window, seconds=_LOOKUP_SECONDS
         )
 
-    async def load(self, image: NamedImage, share: Share) -> Image:
+    async def load(self, image: NamedImage, share: Share) -> Picture:
         """Read and decode one image, as soon as there is room for what it takes.
 
         Raises:
@@ -110,11 +115,10 @@ class ImageLoader:
         share.keep(len(content.data))
         if blob is None:
             await self._refuse_known(content.digest, image)
-        await share.reserve(len(content.data) + decoding, decodes=True)
-        decode = partial(decode_image, content, image.reference, limits=self._limits, resolution=self._resolution)
-        decoded = await asyncio.get_running_loop().run_in_executor(self._threads, decode)
-        share.keep(decoded.width * decoded.height * _PIXEL_BYTES)
-        return decoded
+        await share.reserve(len(content.data) + decoding + self._preparing_bytes, decodes=True)
+        picture = await asyncio.get_running_loop().run_in_executor(self._threads, self._picture, content, image)
+        share.keep(picture.nbytes)
+        return picture
 
     def close(self) -> None:
         """End the threads."""
@@ -134,6 +138,10 @@ class ImageLoader:
 
         threads = self._fetching if is_remote(image.reference) else self._threads
         return await asyncio.get_running_loop().run_in_executor(threads, read)
+
+    def _picture(self, content: Content, image: NamedImage) -> Picture:
+        decoded = decode_image(content, image.reference, limits=self._limits, resolution=self._resolution)
+        return Picture(content.digest, self._prepare(decoded) if self._prepare else decoded)
 
     async def _refuse_known(self, digest: str, image: NamedImage) -> None:
         known = await self._lookup.submit((digest, image.recheck))

@@ -1,0 +1,142 @@
+"""All that leans on names inside of vLLM, which another version may move.
+
+Where one of them is only of use, and not needed, nothing happens without it.
+"""
+
+# vLLM ships inline types with holes in them.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+import sys
+from functools import partial, wraps
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import zmq
+from vllm.inputs import TokensPrompt
+from vllm.multimodal.cache import MultiModalProcessorOnlyCache
+from vllm.multimodal.inputs import MultiModalKwargsItems, PlaceholderRange
+from vllm.v1.engine.async_llm import AsyncLLM
+
+from persqa.errors import SettingsError
+from worker.engines.vllm_patches import PatchMaker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import torch
+    from PIL.Image import Image
+
+    from persqa.images import Resolution
+
+#: Scaled and normalized images kept for the next questions about them, in GiB.
+_PROCESSED_IMAGES_GB = 0.5
+
+
+def hear_outputs(engine: AsyncLLM, note: Callable[[], None]) -> None:
+    """Have `note` called whenever the engine process sends tokens of any request."""
+    process_outputs = engine.output_processor.process_outputs
+
+    @wraps(process_outputs)
+    def process(*arguments: Any, **options: Any) -> Any:
+        note()
+        return process_outputs(*arguments, **options)
+
+    engine.output_processor.process_outputs = process
+
+
+def close_sockets(engine: AsyncLLM) -> None:
+    """Close the sockets to an engine's process now; called in the loop that uses them.
+
+    Where a thread of vLLM's notices first that the process is dead, it leaves this to the loop. There, the next engine
+    is being loaded by then. When garbage is collected meanwhile, the old sockets' context waits until they are closed,
+    which is for ever.
+    """
+    client: Any = engine.engine_core
+    for part in vars(client.resources).values():
+        if isinstance(part, zmq.Socket):
+            part.close(linger=0)
+
+
+def chat_template(engine: AsyncLLM) -> str:
+    """The model's chat template; raises SettingsError if it has none."""
+    tokenizer: Any = engine.get_tokenizer()
+    template = tokenizer.chat_template
+    if template is None and engine.renderer.mm_processor is not None:
+        processor: Any = engine.renderer.mm_processor.info.get_hf_processor()
+        template = processor.chat_template
+    # A model with several templates has a dictionary of them.
+    if isinstance(template, dict):
+        template = template.get("default")
+    if not isinstance(template, str):
+        raise SettingsError("the model has no chat template, so it is not made for questions")
+    return template
+
+
+def share_processed_images(engine: AsyncLLM) -> None:
+    """Scale and normalize an image once for all questions about it.
+
+    This uses vLLM's cache in this process only. vLLM itself does so only where several processes feed one engine.
+    """
+    renderer: Any = engine.renderer
+    if renderer.mm_processor is None or getattr(renderer, "_mm_processor_cache", renderer) is not None:
+        return
+    size = SimpleNamespace(mm_processor_cache_gb=_PROCESSED_IMAGES_GB)
+    model_config: Any = SimpleNamespace(get_multimodal_config=lambda: size)
+    renderer._mm_processor_cache = MultiModalProcessorOnlyCache(model_config)  # noqa: SLF001
+
+
+def patch_maker(engine: AsyncLLM, resolution: Resolution) -> PatchMaker | None:
+    """What makes the patches of pictures as the model's image processor would; None if it is of another kind."""
+    images = _image_processor(engine)
+    size_of = getattr(sys.modules.get(type(images).__module__), "smart_resize", None)
+    if size_of is None or resolution.unit is None or resolution.pixels is None:
+        return None
+    return PatchMaker(
+        patch=images.patch_size,
+        merge=images.merge_size,
+        frames=images.temporal_patch_size,
+        size_of=partial(size_of, factor=resolution.unit, min_pixels=resolution.least, max_pixels=resolution.pixels),
+        most_pixels=resolution.pixels,
+    )
+
+
+def _image_processor(engine: AsyncLLM) -> Any:
+    if engine.renderer.mm_processor is None:
+        return None
+    processor: Any = engine.renderer.mm_processor.info.get_hf_processor()
+    return getattr(processor, "image_processor", None)
+
+
+async def render(engine: AsyncLLM, tokens: list[int], images: Sequence[Image], names: Sequence[str]) -> Any:
+    """The input of a request, made by vLLM's own image processor.
+
+    Args:
+        engine: the engine.
+        tokens: the prompt, with one placeholder for each image.
+        images: RGB images.
+        names: what tells an image from all others, so that its pixels need not be hashed.
+    """
+    raw = TokensPrompt(prompt_token_ids=tokens)
+    if images:
+        raw["multi_modal_data"] = {"image": list(images)}
+        raw["multi_modal_uuids"] = {"image": list(names)}
+    (prompt,) = await engine.renderer.render_cmpl_async([raw])
+    return prompt
+
+
+def picture_item(processor: Any, pixels: torch.Tensor, grid: torch.Tensor) -> Any:
+    """A picture in vLLM's form, with the fields that vLLM's processor says it has."""
+    hf_inputs: Any = {"pixel_values": pixels, "image_grid_thw": grid}
+    fields = processor._get_mm_fields_config(hf_inputs, {})  # noqa: SLF001
+    return MultiModalKwargsItems.from_hf_inputs(hf_inputs, fields)["image"][0]
+
+
+def image_part(items: Sequence[Any], names: Sequence[str], places: Sequence[tuple[int, int]]) -> dict[str, Any]:
+    """What an input says of its images; a place is the number of the first token and how many tokens there are."""
+    return {
+        "mm_kwargs": MultiModalKwargsItems({"image": list(items)}),
+        "mm_hashes": {"image": list(names)},
+        "mm_placeholders": {"image": [PlaceholderRange(offset=offset, length=length) for offset, length in places]},
+    }
