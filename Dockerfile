@@ -33,7 +33,8 @@ FROM build AS worker-cpu-packages
 RUN --mount=type=cache,target=/root/.cache/uv uv venv /opt/persqa \
     && uv pip install --python /opt/persqa --constraint requirements/cpu.txt \
         --override requirements/overrides.txt --requirement requirements/cpu.in "$(echo /wheels/persqa-*.whl)[data]" \
-    && uv pip install --python /opt/persqa --no-deps --torch-backend cpu "torch==2.13.0"
+    && uv pip install --python /opt/persqa --no-deps --torch-backend cpu \
+        "torch==2.13.0" "torchvision==0.28.0"
 
 
 # --- What Flower needs besides.

@@ -111,7 +111,6 @@ def _asked(run: RunHandle, folder: Path) -> list[dict[str, object]]:
             "system": run.run.options.system_prompt,
             "user": human_turn(Tag(row.tag), row.question),
             "sampling": _SAMPLING,
-            "seed": 0,
         }
         for row in run.results()
     ]

@@ -56,7 +56,7 @@ class GenerationRow:
     kind: ViolationKind | None
     text: str
     finish_reason: FinishReason | None
-    seed: int
+    seed: int | None
     prompt_tokens: int | None
     output_tokens: int | None
     worker: str | None

@@ -22,6 +22,11 @@ def item_id(run_id: RunId, index: int) -> ItemId:
     return ItemId(run_id * MAX_ITEMS + index)
 
 
+def index_of(item: int) -> int:
+    """The index of an item in its run, of which its id was made."""
+    return item % MAX_ITEMS
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
     """One row of `items`, the ledger.

@@ -57,6 +57,8 @@ class ItemMessage(BaseModel):
     seed: int
     #: Whether known bad images are tried again.
     recheck: bool
+    #: Whether the seed decides how answers are sampled; left out where it does not, as older workers do not know it.
+    repeatable: bool = False
 
     @property
     def asked(self) -> Asked:
@@ -91,6 +93,7 @@ def item_messages(batch: Iterable[Item], run: Run, *, ledger: str) -> Iterator[s
         "sampling": run.options.sampling.model_dump(mode="json", exclude_none=True),
         "seed": run.options.seed,
         "recheck": run.recheck,
+        **({"repeatable": True} if run.options.repeatable else {}),
     }
     beginning = json.dumps(common).removesuffix("}")
     for item in batch:

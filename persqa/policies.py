@@ -10,7 +10,7 @@ class Rung(StrEnum):
     """One step of a policy's ladder."""
 
     FREE = "free"  #: the model answers as it likes
-    RESEED = "reseed"  #: the same once more, with another seed
+    RESEED = "reseed"  #: the same once more, sampled anew
     PREFILL = "prefill"  #: the tag is given to the model as its own first words
 
     @property
@@ -23,7 +23,7 @@ class Policy(StrEnum):
     """What happens when an answer breaks the tag rule."""
 
     CHECK = "check"  #: one free generation, judged and stored as it is
-    REPAIR = "repair"  #: free, then another seed, then the tag prefilled
+    REPAIR = "repair"  #: free, then sampled anew, then the tag prefilled
     PREFILL = "prefill"  #: the tag is prefilled from the start
 
     @property
@@ -39,7 +39,11 @@ _LADDERS = {
 }
 
 
-def generation_seed(seed: int, *, item_id: int, rung: Rung, requeues: int) -> int:
-    """The sampling seed of one generation, of 32 bits; a requeued item gets another one, for another answer."""
-    text = f"{seed}\0{item_id}\0{rung}\0{requeues}"
+def generation_seed(seed: int, *, index: int, rung: Rung, requeues: int) -> int:
+    """The sampling seed of one generation of a repeatable run, of 32 bits.
+
+    It follows from the item's index in its run, so another run of the same data has the same seeds. A requeued item
+    gets another one, for another answer.
+    """
+    text = f"{seed}\0{index}\0{rung}\0{requeues}"
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest(), "big")

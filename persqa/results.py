@@ -59,7 +59,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Violation:
-    """One generation that breaks the tag rule, with its raw text."""
+    """One generation that breaks the tag rule, with its raw text; it has a seed if its run is repeatable."""
 
     item_id: ItemId
     run_id: RunId
@@ -67,7 +67,7 @@ class Violation:
     kind: ViolationKind
     text: str
     finish_reason: FinishReason
-    seed: int
+    seed: int | None
     prompt_tokens: int
     output_tokens: int
     worker: str

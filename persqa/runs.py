@@ -62,7 +62,7 @@ class RunState(StrEnum):
 
 
 class Sampling(BaseModel):
-    """vLLM's sampling parameters of a run; not the seed, which follows from the run's seed."""
+    """vLLM's sampling parameters of a run; not the seed, which a repeatable run makes of its own."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -88,6 +88,11 @@ class RunOptions(BaseModel):
     pool: str = "human"
     questions_per_image: int = Field(default=1, ge=1, le=100)
     seed: int = Field(default=0, ge=0, lt=2**63)
+    repeatable: bool = Field(
+        default=False,
+        exclude_if=lambda value: not value,
+        description="each generation is sampled with a seed of its own, which follows from the run's",
+    )
     model: Annotated[str | None, AfterValidator(model_name)] = Field(
         default=None, description="None: whatever model the workers serve"
     )

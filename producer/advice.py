@@ -79,7 +79,7 @@ _OF_REASONS: Final = {
     Reason.INTERNAL_ERROR: "This is a defect of PersQA: keep the worker's log, report it, and ask these again.",
 }  # fmt: skip
 
-_ASK = "Ask these again, which takes new seeds"
+_ASK = "Ask these again, which samples new answers"
 _OF_KINDS: Final = {
     ViolationKind.EMPTY: f"{_ASK}; if it stays so, the model does not know this prompt or picture: try another one.",
     ViolationKind.PROMPT_ECHO: f"{_ASK}; if many stay so, the model is too small for the task: try another one.",

@@ -72,6 +72,7 @@ class GivenRunOptions(TypedDict, total=False):
     pool: str | None
     questions_per_image: int | None
     seed: int | None
+    repeatable: bool | None
     model: str | None
     sampling: Sampling | Mapping[str, JsonValue] | None
     system_prompt: str | None

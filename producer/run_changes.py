@@ -48,7 +48,7 @@ class RunChanges:
         recheck: bool = False,
         sure: bool = False,
     ) -> Requeued:
-        """Take results back and enqueue their items again, with new seeds; the results stay as `earlier_results`.
+        """Take results back and enqueue their items again, for other answers; the results stay as `earlier_results`.
 
         Args:
             status: only items with this one: `ok`, `noncompliant`, `invalid` or `dead`.

@@ -30,12 +30,17 @@ else
     echo "setup: 1 of 3: vLLM and what it needs, some 230 packages, the longest step"
     # Pinned and without dependencies: left to itself the resolver would take CUDA builds of torch's companions.
     pip install --no-deps --requirement requirements/cpu.txt
-    echo "setup: 2 of 3: torch for the CPU, 0.2 GB to download"
-    torch=2.13.0
-    case $(uname -s) in Linux) torch="$torch+cpu" ;; esac
+    echo "setup: 2 of 3: torch and torchvision for the CPU, 0.2 GB to download"
+    torch=2.13.0 torchvision=0.28.0 build=
+    case $(uname -s) in Linux) build=+cpu ;; esac
     # Where pip knows of no CPU build of torch, uv does: it has PyTorch's own backends by name.
-    pip install --no-deps "torch==$torch" 2>/dev/null ||
-        .venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps --torch-backend cpu "torch==2.13.0"
+    pip install --no-deps "torch==$torch$build" 2>/dev/null ||
+        .venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps --torch-backend cpu "torch==$torch"
+    pip install --no-deps "torchvision==$torchvision$build" 2>/dev/null || pip install --no-deps "torchvision==$torchvision"
+    # The general build has operators for CUDA, which do not load beside this torch. Image processors need none of them,
+    # and without what describes them the rest loads.
+    .venv/bin/python -c 'import torchvision' 2>/dev/null ||
+        : >"$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/torchvision/_meta_registrations.py"
     echo "setup: 3 of 3: PersQA itself"
     pip install --no-deps --editable .
 fi

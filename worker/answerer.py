@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from persqa.bad_images import BadContent
 from persqa.errors import Rejected
+from persqa.items import index_of
 from persqa.policies import Rung, generation_seed
 from persqa.prompts import human_turn
 from persqa.reasons import Reason
@@ -81,7 +82,10 @@ class Answerer:
         self, admitted: Admitted, rung: Rung, violations: list[Violation]
     ) -> tuple[Generation, ViolationKind | None]:
         message = admitted.message
-        seed = generation_seed(message.seed, item_id=message.item, rung=rung, requeues=message.requeues)
+        seed = None
+        if message.repeatable:
+            index = index_of(message.item)
+            seed = generation_seed(message.seed, index=index, rung=rung, requeues=message.requeues)
         generation = await self._engine.generate(_request(admitted, rung, seed))
         kind = judge(generation, tag=Tag(message.tag), question=message.question)
         if kind is not None:
@@ -120,11 +124,11 @@ class Answerer:
         return Outcome.dead(message.item, message.run, reason, detail, **about)
 
 
-def _request(admitted: Admitted, rung: Rung, seed: int) -> Request:
+def _request(admitted: Admitted, rung: Rung, seed: int | None) -> Request:
     message = admitted.message
     tag = Tag(message.tag)
     return Request(
-        request_id=f"{message.item}-{rung}-{seed}",
+        request_id=f"{message.item}-{rung}-{message.requeues}",
         system=message.system,
         user=human_turn(tag, message.question),
         prefill=tag if rung.forced else "",

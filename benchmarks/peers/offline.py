@@ -33,7 +33,7 @@ def answers(llm: LLM, items: list[dict[str, Any]]) -> list[str]:
 
     if not items:
         return []
-    sampling = [SamplingParams(**item["sampling"], seed=item["seed"]) for item in items]
+    sampling = [SamplingParams(**item["sampling"]) for item in items]
     return [output.outputs[0].text for output in llm.chat([_chat(item) for item in items], sampling, use_tqdm=False)]
 
 

@@ -50,7 +50,7 @@ def _chat(row: dict[str, Any]) -> dict[str, Any]:
     pictures = [{"type": "image_url", "image_url": {"url": f"file://{image}"}} for image in item["images"]]
     return {
         "number": row["number"],
-        "sampling_params": {**item["sampling"], "seed": item["seed"]},
+        "sampling_params": item["sampling"],
         "messages": [
             {"role": "system", "content": item["system"]},
             {"role": "user", "content": [*pictures, {"type": "text", "text": item["user"]}]},

@@ -40,6 +40,21 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
 
 
+class Seed(TypeDecorator[int]):
+    """The seed of a generation, from 0; a column that must not be null has -1 for none."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: int | None, dialect: Dialect) -> int:  # noqa: ARG002
+        """None as -1."""
+        return -1 if value is None else value
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> int | None:  # noqa: ARG002
+        """-1 as None."""
+        return None if value == -1 else value
+
+
 # SQLite generates keys only for columns of the type INTEGER, which has 64 bits there.
 _KEY = BigInteger().with_variant(Integer, "sqlite")
 
@@ -172,7 +187,7 @@ violations = Table(
     Column("kind", String(32), nullable=False),
     Column("text", Text, nullable=False),
     Column("finish_reason", String(16), nullable=False),
-    Column("seed", BigInteger, nullable=False),
+    Column("seed", Seed, nullable=False),
     Column("prompt_tokens", Integer, nullable=False),
     Column("output_tokens", Integer, nullable=False),
     Column("worker", Text, nullable=False),

@@ -48,7 +48,7 @@ COMMANDS = {
     "results": ("results:command", "Show questions and answers, or the violations."),
     "ui": ("ui:command", "Look at pictures and answers in a browser, and decide what is good."),
     "export": ("export:command", "Write the records with the answers, in the input's order and shape."),
-    "requeue": ("requeue:command", "Take results back and ask again, with new seeds."),
+    "requeue": ("requeue:command", "Take results back and ask again, for other answers."),
     "pause": ("controls:pause", "Begin nothing more of a run until it is resumed."),
     "resume": ("controls:resume", "Go on with a run that was paused or cancelled."),
     "cancel": ("controls:cancel", "Give a run up, and tell whoever waits for it."),

@@ -212,9 +212,18 @@ class SubmitFlags:
             "--seed",
             metavar="N",
             parser=whole("--seed"),
-            help="Decides which questions and which --sample are drawn, and how answers are sampled (default: 0).",
+            help="Decides which questions and which --sample are drawn, and with --repeatable how answers are sampled "
+            "(default: 0).",
         ),
     ] = None
+    repeatable: Annotated[
+        bool,
+        _questions(
+            "--repeatable",
+            help="Sample each answer with a seed of its own, so that another such run gets the same ones; engines are "
+            "slower then.",
+        ),
+    ] = False
     system_prompt: Annotated[
         str | None,
         _questions(

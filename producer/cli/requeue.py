@@ -39,7 +39,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     where: options.Where,
     as_json: options.AsJson = False,
 ) -> None:
-    """Take results back and enqueue their items again, with new seeds; what was answered before stays as history.
+    """Take results back and enqueue their items again, for other answers; what was answered before stays as history.
 
     `persqa results RUN --item ID` shows an item's earlier results. Violations stay, and records that are wrong in
     themselves stay invalid. Without a broker the items become pending, and the next `persqa run` of the same input

@@ -85,6 +85,8 @@ class PersQAGenerator:
         self.prompt_template, self.qa_template, self.system_prompt = PersQAGeneratorPrompt().build_prompt()
         self._options = parse_options(
             seed=getattr(llm_serving, "seed", 0) if seed is None else seed,
+            # As the original is.
+            repeatable=True,
             tag=tag,
             pool=pool,
             tag_policy=tag_policy,

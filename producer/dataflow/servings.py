@@ -152,7 +152,12 @@ class PersQAServing(LLMServingABC):
             raise ValueError(f"{len(prompts)} prompts, but {len(images)} lists of images")
         asks = verbatim_asks(prompts, [_references(cell) for cell in images or [None] * len(prompts)])
         options = parse_options(
-            verbatim=True, image_optional=True, tag_policy=Policy.CHECK, seed=self.seed, system_prompt=system_prompt
+            verbatim=True,
+            image_optional=True,
+            tag_policy=Policy.CHECK,
+            seed=self.seed,
+            repeatable=True,
+            system_prompt=system_prompt,
         )
         return [answer.text for answer in answer_all(asks, partial(self.answer_records, options=options))]
 

@@ -74,7 +74,7 @@ def new_tokenizer() -> Tokenizer:
 
 
 def new_processor(words: Tokenizer) -> Idefics3Processor:
-    """Every image becomes one square; by Pillow, for PersQA does not install torchvision."""
+    """Every image becomes one square; by Pillow, as it does not depend on torchvision."""
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=words,
         bos_token=BEGIN,

@@ -121,7 +121,8 @@ def test_an_answer_to_the_try_before_is_not_stored(store: Store) -> None:
 
 def test_a_wrong_answer_is_asked_again_and_the_old_one_stays_as_history(site: Site, tmp_path: Path) -> None:
     settings = scripted(site.settings, "second_try")
-    client, run = answer_all(settings, write_images(tmp_path / "data", 12), tmp_path, tag_policy="repair")
+    options = {"tag_policy": "repair", "repeatable": True}
+    client, run = answer_all(settings, write_images(tmp_path / "data", 12), tmp_path, **options)
     with client:
         rows = list(run.results(status="ok"))
         chosen = rows[0].item_id
@@ -139,6 +140,7 @@ def test_a_wrong_answer_is_asked_again_and_the_old_one_stays_as_history(site: Si
         assert len(shown["violations"]) == len(list(run.violations(item=chosen)))
         seeds = select(site.settings.database_url, f"SELECT seed FROM violations WHERE item_id = {chosen}")
         assert len(set(seeds)) == len(seeds)
+        assert -1 not in seeds
         told = persqa(site, "results", "records", "--item", str(chosen))
         for words in (str(chosen), row.image, "earlier results", str(row.answer)):
             assert words in told

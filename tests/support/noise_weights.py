@@ -99,7 +99,7 @@ def _tokenizer() -> Tokenizer:
 
 
 def _processor(words: Tokenizer) -> Idefics3Processor:
-    """Every image becomes one square; by Pillow, for PersQA does not install torchvision."""
+    """Every image becomes one square; by Pillow, as it does not depend on torchvision."""
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=words,
         bos_token=_BEGIN,

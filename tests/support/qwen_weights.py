@@ -20,6 +20,8 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 from transformers import AutoConfig, Qwen2_5_VLForConditionalGeneration
 
 _SEED = 20_250_128
+#: Ten times the usual one: enough for pictures and question to change what is said.
+_SPREAD = 0.2
 _CONTEXT = 128_000
 _WORDS = 1_000
 #: Weights for more tokens than the tokenizer has, as in the family.
@@ -165,8 +167,7 @@ def _config(words: Tokenizer) -> dict[str, object]:
         "attention_dropout": 0.0,
         "hidden_act": "silu",
         "hidden_size": _TEXT_WIDTH,
-        # Three times the usual width: enough for image and question to change what is likely to be said.
-        "initializer_range": 0.06,
+        "initializer_range": _SPREAD,
         "intermediate_size": 2 * _TEXT_WIDTH,
         "max_position_embeddings": _CONTEXT,
         "max_window_layers": _LAYERS,
@@ -198,7 +199,7 @@ def _config(words: Tokenizer) -> dict[str, object]:
             "fullatt_block_indexes": [_LAYERS - 1],
             "tokens_per_second": 2,
             "temporal_patch_size": 2,
-            "initializer_range": 0.06,
+            "initializer_range": _SPREAD,
         },
     }
 
@@ -223,7 +224,7 @@ def _id(words: Tokenizer, text: str) -> int:
 
 @torch.no_grad()
 def _restrict(model: Qwen2_5_VLForConditionalGeneration, words: Tokenizer) -> None:
-    """Let the model say pieces of words only, as the noise model does, and end a turn after some two dozen."""
+    """Let the model say pieces of words only, as the noise model does, or end its turn."""
     added = words.get_added_tokens_decoder()
     known = range(words.get_vocab_size())
     speech = [token for token in known if token not in added and len(words.decode([token])) > 1]
@@ -232,6 +233,5 @@ def _restrict(model: Qwen2_5_VLForConditionalGeneration, words: Tokenizer) -> No
         for last in ("self_attn.o_proj", "mlp.down_proj"):
             model.get_parameter(f"model.language_model.layers.{layer}.{last}.weight")[0] = 0
     bias = model.get_parameter("lm_head.weight")[:, 0]
-    bias.fill_(-30)
-    bias[speech] = 0
-    bias[_id(words, _END_OF_TURN)] = 4
+    bias.fill_(-1000)
+    bias[[*speech, _id(words, _END_OF_TURN)]] = 0

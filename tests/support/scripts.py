@@ -60,8 +60,9 @@ def always_broken(_request: Request) -> Line:
 
 
 def second_try(request: Request) -> Line:
-    """Half of the seeds give a compliant answer."""
-    return Line(text=f"{tag_of(request)} smiles." if request.seed % 2 else "A smile.")
+    """Half of all generations give a compliant answer, each time others."""
+    chance = random.Random(request.request_id)
+    return Line(text=f"{tag_of(request)} smiles." if chance.random() < 0.5 else "A smile.")
 
 
 def truncated(request: Request) -> Line:

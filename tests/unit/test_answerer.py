@@ -61,16 +61,22 @@ def test_a_compliant_answer_ends_the_ladder() -> None:
     assert result.image_seconds == 0.5
 
 
-def test_the_repair_ladder_changes_the_seed_and_then_writes_the_tag() -> None:
+@pytest.mark.parametrize("repeatable", [False, True])
+def test_the_repair_ladder_asks_anew_and_then_writes_the_tag(repeatable: bool) -> None:
     seen: list[Request] = []
 
     def script(request: Request) -> Line:
         seen.append(request)
         return scripts.never_the_tag(request)
 
-    outcome = answer(script)
+    outcome = answer(script, repeatable=repeatable)
     assert [request.prefill for request in seen] == ["", "", "<mam>"]
-    assert len({request.seed for request in seen}) == 3
+    assert len({request.request_id for request in seen}) == 3
+    if repeatable:
+        assert len({request.seed for request in seen}) == 3
+    else:
+        # A seed costs the engine time at every token.
+        assert {request.seed for request in seen} == {None}
     assert outcome.result.answer == "<mam> wears a hat."
     assert [violation.rung for violation in outcome.violations] == [Rung.FREE, Rung.RESEED]
     assert [violation.seed for violation in outcome.violations] == [request.seed for request in seen[:2]]

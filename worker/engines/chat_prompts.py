@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 _BLANK = "PERSQAxUSERxTEXT"
 #: Texts of which it is remembered whether they contain a reserved token.
 _REMEMBERED = 4096
+#: Whole prompts of which the tokens are remembered, because a run asks the same questions of many pictures, and the
+#: longest of them, in characters.
+_REMEMBERED_PROMPTS = 1024
+_LONGEST_REMEMBERED = 2048
 #: The system prompt that a template is tried with.
 _PROBE = "PERSQAxSYSTEMxTEXT"
 
@@ -61,6 +65,7 @@ class ChatPrompts:
         self._reserved = self._reserved_tokens()
         # Each holds a system prompt, which may have a quarter of a megabyte.
         self._frame = lru_cache(maxsize=32)(self._new_frame)
+        self._remembered = lru_cache(maxsize=_REMEMBERED_PROMPTS)(self._new_tokens)
         #: The reserved token in a text, if any, by the text's digest: the texts themselves would take a gigabyte.
         self._intruders: OrderedDict[bytes, str | None] = OrderedDict()
         self._frame(_PROBE, 1)
@@ -76,12 +81,17 @@ class ChatPrompts:
         Raises:
             Rejected: the user's text or the prefill contains a reserved token, or the template cannot be rendered.
         """
-        for name, text in (("text", request.user), ("prefill", request.prefill)):
+        text = self.text(request)
+        tokens = self._remembered if len(text) <= _LONGEST_REMEMBERED else self._new_tokens
+        return list(tokens(text, request.system, request.user, request.prefill, len(request.images)))
+
+    def _new_tokens(self, whole: str, system: str, user: str, prefill: str, images: int) -> list[int]:
+        for name, text in (("text", user), ("prefill", prefill)):
             if intruder := self._intruder(text):
                 raise Rejected(Reason.SPECIAL_TOKEN, f"the {name} contains {intruder!r}, a token reserved by the model")
-        tokens = self._encode(self.text(request))
+        tokens = self._encode(whole)
         # Text that is harmless alone could still form a token with the text beside it.
-        if self._count(tokens) != self._frame(request.system, len(request.images)).reserved:
+        if self._count(tokens) != self._frame(system, images).reserved:
             raise Rejected(Reason.SPECIAL_TOKEN, "the text forms a token reserved by the model with its surroundings")
         return tokens
 

@@ -30,7 +30,7 @@ class Request:
         prefill: the first words of the answer, which the model continues; empty for none.
         images: placed before the text in this order.
         sampling: vLLM sampling parameters by name, without the seed.
-        seed: makes the sampling repeatable.
+        seed: makes the sampling repeatable, which costs the engine time at every token; None where nobody asks for it.
     """
 
     request_id: str
@@ -39,7 +39,7 @@ class Request:
     prefill: str
     images: Sequence[Picture]
     sampling: Mapping[str, object]
-    seed: int
+    seed: int | None
 
 
 class Generates(Protocol):

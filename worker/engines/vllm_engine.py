@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -18,6 +19,7 @@ from worker.engines.vllm_arguments import engine_arguments
 
 # isort: split
 
+from PIL.Image import Image
 from vllm import AsyncEngineArgs, SamplingParams
 from vllm.exceptions import VLLMValidationError
 from vllm.sampling_params import RequestOutputKind
@@ -100,8 +102,10 @@ class VllmEngine:
             raise
         except Exception as error:
             # vLLM lets through what pydantic, transformers, the hub, torch and its engine process raise.
+            lacking = "" if find_spec("torchvision") else ", which may be because torchvision is not installed"
             raise SettingsError(
                 f"vLLM cannot load {self.model} with these engine arguments: {_one_line(error)} (the log has more)"
+                f"{lacking}"
             ) from error
         try:
             self._prompts = ChatPrompts(self._engine.get_tokenizer(), chat_template(self._engine))
@@ -136,7 +140,7 @@ class VllmEngine:
             raise EngineDead("the process of the vLLM engine has ended") from error
         except Exception as error:
             # The model's own image processor may raise anything, too.
-            raise self._failure(error) from error
+            raise self._failure(error, request) from error
         return _generation(request, outputs[-1], sampling, engine.get_tokenizer())
 
     def kill(self) -> None:
@@ -169,15 +173,19 @@ class VllmEngine:
     def _note_sign_of_life(self) -> None:
         self.heard_at = time.monotonic()
 
-    def _failure(self, error: Exception) -> Rejected | Infrastructure:
+    def _failure(self, error: Exception, request: Request) -> Rejected | Infrastructure:
         if self._engine is None or self._engine.errored:
             return EngineDead("the vLLM engine stopped while it was answering")
         if (lacking := shortage(error)) is not None:
             return lacking
         if isinstance(error, VLLMValidationError) and "maximum" in str(error) and "length" in str(error):
             return Rejected(Reason.TOO_LONG, _one_line(error))
+        # It may be about the shape of one of them, of which not every model's image processor says enough.
+        images = [picture.pixels for picture in request.images if isinstance(picture.pixels, Image)]
+        sizes = ", ".join(f"{image.width} x {image.height}" for image in images)
+        about = f" about {'a picture' if len(images) == 1 else 'pictures'} of {sizes} pixels" if images else ""
         # vLLM's EngineGenerateError has only a cause, and no text of its own.
-        return Rejected(Reason.REFUSED, f"vLLM refused the request: {_one_line(error.__cause__ or error)}")
+        return Rejected(Reason.REFUSED, f"vLLM refused the request{about}: {_one_line(error.__cause__ or error)}")
 
 
 class _Queue(StatLoggerBase):

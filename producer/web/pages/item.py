@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from persqa.close_ups import CloseUp, GenerationRow
 from persqa.conversations import FIELDS, speaker_of, words_of
-from persqa.items import ItemId
+from persqa.items import ItemId, index_of
 from persqa.policies import Rung, generation_seed
 from persqa.prompts import human_turn
 from persqa.records import record_id, stored_record
@@ -150,7 +150,10 @@ def _kept(run: RunHandle, item_id: int, result: CloseUp | EarlierRow) -> Generat
     """The generation that kept the rule; it is stored as the result and nowhere else."""
     if result.rung is None or result.answer is None or result.finished_at is None:
         return None
-    seed = generation_seed(run.run.options.seed, item_id=item_id, rung=result.rung, requeues=result.requeues)
+    seed = None
+    if (options := run.run.options).repeatable:
+        index = index_of(item_id)
+        seed = generation_seed(options.seed, index=index, rung=result.rung, requeues=result.requeues)
     return GenerationRow(
         rung=result.rung,
         kind=None,
