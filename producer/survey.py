@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from persqa.runs import RunId
     from producer.checked import CheckedRecord
     from producer.itemizing import Itemizer
-    from producer.readers.base import Reader, Stamp
+    from producer.readers.base import Edition, Reader
     from producer.readers.passed import PassedOver
 
 #: Items in one transaction, and bytes of their records.
@@ -48,7 +48,7 @@ class Survey:
     Attributes:
         fingerprint: digest of all records in order.
         checked: all records, wrong ones included.
-        stamp: that of the input, before it was read.
+        edition: that of the input, before it was read.
         records: number of records, wrong ones included.
         errors: errors of the first few wrong records.
         invalid: number of wrong records.
@@ -59,7 +59,7 @@ class Survey:
 
     fingerprint: str
     checked: CheckedRecords
-    stamp: Stamp
+    edition: Edition
     records: int
     errors: tuple[RecordError, ...]
     invalid: int
@@ -140,7 +140,7 @@ def survey(reader: Reader, itemizer: Itemizer, shown: str) -> Survey:
     # Before the first row is read, since the bytes of images inside it would be stored.
     if (fields := reader.fields()) is not None:
         wanted.check(fields)
-    stamp = reader.stamp()
+    edition = reader.edition()
     found = _Findings(itemizer)
     for raw in reader:
         wanted.look(raw.value)
@@ -154,7 +154,7 @@ def survey(reader: Reader, itemizer: Itemizer, shown: str) -> Survey:
     surveyed = Survey(
         fingerprint=fingerprint,
         checked=found.checked,
-        stamp=stamp,
+        edition=edition,
         records=found.records,
         errors=tuple(found.errors),
         invalid=found.invalid,
@@ -192,7 +192,7 @@ def drafts(reader: Reader, run_id: RunId, itemizer: Itemizer, found: Survey) -> 
 
 
 def _refuse_change(reader: Reader, found: Survey) -> None:
-    if reader.stamp() != found.stamp:
+    if reader.edition() != found.edition:
         raise InputError("the input has changed while it was read, so nothing was enqueued; submit it again")
 
 

@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 STANDARD_INPUT = "standard input"
 
 #: Of each file of an input which it is, its size and when it was written; None for one that cannot be looked at.
-Stamp: TypeAlias = tuple[tuple[int, ...] | None, ...]
+Edition: TypeAlias = tuple[tuple[int, ...] | None, ...]
 
 
-def stamp_of(files: Iterable[Path]) -> Stamp:
+def edition_of(files: Iterable[Path]) -> Edition:
     """What changes when somebody changes one of the files."""
-    return tuple(map(_stamp_of_one, files))
+    return tuple(map(_edition_of_one, files))
 
 
-def _stamp_of_one(file: Path) -> tuple[int, ...] | None:
+def _edition_of_one(file: Path) -> tuple[int, ...] | None:
     try:
         found = file.stat()
     except OSError:
@@ -60,7 +60,7 @@ class Reader(Protocol):
         """
         ...
 
-    def stamp(self) -> Stamp:
+    def edition(self) -> Edition:
         """What changes when somebody changes the files that all records are read from."""
         ...
 
@@ -124,6 +124,6 @@ class SourceReader:
         """As in `Reader`: most formats have no header."""
         return None
 
-    def stamp(self) -> Stamp:
+    def edition(self) -> Edition:
         """Of the one file."""
-        return stamp_of([self._source.path])
+        return edition_of([self._source.path])

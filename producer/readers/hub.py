@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from persqa.records import RawRecord
-    from producer.readers.base import Reading, Stamp
+    from producer.readers.base import Edition, Reading
 
 SCHEME = "hf://"
 _NAME = re.compile(r"(?:datasets/)?(?P<name>[\w.-]+(?:/[\w.-]+)?)(?:@(?P<revision>[\w./-]+))?(?::(?P<subset>[\w.-]+))?")
@@ -57,7 +57,7 @@ class HubReader:
             first = None if batches is None else next(batches, None)
             return None if first is None else first.schema.names
 
-    def stamp(self) -> Stamp:
+    def edition(self) -> Edition:
         """As in `Reader`: a commit does not change."""
         return ()
 

@@ -13,7 +13,7 @@ from persqa.errors import InputError
 from persqa.libraries import library
 from persqa.words import listed, no_such, option
 from producer.readers.arrow_rows import check_names, records
-from producer.readers.base import Reading, Source, SourceReader, Stamp, stamp_of
+from producer.readers.base import Edition, Reading, Source, SourceReader, edition_of
 from producer.readers.files import refusals
 from producer.readers.passed import Passed
 
@@ -52,9 +52,9 @@ class DatasetFolderReader(SourceReader):
                     return batches.schema.names
         return None
 
-    def stamp(self) -> Stamp:
+    def edition(self) -> Edition:
         """Of the Arrow files."""
-        return stamp_of(self._files())
+        return edition_of(self._files())
 
     def __iter__(self) -> Iterator[RawRecord]:
         with refusals(self._source):

@@ -14,7 +14,7 @@ from persqa.errors import InputError
 from persqa.image_kinds import HEAD_BYTES, kind_named
 from persqa.records import RawRecord
 from persqa.urls import as_path
-from producer.readers.base import Reading, Source, SourceReader, Stamp
+from producer.readers.base import Edition, Reading, Source, SourceReader
 from producer.readers.files import ScratchFile, refusals
 from producer.readers.passed import Passed, in_words
 from producer.readers.patterns import matches
@@ -40,7 +40,7 @@ class ImagesReader(SourceReader):
         """The image column."""
         return [self._asked.columns.image]
 
-    def stamp(self) -> Stamp:
+    def edition(self) -> Edition:
         """As in `Reader`: the list does not change."""
         return ()
 

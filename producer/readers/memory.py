@@ -15,7 +15,7 @@ from producer.readers.passed import Passed
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from producer.readers.base import Reading, Stamp
+    from producer.readers.base import Edition, Reading
 
 #: More than so many bytes of records are put aside.
 _HELD_BYTES = 4 * 2**20
@@ -49,7 +49,7 @@ class MemoryReader:
         """Each mapping may have its own."""
         return None
 
-    def stamp(self) -> Stamp:
+    def edition(self) -> Edition:
         """As in `Reader`: nobody else has the copies."""
         return ()
 

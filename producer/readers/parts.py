@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from persqa.records import RawRecord
-    from producer.readers.base import Reader, Stamp
+    from producer.readers.base import Edition, Reader
     from producer.readers.passed import Passed
 
 T = TypeVar("T")
@@ -69,9 +69,9 @@ class _PartReader:
         """Those of the whole input."""
         return self._reader.fields()
 
-    def stamp(self) -> Stamp:
+    def edition(self) -> Edition:
         """That of the whole input; a file of which the beginning is read may grow."""
-        return () if self._sample is None else self._reader.stamp()
+        return () if self._sample is None else self._reader.edition()
 
     def __iter__(self) -> Iterator[RawRecord]:
         if self._sample is None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from persqa.records import RawRecord
-    from producer.readers.base import Reader, Stamp
+    from producer.readers.base import Edition, Reader
 
 
 class ShardsReader:
@@ -39,9 +39,9 @@ class ShardsReader:
             return None
         return list(dict.fromkeys(name for fields in known for name in fields))
 
-    def stamp(self) -> Stamp:
+    def edition(self) -> Edition:
         """Of all files."""
-        return tuple(one for _, reader in self._shards for one in reader.stamp())
+        return tuple(one for _, reader in self._shards for one in reader.edition())
 
     def __iter__(self) -> Iterator[RawRecord]:
         for file, reader in self._shards:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from persqa.records import RawRecord
-    from producer.readers.base import Stamp
+    from producer.readers.base import Edition
     from producer.readers.passed import Passed
 
 
@@ -41,7 +41,7 @@ class StandardInputReader:
         """As the reader of the copy says."""
         return self._copy().fields()
 
-    def stamp(self) -> Stamp:
+    def edition(self) -> Edition:
         """As in `Reader`: nobody else has the copy."""
         return ()
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import random
 import tracemalloc
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -89,3 +91,28 @@ def test_long_texts_are_not_kept(prompts: ChatPrompts) -> None:
         assert tracemalloc.get_traced_memory()[0] < 10 * 10_000
     finally:
         tracemalloc.stop()
+
+
+def test_text_that_is_made_at_the_end_is_the_text_that_is_made_token_by_token(prompts: ChatPrompts) -> None:
+    from vllm import SamplingParams
+    from vllm.v1.engine.detokenizer import IncrementalDetokenizer
+
+    from worker.engines.vllm_inner import text_of
+
+    tokenizer, chance = noise_tokenizer(), random.Random(7)
+    plain = tokenizer.encode(USER + " é漢字😀 \t", add_special_tokens=False)
+    prompt = prompts.tokens(request("long", images=[picture()])) + plain * 20
+    for _ in range(50):
+        # Halves of characters, special tokens, and all others.
+        answer = [chance.choice([*plain, chance.randrange(len(tokenizer))]) for _ in range(chance.randrange(1, 40))]
+        for stopped in (False, True):
+            asked: Any = SimpleNamespace(
+                request_id="r", prompt_token_ids=prompt, prompt_embeds=None, sampling_params=SamplingParams()
+            )
+            expected = IncrementalDetokenizer.from_new_request(tokenizer, asked)
+            for place, token in enumerate(answer, 1):
+                expected.update([token], stopped and place == len(answer))
+            ended = SimpleNamespace(token_ids=answer, finish_reason="stop" if stopped else "length")
+            output: Any = SimpleNamespace(request_id="r", prompt_token_ids=prompt, outputs=[ended])
+            sampling = SamplingParams(detokenize=False)
+            assert text_of(tokenizer, output, sampling) == expected.get_next_output_text(finished=True, delta=False)

@@ -118,7 +118,7 @@ class Growing:
 
     def __init__(self, reader: Reader, file: Path) -> None:
         self.name, self.base, self.passed = reader.name, reader.base, reader.passed
-        self.fields, self.stamp = reader.fields, reader.stamp
+        self.fields, self.edition = reader.fields, reader.edition
         self._reader, self._file = reader, file
 
     def __iter__(self) -> Generator[RawRecord]:

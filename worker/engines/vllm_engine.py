@@ -36,7 +36,7 @@ from worker.condition import CONDITION
 from worker.engines.chat_prompts import ChatPrompts
 from worker.engines.loading_steps import hearing_steps
 from worker.engines.orphans import ending_with, kill_stamped, new_stamp, stamping
-from worker.engines.vllm_inner import chat_template, close_sockets, hear_outputs
+from worker.engines.vllm_inner import chat_template, close_sockets, hear_outputs, text_of
 from worker.engines.vllm_logprobs import confidence_of
 from worker.engines.vllm_pictures import VllmPictures
 from worker.engines.vllm_sizes import resolution_of
@@ -142,7 +142,7 @@ class VllmEngine:
         except Exception as error:
             # The model's own image processor may raise anything, too.
             raise self._failure(error, request) from error
-        return _generation(request, outputs[-1])
+        return _generation(request, outputs[-1], sampling, engine.get_tokenizer())
 
     def kill(self) -> None:
         """Kill the engine's processes; requests in flight then fail with `EngineDead`."""
@@ -210,7 +210,7 @@ def _sampling(request: Request) -> SamplingParams:
     own = {"seed": request.seed, "n": 1, "output_kind": RequestOutputKind.FINAL_ONLY, "flat_logprobs": True}
     try:
         # Checked here, because the engine process would die of a value that it cannot decode.
-        return _SAMPLING.validate_python({**request.sampling, **own})
+        sampling = _SAMPLING.validate_python({**request.sampling, **own})
     except ValidationError as error:
         wrong = [
             f"{name}: {explained(part)}" for part in error.errors() for name in part["loc"] if name in request.sampling
@@ -218,9 +218,12 @@ def _sampling(request: Request) -> SamplingParams:
         raise Rejected(Reason.REFUSED, f"sampling: {'; '.join(wrong)}") from error
     except (VLLMValidationError, ValueError) as error:
         raise Rejected(Reason.REFUSED, f"sampling: {_one_line(error)}") from error
+    # Where nothing looks for words in it meanwhile, the text is made when the answer is whole.
+    sampling.detokenize = bool(sampling.stop) or sampling.logprobs is not None
+    return sampling
 
 
-def _generation(request: Request, output: RequestOutput) -> Generation:
+def _generation(request: Request, output: RequestOutput, sampling: SamplingParams, tokenizer: Any) -> Generation:
     """The answer, with the prefill.
 
     Raises:
@@ -234,7 +237,7 @@ def _generation(request: Request, output: RequestOutput) -> Generation:
     if finish_reason is FinishReason.ERROR:
         raise Rejected(Reason.REFUSED, "the vLLM engine failed on this request; its log has the traceback")
     return Generation(
-        text=request.prefill + completion.text,
+        text=request.prefill + (completion.text if sampling.detokenize else text_of(tokenizer, output, sampling)),
         finish_reason=finish_reason,
         prompt_tokens=len(output.prompt_token_ids or ()),
         output_tokens=len(completion.token_ids),

@@ -17,6 +17,7 @@ import zmq
 from vllm.inputs import TokensPrompt
 from vllm.multimodal.cache import MultiModalProcessorOnlyCache
 from vllm.multimodal.inputs import MultiModalKwargsItems, PlaceholderRange
+from vllm.v1.engine.detokenizer import IncrementalDetokenizer
 
 from persqa.errors import SettingsError
 from worker.engines.vllm_patches import PatchMaker
@@ -26,12 +27,15 @@ if TYPE_CHECKING:
 
     import torch
     from PIL.Image import Image
+    from vllm import RequestOutput, SamplingParams
     from vllm.v1.engine.async_llm import AsyncLLM
 
     from persqa.images import Resolution
 
 #: Scaled and normalized images kept for the next questions about them, in GiB.
 _PROCESSED_IMAGES_GB = 0.5
+#: So much of the prompt says how the text of an answer begins, after a blank or without.
+_CONTEXT_TOKENS = 64
 
 
 def hear_outputs(engine: AsyncLLM, note: Callable[[], None]) -> None:
@@ -44,6 +48,24 @@ def hear_outputs(engine: AsyncLLM, note: Callable[[], None]) -> None:
         return process_outputs(*arguments, **options)
 
     engine.output_processor.process_outputs = process
+
+
+def text_of(tokenizer: Any, output: RequestOutput, sampling: SamplingParams) -> str:
+    """The text of an answer whose tokens were not made text while they came; the same that vLLM would have made.
+
+    vLLM itself reads the whole prompt before the first token, with one for each part of a picture, and does a little at
+    each step. What stands right before the answer decides as much.
+    """
+    answer = output.outputs[0]
+    request: Any = SimpleNamespace(
+        request_id=output.request_id,
+        prompt_token_ids=(output.prompt_token_ids or [])[-_CONTEXT_TOKENS:],
+        prompt_embeds=None,
+        sampling_params=sampling,
+    )
+    detokenizer = IncrementalDetokenizer.from_new_request(tokenizer, request)
+    detokenizer.update(list(answer.token_ids), answer.finish_reason == "stop")
+    return detokenizer.get_next_output_text(finished=True, delta=False)
 
 
 def close_sockets(engine: AsyncLLM) -> None:
