@@ -6,8 +6,7 @@ import json
 from collections import Counter
 from dataclasses import replace
 from functools import cached_property
-from json.encoder import encode_basestring_ascii
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
@@ -20,12 +19,11 @@ from persqa.store.counters import SUBMITTED, count
 from persqa.store.database import Database
 from persqa.store.evidence import flags, spot_checks
 from persqa.store.flags import count_flags, take_out_flags
+from persqa.store.item_rows import SENT, STORED, items_of, row_of_item
 from persqa.store.results import insert_outcomes, keep_as_earlier
 from persqa.store.reuse import Reuse
 from persqa.store.reviews import take_back_reviews
 from persqa.store.schema import asks, has_no_result, items, items_and_results, ledger, results, runs
-from persqa.store.text import storable
-from persqa.tags import Tag
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -60,7 +58,7 @@ class Ledger:
         run_id, first = batch[0].run_id, min(ids)
         unended = sa.case((runs.c.ended_to >= first, first - 1), else_=runs.c.ended_to)
         among = sa.select(items.c.id).where(items.c.id.between(first, max(ids)))
-        asked = (dict(zip(_STORED, _item_row(item), strict=True)) for item in batch)
+        asked = (dict(zip(STORED, row_of_item(item), strict=True)) for item in batch)
         taken = {} if reuse is None else reuse.take(asked)
         with self._database.writing() as connection:
             # Locks the run's row first, as `reopen` does; and whoever looks for pending items looks here again.
@@ -70,7 +68,7 @@ class Ledger:
                 raise RunConflict(f"the run is gone: {why}; submit it again")
             # Who has that lock is alone with the run, so what is not there now is new.
             known = set(connection.execute(among).scalars())
-            rows = [_item_row(item) for item in batch if item.id not in known]
+            rows = [row_of_item(item) for item in batch if item.id not in known]
             if rows:
                 connection.exec_driver_sql(self._insert, rows)
             outcomes = [Outcome(one) for one in invalid if one.item_id not in known]
@@ -83,8 +81,8 @@ class Ledger:
     @cached_property
     def _insert(self) -> str:
         """In the words of the driver, as SQLAlchemy would do more for each row than the database."""
-        places = ", ".join(len(_STORED) * ("?" if self._database.is_sqlite else "%s",))
-        return f"INSERT INTO items ({', '.join(_STORED)}) VALUES ({places})"
+        places = ", ".join(len(STORED) * ("?" if self._database.is_sqlite else "%s",))
+        return f"INSERT INTO items ({', '.join(STORED)}) VALUES ({places})"
 
     def reuse(self, source: Run) -> Reuse:
         """The answers of a run, for `add`."""
@@ -92,11 +90,11 @@ class Ledger:
 
     def pending(self, run_id: RunId, *, chunk: int = 1000) -> Iterator[list[Item]]:
         """The pending items in the input's order, in chunks; without their records, which can be large."""
-        query = _pending(run_id, *_SENT).limit(chunk)
+        query = _pending(run_id, *SENT).limit(chunk)
         after = self._tidy(run_id)
         while True:
             with self._database.reading() as connection:
-                found = _items(connection.execute(query, {"after": after}).all())
+                found = items_of(connection.execute(query, {"after": after}).all())
             if not found:
                 return
             yield found
@@ -111,9 +109,9 @@ class Ledger:
 
     def chosen(self, item_ids: Sequence[ItemId]) -> list[Item]:
         """Some items of one run in the input's order, without their records."""
-        query = sa.select(*_SENT).where(items.c.id.in_(item_ids)).order_by(items.c.id)
+        query = sa.select(*SENT).where(items.c.id.in_(item_ids)).order_by(items.c.id)
         with self._database.reading() as connection:
-            return _items(connection.execute(query).all())
+            return items_of(connection.execute(query).all())
 
     def pending_ids(self, run_id: RunId, *, tidy: bool = False, chunk: int = 10_000) -> Iterator[ItemId]:
         """The ids of the pending items, in order.
@@ -245,13 +243,6 @@ class Ledger:
 _REOPENED_AT_ONCE = 5000
 #: An item without a question comes from a wrong record: asking again cannot end differently.
 _of_wrong_record = items.c.question == ""
-#: The columns that a message is made of.
-_SENT = tuple(
-    items.c[name] for name in ("id", "run_id", "position", "slot", "images", "tag", "topic", "question", "requeues")
-)
-#: The columns that a new item is given, in the order of `_item_row`.
-_STORED = ("id", "run_id", "position", "slot", "record", "images", "tag", "topic", "question", "requeues")
-_read = json.JSONDecoder().raw_decode
 
 
 def _pending(run_id: RunId, *columns: sa.FromClause | sa.ColumnElement[Any]) -> sa.Select[Any]:
@@ -279,39 +270,3 @@ def _slices(item_ids: Sequence[ItemId]) -> Iterator[tuple[ItemId, ...]]:
     # A statement takes at most some ten thousand parameters.
     for start in range(0, len(item_ids), _REOPENED_AT_ONCE):
         yield tuple(item_ids[start : start + _REOPENED_AT_ONCE])
-
-
-def _item_row(item: Item) -> tuple[int | str, ...]:
-    return (
-        item.id,
-        item.run_id,
-        item.position,
-        item.slot,
-        item.record,
-        f"[{', '.join(encode_basestring_ascii(storable(image)) for image in item.images)}]",
-        item.tag,
-        storable(item.topic),
-        storable(item.question),
-        item.requeues,
-    )
-
-
-def _items(found: Sequence[object]) -> list[Item]:
-    """The items of rows of the columns that are sent."""
-    rows = cast("Iterable[tuple[int, int, int, int, str, str, str, str, int]]", found)
-    return [
-        Item(
-            id=ItemId(item_id),
-            run_id=RunId(run_id),
-            position=position,
-            slot=slot,
-            record="",
-            # As `_item_row` has written it, so nothing stands before or behind it.
-            images=tuple(_read(images)[0]),
-            tag=Tag(tag),
-            topic=topic,
-            question=question,
-            requeues=requeues,
-        )
-        for item_id, run_id, position, slot, images, tag, topic, question, requeues in rows
-    ]
