@@ -146,11 +146,11 @@ def interrupted(client: Client, data: Path, monkeypatch: pytest.MonkeyPatch, **o
     """A submit that ends before its third transaction."""
     add, calls = Ledger.add, list[int]()
 
-    def once_more(ledger: Ledger, batch: Any, invalid: Any) -> int:
+    def once_more(ledger: Ledger, batch: Any, invalid: Any, **reuse: Any) -> int:
         calls.append(0)
         if len(calls) > 2:
             raise KeyboardInterrupt
-        return add(ledger, batch, invalid)
+        return add(ledger, batch, invalid, **reuse)
 
     with monkeypatch.context() as patched:
         patched.setattr(Ledger, "add", once_more)
