@@ -1,5 +1,8 @@
 """Pictures of the default model's family get to vLLM as they would by its own image processor."""
 
+# vLLM ships inline types with holes in them.
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false, reportUnknownLambdaType=false
+
 from __future__ import annotations
 
 import asyncio
@@ -91,6 +94,12 @@ def test_a_shape_that_the_model_refuses_is_named(begin: Callable[[], tuple[VllmP
     assert pictures.prepare is not None
     with pytest.raises(Rejected, match="3000 x 10 pixels"):
         pictures.prepare(picture(3000, 10))
+
+
+def test_more_pictures_than_the_engine_takes_are_refused(begin: Callable[[], tuple[VllmPictures, Any]]) -> None:
+    pictures, prompts = begin()
+    with pytest.raises(Rejected, match="at most 4 images"):
+        inputs(pictures, prompts.about_one_picture() * 5, [picture(28, 28)] * 5, prepared=True)
 
 
 def test_where_vllm_makes_something_else_its_own_processor_serves(

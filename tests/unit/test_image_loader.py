@@ -66,18 +66,28 @@ def picture(colour: int = 0) -> bytes:
     return buffer.getvalue()
 
 
-def load(memory: Memory, *references: str, recheck: bool = False) -> list[Picture | BaseException]:
+def load(
+    memory: Memory, *references: str, recheck: bool = False, prepare: Halves | None = None
+) -> list[Picture | BaseException]:
     """Load all of them at once, with what becomes of each."""
 
     async def load_all() -> list[Picture | BaseException]:
         settings = load_settings(blob_store="blobs")
-        loader = ImageLoader(memory, settings, resolution=None, stop=threading.Event())  # pyright: ignore[reportArgumentType]
+        options = {"resolution": None, "prepare": prepare, "stop": threading.Event()}
+        loader = ImageLoader(memory, settings, **options)  # pyright: ignore[reportArgumentType]
         with closing(loader):
             named = [NamedImage(base=str(Path.cwd()), reference=name, recheck=recheck) for name in references]
             budget = Budget(settings.image_memory_bytes)
             with budget.item() as age:
-                loads = [loader.load(image, Share(budget, age)) for image in named]
-                return await asyncio.gather(*loads, return_exceptions=True)
+                shares = [Share(budget, age) for _ in named]
+                loads = [loader.load(image, share) for image, share in zip(named, shares, strict=True)]
+                found = await asyncio.gather(*loads, return_exceptions=True)
+            # What is being made counts, and afterwards only what there is.
+            assert prepare is None or all(share.wanted > prepare.most_bytes for share in shares)
+            assert all(
+                share.size == one.nbytes for share, one in zip(shares, found, strict=True) if isinstance(one, Picture)
+            )
+            return found
 
     return asyncio.run(load_all())
 
@@ -89,6 +99,36 @@ def test_contents_are_looked_up_many_at_once(memory: Memory) -> None:
     assert all(isinstance(one, Picture) for one in found)
     assert sum(map(len, memory.asked)) == 50
     assert len(memory.asked) < 25
+
+
+class Halves:
+    """Makes of an image something of half of its width; it takes none of that height."""
+
+    most_bytes = 1000
+
+    def __init__(self, refused: int) -> None:
+        self.refused = refused
+
+    def __call__(self, image: Image.Image) -> Halved:
+        if image.height == self.refused:
+            raise Rejected(Reason.REFUSED, f"no picture of {image.height}")
+        return Halved(image.width // 2)
+
+
+class Halved(bytearray):
+    @property
+    def nbytes(self) -> int:
+        return len(self)
+
+
+def test_an_engine_that_prepares_images_gets_what_it_made_of_them(memory: Memory) -> None:
+    Path("good.png").write_bytes(picture())
+    (found,) = load(memory, "good.png", prepare=Halves(refused=9))
+    assert isinstance(found, Picture)
+    assert (found.pixels, found.nbytes) == (bytearray(4), 4)
+    (refused,) = load(memory, "good.png", prepare=Halves(refused=8))
+    assert isinstance(refused, Rejected)
+    assert str(refused) == "no picture of 8"
 
 
 def test_what_is_known_to_be_bad_is_not_decoded(memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -129,14 +129,13 @@ def _pixels(image: Image) -> Generator[np.ndarray]:
     shape = (image.height, image.width, _PIXEL_BYTES)
     try:
         # Where Pillow has them. A copy by `tobytes` takes long and holds the interpreter's lock.
-        _, capsule = image.__arrow_c_array__()  # pyright: ignore[reportAttributeAccessIssue] - Pillow 11.2 and later
+        _, capsule = image.__arrow_c_array__()
     except ValueError:
         # They are not in one piece: this is a very large image.
         yield np.frombuffer(bytearray(image.tobytes("raw", "RGBX")), np.uint8).reshape(shape)
         return
     array = _ArrowArray.from_address(_pointer(capsule, b"arrow_array") or 0)
-    first = array.children[0].contents.buffers[1]
-    yield np.frombuffer((ctypes.c_uint8 * (shape[0] * shape[1] * _PIXEL_BYTES)).from_address(first), np.uint8).reshape(
-        shape
-    )
+    block = ctypes.c_uint8 * (image.height * image.width * _PIXEL_BYTES)
+    yield np.frombuffer(memoryview(block.from_address(array.children[0].contents.buffers[1])), np.uint8).reshape(shape)
+    # Until here it has kept them.
     del capsule
