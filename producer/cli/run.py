@@ -15,6 +15,7 @@ from persqa.results import Status
 from persqa.urls import without_password
 from persqa.words import counted, to_type
 from producer.cli import options
+from producer.cli.engine_flags import EngineFlags
 from producer.cli.expanding import expanded
 from producer.cli.printing import (
     console,
@@ -31,7 +32,6 @@ from producer.cli.printing import (
 from producer.cli.results import once_each
 from producer.cli.submit import EXIT_FRUITLESS, full_queue_note, report_submission, submission_dict, warn_if_fruitless
 from producer.cli.submit_flags import SubmitFlags
-from producer.cli.typed import json_object
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -47,8 +47,7 @@ def command(  # noqa: PLR0913 - each is an option of its own
     data: options.Input,
     *,
     flags: SubmitFlags,
-    engine_args: options.EngineArgs = None,
-    model_pixels: options.ModelPixels = None,
+    engine: EngineFlags,
     image_roots: options.ImageRoots = None,
     where: options.Where,
     ui: options.Ui = False,
@@ -69,8 +68,8 @@ def command(  # noqa: PLR0913 - each is an option of its own
     """
     settings = where.settings(
         model=flags.model,
-        engine_args=json_object(engine_args, "--engine-args"),
-        model_pixels=model_pixels,
+        engine_args=engine.arguments(),
+        model_pixels=engine.model_pixels,
         image_roots=image_roots,
     )
     from producer import Client
