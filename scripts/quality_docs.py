@@ -9,7 +9,8 @@ from tests.support.flag_corpus import Marks, marks, sentences
 
 DOCS = Path(__file__).parents[1] / "docs" / "quality.md"
 
-_HEAD = "| flag | sentences | precision, told | recall, told | precision, held | recall, held |\n|---|---|---|---|---|---|\n"
+_COLUMNS = ["flag", "sentences", "precision, told", "recall, told", "precision, held", "recall, held"]
+_HEAD = f"| {' | '.join(_COLUMNS)} |\n|{'---|' * len(_COLUMNS)}\n"
 _START, _END = "<!-- figures -->\n", "<!-- end -->"
 
 
