@@ -28,8 +28,9 @@ def refuse_stopped(run: Run) -> None:
             f"the run {run.name!r} is being deleted; to delete the rest of it: {to_type(f'persqa delete {run.name}')}"
         )
     if run.state is not RunState.ACTIVE:
+        why = f": {run.stop}" if run.state is RunState.PAUSED and run.stop else ""
         raise RunStopped(
-            f"the run {run.name!r} is {run.state}; to take it up again: {to_type(f'persqa resume {run.name}')}"
+            f"the run {run.name!r} is {run.state}{why}; to take it up again: {to_type(f'persqa resume {run.name}')}"
         )
 
 

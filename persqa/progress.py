@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from persqa.own_code import own_module
 from persqa.results import Status
 from persqa.runs import RunState
+from persqa.stop_rules import Stop
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,11 +18,13 @@ class Progress:
         submitted: items in the ledger.
         ended: items with a result, by status; every status has an entry.
         state: whether its items are begun; `done` where every one has a result.
+        stop: why it has paused itself, if it has, and is paused still.
     """
 
     submitted: int
     ended: dict[Status, int]
     state: RunState = RunState.ACTIVE
+    stop: Stop | None = None
 
     @property
     def pending(self) -> int:

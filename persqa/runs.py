@@ -28,6 +28,7 @@ from persqa.placeholders import placeholder_in, what_is_wrong
 from persqa.policies import Policy
 from persqa.prompts import SYSTEM_PROMPT
 from persqa.records import DEFAULT_LIMITS, Columns, RecordLimits
+from persqa.stop_rules import Stop, StopRule, parse_stop_rule
 from persqa.tags import bracketed
 from persqa.words import option
 
@@ -119,6 +120,19 @@ class RunOptions(BaseModel):
         exclude_if=lambda value: not value,
         description="the log-probabilities of answers are kept: the mean, and the least likely token",
     )
+    stop_if: Annotated[
+        tuple[Annotated[str, AfterValidator(lambda value: str(parse_stop_rule(value)))], ...],
+        BeforeValidator(lambda value: (value,) if isinstance(value, str) else value),
+    ] = Field(
+        default=(),
+        exclude_if=lambda value: not value,
+        description="rules such as noncompliant>20%, by which the run pauses itself",
+    )
+
+    @cached_property
+    def stop_rules(self) -> tuple[StopRule, ...]:
+        """The rules of `stop_if`."""
+        return tuple(map(parse_stop_rule, self.stop_if))
 
     @cached_property
     def columns(self) -> Columns:
@@ -157,6 +171,7 @@ class Run:
         published_to: the last item that was enqueued at least once; 0 if none was since the run was stopped or resumed.
         state: what people have decided; `Progress` has the state with `done`.
         deleting: whether it is being deleted; such a run is cancelled for good.
+        stop: why it has paused itself, until it is resumed.
     """
 
     id: RunId
@@ -175,6 +190,7 @@ class Run:
     priority: Priority = Priority.NORMAL
     state: RunState = RunState.ACTIVE
     deleting: bool = False
+    stop: Stop | None = None
 
 
 def parse_options(**options: object) -> RunOptions:

@@ -8,7 +8,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import TypeAlias
 
-from persqa.flags import ANSWER_FLAGS, Finding, Flag, flags_of_answer
+from persqa.flags import ANSWER_FLAGS, Finding, Flag
 from persqa.generations import FinishReason, Generation
 from persqa.prompts import prompt_sentences
 from persqa.tags import Tag
@@ -63,6 +63,9 @@ def judge_text(text: str, *, tag: Tag, question: str) -> ViolationKind | None:
 
 def findings(generation: Generation, *, tag: Tag, question: str) -> tuple[Finding, ...]:
     """The flags of a generation, whatever the tag rule says of it."""
+    # Imported here, as below: most programs look for none.
+    from persqa.flags.answers import flags_of_answer
+
     return flags_of_answer(generation.text, question=question, tag=tag, finish_reason=generation.finish_reason)
 
 
@@ -91,6 +94,8 @@ def fault(text: str, kind: Kind, *, tag: Tag, question: str) -> tuple[int, int]:
 
 def _place(text: str, flag: Flag, *, tag: Tag, question: str) -> tuple[int, int]:
     """Where a flag is found; all of the text where it has no place of its own."""
+    from persqa.flags.answers import flags_of_answer
+
     found = flags_of_answer(text, question=question, tag=tag, finish_reason=FinishReason.STOP)
     for finding in found:
         if finding.flag is flag and finding.start is not None and finding.end is not None:

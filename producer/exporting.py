@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -15,7 +15,8 @@ from persqa.pairs import Flagged, parse_status
 from persqa.results import Status
 from persqa.reviews import Decision, Wanted, parse_exported
 from persqa.words import option, switch
-from producer.exporters import HUGGING_FACE, TEXT, choose_format, write_records
+from producer.choosing import Chooser, OnPart, chooser_for, parse_split, part_file
+from producer.exporters import HUGGING_FACE, ONLY_PART, TEXT, choose_format, write_parts, write_records
 from producer.exporters.images import Cells
 from producer.exporters.left import Left
 from producer.exporters.paths import UNCHANGED, Paths, folder_beside, placement
@@ -57,6 +58,9 @@ class _Asked:
     sample: int | None = None
     without_flag: str | Sequence[str] | None = None
     only_flag: str | Sequence[str] | None = None
+    split: str | None = None
+    one_per_image: bool = False
+    no_duplicates: bool = False
 
 
 #: The options of a page.
@@ -64,40 +68,71 @@ _OF_PAGES = frozenset({"gallery", "sample", "only", "reviewed", "overwrite"})
 
 
 def export(
-    connections: Connections, run: Run, target: Path, *, on_left: OnLeft, **given: Unpack[GivenExportOptions]
+    connections: Connections,
+    run: Run,
+    target: Path,
+    *,
+    on_left: OnLeft,
+    on_part: OnPart,
+    **given: Unpack[GivenExportOptions],
 ) -> int:
     """Export a run, as `RunHandle.export` describes."""
     asked = _parse(given)
     if asked.gallery:
         return _export_page(connections, run, target, asked)
-    form = form_for(asked.chat)
-    chosen = choose_format(target, asked.file_format)
+    parts = {} if asked.split is None else parse_split(asked.split)
+    form, chosen = form_for(asked.chat), choose_format(target, asked.file_format)
     if form is not None:
         check_file(target, chosen, form)
+    if parts and chosen != HUGGING_FACE:
+        for name in parts:
+            _check(connections, part_file(target, name), asked, chosen, form)
+    chooser = None
+    if parts or asked.one_per_image or asked.no_duplicates:
+        picky = {"one_per_image": asked.one_per_image, "no_duplicates": asked.no_duplicates}
+        chooser = chooser_for(connections.store, run, parts, on_left=on_left, **picky)
+    if chooser is None or not parts or chosen == HUGGING_FACE:
+        numbers = _export(connections, run, target, asked, chooser, on_left=on_left)
+    else:
+        numbers = {
+            name: sum(_export(connections, run, part_file(target, name), asked, own, on_left=on_left).values())
+            for name, own in chooser.parted()
+        }
+    for name in parts:
+        on_part(name, numbers[name])
+    return sum(numbers.values())
+
+
+def _check(connections: Connections, target: Path, asked: _Asked, chosen: str, form: Form | None) -> None:
+    """Refuse to write where something would be lost."""
+    blobs, inputs = BlobStore(connections.settings.blob_store), connections.store.runs.inputs()
+    copied = _paths(asked, chosen, form) is Paths.COPY or form is not None
+    for written in (target, folder_beside(target)) if copied and chosen in TEXT else (target,):
+        check_target(written, overwrite=asked.overwrite, inputs=inputs, blob_folder=blobs.folder)
+
+
+def _export(
+    connections: Connections, run: Run, target: Path, asked: _Asked, chooser: Chooser | None, *, on_left: OnLeft
+) -> dict[str, int]:
+    """Write one file or data set; gives the number of rows of each of its parts, the only one of which is `train`."""
+    form, chosen = form_for(asked.chat), choose_format(target, asked.file_format)
     paths = _paths(asked, chosen, form)
     folder = target if chosen == HUGGING_FACE else target.parent
     place = _place(run, folder, _usual(chosen, form) if paths is Paths.COPY else paths, form)
-    shape = Shape(
-        output_key=asked.output_key,
-        with_meta=asked.with_meta,
-        chat=asked.chat,
-        folder=target.parent,
-        image_column=run.options.image_column,
-        id_column=run.options.id_column,
-        place=place,
-        on_left=on_left,
-    )
-    pairs = _pairs(connections.store.queries, run, asked, on_left)
+    shape = _shape(run, target, asked, place, on_left)
+    pairs = partial(_pairs, connections.store.queries, run, asked, on_left)
     blobs = BlobStore(connections.settings.blob_store)
-    inputs = connections.store.runs.inputs()
     # A trainer opens no reference to bytes, so in dialogues these are copied in any case.
     copied = paths is Paths.COPY or form is not None
-    for written in (target, folder_beside(target)) if copied and chosen in TEXT else (target,):
-        check_target(written, overwrite=asked.overwrite, inputs=inputs, blob_folder=blobs.folder)
-    write = partial(write_records, path=target, file_format=chosen, overwrite=asked.overwrite)
+    _check(connections, target, asked, chosen, form)
+
+    def write(shape: Shape, **more: Any) -> dict[str, int]:
+        records = shape.records(pairs(chooser))
+        return {ONLY_PART: write_records(records, target, file_format=chosen, overwrite=asked.overwrite, **more)}
+
     column = shape.image_column if form is None else form.images
     if not copied and chosen != HUGGING_FACE:
-        return write(shape.records(pairs), cells=Cells(blobs, column=column, only=_none, on_left=on_left))
+        return write(shape, cells=Cells(blobs, column=column, only=_none, on_left=on_left))
     # Only these need what reads images.
     from producer.exporters.copies import ImageFolder, must_be_copied
 
@@ -107,7 +142,7 @@ def export(
     if chosen in TEXT:
         prefix = f"{folder.resolve()}/" if paths is Paths.ABSOLUTE else ""
         with ImageFolder(target, source, only=only, prefix=prefix) as copies:
-            return write(replace(shape, place=copies).records(pairs), copies=copies)
+            return write(replace(shape, place=copies), copies=copies)
     if paths is Paths.COPY:
         # They are read by the references of the records, which become the names of images.
         shape = replace(shape, place=UNCHANGED)
@@ -119,7 +154,33 @@ def export(
         decoded=form is not None and form.decoded,
         on_left=on_left,
     )
-    return write(shape.records(pairs), cells=cells)
+    if chosen != HUGGING_FACE:
+        return write(shape, cells=cells)
+    # Only a data set has a card.
+    from producer.reports import describing
+
+    describe = describing(connections.store, run, asdict(asked))
+
+    def describe_all(number: int) -> str:
+        return describe({ONLY_PART: number})
+
+    if chooser is None or not chooser.parts:
+        return write(shape, cells=cells, card=describe_all)
+    records = {name: shape.records(pairs(own)) for name, own in chooser.parted()}
+    return write_parts(records, target, cells=cells, overwrite=asked.overwrite, card=describe)
+
+
+def _shape(run: Run, target: Path, asked: _Asked, place: Callable[[str], str], on_left: OnLeft) -> Shape:
+    return Shape(
+        output_key=asked.output_key,
+        with_meta=asked.with_meta,
+        chat=asked.chat,
+        folder=target.parent,
+        image_column=run.options.image_column,
+        id_column=run.options.id_column,
+        place=place,
+        on_left=on_left,
+    )
 
 
 def _export_page(connections: Connections, run: Run, target: Path, asked: _Asked) -> int:
@@ -179,12 +240,16 @@ def _check_page(asked: _Asked) -> None:
                 raise SettingsError(f"{option(one.name)} does not go with {switch('gallery')}: leave it out")
 
 
-def _pairs(queries: Queries, run: Run, asked: _Asked, on_left: OnLeft) -> Iterator[Pair]:
+def _pairs(queries: Queries, run: Run, asked: _Asked, on_left: OnLeft, chooser: Chooser | None) -> Iterator[Pair]:
     review = None if asked.reviewed is None else parse_exported(asked.reviewed)
     flagged = Flagged.parse(asked.only_flag, asked.without_flag)
     rows = _rows(queries, run, asked, review)
+    if chooser is not None:
+        rows = chooser.of_part(rows)
     if flagged is not None:
         rows = _chosen(rows, flagged, on_left)
+    if chooser is not None:
+        rows = chooser.each(rows)
     reviewed = review is not None
     if asked.with_meta:
         return _with_broken(queries, rows, reviewed=reviewed)

@@ -83,6 +83,7 @@ class GivenRunOptions(TypedDict, total=False):
     sample: int | None
     reject: str | Sequence[str] | None
     logprobs: bool | None
+    stop_if: str | Sequence[str] | None
 
 
 class GivenSubmitOptions(GivenRunOptions, total=False):
@@ -127,6 +128,11 @@ class GivenExportOptions(TypedDict, total=False):
         sample: how many items the page shows, by default 200; what failed is among them.
         without_flag: leave out items with one of these flags, given in a list or with commas, as in `refusal,hedge`.
         only_flag: leave out items with none of these flags.
+        split: write several parts, as in `train=90%,test=10%`: a file for each, with the part's name before the suffix,
+            or the splits of a Hugging Face data set. No picture, nor one that looks the same, is in two of them; the
+            run's seed decides, and a picture stays in its part when the run grows.
+        one_per_image: only the first answer about each picture, or about those that look the same.
+        no_duplicates: leave out an answer about a picture where the question, or the answer, was there already.
     """
 
     output_key: str | None
@@ -141,6 +147,9 @@ class GivenExportOptions(TypedDict, total=False):
     sample: int | None
     without_flag: str | Sequence[str] | None
     only_flag: str | Sequence[str] | None
+    split: str | None
+    one_per_image: bool | None
+    no_duplicates: bool | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -52,7 +52,7 @@ def wait_for(
 
     Raises:
         TimeoutError: it took longer.
-        RunStopped: the run was cancelled.
+        RunStopped: the run was cancelled, or has paused itself by a stop rule.
     """
     with wait_bar(name) if display is None else nullcontext(_logging(display)) as show:
         started = time.monotonic()
@@ -67,7 +67,7 @@ def wait_for(
             show(found, _with(away, news(found)))
             if found is not None:
                 pending = counted(found.pending, "item")
-                _refuse_cancelled(found, name)
+                _refuse_stopped(found, name)
             if timeout_seconds is not None and time.monotonic() - started > timeout_seconds:
                 raise TimeoutError(f"the run {name!r} has {pending} pending after {timeout_seconds:g} s")
             check()
@@ -75,10 +75,12 @@ def wait_for(
             pause = min(pause * 1.5, _LONGEST_POLL_SECONDS)
 
 
-def _refuse_cancelled(progress: Progress, name: str) -> None:
-    if progress.state is RunState.CANCELLED:
+def _refuse_stopped(progress: Progress, name: str) -> None:
+    if progress.state is RunState.CANCELLED or progress.stop is not None:
         to_go = f"{progress.pending} of {counted(progress.submitted, 'item')} to go"
         message = f"the run {name!r} was cancelled with {to_go}"
+        if progress.stop is not None:
+            message = f"the run {name!r} is paused with {to_go}: {progress.stop}"
         raise RunStopped(f"{message}; to take it up again: {to_type(f'persqa resume {name}')}")
 
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from persqa.audit import Audit, audit
 from persqa.broker.keys import queue_for
-from persqa.controls import refuse_stopped, set_priority, stop
+from persqa.controls import refuse_stopped, set_priority, stop, withdraw
 from persqa.errors import Infrastructure, InputError, RunStopped, SettingsError
 from persqa.runs import Run, RunState, parse_priority
+from producer.run_reports import RunReports
 from producer.run_reviews import RunReviews
 from producer.run_rows import RunRows
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from persqa.broker.depth import Depth
     from persqa.progress import Progress
+    from producer.choosing import OnPart
     from producer.connections import Connections
     from producer.exporters.copies import OnLeft
     from producer.options import GivenExportOptions
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from producer.submit import Submission
 
 
-class RunHandle(RunReviews, RunRows):
+class RunHandle(RunReviews, RunRows, RunReports):
     """One run; `submission` says what the submit that returned it has done."""
 
     def __init__(self, connections: Connections, run: Run, submission: Submission | None = None) -> None:
@@ -61,7 +63,8 @@ class RunHandle(RunReviews, RunRows):
 
         Raises:
             TimeoutError: it took longer.
-            RunStopped: the run was cancelled, or is being deleted; a paused run is waited for.
+            RunStopped: the run was cancelled, has paused itself by a stop rule, or is being deleted; a run that people
+                paused is waited for.
             RunNotFound: it was deleted.
             SettingsError: the worker that this client started cannot start its engine.
             WorkerDied: the worker that this client started has ended.
@@ -92,15 +95,21 @@ class RunHandle(RunReviews, RunRows):
             self._connections.reconcile()
 
     def export(
-        self, path: str | Path, *, on_left: OnLeft = lambda _left: None, **given: Unpack[GivenExportOptions]
+        self,
+        path: str | Path,
+        *,
+        on_left: OnLeft = lambda _left: None,
+        on_part: OnPart = lambda _part, _rows: None,
+        **given: Unpack[GivenExportOptions],
     ) -> int:
         """Write the records to a file or folder, in the input's order; returns the number of rows.
 
         Args:
             path: `.json`, `.jsonl` or `.csv`, each also with `.gz` or `.zst`, `.parquet`, or a folder; with `gallery`,
                 `.html`. It appears when everything is written.
-            on_left: called for each image that is to travel with the export and cannot, and for each answer that
-                dialogues leave out.
+            on_left: called for each image that is to travel with the export and cannot, for each answer that dialogues
+                leave out, and for each row that an option leaves out.
+            on_part: called for each part of a split, with its number of rows.
             given: the options by name; see `GivenExportOptions`.
 
         Raises:
@@ -114,7 +123,7 @@ class RunHandle(RunReviews, RunRows):
         # What only some programs do, others need not load.
         from producer.exporting import export
 
-        return export(self._connections, self.run, Path(path), on_left=on_left, **given)
+        return export(self._connections, self.run, Path(path), on_left=on_left, on_part=on_part, **given)
 
     def pause(self) -> int:
         """Let workers begin no more of its items, and finish those they have begun. Safe to repeat.
@@ -144,7 +153,9 @@ class RunHandle(RunReviews, RunRows):
         return withdrawn
 
     def resume(self, *, on_full: Callable[[], None] = lambda: None) -> int:
-        """Go on after `pause` or `cancel`. Safe to repeat, also after an interruption.
+        """Go on after `pause`, `cancel` or a stop rule. Safe to repeat, also after an interruption.
+
+        A stop rule by which the run had paused itself counts anew from here, and needs 100 items again.
 
         Args:
             on_full: called repeatedly while the queue is full.
@@ -158,6 +169,10 @@ class RunHandle(RunReviews, RunRows):
             BrokerUnavailable: the run goes on, and not all is enqueued; call again.
         """
         self._connections.announce(self.run)
+        self.run = self._store.runs.reread(self.run)
+        if self.run.stop and (url := self._connections.broker_url) and self.run.state is RunState.PAUSED:
+            # Workers paused it and went on, so its messages are still there, and would be there twice.
+            withdraw(self._store, self.run, url)
         self.run = self._store.runs.set_state(self.run, RunState.ACTIVE)
         if self._connections.broker_url is None:
             return 0

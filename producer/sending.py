@@ -24,12 +24,13 @@ from producer.pictures import Pictures
 from producer.sample import draw_items
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from persqa.pairs import PairRow
     from persqa.runs import Run
     from persqa.store import Store
+    from producer.charts import Figure
     from producer.connections import Connections
 
 #: Items of a page where nobody says how many: some three megabytes, which every mail server takes.
@@ -74,7 +75,16 @@ class Part:
         return "ended" if self.only is None and self.reviewed is None else str(self.reviewed or self.only)
 
 
-def send(connections: Connections, run: Run, target: Path, part: Part, *, overwrite: bool) -> int:
+def send(  # noqa: PLR0913 - each is about the page
+    connections: Connections,
+    run: Run,
+    target: Path,
+    part: Part,
+    *,
+    overwrite: bool,
+    figures: Sequence[Figure] = (),
+    origin: Mapping[str, str] | None = None,
+) -> int:
     """Write a page with a sample of a run's items, and figures of all of them.
 
     Args:
@@ -83,6 +93,8 @@ def send(connections: Connections, run: Run, target: Path, part: Part, *, overwr
         target: the file.
         part: which items it shows.
         overwrite: whether the file may be there.
+        figures: what is drawn of the run, in place of the table of compliance.
+        origin: what has answered, by name.
 
     Returns:
         The number of items shown.
@@ -109,6 +121,8 @@ def send(connections: Connections, run: Run, target: Path, part: Part, *, overwr
         version=persqa.__version__,
         compliance=tally.compliance(is_free=run.options.tag_policy is not Policy.PREFILL),
         kinds=store.queries.kinds(run.id),
+        figures=figures,
+        origin=origin or {},
     )
     choices = _choices(_found(store, run, chosen.items))
     with ThreadPoolExecutor(_THREADS, "persqa-pictures") as threads:

@@ -31,9 +31,7 @@ def name_model(model: str) -> None:
 name_model("")
 
 ITEMS = Counter("persqa_items", "Items whose result this worker stored, by status.", ["status"])
-VIOLATIONS = Counter(
-    "persqa_violations", "Generations that broke their run's rule, of those items, by kind.", ["kind"]
-)
+VIOLATIONS = Counter("persqa_violations", "Generations that broke their run's rule, of those items, by kind.", ["kind"])
 FLAGS = Counter("persqa_flags", "Items whose result this worker stored, by flag of their answer or picture.", ["flag"])
 
 WINDOW = Gauge("persqa_window_items", "Items that may be in flight in this worker at once.")

@@ -43,11 +43,13 @@ from worker.process.ready_pipe import report_ready
 from worker.process.reconciling import Reconciling
 from worker.process.reporting import Reporting
 from worker.process.watchdog import Watchdog
+from worker.provenance import finding
 from worker.trials.resolver import Resolver
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from persqa.provenance import Provenance
     from persqa.settings import Settings
     from worker.deliveries import Delivery
 
@@ -67,6 +69,7 @@ class Worker:
 
     #: Set by `start`, before messages are taken.
     dead_letters: DeadLetters
+    _find_provenance: Callable[[], Provenance]
 
     def __init__(self, settings: Settings, *, node: str) -> None:
         """Prepare; `node` is Celery's name for this worker."""
@@ -173,6 +176,7 @@ class Worker:
         started.callback(store.close)
         self._reporting.ledger = store.ledger.id
         engine = self._load_engine()
+        store.results.provenances.answer_with(self._find_provenance())
         committer = Committer(store.results, self._settings, stop=self._stopping)
         started.callback(self._close_in_loop, committer)
         intake = Intake(store, self._settings, resolution=engine.resolution, stop=self._stopping)
@@ -229,6 +233,7 @@ class Worker:
 
     async def _start_engine(self) -> Supervisor:
         self._engine = engine = Supervisor(engine_maker(self._settings), self._settings)
+        self._find_provenance = finding(engine.model, self._settings, self._small_tasks, stop=self._stopping)
         metrics.name_model(engine.model)
         metrics.ENGINE_UP.set_function(lambda: float(engine.up))
         metrics.ASKED.set_function(lambda: engine.asked)

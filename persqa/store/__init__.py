@@ -13,11 +13,13 @@ from persqa.store.flags import Flags
 from persqa.store.hindsight import Hindsight
 from persqa.store.ledger import Ledger
 from persqa.store.opening import LookedAt, bring_up_to_date
+from persqa.store.pictures import Pictures
 from persqa.store.queries import Queries
 from persqa.store.rates import Rates
 from persqa.store.results import Results, Want
 from persqa.store.reviews import Reviews
 from persqa.store.runs import Runs
+from persqa.store.summaries import Summaries
 from persqa.store.text_search import TextSearch
 
 __all__ = ["Store", "Want"]
@@ -41,6 +43,8 @@ class Store:
         self.rates = Rates(database)
         self.catalog_rows = CatalogRows(database)
         self.comparing = Comparing(database)
+        self.summaries = Summaries(database)
+        self.pictures = Pictures(database)
         self.text_search = TextSearch(database)
         self.dead_letters = DeadLetters(database)
         self.bad_images = BadImages(database)

@@ -7,9 +7,15 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from persqa.progress import Progress
+from persqa.results import Status
+from persqa.runs import RunState
+from persqa.stop_rules import Stopped
 from persqa.store.schema import run_counters
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from persqa.store.database import Database
 
 #: The counter of all items of a run; there is another one for each status.
@@ -34,3 +40,16 @@ def count(database: Database, connection: sa.Connection, changes: Counter[tuple[
         total = run_counters.c["items"] + insert.excluded["items"]
         keys = [run_counters.c.run_id, run_counters.c.status]
         connection.execute(insert.on_conflict_do_update(index_elements=keys, set_={"items": total}), rows)
+
+
+def progress_of(
+    counts: Mapping[str | None, int], state: str = RunState.ACTIVE, whole: int = 0, stopped: str | None = None
+) -> Progress:
+    """The counts; the others are those of the row in `runs`, `whole` the number of all items."""
+    submitted = counts.get(SUBMITTED, 0)
+    ended = {status: counts.get(status, 0) for status in Status}
+    # While the ledger is being written, all that is there so far may have a result.
+    done = submitted == sum(ended.values()) and submitted >= whole
+    found = RunState.DONE if done else RunState(state)
+    stop = Stopped.stored(stopped).stop if found is RunState.PAUSED else None
+    return Progress(submitted=submitted, ended=ended, state=found, stop=stop)

@@ -1,4 +1,4 @@
-"""The tables of evidence: flags, how many items have each, the hashes of pictures, and spot checks."""
+"""The tables of evidence: flags and their counts, hashes of pictures, spot checks, and what answered each run."""
 
 from __future__ import annotations
 
@@ -58,4 +58,17 @@ spot_checks = Table(
     Column("engine_seconds", Float),
     Column("finished_at", UtcDateTime, nullable=False),
     Index(None, "run_id", "check_name"),
+)
+
+# What has answered a run: each model, with its files, and each engine that workers brought.
+provenances = Table(
+    "provenances",
+    metadata,
+    Column("run_id", KEY, ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("model", Text, primary_key=True),
+    Column("files", String(64), primary_key=True),
+    Column("revision", String(64), primary_key=True),
+    Column("engine", String(100), primary_key=True),
+    Column("version", String(40), primary_key=True),
+    Column("since", UtcDateTime, nullable=False),
 )

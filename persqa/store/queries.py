@@ -12,12 +12,11 @@ from persqa.generations import FinishReason
 from persqa.items import MAX_ITEMS, ItemId
 from persqa.pairs import PENDING, Broken, ViolationRow
 from persqa.policies import Rung
-from persqa.progress import Census, Progress, RunProgress
+from persqa.progress import Census, RunProgress
 from persqa.records import record_id, stored_record
-from persqa.results import Status
 from persqa.reviews import Wanted
 from persqa.runs import RunId, RunState
-from persqa.store.counters import PENDING_ITEMS, SUBMITTED
+from persqa.store.counters import PENDING_ITEMS, SUBMITTED, progress_of
 from persqa.store.database import Database
 from persqa.store.pair_rows import PAIRS, Read, are_flagged, as_they_are, pair_row, with_flags
 from persqa.store.reviews import are
@@ -34,9 +33,10 @@ from persqa.store.schema import (
 from persqa.verdicts import parse_kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from persqa.pairs import Flagged, PairRow
+    from persqa.progress import Progress
     from persqa.runs import Run
 
 _AnySelect: TypeAlias = "sa.Select[*tuple[Any, ...]]"
@@ -66,16 +66,21 @@ class Queries:
 
     def _progresses(self, which: sa.ColumnElement[bool]) -> dict[RunId, Progress]:
         counted = sa.select(
-            runs.c.id, runs.c.state, runs.c["items"], run_counters.c.status, run_counters.c["items"].label("number")
+            runs.c.id,
+            runs.c.state,
+            runs.c["items"],
+            runs.c.stopped,
+            run_counters.c.status,
+            run_counters.c["items"].label("number"),
         )
-        states, counts = dict[RunId, tuple[str, int]](), defaultdict[RunId, dict[str | None, int]](dict)
+        states, counts = dict[RunId, tuple[str, int, str | None]](), defaultdict[RunId, dict[str | None, int]](dict)
         with self._database.reading() as connection:
-            for run_id, state, whole, status, number in connection.execute(
+            for run_id, state, whole, stopped, status, number in connection.execute(
                 counted.select_from(runs.outerjoin(run_counters)).where(which)
             ):
-                states[run_id] = state, whole
+                states[run_id] = state, whole, stopped
                 counts[run_id][status] = number
-        return {run_id: _progress(counts[run_id], state, whole) for run_id, (state, whole) in states.items()}
+        return {run_id: progress_of(counts[run_id], *states[run_id]) for run_id in states}
 
     def overview(self, *, unfinished: int, newest: int) -> list[RunProgress]:
         """The progress of the newest runs, read from their counters.
@@ -103,7 +108,7 @@ class Queries:
             for name, state, whole, status, count in connection.execute(query):
                 found.setdefault((name, state, whole), {})[status] = count
         return [
-            RunProgress(run=name, progress=_progress(counts, state, whole))
+            RunProgress(run=name, progress=progress_of(counts, state, whole))
             for (name, state, whole), counts in found.items()
         ]
 
@@ -227,8 +232,8 @@ class Queries:
         with self._database.reading() as connection:
             submitted = connection.execute(sa.select(sa.func.count()).where(in_ledger)).scalar_one()
             return Census(
-                rows=_progress({SUBMITTED: submitted, **dict(connection.execute(by_status).all())}),
-                counters=_progress(dict(connection.execute(counters).all())),
+                rows=progress_of({SUBMITTED: submitted, **dict(connection.execute(by_status).all())}),
+                counters=progress_of(dict(connection.execute(counters).all())),
                 pending=connection.execute(pending).scalar_one(),
                 strays=tuple(connection.execute(stray).scalars()),
             )
@@ -252,15 +257,6 @@ _VIOLATION_COLUMNS = (
     *(violations.c[name] for name in ("id", "item_id", "rung", "kind", "text", "finish_reason", "model")),
     *(items.c[name] for name in ("record", "position", "question")),
 )
-
-
-def _progress(counts: Mapping[str | None, int], state: str = RunState.ACTIVE, whole: int = 0) -> Progress:
-    """The counts; `state` and `whole` are those of the row in `runs`, `whole` the number of all items."""
-    submitted = counts.get(SUBMITTED, 0)
-    ended = {status: counts.get(status, 0) for status in Status}
-    # While the ledger is being written, all that is there so far may have a result.
-    done = submitted == sum(ended.values()) and submitted >= whole
-    return Progress(submitted=submitted, ended=ended, state=RunState.DONE if done else RunState(state))
 
 
 def _violation_row(row: dict[str, Any], run: Run) -> ViolationRow:

@@ -21,8 +21,10 @@ from persqa.store.bad_images import remember
 from persqa.store.counters import count
 from persqa.store.database import Database
 from persqa.store.flags import count_flags, findings_of, flags_as_json
+from persqa.store.provenances import Provenances
 from persqa.store.schema import deleted_runs, earlier_results, items, results, runs, violations
 from persqa.store.seen_before import insert_evidence
+from persqa.store.stopping import Stopping
 from persqa.store.text import row_of
 
 if TYPE_CHECKING:
@@ -48,6 +50,8 @@ class Results:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._stopping = Stopping(database)
+        self.provenances = Provenances(database)
 
     def ended(self, item_ids: Iterable[ItemId]) -> set[ItemId]:
         """The items among these that have a result."""
@@ -85,12 +89,19 @@ class Results:
     def commit(self, outcomes: Sequence[Outcome]) -> set[ItemId]:
         """Store outcomes; returns the items whose outcome was stored.
 
-        Others have a result already, were requeued since they were asked, or are of a run that was deleted.
+        Others have a result already, were requeued since they were asked, or are of a run that was deleted. Runs whose
+        stop rules are broken now are paused.
 
         Raises:
             StoreUnavailable: nothing was stored, as far as is known; a repetition is safe.
             RowRefused: nothing was stored, since at least one of the outcomes cannot be.
         """
+        self.provenances.note(one.result.run_id for one in outcomes if one.result.model is not None)
+        stored = self._commit(outcomes)
+        self._stopping.look(outcomes)
+        return stored
+
+    def _commit(self, outcomes: Sequence[Outcome]) -> set[ItemId]:
         try:
             with self._database.writing() as connection:
                 return insert_outcomes(self._database, connection, outcomes)

@@ -14,9 +14,11 @@ from persqa.errors import RowRefused, RunConflict, RunNotFound, RunStopped
 from persqa.items import MAX_ITEMS, ItemId
 from persqa.records import DEFAULT_LIMITS, RecordLimits
 from persqa.runs import Priority, Run, RunId, RunOptions, RunState
+from persqa.stop_rules import Stopped
 from persqa.store.counters import PENDING_ITEMS, SUBMITTED
 from persqa.store.database import Database
 from persqa.store.schema import earlier_results, earlier_reviews, items, results, reviews, run_counters, runs
+from persqa.store.stopping import let_go_on
 from persqa.words import listed, nearest, option, to_type
 
 if TYPE_CHECKING:
@@ -90,7 +92,7 @@ class Runs:
         """Note files, folders or patterns, absolute, that the run was made from."""
         of_run = sa.select(runs.c.input).where(runs.c.id == run.id)
         with self._database.reading() as connection:
-            known = _inputs(connection.execute(of_run).scalar())
+            known: list[str] = json.loads(connection.execute(of_run).scalar() or "[]")
         if new := [one for one in given if one not in known]:
             self._update(run, input=json.dumps([*known, *new][-_MOST_INPUTS:]))
 
@@ -98,7 +100,7 @@ class Runs:
         """What each run was made from, by its name, as far as that is files; other runs are left out."""
         query = sa.select(runs.c.name, runs.c.input).where(runs.c.input.is_not(None)).order_by(runs.c.id)
         with self._database.reading() as connection:
-            return {row.name: _inputs(row.input) for row in connection.execute(query)}
+            return {row.name: json.loads(row.input) for row in connection.execute(query)}
 
     def get(self, name: str) -> Run | None:
         """The run of this name, if there is one."""
@@ -217,7 +219,8 @@ class Runs:
         if state is RunState.PAUSED:
             update = update.where(runs.c.state != RunState.CANCELLED)
         with self._database.writing() as connection:
-            connection.execute(update.values(state=state, published_to=0))
+            if connection.execute(update.values(state=state, published_to=0)).rowcount and state is RunState.ACTIVE:
+                let_go_on(connection, run.id)
             row = connection.execute(sa.select(runs).where(runs.c.id == run.id)).one_or_none()
         if row is None:
             raise gone(run)
@@ -263,10 +266,6 @@ def gone(run: Run) -> RunNotFound:
     return RunNotFound(f"the run {run.name!r} is gone: {why}; to have it again, submit it")
 
 
-def _inputs(text: str | None) -> list[str]:
-    return [] if text is None else json.loads(text)
-
-
 def _refuse_conflict(run: Run, *, options: RunOptions, pool_digest: str, fingerprint: str) -> None:
     other = [name for name in RunOptions.model_fields if getattr(run.options, name) != getattr(options, name)]
     if run.pool_digest != pool_digest and "pool" not in other:
@@ -296,4 +295,5 @@ def _run(row: sa.Row[Any]) -> Run:
         priority=Priority(row.priority),
         state=RunState(row.state),
         deleting=row.deleting,
+        stop=Stopped.stored(row.stopped).stop,
     )

@@ -269,8 +269,11 @@ items_and_results = items.outerjoin(results, results.c.item_id == items.c.id)
 has_no_result = results.c.item_id.is_(None)
 
 
+#: The words of an item's question as they stand in its pool; a record's own prompt stays as it is.
+template = func.replace(items.c.question, items.c.tag, TAG_FIELD)
+
+
 def asks(question: str) -> ColumnElement[bool]:
     """The condition for items with this topic, or with these words in their question, as asked or as in its pool."""
-    template = func.replace(items.c.question, items.c.tag, TAG_FIELD)
     said = (written.contains(question, autoescape=True) for written in (items.c.question, template))
     return or_(items.c.topic == question, *said)

@@ -46,6 +46,7 @@ COMMANDS = {
     "worker": ("worker:command", "Run one worker until it is stopped; with --gpus, one on each GPU."),
     "status": ("status:command", "Show progress, rate, time left, queue depth and workers."),
     "results": ("results:command", "Show questions and answers, or the violations."),
+    "report": ("report:command", "Show what a run comes to, also as a page, or as the card of a data set."),
     "ui": ("ui:command", "Look at pictures and answers in a browser, and decide what is good."),
     "export": ("export:command", "Write the records with the answers, in the input's order and shape."),
     "requeue": ("requeue:command", "Take results back and ask again, with new seeds."),

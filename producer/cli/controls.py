@@ -66,11 +66,13 @@ def _stop(run: str, then: str, stop: Callable[[RunHandle], int], *, where: optio
 
 @expanded
 def resume(run: options.Run, *, where: options.Where, as_json: options.AsJson = False) -> None:
-    """Go on with a run that was paused or cancelled.
+    """Go on with a run that was paused or cancelled, or has paused itself.
 
     What is pending is enqueued again. Where no broker is named, nothing can be enqueued from here: workers, and a
     `persqa run` that waits for the run, find it within half a minute; if there is none, the next `persqa run` of the
     same input does. It says which of the two. Safe to repeat, and after Ctrl-C it goes on where it stopped.
+
+    A rule of --stop-if by which the run had paused itself counts anew, and needs 100 items again.
 
     Examples:
         persqa resume portraits

@@ -14,11 +14,13 @@ from persqa.pairs import PENDING
 from persqa.results import Status
 from persqa.reviews import EXPORTED
 from persqa.words import counted
+from producer.choosing import part_file
 from producer.cli import options
 from producer.cli.completing import one_of, several_of
 from producer.cli.expanding import expanded
 from producer.cli.numbers import whole
 from producer.cli.printing import plain, print_json, say
+from producer.exporters import HUGGING_FACE, choose_format
 from producer.exporters.paths import Paths, folder_beside
 from producer.exporters.trainers import Trainer
 
@@ -28,6 +30,10 @@ if TYPE_CHECKING:
 
 #: From here on a mail may be refused by its size, in bytes; a mail is a third larger than what it carries.
 _LARGE_MAIL = 15 * 10**6
+
+
+#: The options that leave out rows.
+_CHOOSING = ("without_flag", "only_flag", "one_per_image", "no_duplicates")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +118,25 @@ class Shape:
             "or copy, so that they travel with it: in FILE-images, or inside of Parquet and hf.",
         ),
     ] = None
+    split: Annotated[
+        str | None,
+        typer.Option(
+            "--split",
+            metavar="PARTS",
+            help="Several files, as in train=90%,test=10%, or the splits of hf; no picture, nor one that looks the "
+            "same, is in two of them.",
+        ),
+    ] = None
+    one_per_image: Annotated[
+        bool, typer.Option("--one-per-image", help="Only the first answer about each picture.")
+    ] = False
+    no_duplicates: Annotated[
+        bool,
+        typer.Option(
+            "--no-duplicates",
+            help="Leave out an answer about a picture where the question, or the answer, was there already.",
+        ),
+    ] = False
     gallery: Annotated[
         bool,
         typer.Option("--gallery", help="A page for a browser, FILE.html: pictures, answers, filters and figures."),
@@ -139,6 +164,7 @@ class _Left:
     dialogues: int = 0
     image: str = ""
     answer: str = ""
+    parts: dict[str, int] = field(default_factory=dict[str, int])
 
     def count(self, left: Left) -> None:
         if left.rules:
@@ -160,17 +186,18 @@ class _Left:
         copied = {"not_copied": self.failed, "not_fetched": self.remote}
         left_out = {"dialogues_left_out": self.dialogues, "answers_left_out": self.answers}
         told = self.failed or shape.paths == Paths.COPY or shape.chat is not None
-        chosen = {} if shape.without_flag is None and shape.only_flag is None else {"rows_left_out": self._rows()}
+        picky = any(getattr(shape, name) for name in _CHOOSING)
+        chosen = {"rows_left_out": self._rows()} if picky else {}
         return {**chosen, **(copied if told else {}), **(left_out if shape.chat is not None else {})}
 
     def _rows(self) -> dict[str, int]:
         """How many rows are left out in all, and for each rule; several may speak against one."""
         return {"all": self.rows, **dict(self.rules.most_common())}
 
-    def report(self) -> None:
-        if self.rows:
+    def report(self, shape: Shape) -> None:
+        if any(getattr(shape, name) for name in _CHOOSING):
             why = ", ".join(f"{rule} {number}" for rule, number in self.rules.most_common())
-            say(f"{counted(self.rows, 'row')} left out by their flags: {plain(why)}")
+            say(f"{counted(self.rows, 'row')} left out{f': {plain(why)}' if why else ''}")
         if self.failed:
             say(f"[yellow]images not copied: {self.failed}, the first: {plain(self.image)}[/]")
         if self.remote:
@@ -208,21 +235,34 @@ def command(
     with where.client() as client:
         handle = client.run(run)
         left = _Left()
-        number = handle.export(file, on_left=left.count, **asdict(shape))
+        number = handle.export(file, on_left=left.count, on_part=left.parts.__setitem__, **asdict(shape))
         if shape.gallery:
             _report_page(handle, file, number, as_json=as_json)
             return
         if as_json:
-            print_json({"run": handle.name, "file": str(file), "rows": number, **left.counts(shape)})
+            print_json({"run": handle.name, "file": str(file), "rows": number, **_parts(left), **left.counts(shape)})
             return
         copies = (shape.paths == Paths.COPY or shape.chat is not None) and folder_beside(file).exists()
         where_copies = f", copies of images to {folder_beside(file)}" if copies else ""
-        say(f"{counted(number, 'row')} written to {plain(file)}{plain(where_copies)}")
-        left.report()
+        say(f"{counted(number, 'row')} written to {plain(file)}{plain(where_copies)}{_said(left, file, shape)}")
+        left.report(shape)
         if shape.reviewed is None and client.store.reviews.any(handle.run.id):
             say("what people said of its answers changes nothing in the file: --reviewed not-rejected goes by it")
         if pending := handle.progress().pending:
             say(f"[yellow]{counted(pending, 'item of the run has', 'items of the run have')} no answer yet[/]")
+
+
+def _parts(left: _Left) -> dict[str, object]:
+    return {"parts": left.parts} if left.parts else {}
+
+
+def _said(left: _Left, file: Path, shape: Shape) -> str:
+    """As in `: train 90, test 10`, with the files of the parts."""
+    if not left.parts:
+        return ""
+    folder = choose_format(file, shape.file_format) == HUGGING_FACE
+    named = {name: name if folder else part_file(file, name).name for name in left.parts}
+    return f": {', '.join(f'{plain(named[name])} {number:,}' for name, number in left.parts.items())}"
 
 
 def _report_page(handle: RunHandle, file: Path, number: int, *, as_json: bool) -> None:

@@ -25,7 +25,7 @@ _LAST_PANELS = ("Options", "Where things are", "Output")
 #: Commands in their order; others come last.
 _COMMANDS = {
     "Ask": ("run", "submit", "worker"),
-    "Look": ("status", "results", "export", "audit"),
+    "Look": ("status", "results", "report", "export", "audit"),
     "Change a run": ("requeue", "pause", "resume", "cancel", "priority", "rename", "delete"),
 }
 _OTHERS = "Set up"

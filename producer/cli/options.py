@@ -260,6 +260,15 @@ class SubmitFlags:
         bool,
         of_model("--logprobs", help="Keep how likely the model found each answer: the mean, and the weakest token."),
     ] = False
+    stop_if: Annotated[
+        list[str] | None,
+        _run(
+            "--stop-if",
+            metavar="RULE",
+            help="The run pauses itself when, beyond chance, more of it goes wrong than RULE allows, as in "
+            "'noncompliant>20%': a status, a reason, a kind of violation or a flag; may be repeated.",
+        ),
+    ] = None
     run: Annotated[
         str | None, _run("--run", metavar="NAME", help="The run's name (default: that of INPUT, without suffix).")
     ] = None

@@ -56,7 +56,7 @@ def command(  # noqa: PLR0913 - each is an option of its own
 
     It brings a broker of its own, unless one is named, starts one worker, keeps the answers in SQLite, unless another
     database is named, and ends when every item has a result: with exit code 0 when the audit holds and at least one
-    item is ok, with 5 when none is.
+    item is ok, with 5 when none is, and with 4 when the run is cancelled or pauses itself by --stop-if.
 
     Safe to repeat: what has a result is not asked again, and after Ctrl-C the same command goes on where it stopped.
 

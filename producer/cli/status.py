@@ -94,6 +94,7 @@ def _run_facts(one: RunStatus) -> dict[str, object]:
         "model": one.run.options.model,
         "priority": one.run.priority,
         "state": one.progress.state,
+        "stopped": None if one.progress.stop is None else str(one.progress.stop),
         "created_at": one.run.created_at.isoformat(timespec="seconds"),
         "flags": one.flags,
     }
@@ -131,9 +132,18 @@ def _drawn(facts: dict[str, Any]) -> RenderableType:
         else []
     )
     warnings = [Text.from_markup(f"[yellow]warning:[/] {plain(sentence)}") for sentence in facts["warnings"]]
+    stops = [
+        Text.from_markup(f"{plain(fact['run'])}: {plain(fact['stopped'])}; to go on: {plain(_resume(fact['run']))}")
+        for fact in shown
+        if fact["stopped"]
+    ]
     flagged = [flags_table(fact["flags"], fact["ok"] + fact["noncompliant"]) for fact in shown[:1] if len(shown) == 1]
     below = [part for table in (*flagged, queues, workers) if table.row_count for part in ("", table)]
-    return Group(runs, *more, *below, *warnings)
+    return Group(runs, *more, *stops, *below, *warnings)
+
+
+def _resume(run: str) -> str:
+    return to_type(f"persqa resume {run}")
 
 
 def _run_cells(fact: dict[str, Any]) -> list[object]:

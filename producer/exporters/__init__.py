@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from producer.exporters.drafts import draft_file, draft_folder
 from producer.exporters.text import write_csv, write_json_array, write_json_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from contextlib import AbstractContextManager
 
     from pydantic import JsonValue
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from producer.exporters.copies import ImageFolder
     from producer.exporters.images import Cells
 
-__all__ = ["FORMATS", "HUGGING_FACE", "PAGES", "TEXT", "choose_format", "write_records"]
+__all__ = ["FORMATS", "HUGGING_FACE", "PAGES", "TEXT", "choose_format", "write_parts", "write_records"]
 
 
 def _write_parquet(records: Iterable[dict[str, JsonValue]], path: Path, cells: Cells | None) -> int:
@@ -39,6 +40,10 @@ def _write_data_set(records: Iterable[dict[str, JsonValue]], path: Path, cells: 
 
 #: The format that is a folder.
 HUGGING_FACE = "hf"
+#: What the hub reads about a data set, in its folder.
+CARD = "README.md"
+#: What the hub calls the part of a data set that has no others.
+ONLY_PART = "train"
 #: What writes records to a path, by the format's name. It returns their number, and may raise an OSError.
 FORMATS: dict[str, Callable[[Iterable[dict[str, JsonValue]], Path, Cells | None], int]] = {
     "json": write_json_array,
@@ -77,7 +82,7 @@ def choose_format(path: Path, given: str | None) -> str:
     return chosen
 
 
-def write_records(
+def write_records(  # noqa: PLR0913 - each is about the file
     records: Iterable[dict[str, JsonValue]],
     path: Path,
     *,
@@ -85,6 +90,7 @@ def write_records(
     cells: Cells | None = None,
     copies: ImageFolder | None = None,
     overwrite: bool = True,
+    card: Callable[[int], str] | None = None,
 ) -> int:
     """Write the records to a file or folder, which appears when it is whole.
 
@@ -95,6 +101,7 @@ def write_records(
         cells: makes the images of Parquet and data sets; without it they stay references.
         copies: what a text file refers to; it appears with the file.
         overwrite: whether it may take the place of a file or data set that is there.
+        card: makes the card of a data set, which lies in its folder, of the number of records.
 
     Returns:
         The number of records.
@@ -105,9 +112,46 @@ def write_records(
     """
     try:
         with _draft(path, file_format, copies, overwrite=overwrite) as draft:
-            return FORMATS[file_format](records, draft, cells)
+            number = FORMATS[file_format](records, draft, cells)
+            if card is not None:
+                (draft / CARD).write_text(card(number), encoding="utf-8")
+            return number
     except OSError as error:
         raise InputError(f"{path} cannot be written: {in_words(error, path)}") from error
+
+
+def write_parts(
+    parts: Mapping[str, Iterable[dict[str, JsonValue]]],
+    path: Path,
+    *,
+    cells: Cells | None,
+    overwrite: bool,
+    card: Callable[[dict[str, int]], str],
+) -> dict[str, int]:
+    """Write a Hugging Face data set of several parts, which appears when it is whole; returns the numbers of records.
+
+    Args:
+        parts: the records of each part, by its name.
+        path: of the folder.
+        cells: as for `write_records`.
+        overwrite: likewise.
+        card: makes the card of the numbers of records.
+
+    Raises:
+        InputError: as `write_records`; or a part has no record.
+    """
+    numbers = dict[str, int]()
+    try:
+        with draft_folder(path, overwrite=overwrite) as draft:
+            for name, records in parts.items():
+                (draft / name).mkdir()
+                numbers[name] = FORMATS[HUGGING_FACE](records, draft / name, cells)
+            # What `datasets` looks for to see that these are parts of one.
+            (draft / "dataset_dict.json").write_text(json.dumps({"splits": list(numbers)}))
+            (draft / CARD).write_text(card(numbers), encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {in_words(error, path)}") from error
+    return numbers
 
 
 def _draft(

@@ -105,3 +105,24 @@ def test_hostile_texts_do_nothing(browser: Browser, portraits: Client, tmp_path:
         # Nothing towers over what is around it, and nothing is as long as it would be.
         assert page.locator(".pair").evaluate_all("all => Math.max(...all.map((one) => one.offsetHeight))") < 1800
         assert_fits(page)
+
+
+def test_a_report_has_its_figures_in_the_dark_and_on_a_phone(
+    browser: Browser, portraits: Client, tmp_path: Path
+) -> None:
+    run, file = portraits.run("portraits"), tmp_path / "report.html"
+    run.write_report(file)
+    answers = sum(row.answer is not None for row in run.results())
+    with _opened(browser, file, color_scheme="dark") as page:
+        assert page.locator(".figure").count() >= 5
+        # A bar says what its table says.
+        lengths = page.locator("section", has_text="How long answers are")
+        numbers = lengths.locator(".bar-value strong").all_inner_texts()
+        assert sum(map(int, numbers)) == answers
+        assert 2 <= len(numbers) <= 30
+        lengths.get_by_text("As a table").click()
+        assert lengths.locator("tbody tr").count() == len(numbers)
+        assert page.locator(".part.first").first.bounding_box() is not None
+        assert_accessible(page)
+    with _opened(browser, file, viewport={"width": 390, "height": 844}) as page:
+        assert_fits(page)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from persqa.pairs import PairRow
     from persqa.runs import Run
     from persqa.store import Store
-    from producer.web.figures.charts import Figure
+    from producer.charts import Figure
 
 _ITEMS = 400
 _JUDGED = (Status.OK, Status.NONCOMPLIANT)

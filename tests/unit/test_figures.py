@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from persqa.errors import SettingsError
 from persqa.policies import Policy, Rung
+from producer.charts import Bars, Columns, shares_to
+from producer.scales import even_edges, growing_edges, plain, round_step, seconds, ticks, time_step
 from producer.web.catalog import Facet, Order, Span, View
 from producer.web.figures.addresses import JUDGED, Addresses
-from producer.web.figures.charts import Bars, Columns, shares_to
 from producer.web.figures.keeping import keeping, said
-from producer.web.figures.scales import even_edges, growing_edges, plain, round_step, seconds, ticks, time_step
 from producer.web.figures.sizes import lengths, throughput, times
 from producer.web.figures.tallies import (
     BROKEN,

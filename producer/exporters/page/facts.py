@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING
 
 from persqa.words import listed
 from producer.bars import bar, by_status, swatch
+from producer.exporters.page.drawing import drawn
 from producer.intervals import percent
 from producer.markup import Markup, element, joined
 from producer.texts import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from persqa.progress import Progress
     from persqa.runs import Run
+    from producer.charts import Figure
     from producer.intervals import Share
     from producer.sample import Sample
 
@@ -53,6 +55,8 @@ class Facts:
         among: of what kind of items those are a sample.
         made_at: when the page was made, in UTC.
         version: that of PersQA.
+        figures: what is drawn of the run, in place of the table of compliance.
+        origin: what has answered, by name.
     """
 
     run: Run
@@ -63,6 +67,8 @@ class Facts:
     version: str
     compliance: Mapping[str, Kept] = field(default_factory=dict[str, Kept])
     kinds: Mapping[str, int] = field(default_factory=dict[str, int])
+    figures: Sequence[Figure] = ()
+    origin: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 def facts_about(facts: Facts) -> Markup:
@@ -73,8 +79,8 @@ def facts_about(facts: Facts) -> Markup:
         element("h1", run.name),
         element("p", _said(facts), class_="soft"),
         _counts(facts.progress),
-        _compliance(facts.compliance),
-        _kinds(facts.kinds),
+        *([drawn(facts.figures)] if facts.figures else [_compliance(facts.compliance), _kinds(facts.kinds)]),
+        element("details", element("summary", "What answered"), _table(facts.origin)) if facts.origin else None,
         element("details", element("summary", "Options of the run"), _table(_options(run))),
     )
 

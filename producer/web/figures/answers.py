@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from producer.charts import Bar, Bars, Cell, Figure, Part, Table, shares_to
 from producer.intervals import percent
 from producer.texts import shown
 from producer.web.catalog import Facet
-from producer.web.figures.charts import Bar, Bars, Cell, Figure, Part, Table, shares_to
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

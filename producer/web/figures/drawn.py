@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from persqa.runs import Run
+    from producer.charts import Figure
     from producer.web.catalog import Catalog, View
-    from producer.web.figures.charts import Figure
 
     #: The answers of some items, as they are stored.
     Texts = Callable[[Sequence[ItemId]], Mapping[ItemId, str]]

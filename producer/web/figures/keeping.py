@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from persqa.policies import Policy, Rung
 from persqa.results import Status
+from producer.charts import SHARES, Bar, Bars, Cell, Figure, Part, Table, shares_to
 from producer.intervals import Share, percent, share
 from producer.web.catalog import Facet
 from producer.web.figures.addresses import JUDGED, Addresses
-from producer.web.figures.charts import SHARES, Bar, Bars, Cell, Figure, Part, Table, shares_to
 from producer.web.figures.tallies import Kept
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
+from producer.charts import Cell, Column, Columns, Figure, Table, Tick, axis, counted_bars
+from producer.scales import even_edges, growing_edges, plain, seconds, time_step
 from producer.web.catalog import Span
-from producer.web.figures.charts import Cell, Column, Columns, Figure, Table, Tick, axis, counted_bars
-from producer.web.figures.scales import even_edges, growing_edges, plain, seconds, time_step
 from producer.web.figures.tallies import Spread, ordered, over_time, quantile, spread
 
 if TYPE_CHECKING:

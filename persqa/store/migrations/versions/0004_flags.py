@@ -1,4 +1,4 @@
-"""Flags, hashes of pictures, spot checks, log-probabilities, and why a run has stopped itself.
+"""Flags, hashes of pictures, spot checks, log-probabilities, what answered a run, and why one has stopped itself.
 
 Revision: 0004
 """
@@ -65,6 +65,7 @@ def upgrade() -> None:
     op.add_column("earlier_results", sa.Column("flags", sa.Text))
     _create_flags()
     _create_spot_checks()
+    _create_provenances()
     _make_pairs(_COLUMNS.format(flags=_FLAGS[_dialect()]))
 
 
@@ -72,7 +73,7 @@ def downgrade() -> None:
     """Drop what was added."""
     op.execute("DROP VIEW pairs")
     _make_pairs("")
-    for table in ("spot_checks", "picture_hashes", "flag_counters", "flags"):
+    for table in ("provenances", "spot_checks", "picture_hashes", "flag_counters", "flags"):
         op.drop_table(table)
     op.drop_column("earlier_results", "flags")
     for table in ("earlier_results", "results"):
@@ -133,6 +134,22 @@ def _create_spot_checks() -> None:
         sa.Column("engine_seconds", sa.Float),
         sa.Column("finished_at", _INSTANT, nullable=False),
         sa.Index(None, "run_id", "check_name"),
+    )
+
+
+def _create_provenances() -> None:
+    run_id = sa.Column(
+        "run_id", _KEY, sa.ForeignKey("runs.id", ondelete="CASCADE"), autoincrement=False, primary_key=True
+    )
+    op.create_table(
+        "provenances",
+        run_id,
+        sa.Column("model", sa.Text, primary_key=True),
+        sa.Column("files", sa.String(64), primary_key=True),
+        sa.Column("revision", sa.String(64), primary_key=True),
+        sa.Column("engine", sa.String(100), primary_key=True),
+        sa.Column("version", sa.String(40), primary_key=True),
+        sa.Column("since", _INSTANT, nullable=False),
     )
 
 

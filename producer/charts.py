@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from producer.web.figures.scales import plain, ticks
+from producer.scales import plain, ticks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
