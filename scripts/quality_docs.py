@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from persqa.flags import ANSWER_FLAGS
-from tests.support.flag_corpus import Marks, marks, sentences
+from persqa.flags import ANSWER_FLAGS, Flag
+from tests.support.flag_corpus import marks, sentences
 
 DOCS = Path(__file__).parents[1] / "docs" / "quality.md"
 
-_HEAD = "| flag | sentences | precision, told | recall, told | precision, held | recall, held |\n|---|---|---|---|---|---|\n"
+_COLUMNS = ["flag", "sentences", "precision, told", "recall, told", "precision, held", "recall, held"]
+_HEAD = f"| {' | '.join(_COLUMNS)} |\n|{'---|' * len(_COLUMNS)}\n"
 _START, _END = "<!-- figures -->\n", "<!-- end -->"
 
 
 def figures() -> str:
     """The table."""
     rows = (
-        f"| `{flag}` | {len(sentences(flag))} | {_shown(marks(flag, held=False))} | {_shown(marks(flag, held=True))} |\n"
+        f"| `{flag}` | {len(sentences(flag))} | {_shown(flag, held=False)} | {_shown(flag, held=True)} |\n"
         for flag in ANSWER_FLAGS
     )
     return _HEAD + "".join(rows)
@@ -28,7 +29,8 @@ def written(text: str) -> str:
     return text[:start] + figures() + text[text.index(_END, start) :]
 
 
-def _shown(found: Marks) -> str:
+def _shown(flag: Flag, *, held: bool) -> str:
+    found = marks(flag, held=held)
     return f"{found.precision:.2f} | {found.recall:.2f}"
 
 

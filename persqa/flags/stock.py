@@ -55,6 +55,13 @@ def stock_answers(spreads: Mapping[int, Counter[int]]) -> dict[int, dict[int, fl
     found: defaultdict[int, dict[int, float]] = defaultdict(dict)
     for question, spread in spreads.items():
         found[question] |= _out_of_spread(spread)
+    often = Counter(answer for answers in found.values() for answer in answers)
+    for answer in [answer for answer, questions in often.items() if questions > 1]:
+        # What stands out of two questions is no better an answer to a third, in whose spread it does not stand out.
+        score = max(answers[answer] for answers in found.values() if answer in answers)
+        for question, spread in spreads.items():
+            if answer in spread:
+                found[question].setdefault(answer, score)
     for answer, questions in _of_many_kinds(spreads).items():
         for question in questions:
             found[question].setdefault(answer, round(1 - 1 / len(questions), 3))

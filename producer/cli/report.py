@@ -33,6 +33,10 @@ def command(
             "--card", metavar="FILE", help="Write the card of a data set, too, in the form of the Hugging Face hub."
         ),
     ] = None,
+    look_over: Annotated[
+        bool,
+        typer.Option("--look-over", help="First flag what only the whole run shows: stock answers, near pictures."),
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace these files if they exist.")] = False,
     where: options.Where,
     as_json: options.AsJson = False,
@@ -45,10 +49,13 @@ def command(
 
     Examples:
         persqa report portraits
+        persqa report portraits --look-over
         persqa report portraits --html portraits.html --card README.md
     """
     with where.client() as client:
         handle = client.run(run)
+        if look_over:
+            handle.look_over()
         report = handle.report()
         if html is not None:
             handle.write_report(html, overwrite=overwrite, report=report)

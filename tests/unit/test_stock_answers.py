@@ -28,6 +28,15 @@ def test_one_sentence_under_many_pictures_stands_out_of_different_answers() -> N
     assert not stock_answers({0: Counter({_STOCK: 40, 1: 2})}), "too few others to know what the question has"
 
 
+def test_what_stands_out_of_two_questions_is_one_to_a_third_as_well() -> None:
+    various = {question: Counter({1000 * question + answer: 1 for answer in range(300)}) for question in (1, 2)}
+    for spread in various.values():
+        spread[_STOCK] = 60
+    few = _few(8, 120) + Counter({_STOCK: 30})
+    assert stock_answers({0: few, **various}).keys() == {0, 1, 2}
+    assert not stock_answers({0: few})
+
+
 def test_what_grows_less_and_less_frequent_has_no_cliff() -> None:
     assert not stock_answers({0: Counter({answer: 1000 // (answer + 1) for answer in range(400)})})
 
