@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import sqlalchemy as sa
 
 from persqa.items import MAX_ITEMS
 from persqa.questions import TAG_FIELD
 from persqa.records import record_id, stored_record
-from persqa.store.counters import SUBMITTED
+from persqa.store.catalog_row import CatalogRow, RunMarks
 from persqa.store.database import Database
+from persqa.store.evidence import flags
 from persqa.store.schema import (
     earlier_results,
     earlier_reviews,
@@ -40,70 +40,6 @@ LARGEST_RECORD = 16 * 1024
 _AT_ONCE = 5000
 
 _Select: TypeAlias = "sa.Select[*tuple[Any, ...]]"
-
-
-class CatalogRow(NamedTuple):
-    """One item with its result and its review.
-
-    Attributes:
-        question: its beginning, as in the pool.
-        answer: its beginning.
-        answer_length: in characters; None without an answer.
-        finished: in seconds since 1970, UTC.
-        images: its references, as a JSON list; the beginning of it.
-        edited: whether a person wrote another answer.
-        reviewed: whether there is a review at all.
-    """
-
-    item_id: int
-    status: str | None
-    reason: str | None
-    topic: str
-    question: str
-    model: str | None
-    rung: str | None
-    forced: bool | None
-    tag: str
-    worker: str | None
-    answer: str | None
-    answer_length: int | None
-    images: str
-    image_seconds: float | None
-    engine_seconds: float | None
-    finished: float | None
-    decision: str | None
-    edited: bool
-    starred: bool | None
-    reviewed: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunMarks:
-    """How far a run is, as of one moment.
-
-    Attributes:
-        counts: items by status, as counted; those of the ledger under `submitted`.
-        whole: all items that the run will have.
-        is_going: whether it is being deleted, or is gone.
-        last_finished: when its newest result ended, in seconds since 1970, UTC; 0 without results.
-        last_reviewed: when its newest review was given, likewise.
-        taken_back: the last id of all earlier results; `replaced`, of all earlier reviews.
-        reviews: how many of its items have a review.
-    """
-
-    counts: dict[str, int]
-    whole: int
-    is_going: bool
-    last_finished: float
-    last_reviewed: float
-    taken_back: int
-    replaced: int
-    reviews: int
-
-    @property
-    def submitted(self) -> int:
-        """Items in the ledger."""
-        return self.counts.get(SUBMITTED, 0)
 
 
 class Snapshot:
@@ -161,18 +97,26 @@ class Snapshot:
 
     def kinds(self, rows: Sequence[CatalogRow]) -> list[tuple[int, str]]:
         """The violation kinds of items that were just read in order, with the item of each."""
+        return self._words(rows, violations.c.item_id, violations.c.kind)
+
+    def flags(self, rows: Sequence[CatalogRow]) -> list[tuple[int, str]]:
+        """The flags of items that were just read in order, with the item of each."""
+        return self._words(rows, flags.c.item_id, flags.c.flag)
+
+    def _words(
+        self, rows: Sequence[CatalogRow], item_id: sa.ColumnElement[int], word: sa.ColumnElement[str]
+    ) -> list[tuple[int, str]]:
         if not rows:
             return []
-        query = sa.select(violations.c.item_id, violations.c.kind)
+        query = sa.select(item_id, word)
         first, last = rows[0].item_id, rows[-1].item_id
         # Near each other, they are read as a range: a list of keys is slower to look up.
         if last - first < 4 * len(rows):
-            found = self._connection.execute(query.where(violations.c.item_id.between(first, last))).all()
-            return list(found)
-        kinds: list[tuple[int, str]] = []
+            return list(self._connection.execute(query.where(item_id.between(first, last))).all())
+        found: list[tuple[int, str]] = []
         for some in _slices([row.item_id for row in rows]):
-            kinds += self._connection.execute(query.where(violations.c.item_id.in_(some))).all()
-        return kinds
+            found += self._connection.execute(query.where(item_id.in_(some))).all()
+        return found
 
     def ended_since(self, seconds: float) -> list[tuple[int, float]]:
         """The items that ended since a time in seconds, with when they did."""

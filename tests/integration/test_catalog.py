@@ -78,6 +78,7 @@ def _expected(run: Run, store: Store) -> Iterator[tuple[object, ...]]:
             row.tag,
             row.worker or "",
             frozenset(review - {""}),
+            frozenset(map(str, (found.flag for found in row.flags))),
         )
 
 

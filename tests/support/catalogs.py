@@ -89,6 +89,8 @@ class Model:
         match facet:
             case Facet.KIND:
                 return self.kinds[row.item_id]
+            case Facet.FLAG:
+                return set()
             case Facet.STATUS:
                 return {row.status or PENDING}
             case Facet.FORCED:

@@ -104,12 +104,12 @@ class Choosing:
         """The counts of a facet over the items at these places; over all where that is None."""
         column = self._columns[facet.value]
         chosen = column if places is None else column[places]
-        numbers: list[int] = np.bincount(chosen, minlength=2).tolist()
+        counted = np.bincount(chosen, minlength=2)
+        numbers: list[int] = counted.tolist()
         if facet in BITS:
-            found = {
-                word: sum(number for code, number in enumerate(numbers) if code & bit)
-                for word, bit in BITS[facet].items()
-            }
+            # Of many bits there are many codes, most of which no item has.
+            codes = np.flatnonzero(counted)
+            found = {word: int(counted[codes[(codes & bit) != 0]].sum()) for word, bit in BITS[facet].items()}
             others = 0
         else:
             texts = self._columns.names[facet].texts

@@ -38,12 +38,11 @@ BITS: Final = {facet: {word: 1 << place for place, word in enumerate(words)} for
 #: In the column of reviews, beside the bits of its values: that there is a review, whatever it says.
 HAS_REVIEW: Final = 32
 _REVIEW: Final = BITS[Facet.REVIEW]
-_KINDS: Final = BITS[Facet.KIND]
 
 _SMALL, _LARGE = np.dtype(np.uint8), np.dtype(np.uint16)
 _TYPES: Final[dict[str, np.dtype[Any]]] = {
     **{facet.value: _SMALL for facet in (*FIXED, *SEVERAL)},
-    **{facet.value: _LARGE for facet in OPEN},
+    **{facet.value: _LARGE for facet in (*OPEN, Facet.FLAG)},
     "answer_length": np.dtype(np.int32),
     "answer_key": np.dtype(np.int64),
     "picture_key": np.dtype(np.int64),
@@ -114,8 +113,10 @@ class Columns:
         """The memory of all columns."""
         return sum(array.nbytes for array in self._arrays.values())
 
-    def batch(self, rows: Sequence[CatalogRow], kinds: Iterable[tuple[int, str]]) -> Batch:
-        """Make arrays of rows, and of the violation kinds of their items."""
+    def batch(
+        self, rows: Sequence[CatalogRow], kinds: Iterable[tuple[int, str]], flags: Iterable[tuple[int, str]] = ()
+    ) -> Batch:
+        """Make arrays of rows, and of the violation kinds and the flags of their items."""
         fields: dict[str, tuple[Any, ...]] = dict(zip(rows[0]._fields, zip(*rows, strict=True), strict=True))
         indexes = np.array(fields["item_id"], np.int64) - self.base
         fields["status"] = tuple(status or PENDING for status in fields["status"])
@@ -123,7 +124,8 @@ class Columns:
             name: np.array(self.names[facet].codes(fields[name]), _TYPES[name]) for facet, name in _CODED.items()
         }
         values["forced"] = np.array([_FORCED[forced] for forced in fields["forced"]], _SMALL)
-        values["kind"] = _kind_bits(indexes, kinds, self.base)
+        values["kind"] = _bits(Facet.KIND, indexes, kinds, self.base)
+        values["flag"] = _bits(Facet.FLAG, indexes, flags, self.base)
         values["review"] = _review_bits(fields)
         values["answer_length"] = np.array([-1 if one is None else one for one in fields["answer_length"]], np.int32)
         values["answer_key"] = np.array(list(map(answer_key, fields["answer"], fields["tag"])), np.int64)
@@ -187,12 +189,12 @@ def _bits_of_review(decision: str | None, edited: bool, starred: bool | None, re
     return bits if edited else bits | _REVIEW[NONE]
 
 
-def _kind_bits(indexes: Indexes, kinds: Iterable[tuple[int, str]], base: int) -> npt.NDArray[np.uint8]:
-    found = np.zeros(len(indexes), _SMALL)
+def _bits(facet: Facet, indexes: Indexes, words: Iterable[tuple[int, str]], base: int) -> npt.NDArray[Any]:
+    found, bits = np.zeros(len(indexes), _TYPES[facet]), BITS[facet]
     places = {int(index): place for place, index in enumerate(indexes)} if len(indexes) else {}
-    for item_id, kind in kinds:
+    for item_id, word in words:
         # A range of violations may have items that are not among the rows.
         place = places.get(item_id - base)
         if place is not None:
-            found[place] |= _KINDS.get(kind, 0)
+            found[place] |= bits.get(word, 0)
     return found

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from persqa.flags import Flag
 from persqa.pairs import PENDING
 from persqa.policies import Rung
 from persqa.reasons import Reason
 from persqa.results import Status
-from persqa.verdicts import ViolationKind
+from persqa.verdicts import KINDS, ViolationKind
 
 
 class Facet(StrEnum):
@@ -26,16 +27,17 @@ class Facet(StrEnum):
     TAG = "tag"
     WORKER = "worker"
     REVIEW = "review"
+    FLAG = "flag"  #: of the answer, or of the picture
 
 
 #: What a review makes of an item: a decision, another answer, a star; `none` is neither a decision nor another answer.
 REVIEWS = ACCEPTED, REJECTED, EDITED, STARRED, NONE = ("accepted", "rejected", "edited", "starred", "none")
 #: Facets of which an item may have several values, each of them a bit of its column.
-SEVERAL = {Facet.KIND: tuple(map(str, ViolationKind)), Facet.REVIEW: REVIEWS}
+SEVERAL = {Facet.KIND: tuple(map(str, ViolationKind)), Facet.REVIEW: REVIEWS, Facet.FLAG: tuple(map(str, Flag))}
 #: Facets with one value, or none, that is one of a few words.
 FIXED = {
     Facet.STATUS: (PENDING, *map(str, Status)),
-    Facet.REASON: tuple(dict.fromkeys([*map(str, Reason), *map(str, ViolationKind)])),
+    Facet.REASON: tuple(dict.fromkeys([*map(str, Reason), *map(str, KINDS)])),
     Facet.RUNG: tuple(map(str, Rung)),
     Facet.FORCED: ("no", "yes"),
 }

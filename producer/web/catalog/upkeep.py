@@ -99,14 +99,14 @@ class Upkeep:
             with self._rows.snapshot(self._run.id) as look:
                 marks = look.marks() if not self._seen else None
                 rows = look.chunk(self._last, _CHUNK)
-                kinds = look.kinds(rows)
+                kinds, flags = look.kinds(rows), look.flags(rows)
             if marks is not None:
                 self._note(marks)
             if marks is not None and marks.is_going:
                 self._forget()
             rows = [] if self.is_gone else self._within(rows)
             if rows:
-                self._put(self.columns.batch(rows, kinds))
+                self._put(self.columns.batch(rows, kinds, flags))
             if len(rows) < _CHUNK:
                 self.is_loaded = True
 
@@ -149,10 +149,10 @@ class Upkeep:
                         break
                 rows += self._missed(look, marks, rows)
                 rows = sorted({row.item_id: row for row in rows}.values())
-                kinds = look.kinds(rows)
+                kinds, flags = look.kinds(rows), look.flags(rows)
             self._done.update(trace for some in traces[:_MOST_CHANGED] for trace in some)
             if rows:
-                self._put(self.columns.batch(rows, kinds))
+                self._put(self.columns.batch(rows, kinds, flags))
             self.is_settled = len(wanted) <= _MOST_CHANGED and not self._differs(marks, [])
             if len(wanted) <= _MOST_CHANGED:
                 self._note(marks)
@@ -169,9 +169,9 @@ class Upkeep:
             for start in range(0, len(known), _CHUNK):
                 with self._rows.snapshot(self._run.id) as look:
                     rows = look.rows(known[start : start + _CHUNK])
-                    kinds = look.kinds(rows)
+                    kinds, flags = look.kinds(rows), look.flags(rows)
                 if rows:
-                    self._put(self.columns.batch(rows, kinds))
+                    self._put(self.columns.batch(rows, kinds, flags))
 
     def _put(self, batch: Batch) -> None:
         with self._lock:

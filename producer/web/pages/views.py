@@ -24,6 +24,7 @@ FACETS = {
     Facet.REVIEW: "Review",
     Facet.STATUS: "Status",
     Facet.KIND: "Broke the rule by",
+    Facet.FLAG: "Flag",
     Facet.REASON: "Reason",
     Facet.TOPIC: "Topic",
     Facet.QUESTION: "Question",
