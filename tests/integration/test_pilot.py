@@ -10,6 +10,7 @@ import pytest
 
 from persqa.errors import BrokerUnavailable, InputError, RunConflict, SettingsError
 from persqa.flags import Finding, Flag
+from persqa.pairs import Choice
 from persqa.policies import Rung
 from persqa.results import Outcome, Status
 from persqa.verdicts import ViolationKind
@@ -105,8 +106,7 @@ def test_each_answer_is_taken_once_with_all_that_belongs_to_it(database_url: str
         assert [row.text for row in whole.violations()] == ["no tag"]
         assert whole.audit(queue=False).holds
         # What is not there any more is nobody's.
-        small.requeue(status="ok", sure=True)
-        small.requeue(status="noncompliant")
+        client.store.ledger.reopen(small.run.id, Choice())
         third_run = _written(client, many, reuse="few", run="third")
         assert third_run.progress().pending == 6
 
