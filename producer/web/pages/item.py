@@ -18,7 +18,7 @@ from persqa.records import record_id, stored_record
 from persqa.results import Status
 from persqa.verdicts import judge_text
 from producer.texts import MOST_SHOWN
-from producer.web.pages.marking import MEANINGS, kind_of, marked, shown_parts
+from producer.web.pages.marking import FLAGGED, MEANINGS, kind_of, marked, shown_parts
 from producer.web.pages.tiles import PICTURELESS
 from producer.web.pages.views import address, view_of
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
+    from persqa.flags import Finding
     from persqa.pairs import EarlierRow
     from producer.run_handle import RunHandle
     from producer.web.catalog import View
@@ -89,6 +90,7 @@ def item_part(request: Request, site: Site, run: RunHandle, item_id: ItemId, vie
     if row is None:
         raise HTTPException(404, f"the run {run.name!r} has no item {item_id}")
     review = store.reviews.of([item_id]).get(item_id)
+    flags = store.flags.of([item_id]).get(item_id, ())
     catalog = site.catalogs.of(run.run)
     previous, following = catalog.neighbours(view, item_id)
     record = stored_record(row.record)
@@ -103,7 +105,9 @@ def item_part(request: Request, site: Site, run: RunHandle, item_id: ItemId, vie
         "record_name": record_id(record, run.run.options.id_column),
         "fields": list(_fields(record)),
         "turns": list(_turns(run, row)),
-        "answer": _answer(row),
+        "answer": _answer(row, flags),
+        "flags": [found for found in flags if found.flag != row.reason],
+        "flagged": FLAGGED,
         "meaning": None if (kind := kind_of(row.reason)) is None else MEANINGS[kind],
         "edited": None if edited is None else _edited(row, edited),
         "broken": None if edited is None else judge_text(edited, tag=row.tag, question=row.question),
@@ -122,10 +126,10 @@ def item_part(request: Request, site: Site, run: RunHandle, item_id: ItemId, vie
     }
 
 
-def _answer(row: CloseUp) -> Parts | None:
+def _answer(row: CloseUp, flags: Sequence[Finding]) -> Parts | None:
     if row.answer is None:
         return None
-    parts = marked(row.answer, tag=row.tag, question=row.question, kind=kind_of(row.reason))
+    parts = marked(row.answer, tag=row.tag, question=row.question, kind=kind_of(row.reason), findings=flags)
     return shown_parts(parts, MOST_SHOWN)
 
 

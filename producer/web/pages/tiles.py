@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from persqa.close_ups import Tile
+    from persqa.flags import Finding
     from persqa.items import ItemId
     from persqa.reviews import Review
     from persqa.verdicts import ViolationKind
@@ -32,6 +33,7 @@ class Shown:
         parts: the role, text and flag of each part of the answer, which may be one that a person wrote.
         kinds: how its generations broke the rule, without that of the answer itself.
         broken: how the answer of a person breaks the rule.
+        flags: those of the model's answer, and of the picture.
     """
 
     tile: Tile
@@ -39,6 +41,7 @@ class Shown:
     parts: list[tuple[str, str, str]]
     kinds: tuple[str, ...]
     broken: ViolationKind | None
+    flags: tuple[Finding, ...] = ()
 
     @property
     def has_picture(self) -> bool:
@@ -61,22 +64,29 @@ def shown_tiles(site: Site, run: RunHandle, item_ids: Sequence[ItemId]) -> list[
     store = site.client.store
     tiles = store.close_ups.tiles(run.run.id, item_ids)
     reviews = store.reviews.of(item_ids)
-    broken = store.queries.broken(item_ids)
+    broken, flags = store.queries.broken(item_ids), store.flags.of(item_ids)
     return [
-        _shown(tile, reviews.get(tile.item_id), tuple(dict.fromkeys(str(b.kind) for b in broken.get(tile.item_id, ()))))
+        _shown(
+            tile,
+            reviews.get(tile.item_id),
+            tuple(dict.fromkeys(str(one.kind) for one in broken.get(tile.item_id, ()))),
+            flags.get(tile.item_id, ()),
+        )
         for tile in tiles
     ]
 
 
-def _shown(tile: Tile, review: Review | None, kinds: tuple[str, ...]) -> Shown:
+def _shown(tile: Tile, review: Review | None, kinds: tuple[str, ...], flags: tuple[Finding, ...]) -> Shown:
     edited = None if review is None else review.answer
     broken = None if edited is None else judge_text(edited, tag=tile.tag, question=tile.question)
     answer, kind = (tile.answer, kind_of(tile.reason)) if edited is None else (edited, broken)
-    parts = [] if answer is None else marked(answer, tag=tile.tag, question=tile.question, kind=kind)
+    own = flags if edited is None else ()
+    parts = [] if answer is None else marked(answer, tag=tile.tag, question=tile.question, kind=kind, findings=own)
     return Shown(
         tile=tile,
         review=review,
         parts=shown_parts(parts, _CHARACTERS),
         kinds=tuple(kind for kind in kinds if kind != tile.reason),
         broken=broken,
+        flags=tuple(found for found in flags if found.flag != tile.reason),
     )
