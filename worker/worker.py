@@ -56,10 +56,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: Connections to the database, one for each thread that uses it, so that none waits for another: commits, look-ups of
-#: items, look-ups of images, dead letters, spot checks, the reconciler, and the health check.
+#: Connections to the database, one for each thread that uses it: commits, look-ups of items and of images, dead letters,
+#: spot checks, the reconciler, and the health check.
 DATABASE_CONNECTIONS: Final = 7
-
 _POLL_SECONDS = 0.2
 #: Time for an engine to notice that its loading was broken off, beyond the limit of loading.
 _BEYOND_LOADING_SECONDS = 30.0

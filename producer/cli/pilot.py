@@ -14,12 +14,13 @@ from persqa.clock import duration
 from persqa.errors import SettingsError
 from persqa.words import counted, option, shown_value, to_type
 from producer.cli import options
+from producer.cli.engine_flags import EngineFlags
 from producer.cli.expanding import expanded
 from producer.cli.numbers import whole
 from producer.cli.printing import console, notes, plain, print_json, say, table
 from producer.cli.submit import EXIT_FRUITLESS, full_queue_note, report_submission, say_who_is_missing
 from producer.cli.submit_flags import SubmitFlags
-from producer.cli.typed import json_object, text_or_file
+from producer.cli.typed import text_or_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -73,7 +74,7 @@ def command(  # noqa: PLR0913 - each is an option of its own
     *,
     own: PilotFlags,
     flags: options.AskFlags,
-    engine_args: options.EngineArgs = None,
+    engine: EngineFlags,
     image_roots: options.ImageRoots = None,
     where: options.Where,
     as_json: options.AsJson = False,
@@ -92,7 +93,10 @@ def command(  # noqa: PLR0913 - each is an option of its own
         persqa pilot people.csv --vary model=small,large --price-per-hour 2.5
     """
     settings = where.settings(
-        model=flags.model, engine_args=json_object(engine_args, "--engine-args"), image_roots=image_roots
+        model=flags.model,
+        engine_args=engine.arguments(),
+        model_pixels=engine.model_pixels,
+        image_roots=image_roots,
     )
     prompts: _Prompts = {}
     varied = _parse_vary(own.vary or [], prompts)
@@ -113,7 +117,7 @@ def command(  # noqa: PLR0913 - each is an option of its own
         pilot = client.pilot(data, vary=varied, price_per_hour=own.price_per_hour, watch=watch, **given)
     common = ["persqa", "run" if settings.broker_url is None else "submit", data]
     if settings.broker_url is None:
-        common += _worker_options(engine_args, image_roots)
+        common += _worker_options(engine, image_roots)
     if as_json:
         print_json(_facts(pilot, prompts, common))
     else:
@@ -122,9 +126,13 @@ def command(  # noqa: PLR0913 - each is an option of its own
         raise typer.Exit(EXIT_FRUITLESS)
 
 
-def _worker_options(engine_args: str | None, image_roots: str | None) -> list[str]:
-    given = {"--engine-args": engine_args, "--image-roots": image_roots}
-    return [word for flag, value in given.items() if value is not None for word in (flag, value)]
+def _worker_options(engine: EngineFlags, image_roots: str | None) -> list[str]:
+    given = {
+        "--engine-args": engine.engine_args,
+        "--max-pixels": engine.model_pixels,
+        "--image-roots": image_roots,
+    }
+    return [word for flag, value in given.items() if value is not None for word in (flag, str(value))]
 
 
 def _parse_vary(typed: Sequence[str], prompts: _Prompts) -> dict[str, list[object]]:
