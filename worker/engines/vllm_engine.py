@@ -179,7 +179,10 @@ class VllmEngine:
             return EngineDead("the vLLM engine stopped while it was answering")
         if (lacking := shortage(error)) is not None:
             return lacking
-        if isinstance(error, VLLMValidationError) and "maximum" in str(error) and "length" in str(error):
+        # A VLLMValidationError, but in vLLM 0.24 any ValueError.
+        if isinstance(error, ValueError) and any(
+            f"maximum {what} length" in str(error) for what in ("model", "context")
+        ):
             return Rejected(Reason.TOO_LONG, _one_line(error))
         # It may be about the shape of one of them, of which not every model's image processor says enough.
         images = [picture.pixels for picture in request.images if isinstance(picture.pixels, Image)]
