@@ -11,7 +11,7 @@ export HF_HUB_OFFLINE = 1
 # Some hundred processes of a test run load the code: what Python makes of it is kept, whatever the environment says.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: help setup run test check style types imports limits chaos soak bench long unit lock docs demo-model clean
+.PHONY: help setup run test check style types imports limits chaos soak bench versions long unit lock docs demo-model clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -59,6 +59,10 @@ soak: setup
 # make bench  how near the fleet comes to its engine, and what a large run costs; about an hour
 bench: setup
 	@$(BIN)/python -m benchmarks
+
+# make versions  the tests of the engine with the oldest and the newest vLLM that pyproject.toml admits; half an hour, 8 GB
+versions: setup
+	@scripts/versions.sh
 
 # make unit   the tests without a server and without vLLM
 unit: setup

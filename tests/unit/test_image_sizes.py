@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,6 +47,24 @@ def test_of_a_large_image_twice_what_the_model_looks_at(
     assert type(found) is Image.Image
     assert (found.size, found.mode, found.info) == (expected, "RGB", {})
     assert near(found.getpixel((0, 0)), GREEN, 3)
+
+
+@pytest.mark.parametrize(
+    ("image_format", "expected"), [("PNG", (900, 1200)), ("JPEG", (450, 600))], ids=["whole", "at a half"]
+)
+def test_what_an_engine_scales_is_only_decoded_at_a_part_of_its_size(
+    image_format: str, expected: tuple[int, int]
+) -> None:
+    image = Image.new("RGB", (1200, 900), WHITE)
+    image.paste(RED, (0, 0, 100, 100))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    found = kept(image, image_format, replace(UNITS, scaled=False), exif=exif)
+    assert type(found) is Image.Image
+    assert (found.size, found.info) == (expected, {})
+    assert near(found.getpixel((found.width - 3, 2)), RED, 12)
+    # Less than 1.5 times of what the model sees is not enough.
+    assert kept(Image.new("RGB", (700, 525)), "JPEG", replace(UNITS, scaled=False)).size == (700, 525)
 
 
 @pytest.mark.parametrize("image_format", FORMATS)

@@ -9,7 +9,7 @@ Where one of them is only of use, and not needed, nothing happens without it.
 from __future__ import annotations
 
 import sys
-from functools import partial, wraps
+from functools import cache, partial, wraps
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,6 @@ import zmq
 from vllm.inputs import TokensPrompt
 from vllm.multimodal.cache import MultiModalProcessorOnlyCache
 from vllm.multimodal.inputs import MultiModalKwargsItems, PlaceholderRange
-from vllm.v1.engine.async_llm import AsyncLLM
 
 from persqa.errors import SettingsError
 from worker.engines.vllm_patches import PatchMaker
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 
     import torch
     from PIL.Image import Image
+    from vllm.v1.engine.async_llm import AsyncLLM
 
     from persqa.images import Resolution
 
@@ -80,11 +80,16 @@ def share_processed_images(engine: AsyncLLM) -> None:
     This uses vLLM's cache in this process only. vLLM itself does so only where several processes feed one engine.
     """
     renderer: Any = engine.renderer
-    if renderer.mm_processor is None or getattr(renderer, "_mm_processor_cache", renderer) is not None:
+    if renderer.mm_processor is None:
+        return
+    # The second is that of vLLM 0.24.
+    places = (renderer, "_mm_processor_cache"), (renderer.mm_processor, "cache")
+    place, name = next(((place, name) for place, name in places if hasattr(place, name)), (None, ""))
+    if place is None or getattr(place, name) is not None:
         return
     size = SimpleNamespace(mm_processor_cache_gb=_PROCESSED_IMAGES_GB)
     model_config: Any = SimpleNamespace(get_multimodal_config=lambda: size)
-    renderer._mm_processor_cache = MultiModalProcessorOnlyCache(model_config)  # noqa: SLF001
+    setattr(place, name, MultiModalProcessorOnlyCache(model_config))
 
 
 def patch_maker(engine: AsyncLLM, resolution: Resolution) -> PatchMaker | None:
@@ -107,6 +112,11 @@ def _image_processor(engine: AsyncLLM) -> Any:
         return None
     processor: Any = engine.renderer.mm_processor.info.get_hf_processor()
     return getattr(processor, "image_processor", None)
+
+
+def most_images(engine: AsyncLLM) -> int:
+    """How many images a prompt may have; vLLM checks this only where its own processor gets them."""
+    return engine.renderer.model_config.get_multimodal_config().get_limit_per_prompt("image")
 
 
 async def render(engine: AsyncLLM, tokens: list[int], images: Sequence[Image], names: Sequence[str]) -> Any:
@@ -140,3 +150,45 @@ def image_part(items: Sequence[Any], names: Sequence[str], places: Sequence[tupl
         "mm_hashes": {"image": list(names)},
         "mm_placeholders": {"image": [PlaceholderRange(offset=offset, length=length) for offset, length in places]},
     }
+
+
+@cache
+def before_caches(note: Callable[[], None]) -> None:
+    """Have `note` called in the engine's own process when the weights are read, before memory for caches is taken."""
+    core: Any = getattr(sys.modules.get("vllm.v1.engine.core"), "EngineCore", None)
+    # Where another vLLM has another name for it, people only know less.
+    original: Callable[..., Any] | None = getattr(core, "_initialize_kv_caches", None)
+    if original is None:
+        return
+
+    @wraps(original)
+    def initialize(*arguments: Any, **options: Any) -> Any:
+        note()
+        return original(*arguments, **options)
+
+    core._initialize_kv_caches = initialize  # noqa: SLF001
+
+
+@cache
+def keep_generators_during_chunked_prefill() -> None:
+    """Repair seeded sampling on the CPU, which would end the engine (vLLM 0.24 to 0.32).
+
+    vLLM reads a long prompt in several steps (chunked prefill). After each step it samples a token, discards it, and
+    sets the request's random generator back. On the CPU this raises, and the engine ends. So these generators are put
+    aside during the step.
+    """
+    from vllm.v1.worker.gpu_model_runner import GPUModelRunner
+
+    original: Callable[..., Any] = GPUModelRunner.sample_tokens
+
+    @wraps(original)
+    def sample_tokens(runner: Any, *arguments: Any) -> Any:
+        batch = runner.input_batch
+        unread = runner.discard_request_mask.np[: batch.num_reqs].nonzero()[0].tolist()
+        aside = {row: batch.generators.pop(row) for row in unread if row in batch.generators}
+        try:
+            return original(runner, *arguments)
+        finally:
+            batch.generators.update(aside)
+
+    GPUModelRunner.sample_tokens = sample_tokens  # pyright: ignore[reportAttributeAccessIssue] - meant
