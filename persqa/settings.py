@@ -147,9 +147,7 @@ class Settings(BaseSettings):
     fetch_threads: int = Field(
         default=16, ge=1, le=256, description="Threads that wait for servers of images in one worker."
     )
-    max_image_pixels: int = Field(
-        default=50_000_000, ge=1, description="Most pixels of one image; one that has more is refused."
-    )
+    max_image_pixels: int = Field(default=50_000_000, ge=1, description="Most pixels of one image that is not refused.")
     model_pixels: int = Field(
         default=MODEL_PIXELS,
         ge=1,

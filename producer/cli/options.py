@@ -58,20 +58,6 @@ ServedModel = Annotated[
     str | None,
     of_model("--model", metavar="NAME", help="Hugging Face name or folder (default: one that fits this machine)."),
 ]
-EngineArgs = Annotated[
-    str | None,
-    of_model("--engine-args", metavar="JSON", help="""Arguments of vLLM's engine, as in '{"max_model_len":4096}'."""),
-]
-ModelPixels = Annotated[
-    int | None,
-    of_model(
-        "--max-pixels",
-        metavar="N",
-        parser=whole("--max-pixels", 1),
-        help="Most pixels that the model sees of one image; a larger one is scaled down (also PERSQA_MODEL_PIXELS; "
-        "default: 1048576, which is 1024 x 1024).",
-    ),
-]
 ImageRoots = Annotated[
     str | None,
     of_where(

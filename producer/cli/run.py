@@ -14,11 +14,11 @@ from persqa.questions import QuestionPool, load_pool
 from persqa.urls import without_password
 from persqa.words import counted, to_type
 from producer.cli import options
+from producer.cli.engine_flags import EngineFlags
 from producer.cli.expanding import expanded
 from producer.cli.printing import console, image, notes, plain, print_json, progress_dict, say, styled_status, table
 from producer.cli.results import once_each
 from producer.cli.submit import EXIT_FRUITLESS, full_queue_note, report_submission, submission_dict, warn_if_fruitless
-from producer.cli.typed import json_object
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -34,8 +34,7 @@ def command(  # noqa: PLR0913 - each is an option of its own
     data: options.Input,
     *,
     flags: options.SubmitFlags,
-    engine_args: options.EngineArgs = None,
-    model_pixels: options.ModelPixels = None,
+    engine: EngineFlags,
     image_roots: options.ImageRoots = None,
     where: options.Where,
     ui: options.Ui = False,
@@ -56,8 +55,8 @@ def command(  # noqa: PLR0913 - each is an option of its own
     """
     settings = where.settings(
         model=flags.model,
-        engine_args=json_object(engine_args, "--engine-args"),
-        model_pixels=model_pixels,
+        engine_args=engine.arguments(),
+        model_pixels=engine.model_pixels,
         image_roots=image_roots,
     )
     from producer import Client

@@ -15,9 +15,9 @@ from persqa.required import require_broker, require_roots
 from persqa.settings import Settings
 from producer.cli import options
 from producer.cli.completing import one_of
+from producer.cli.engine_flags import EngineFlags
 from producer.cli.expanding import expanded
 from producer.cli.numbers import whole
-from producer.cli.typed import json_object
 
 _Window = Annotated[
     int | None,
@@ -51,8 +51,7 @@ _Gpus = Annotated[
 def command(  # noqa: PLR0913 - one parameter an option
     *,
     model: options.ServedModel = None,
-    engine_args: options.EngineArgs = None,
-    model_pixels: options.ModelPixels = None,
+    engine: EngineFlags,
     window: _Window = None,
     image_roots: _ImageRoots = None,
     gpus: _Gpus = None,
@@ -82,11 +81,11 @@ def command(  # noqa: PLR0913 - one parameter an option
     """
     settings = where.settings(
         model=model,
-        engine_args=json_object(engine_args, "--engine-args"),
-        model_pixels=model_pixels,
         window=window,
         image_roots=image_roots,
         log_format=log_format,
+        engine_args=engine.arguments(),
+        model_pixels=engine.model_pixels,
     )
     require_broker(settings)
     require_roots(settings)

@@ -27,6 +27,7 @@ from scripts.demo_model.vocabulary import (
 )
 from worker.engines.chat_prompts import ChatPrompts
 from worker.engines.engine import Request
+from worker.pictures import Picture
 
 if TYPE_CHECKING:
     import random
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
     from persqa.tags import Tag
 
-_BLANK = Image.new("RGB", (1, 1))
+_BLANK = Picture("", Image.new("RGB", (1, 1)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from persqa.pairs import PairRow
 
 _CONTEXT = 1024
+_MODEL_PIXELS = 400_000
 _PROMPT = "What is the person in this picture wearing?"
 #: Pictures of which the family cuts one token for each square of this edge, and from which on it takes a shape.
 _SQUARE = 28
@@ -53,12 +54,14 @@ def write_pictures(folder: Path) -> None:
     turned.save(folder / "noted.png", exif=note)
     for width, height in ((1, 1), (27, 27), (5, 100), (1500, 20), (20, 3980), (10, 2100), (2100, 10), (420, 420)):
         noise(width, height).save(folder / f"{width}x{height}.png")
+    noise(4000, 3000).save(folder / "photo.jpg")
 
 
 RECORDS: dict[str, dict[str, Any]] = {
     **{name: {"image": f"{name}.png"} for name in ("upright", "turned", "noted")},
     **{f"{size}": {"image": f"{size}.png"} for size in ("1x1", "27x27", "5x100", "1500x20", "20x3980")},
     **{f"{size}": {"image": f"{size}.png"} for size in ("10x2100", "2100x10")},
+    "of twelve megapixels": {"image": "photo.jpg"},
     "two": {"image": ["upright.png", "turned.png"]},
     "the other way round": {"image": ["turned.png", "upright.png"]},
     "four": {"image": ["upright.png", "turned.png", "27x27.png", "noted.png"]},
@@ -84,6 +87,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
             broker_url=broker.url,
             database_url=f"sqlite:///{folder}/persqa.db",
             model=str(qwen_model()),
+            model_pixels=_MODEL_PIXELS,
             engine_args={"dtype": "float32", "max_model_len": _CONTEXT},
             image_roots=[folder],
         )
@@ -132,6 +136,14 @@ def test_a_picture_too_narrow_for_the_model_is_refused_by_its_size(rows: Rows, r
     assert rows[record].status is Status.INVALID
     assert ("10 x 2100" if record != "2100x10" else "2100 x 10") in rows[record].detail
     assert str(_NARROWEST) in rows[record].detail
+
+
+def test_of_a_photo_the_model_sees_as_much_as_the_cap_says(rows: Rows) -> None:
+    photo, alone = rows["of twelve megapixels"], rows["upright"].prompt_tokens
+    assert photo.status is Status.OK
+    assert alone is not None
+    assert photo.prompt_tokens == alone - squares(112, 56) + 26 * 19
+    assert _MODEL_PIXELS // _SQUARE**2 >= 26 * 19
 
 
 def test_several_pictures_are_seen_in_their_order(rows: Rows) -> None:

@@ -96,6 +96,12 @@ def test_a_shape_that_the_model_refuses_is_named(begin: Callable[[], tuple[VllmP
         pictures.prepare(picture(3000, 10))
 
 
+def test_more_pictures_than_the_engine_takes_are_refused(begin: Callable[[], tuple[VllmPictures, Any]]) -> None:
+    pictures, prompts = begin()
+    with pytest.raises(Rejected, match="at most 4 images"):
+        inputs(pictures, prompts.about_one_picture() * 5, [picture(28, 28)] * 5, prepared=True)
+
+
 def test_where_vllm_makes_something_else_its_own_processor_serves(
     begin: Callable[[], tuple[VllmPictures, Any]], engine: Any, monkeypatch: pytest.MonkeyPatch, caplog: Any
 ) -> None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import gc
+import dataclasses
 import logging
-from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,14 +13,9 @@ from PIL import Image
 from persqa.images import Resolution
 from persqa.images.decoding import decode
 from persqa.models import DEMO_MODEL
-from persqa.settings import Settings
-from tests.end_to_end.test_vllm_engine import RunningEngine
+from persqa.settings import load_settings
 from tests.support.pictures import encoded
 from tests.support.qwen_model import qwen_model
-from tests.support.requests import request
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(600)]
 
@@ -30,15 +24,11 @@ _MEGAPIXEL = 2**20
 _UNIT = 28 * 28
 
 
-def settings(**more: Any) -> Settings:
-    return Settings(**{"model": str(qwen_model()), **more})
-
-
 def fitted(**more: Any) -> tuple[dict[str, Any], Resolution | None]:
     """The engine arguments, and what the image loader is told of the model under them."""
     from worker.engines.vllm_arguments import engine_arguments
 
-    arguments = engine_arguments(settings(**more))
+    arguments = engine_arguments(load_settings(**{"model": str(qwen_model()), **more}))
     return arguments, resolution(arguments)
 
 
@@ -113,14 +103,13 @@ def test_what_is_left_to_vllm_is_what_a_gpu_needs() -> None:
 
 
 @pytest.fixture(scope="module")
-def running() -> Iterator[RunningEngine]:
-    running = RunningEngine(settings(engine_args={"dtype": "float32"}))
-    try:
-        running.run(running.engine.start())
-        yield running
-    finally:
-        running.close()
-        gc.collect()
+def processor() -> Any:
+    """What vLLM makes pictures ready with; no engine, no weights."""
+    from vllm import AsyncEngineArgs
+    from vllm.multimodal import MULTIMODAL_REGISTRY
+
+    arguments, _ = fitted()
+    return MULTIMODAL_REGISTRY.create_processor(AsyncEngineArgs(**arguments).create_model_config())
 
 
 @pytest.fixture(scope="module")
@@ -131,35 +120,42 @@ def photo() -> bytes:
     return encoded(Image.fromarray(grey.astype(np.uint8)).convert("RGB"), "JPEG", quality=90)
 
 
-def test_a_photo_of_twelve_megapixels_takes_as_many_tokens_as_the_cap_says(
-    running: RunningEngine, photo: bytes
+def patches(processor: Any, image: Image.Image) -> tuple[list[int], Any]:
+    """Rows and columns of patches, and their pixels, as vLLM has the model's processor make them."""
+    images = processor.info.get_hf_processor().image_processor
+    asked = {**processor.info.ctx.get_mm_config().mm_processor_kwargs, "do_normalize": False, "do_rescale": False}
+    made = images(images=[image], return_tensors="np", **asked)
+    return made["image_grid_thw"][0].tolist(), made["pixel_values"].astype(np.float32)
+
+
+@pytest.mark.parametrize("scaled", [True, False])
+def test_the_model_sees_in_what_is_decoded_what_it_sees_in_the_whole_photo(
+    processor: Any, photo: bytes, scaled: bool
 ) -> None:
-    without = running.answer(request("none", images=[], seed=None)).prompt_tokens
-    whole = Image.open(BytesIO(photo))
-    seen = decode(photo, max_pixels=10**8, resolution=running.engine.resolution)
-    assert seen.size == (42 * 28, 31 * 28)
-    for image in (whole.convert("RGB"), seen):
-        # The marks around a picture are two tokens.
-        assert running.answer(request("one", images=[image], seed=None)).prompt_tokens == without + 2 + 42 * 31
+    from worker.engines.vllm_sizes import resolution_of
+
+    exact = resolution_of(processor.info)
+    assert exact is not None
+    seen = decode(photo, max_pixels=10**8, resolution=dataclasses.replace(exact, scaled=scaled))
+    assert seen.size == ((42 * 28, 31 * 28) if scaled else (2000, 1500))
+    grid, pixels = patches(processor, seen)
+    whole_grid, whole = patches(processor, decode(photo, max_pixels=10**8))
+    assert grid == whole_grid == [1, 62, 84]
     assert 42 * 31 <= _MEGAPIXEL // _UNIT < 16_000
-
-
-def test_the_model_sees_in_it_what_it_sees_in_the_whole_photo(running: RunningEngine, photo: bytes) -> None:
-    processor: Any = running.engine._engine.renderer.mm_processor.info.get_hf_processor()  # pyright: ignore
-    size = {"shortest_edge": 3136, "longest_edge": _MEGAPIXEL}
-    seen = decode(photo, max_pixels=10**8, resolution=running.engine.resolution)
-    whole = decode(photo, max_pixels=10**8)
-    of_seen, of_whole = (
-        processor.image_processor(images=[image], size=size, do_normalize=False, do_rescale=False, return_tensors="np")
-        for image in (seen, whole)
+    assert np.abs(pixels - whole).mean() < 1.0
+    tokens = processor.info.get_num_image_tokens(
+        image_width=4000,
+        image_height=3000,
+        image_processor=processor.info.get_image_processor(),
+        mm_kwargs={},
     )
-    assert of_seen["image_grid_thw"].tolist() == of_whole["image_grid_thw"].tolist() == [[1, 62, 84]]
-    apart = np.abs(of_seen["pixel_values"].astype(np.float32) - of_whole["pixel_values"].astype(np.float32))
-    assert apart.mean() < 1.0
+    assert tokens == 42 * 31
 
 
-def test_nothing_is_left_for_the_model_to_scale(running: RunningEngine) -> None:
-    exact = running.engine.resolution
+def test_nothing_is_left_for_the_model_to_scale(processor: Any) -> None:
+    from worker.engines.vllm_sizes import resolution_of
+
+    exact = resolution_of(processor.info)
     assert exact is not None
     # Of pictures of any size that the model takes, but for those that it enlarges.
     for size in [(4000, 3000), (3000, 4000), (2048, 1536), (1023, 1025), (640, 427), (5000, 40), (28, 1500)]:

@@ -55,6 +55,14 @@ def test_one_item_comes_with_every_generation_that_broke_the_rule(run: RunHandle
     assert close_ups.of(run.run.id, ItemId(5)) is None
 
 
+def test_a_generation_has_a_seed_or_none(run: RunHandle, close_ups: CloseUps) -> None:
+    found = [close_ups.of(run.run.id, ItemId(row.item_id)) for row in run.results(status="noncompliant")]
+    seeds = {one.seed for close_up in found if close_up for one in close_up.broken}
+    assert None in seeds
+    assert all(seed is None or 1000 <= seed < 2000 for seed in seeds)
+    assert len(seeds) > 1
+
+
 def test_siblings_are_of_the_same_record_or_have_the_same_picture(run: RunHandle, close_ups: CloseUps) -> None:
     first = ItemId(next(row.item_id for row in run.results()))
     beside = close_ups.same_record(run.run.id, ItemId(first + 1), 3)

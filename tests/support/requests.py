@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from typing import Any
 
 from PIL import Image
 
 from worker.engines.engine import Request
+from worker.pictures import Picture
 
 USER = "The name of the main character in the image is <mam>.\nQuestion: What colour is it? \nAnswer: "
 
@@ -16,13 +18,19 @@ def picture(edge: int = 64, *, shade: int = 0) -> Image.Image:
     return Image.effect_noise((edge, edge), 40 + shade).convert("RGB")
 
 
+def in_hand(image: Image.Image) -> Picture:
+    return Picture(hashlib.sha256(f"{image.size}".encode() + image.tobytes()).hexdigest(), image)
+
+
 def request(name: str, **changes: Any) -> Request:
+    if "images" in changes:
+        changes["images"] = [in_hand(image) for image in changes["images"]]
     plain = Request(
         request_id=name,
         system="Answer in one short sentence.",
         user=USER,
         prefill="",
-        images=[picture()],
+        images=[in_hand(picture())],
         sampling={"temperature": 0.8, "max_tokens": 48},
         seed=7,
     )

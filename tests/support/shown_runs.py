@@ -176,7 +176,8 @@ def _outcome(item: Item, question: Question, model: str, turned: int) -> Outcome
         Violation(
             item_id=item.id, run_id=item.run_id, rung=rung, kind=kind, text=_BROKEN[kind].format(**words),
             finish_reason=FinishReason.LENGTH if kind is ViolationKind.TRUNCATED else FinishReason.STOP,
-            seed=1000 + index % 1000, prompt_tokens=180, output_tokens=12, worker=worker, model=model,
+            seed=None if index % 2 else 1000 + index % 1000, prompt_tokens=180, output_tokens=12,
+            worker=worker, model=model,
         )
         for rung, kind in zip(rungs, ending.broken, strict=False)
     )  # fmt: skip

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from persqa.images import Resolution
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 EDGE = Resolution(edge=64)
+UNITS = Resolution(pixels=70_000, unit=28, least=3136)
 
 
 def kept(image: Image.Image, image_format: str, resolution: Resolution | None = EDGE, **options: Any) -> Image.Image:
@@ -45,6 +49,24 @@ def test_of_a_large_image_twice_what_the_model_looks_at(
     assert near(found.getpixel((0, 0)), GREEN, 3)
 
 
+@pytest.mark.parametrize(
+    ("image_format", "expected"), [("PNG", (900, 1200)), ("JPEG", (450, 600))], ids=["whole", "at a half"]
+)
+def test_what_an_engine_scales_is_only_decoded_at_a_part_of_its_size(
+    image_format: str, expected: tuple[int, int]
+) -> None:
+    image = Image.new("RGB", (1200, 900), WHITE)
+    image.paste(RED, (0, 0, 100, 100))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    found = kept(image, image_format, replace(UNITS, scaled=False), exif=exif)
+    assert type(found) is Image.Image
+    assert (found.size, found.info) == (expected, {})
+    assert near(found.getpixel((found.width - 3, 2)), RED, 12)
+    # Less than 1.5 times of what the model sees is not enough.
+    assert kept(Image.new("RGB", (700, 525)), "JPEG", replace(UNITS, scaled=False)).size == (700, 525)
+
+
 @pytest.mark.parametrize("image_format", FORMATS)
 def test_all_of_it_where_nobody_knows_what_the_model_looks_at(image_format: str) -> None:
     assert kept(Image.new("RGB", (1500, 1000), GREEN), image_format, None).size == (1500, 1000)
@@ -53,6 +75,53 @@ def test_all_of_it_where_nobody_knows_what_the_model_looks_at(image_format: str)
 def test_a_limit_of_pixels() -> None:
     found = kept(Image.new("RGB", (1000, 250)), "PNG", Resolution(pixels=10_000))
     assert found.size == (400, 100)
+
+
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG", "BMP"])
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        ((4000, 3000), (280, 224)),
+        ((3000, 4000), (224, 280)),
+        ((255, 206), (252, 196)),
+        ((84, 56), (84, 56)),
+        # The model enlarges these, or refuses them, and says of which size they are.
+        ((30, 30), (30, 30)),
+        ((3000, 14), (3000, 14)),
+    ],
+)
+def test_the_very_size_where_the_model_sees_whole_units(
+    image_format: str, size: tuple[int, int], expected: tuple[int, int]
+) -> None:
+    found = kept(Image.new("RGB", size, GREEN), image_format, UNITS)
+    assert (found.size, UNITS.of(*expected)) == (expected, expected)
+    assert near(found.getpixel((0, 0)), GREEN, 3)
+
+
+@pytest.mark.parametrize(
+    ("size", "decoded"), [((2400, 1800), (300, 225)), ((1600, 1200), (400, 300)), ((599, 449), (599, 449))]
+)
+def test_a_jpeg_is_decoded_at_no_less_than_one_and_a_half_times_that(
+    size: tuple[int, int], decoded: tuple[int, int]
+) -> None:
+    # Left to the engine to scale, so that what was decoded is seen here.
+    left = Resolution(pixels=200 * 150, unit=10, scaled=False)
+    assert kept(Image.new("RGB", size), "JPEG", left).size == decoded
+
+
+@given(
+    width=st.integers(1, 9000),
+    height=st.integers(1, 9000),
+    unit=st.sampled_from([28, 32]),
+    cap=st.integers(2**20, 2**24),
+)
+def test_whole_units_keep_shape_and_cap(width: int, height: int, unit: int, cap: int) -> None:
+    across, down = Resolution(pixels=cap, unit=unit, least=3136).of(width, height)
+    if width * height > cap:
+        assert across * down <= cap
+    if (across, down) != (width, height):
+        assert across % unit == down % unit == 0
+        assert Resolution(pixels=cap, unit=unit, least=1).of(across, down) == (across, down)
 
 
 @pytest.mark.parametrize("image_format", FORMATS)

@@ -131,6 +131,11 @@ def _image_processor(engine: AsyncLLM) -> Any:
     return getattr(processor, "image_processor", None)
 
 
+def most_images(engine: AsyncLLM) -> int:
+    """How many images a prompt may have; vLLM checks this only where its own processor gets them."""
+    return engine.renderer.model_config.get_multimodal_config().get_limit_per_prompt("image")
+
+
 async def render(engine: AsyncLLM, tokens: list[int], images: Sequence[Image], names: Sequence[str]) -> Any:
     """The input of a request, made by vLLM's own image processor.
 

@@ -20,6 +20,7 @@ from PIL import Image
 
 from persqa.errors import Rejected
 from persqa.reasons import Reason
+from persqa.words import counted
 from worker.engines import vllm_inner
 
 if TYPE_CHECKING:
@@ -98,10 +99,16 @@ class VllmPictures:
         self.prepare = prepare
 
     async def input(self, tokens: list[int], pictures: Sequence[Picture]) -> Any:
-        """The input of a request: the prompt, which has a placeholder for each picture, and the pictures."""
+        """The input of a request: the prompt, which has a placeholder for each picture, and the pictures.
+
+        Raises:
+            Rejected: there are more of them than the engine takes; vLLM's processor raises something else then.
+        """
         patches = [picture.pixels for picture in pictures if isinstance(picture.pixels, Patches)]
         names = [picture.digest for picture in pictures]
         if patches:
+            if len(patches) > (most := vllm_inner.most_images(self._engine)):
+                raise Rejected(Reason.REFUSED, f"the engine takes at most {counted(most, 'image')} in one prompt")
             return self._patched(tokens, patches, names)
         images = [picture.pixels for picture in pictures if isinstance(picture.pixels, Image.Image)]
         return await vllm_inner.render(self._engine, tokens, images, names)
