@@ -20,7 +20,7 @@ _NUMBERS = ["items", "share", "interval"]
 
 
 @expanded
-def command(
+def command(  # noqa: PLR0913
     run: options.Run,
     *,
     html: Annotated[
