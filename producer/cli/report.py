@@ -20,7 +20,7 @@ _NUMBERS = ["items", "share", "interval"]
 
 
 @expanded
-def command(  # noqa: PLR0913
+def command(  # noqa: PLR0913 - one parameter an option
     run: options.Run,
     *,
     html: Annotated[
