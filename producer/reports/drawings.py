@@ -157,7 +157,7 @@ def _lengths(report: Report) -> Figure:
         if left <= 0:
             break
     # The few that are longer are one bar.
-    step = int(round_step((most + 1) / _BINS))
+    step = max(1, int(round_step((most + 1) / _BINS)))
     bins = Counter[int]()
     for ten, number in lengths.items():
         bins[min(ten // step, most // step + 1)] += number

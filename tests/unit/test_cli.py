@@ -18,7 +18,7 @@ from producer.cli.printing import plain
 from producer.options import GivenSubmitOptions
 
 COMMANDS = (
-    *("run", "submit", "worker", "status", "results", "ui", "export", "requeue"),
+    *("run", "submit", "worker", "status", "results", "report", "ui", "export", "requeue"),
     *("pause", "resume", "cancel", "priority", "rename", "delete"),
     *("audit", "migrate", "doctor", "exporter", "demo-data"),
 )
