@@ -227,7 +227,7 @@ def command(
 
     Examples:
         persqa export portraits pairs.jsonl --only ok --output-key pers_qa
-        persqa export portraits good.jsonl --only ok --without-flag refusal,hedge
+        persqa export portraits good.jsonl --without-flag refusal,hedge
         persqa export portraits dialogues.json --chat
         persqa export portraits dialogues.parquet --chat trl
         persqa export portraits page.html --gallery --sample 500

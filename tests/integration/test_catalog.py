@@ -14,6 +14,7 @@ import pytest
 
 from persqa.clock import now
 from persqa.errors import StoreUnavailable
+from persqa.flags import Finding, Flag
 from persqa.items import Item, ItemId
 from persqa.pairs import Choice
 from persqa.policies import Rung
@@ -88,6 +89,8 @@ def some_outcome(item: Item, number: int) -> Outcome:
     reason = Reason.NOT_FOUND if status in (Status.INVALID, Status.DEAD) else None
     rung = list(Rung)[number % 3]
     outcome = an_outcome(item, status, answer=None if reason else f"<mam> {number * 'x'}", rung=rung, reason=reason)
+    if number % 7 == 0:
+        outcome = replace(outcome, findings=(Finding(list(Flag)[number % len(Flag)], 0.5),))
     if number % 5:
         return outcome
     return replace(outcome, violations=(a_violation(item, Rung.FREE, ViolationKind.LATE_TAG),))
