@@ -33,13 +33,12 @@ if TYPE_CHECKING:
     from threading import Event
     from typing import TypeVar
 
-    from PIL.Image import Image
-
     from persqa.messages import ItemMessage
     from persqa.results import Result
     from persqa.store import Store
     from worker.engines.engine import Generates
     from worker.intake import Intake
+    from worker.pictures import Picture
 
     Answer = TypeVar("Answer")
 
@@ -131,7 +130,7 @@ class SpotChecker:
         return await self._in_thread(partial(find, message.run, message.item, message.images, number=number))
 
     async def _generate(
-        self, empty: SpotCheck, message: ItemMessage, result: Result, images: Sequence[Image]
+        self, empty: SpotCheck, message: ItemMessage, result: Result, images: Sequence[Picture]
     ) -> SpotCheck:
         started, tag = time.monotonic(), Tag(message.tag)
         # In the way in which the answer came about, so that they differ in what is checked alone.

@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: Connections to the database, one for each thread that uses it: commits, look-ups of items and of images, dead letters,
+#: Connections to the database, one for each thread that needs one: commits, looking up items and images, dead letters,
 #: spot checks, the reconciler, and the health check.
 DATABASE_CONNECTIONS: Final = 7
 _POLL_SECONDS = 0.2

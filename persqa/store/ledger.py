@@ -58,7 +58,7 @@ class Ledger:
         run_id, first = batch[0].run_id, min(ids)
         unended = sa.case((runs.c.ended_to >= first, first - 1), else_=runs.c.ended_to)
         among = sa.select(items.c.id).where(items.c.id.between(first, max(ids)))
-        asked = (dict(zip(STORED, row_of_item(item), strict=True)) for item in batch)
+        asked = (dict[str, object](zip(STORED, row_of_item(item), strict=True)) for item in batch)
         taken = {} if reuse is None else reuse.take(asked)
         with self._database.writing() as connection:
             # Locks the run's row first, as `reopen` does; and whoever looks for pending items looks here again.

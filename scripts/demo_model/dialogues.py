@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from PIL import Image
 
+from persqa.flags import look_at
 from persqa.prompts import SYSTEM_PROMPT, human_turn
 from persqa.questions import TAG_FIELD, Question
 from scripts.demo_model.tags import random_tag
@@ -37,7 +38,8 @@ if TYPE_CHECKING:
 
     from persqa.tags import Tag
 
-_BLANK = Picture("", Image.new("RGB", (1, 1)))
+_IMAGE = Image.new("RGB", (1, 1))
+_BLANK = Picture("", _IMAGE, look_at(_IMAGE))
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from persqa.errors import Rejected
+from persqa.flags import look_at
 from persqa.settings import load_settings
 from tests.support.qwen_model import qwen_model
 from worker.pictures import Picture
@@ -69,7 +70,7 @@ def begin(engine: Any) -> Callable[[], tuple[VllmPictures, Any]]:
 def inputs(pictures: VllmPictures, tokens: list[int], images: Sequence[Image.Image], *, prepared: bool) -> Any:
     prepare = pictures.prepare
     assert prepare is not None
-    hand = [Picture(f"picture-{i}", prepare(one) if prepared else one) for i, one in enumerate(images)]
+    hand = [Picture(f"picture-{i}", prepare(one) if prepared else one, look_at(one)) for i, one in enumerate(images)]
     return asyncio.run(pictures.input(tokens, hand))
 
 

@@ -90,7 +90,7 @@ def test_flags_choose_rows_and_are_told_of_wherever_rows_are(store: Store, datab
         assert chosen(without_flag=["refusal", "blank"]) == [3, 4, 5]
         with pytest.raises(SettingsError, match=r"there is no flag 'rude'; choose refusal, hedge, .* or stock_answer"):
             chosen(flag="rude")
-        assert list(run.to_pandas(flag="hedge")["flags"]) == ["hedge,refusal"]
+        assert list(run.to_pandas(flag="hedge")["flags"]) == ["hedge,refusal"]  # pyright: ignore[reportUnknownArgumentType] - of pandas
     status = json.loads(persqa(database_url, "status", "--json"))
     assert status["runs"][0]["flags"] == {"refusal": 2, "blank": 1, "hedge": 1}
     assert "refusal      2  40.0 %" in persqa(database_url, "status", "r")

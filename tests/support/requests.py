@@ -8,6 +8,7 @@ from typing import Any
 
 from PIL import Image
 
+from persqa.flags import look_at
 from worker.engines.engine import Request
 from worker.pictures import Picture
 
@@ -19,7 +20,8 @@ def picture(edge: int = 64, *, shade: int = 0) -> Image.Image:
 
 
 def in_hand(image: Image.Image) -> Picture:
-    return Picture(hashlib.sha256(f"{image.size}".encode() + image.tobytes()).hexdigest(), image)
+    digest = hashlib.sha256(f"{image.size}".encode() + image.tobytes()).hexdigest()
+    return Picture(digest, image, look_at(image))
 
 
 def request(name: str, **changes: Any) -> Request:

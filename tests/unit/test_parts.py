@@ -15,6 +15,7 @@ from persqa.errors import SettingsError
 from persqa.records import RawRecord
 from persqa.runs import RunOptions, parse_options
 from producer.readers import part_of
+from producer.readers.base import Edition
 from producer.readers.passed import Passed
 from tests.support.reading import opened, values
 from tests.support.thousand import EXACT, TEXTUAL, Record, thousand, write_shards
@@ -37,6 +38,9 @@ class Numbers:
 
     def fields(self) -> None:
         return None
+
+    def edition(self) -> Edition:
+        return ()
 
     def __iter__(self) -> Iterator[RawRecord]:
         for number in range(self.count):
