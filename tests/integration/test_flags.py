@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from typer.testing import CliRunner
@@ -90,7 +90,8 @@ def test_flags_choose_rows_and_are_told_of_wherever_rows_are(store: Store, datab
         assert chosen(without_flag=["refusal", "blank"]) == [3, 4, 5]
         with pytest.raises(SettingsError, match=r"there is no flag 'rude'; choose refusal, hedge, .* or stock_answer"):
             chosen(flag="rude")
-        assert list(run.to_pandas(flag="hedge")["flags"]) == ["hedge,refusal"]
+        table: Any = run.to_pandas(flag="hedge")
+        assert list(table["flags"]) == ["hedge,refusal"]
     status = json.loads(persqa(database_url, "status", "--json"))
     assert status["runs"][0]["flags"] == {"refusal": 2, "blank": 1, "hedge": 1}
     assert "refusal      2  40.0 %" in persqa(database_url, "status", "r")
