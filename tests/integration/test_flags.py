@@ -104,7 +104,7 @@ def test_flags_choose_rows_and_are_told_of_wherever_rows_are(store: Store, datab
         database_url, "export", "r", str(file), "--with-meta", "--without-flag", "refusal,hedge", "--only", "ok"
     )
     assert "3 rows written" in told
-    assert "2 rows left out by their flags: refusal 2, hedge 1" in told
+    assert "2 rows left out: refusal 2, hedge 1" in told
     assert [json.loads(line)["persqa"]["flags"] for line in file.read_text().splitlines()] == [["blank"], [], []]
     only = ("export", "r", str(tmp_path / "only.json"), "--only-flag", "blank", "--json")
     assert json.loads(persqa(database_url, *only))["rows_left_out"] == {"all": 5, "no blank": 5}
