@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from typer.testing import CliRunner
@@ -90,7 +90,8 @@ def test_flags_choose_rows_and_are_told_of_wherever_rows_are(store: Store, datab
         assert chosen(without_flag=["refusal", "blank"]) == [3, 4, 5]
         with pytest.raises(SettingsError, match=r"there is no flag 'rude'; choose refusal, hedge, .* or stock_answer"):
             chosen(flag="rude")
-        assert list(run.to_pandas(flag="hedge")["flags"]) == ["hedge,refusal"]  # pyright: ignore[reportUnknownArgumentType] - of pandas
+        table: Any = run.to_pandas(flag="hedge")
+        assert list(table["flags"]) == ["hedge,refusal"]
     status = json.loads(persqa(database_url, "status", "--json"))
     assert status["runs"][0]["flags"] == {"refusal": 2, "blank": 1, "hedge": 1}
     assert "refusal      2  40.0 %" in persqa(database_url, "status", "r")
@@ -103,7 +104,7 @@ def test_flags_choose_rows_and_are_told_of_wherever_rows_are(store: Store, datab
         database_url, "export", "r", str(file), "--with-meta", "--without-flag", "refusal,hedge", "--only", "ok"
     )
     assert "3 rows written" in told
-    assert "2 rows left out by their flags: refusal 2, hedge 1" in told
+    assert "2 rows left out: refusal 2, hedge 1" in told
     assert [json.loads(line)["persqa"]["flags"] for line in file.read_text().splitlines()] == [["blank"], [], []]
     only = ("export", "r", str(tmp_path / "only.json"), "--only-flag", "blank", "--json")
     assert json.loads(persqa(database_url, *only))["rows_left_out"] == {"all": 5, "no blank": 5}
