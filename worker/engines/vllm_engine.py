@@ -180,7 +180,9 @@ class VllmEngine:
             return lacking
         # vLLM's EngineGenerateError has only a cause, and no text of its own.
         why = error.__cause__ or error
-        if isinstance(why, ValueError) and any(f"maximum {what} length" in str(why) for what in ("model", "context")):
+        # In vLLM 0.24 it is a plain ValueError.
+        is_validation = isinstance(why, VLLMValidationError | ValueError)
+        if is_validation and any(f"maximum {what} length" in str(why) for what in ("model", "context")):
             return Rejected(Reason.TOO_LONG, _one_line(why))
         # It may be about the shape of one of them, of which not every model's image processor says enough.
         images = [picture.pixels for picture in request.images if isinstance(picture.pixels, Image)]
