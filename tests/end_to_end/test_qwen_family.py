@@ -172,7 +172,7 @@ def test_what_only_looks_special_is_asked(rows: Rows, record: str) -> None:
 @pytest.mark.parametrize("record", ["too long by its text", "too long by its pictures"])
 def test_what_exceeds_the_context_is_refused_by_its_length(rows: Rows, record: str) -> None:
     assert rows[record].status is Status.INVALID
-    assert rows[record].reason == Reason.TOO_LONG
+    assert rows[record].reason == Reason.TOO_LONG, rows[record].detail
     assert str(_CONTEXT) in (rows[record].detail or "")
 
 

@@ -179,17 +179,17 @@ class VllmEngine:
             return EngineDead("the vLLM engine stopped while it was answering")
         if (lacking := shortage(error)) is not None:
             return lacking
-        # A VLLMValidationError, but in vLLM 0.24 any ValueError.
-        if isinstance(error, ValueError) and any(
-            f"maximum {what} length" in str(error) for what in ("model", "context")
-        ):
-            return Rejected(Reason.TOO_LONG, _one_line(error))
+        # vLLM's EngineGenerateError has only a cause, and no text of its own.
+        why = error.__cause__ or error
+        # In vLLM 0.24 it is a plain ValueError.
+        is_validation = isinstance(why, VLLMValidationError | ValueError)
+        if is_validation and any(f"maximum {what} length" in str(why) for what in ("model", "context")):
+            return Rejected(Reason.TOO_LONG, _one_line(why))
         # It may be about the shape of one of them, of which not every model's image processor says enough.
         images = [picture.pixels for picture in request.images if isinstance(picture.pixels, Image)]
         sizes = ", ".join(f"{image.width} x {image.height}" for image in images)
         about = f" about {'a picture' if len(images) == 1 else 'pictures'} of {sizes} pixels" if images else ""
-        # vLLM's EngineGenerateError has only a cause, and no text of its own.
-        return Rejected(Reason.REFUSED, f"vLLM refused the request{about}: {_one_line(error.__cause__ or error)}")
+        return Rejected(Reason.REFUSED, f"vLLM refused the request{about}: {_one_line(why)}")
 
 
 class _Queue(StatLoggerBase):
