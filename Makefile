@@ -11,7 +11,7 @@ export HF_HUB_OFFLINE = 1
 # Some hundred processes of a test run load the code: what Python makes of it is kept, whatever the environment says.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: help setup run test check style types imports limits chaos soak bench versions long unit lock docs demo-model clean
+.PHONY: help setup run test check style types imports limits collected chaos soak bench versions long unit lock docs demo-model clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -32,7 +32,7 @@ test: check
 
 # make check  everything of `make test` that takes seconds
 check: setup
-	@$(MAKE) --no-print-directory --jobs 4 style types imports limits
+	@$(MAKE) --no-print-directory --jobs 5 style types imports limits collected
 
 style:
 	$(BIN)/ruff format --check --quiet $(CODE)
@@ -46,6 +46,10 @@ imports:
 
 limits:
 	$(BIN)/python scripts/limits.py $(CODE)
+
+# Every test can be loaded. What pytest makes of the modules is kept for its processes, each of which would take long.
+collected:
+	$(BIN)/pytest --collect-only --quiet --quiet >/dev/null
 
 # make chaos  the faults of tests/faults and tests/topology in full number and length
 chaos: setup
