@@ -157,7 +157,7 @@ class FrontEnd:
         try:
             self._socket = str(self._site.folder / "watch")
             self._site.worker("-m", "benchmarks.watched_worker", self._socket)
-            self.measure(Shape(width=512, height=512, items=64))
+            self._answer(Shape(width=512, height=512, items=64))
         except BaseException:
             self._site.__exit__()
             raise
@@ -168,7 +168,17 @@ class FrontEnd:
         self._site.__exit__()
 
     def measure(self, shape: Shape) -> Spent:
-        """What an item of this shape takes; raises AssertionError if one does not get its answer."""
+        """What an item of this shape takes.
+
+        Raises:
+            AssertionError: an item does not get its answer, or all end at the same time.
+        """
+        before, after, held = self._answer(shape)
+        assert after.items > before.items, f"more than {shape.items} items are needed"
+        return Spent.between(before, after, held)
+
+    def _answer(self, shape: Shape) -> tuple[_Seen, _Seen, float | None]:
+        """Have items answered; two looks at the steady part, and the share of the time in which the lock was held."""
         # More than any cache of the worker holds, so that none has them at the next call.
         load = photos(self._site.folder, shape.items // shape.questions, width=shape.width, height=shape.height)
         run = self._site.submit(
@@ -190,7 +200,7 @@ class FrontEnd:
         self._site.check(run)
         tokens = self._site.scalar(f"SELECT SUM(output_tokens) FROM results WHERE run_id = {run.run.id}")
         assert tokens == items * shape.answer_tokens, f"{tokens} tokens; the last item: {[*run.results()][-1]}"
-        return Spent.between(before, after, lock.share)
+        return before, after, lock.share
 
     def _look(self, ended: Callable[[], int], items: int) -> _Seen:
         """Wait until so many items have ended."""
