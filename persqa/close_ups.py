@@ -74,6 +74,7 @@ class CloseUp:
         recoveries: how often the queue lost it.
         status: None while it is pending; so is what else belongs to its result.
         image_seconds: time to load its images; `engine_seconds` that of all generations.
+        logprob_mean: as in `PairRow`, and what follows there.
         broken: the oldest first, also those of results that were taken back.
     """
 
@@ -102,4 +103,7 @@ class CloseUp:
     worker: str | None
     model: str | None
     finished_at: datetime | None
+    logprob_mean: float | None
+    logprob_min: float | None
+    logprob_min_token: str | None
     broken: tuple[GenerationRow, ...] = ()

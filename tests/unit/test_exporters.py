@@ -187,6 +187,10 @@ def test_meta_says_how_an_answer_came_about(tmp_path: Path) -> None:
         "note": None,
         "reviewer": None,
         "model_answer": None,
+        "flags": [],
+        "logprob_mean": None,
+        "logprob_min": None,
+        "logprob_min_token": None,
     }
     noncompliant = dataclasses.replace(row, status="noncompliant", reason="late_tag")
     invalid = dataclasses.replace(row, status="invalid", reason="not_found", answer=None)
