@@ -143,5 +143,7 @@ def test_a_report_finds_what_was_planted_and_nothing_else(
     assert {flag: flagged[flag] for flag in planted} == planted
     # A refusal may be hedged, or in another language, and a stock answer says nothing; a true answer has no flag.
     assert set[int]().union(*flagged.values()) == set[int]().union(*planted.values())
-    assert by_image["copy"] <= seen <= by_image["copy"] | by_image["near"]
+    assert by_image["copy"] <= seen
+    # Portraits have one layout: of millions of pairs, one or the other is nearly the same by chance.
+    assert len(seen - by_image["copy"] - by_image["near"]) <= len(rows) // 500
     assert len(seen & by_image["near"]) >= _RECALL_OF_NEAR * len(by_image["near"])

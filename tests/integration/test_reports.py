@@ -17,6 +17,7 @@ from huggingface_hub import DatasetCard
 
 from persqa.errors import InputError, SettingsError
 from persqa.flags import Finding, Flag
+from persqa.items import ItemId
 from persqa.policies import Rung
 from persqa.provenance import Provenance
 from persqa.results import Outcome, Status
@@ -117,7 +118,7 @@ def test_what_spot_checks_say_is_in_every_form_of_a_report(
         assert row.answer is not None
         for check, answer in ((Check.BLIND, "<mam> wears none."), (Check.AGAIN, row.answer)):
             asked = SpotCheck(
-                item_id=row.item_id, run_id=run.run.id, check=check, status=Status.OK, seed=1, answer=answer
+                item_id=ItemId(row.item_id), run_id=run.run.id, check=check, status=Status.OK, seed=1, answer=answer
             )
             client.store.spot_checks.add([asked], requeues=0)
     found = json.loads(said("--json", "--html", "page.html", "--card", "card.md"))["spot_checks"]
