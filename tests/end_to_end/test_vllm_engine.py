@@ -109,9 +109,11 @@ def test_prefill_is_the_beginning_of_the_answer(running: RunningEngine) -> None:
 def test_how_likely_an_answer_is_leaves_out_what_was_put_in_and_the_token_that_ends_it(
     running: RunningEngine, prefill: str
 ) -> None:
+    image = picture()
+
     def answer(seed: int, **sampling: int) -> Generation:
         asked: dict[str, Any] = {"temperature": 0.8, "max_tokens": 48, "min_tokens": 3, **sampling}
-        return running.answer(request("sure", seed=seed, prefill=prefill, sampling=asked))
+        return running.answer(request("sure", seed=seed, images=[image], prefill=prefill, sampling=asked))
 
     assert answer(0).confidence is None
     answers = ((seed, answer(seed, logprobs=0)) for seed in range(20))
