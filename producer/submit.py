@@ -111,7 +111,8 @@ def _submit(
         limit=asked.limit,
     )
     reader = part_of(whole, limit=asked.limit, sample=asked.sample, seed=asked.seed)
-    source = source_of(store, options, name=_name(options, reader), base=_base_of(options, reader))
+    # The folder first: where its name cannot be written, neither can a run be named after it.
+    source = source_of(store, options, base=_base_of(options, reader), name=_name(options, reader))
     try:
         created = _create(connections, reader, options, blobs, shown=_shown(data))
     except RunConflict:

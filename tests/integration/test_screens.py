@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 _EXAMPLES = [
     example
     for name, page in pages()
-    if name not in {"persqa", *(f"persqa {one}" for one in ("run", "submit", "worker", "exporter", "ui", "doctor"))}
+    if name
+    not in {"persqa", *(f"persqa {one}" for one in ("run", "pilot", "submit", "worker", "exporter", "ui", "doctor"))}
     for example in page.examples
     # Nobody can be asked here.
     if example != "persqa delete portraits" and not {"--watch", "--broker-url", "--database-url"} & set(example.split())
