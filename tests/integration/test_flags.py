@@ -90,6 +90,11 @@ def test_flags_choose_rows_and_are_told_of_wherever_rows_are(store: Store, datab
         assert chosen(without_flag=["refusal", "blank"]) == [3, 4, 5]
         with pytest.raises(SettingsError, match=r"there is no flag 'rude'; choose refusal, hedge, .* or stock_answer"):
             chosen(flag="rude")
+        with pytest.raises(SettingsError, match=r"there is no flag 'refusl'; did you mean refusal\?"):
+            chosen(without_flag="refusl")
+        with pytest.raises(SettingsError, match="refusal: wanted and left out at once, so no item is chosen"):
+            chosen(flag="refusal", without_flag="refusal,hedge")
+        assert chosen(flag="refusal,hedge", without_flag="hedge") == [0]
         table: Any = run.to_pandas(flag="hedge")
         assert list(table["flags"]) == ["hedge,refusal"]
     status = json.loads(persqa(database_url, "status", "--json"))
@@ -104,10 +109,14 @@ def test_flags_choose_rows_and_are_told_of_wherever_rows_are(store: Store, datab
         database_url, "export", "r", str(file), "--with-meta", "--without-flag", "refusal,hedge", "--only", "ok"
     )
     assert "3 rows written" in told
-    assert "2 rows left out: refusal 2, hedge 1" in told
+    assert "2 rows left out: 2 with the flag refusal, 1 with the flag hedge" in told
     assert [json.loads(line)["persqa"]["flags"] for line in file.read_text().splitlines()] == [["blank"], [], []]
     only = ("export", "r", str(tmp_path / "only.json"), "--only-flag", "blank", "--json")
     assert json.loads(persqa(database_url, *only))["rows_left_out"] == {"all": 5, "no blank": 5}
+    none = persqa(database_url, "export", "r", str(tmp_path / "none.json"), "--only-flag", "stock_answer")
+    assert none.startswith(f"0 rows written to {tmp_path}/none.json: no item of this run has the flag stock_answer; ")
+    assert "stock_answer is only set by `persqa report r --look-over" in none
+    assert "6 rows left out: 6 without the flag stock_answer" in none
 
 
 def test_nothing_of_a_run_that_is_deleted_stays(store: Store, database_url: str) -> None:
