@@ -84,7 +84,7 @@ def _sums(run: Run, census: Census) -> Iterator[str]:
     if rows != census.counters:
         yield (
             f"the counters and the rows differ: {', '.join(_differing(census.counters, rows))}. That is a defect, and "
-            "nothing mends it by itself: submit nothing more, keep a copy of the database and of the logs, and report it"
+            "nothing mends it by itself: submit nothing more, keep copies of the database and the logs, and report it"
         )
     if census.strays:
         yield f"results without an item of this run: {_names(census.strays)}"

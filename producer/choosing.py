@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from persqa.errors import SettingsError
 from persqa.results import Status
 from persqa.reviews import Decision
-from persqa.words import option
+from persqa.words import in_percent, option
 from producer.compression import COMPRESSIONS
 from producer.exporters.left import Left
 from producer.kin import Kin
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from persqa.store import Store
     from producer.exporters.left import OnLeft
 
-_PART = re.compile(r"\s*([A-Za-z][A-Za-z0-9_]{0,39})\s*=\s*(\d{1,3}(?:\.\d{1,6})?)\s*%\s*")
+_PART = re.compile(r"\s*([A-Za-z][A-Za-z0-9_]{0,39})\s*=\s*(\d{1,3}(?:\.\d{1,6})?)\s*(%?)\s*")
 _EXAMPLE = "write it as in train=90%,test=10%"
 #: Told of each part that is written, and how many rows it has.
 OnPart: TypeAlias = Callable[[str, int], None]
@@ -45,6 +45,9 @@ def parse_split(text: str) -> dict[str, float]:
         matched = _PART.fullmatch(piece)
         if matched is None:
             raise SettingsError(f"{option('split')}: {piece!r} is no part of a split: {_EXAMPLE}")
+        if not matched[3]:
+            right = f"{matched[1]}={in_percent(matched[2])}"
+            raise SettingsError(f"{option('split')}: {piece.strip()!r} lacks the %: write {right}")
         if matched[1] in parts:
             raise SettingsError(f"{option('split')}: two parts are named {matched[1]}: {_EXAMPLE}")
         parts[matched[1]] = float(matched[2])
