@@ -17,7 +17,7 @@ from producer.exporters.paths import Paths
 if TYPE_CHECKING:
     from persqa.pairs import PairRow
     from producer import RunHandle
-    from producer.cli.export import Shape
+    from producer.cli.export_flags import Shape
     from producer.exporters.left import Left
 
 #: The options that leave out rows.
