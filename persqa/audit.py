@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from persqa.broker.keys import places_for
 from persqa.items import ItemId
 from persqa.messages import task_id
+from persqa.results import Status
 from persqa.runs import RunState
 from persqa.words import counted, to_type
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from persqa.broker.depth import Inspector
-    from persqa.progress import Census
+    from persqa.progress import Census, Progress
     from persqa.runs import Run
     from persqa.store import Store
 
@@ -81,9 +82,22 @@ def _sums(run: Run, census: Census) -> Iterator[str]:
         sums = f"{counted(rows.submitted, 'item')} - {counted(sum(rows.ended.values()), 'result')}"
         yield f"{sums}, but {counted(census.pending, 'is', 'are')} pending"
     if rows != census.counters:
-        yield f"the counters say {census.counters}, the rows say {rows}"
+        yield (
+            f"the counters and the rows differ: {', '.join(_differing(census.counters, rows))}. That is a defect, and "
+            "nothing mends it by itself: submit nothing more, keep copies of the database and the logs, and report it"
+        )
     if census.strays:
         yield f"results without an item of this run: {_names(census.strays)}"
+
+
+def _differing(counters: Progress, rows: Progress) -> Iterator[str]:
+    """As in `ok 5 by the counters and 3 by the rows`, for each number that differs."""
+    numbers = {"submitted": (counters.submitted, rows.submitted)}
+    numbers |= {status: (counters.ended[status], rows.ended[status]) for status in Status}
+    numbers |= {"pending": (counters.pending, rows.pending)}
+    for name, (counter, row) in numbers.items():
+        if counter != row:
+            yield f"{name} {counter} by the counters and {row} by the rows"
 
 
 def _lost(store: Store, run: Run, inspector: Inspector) -> set[ItemId]:

@@ -28,12 +28,14 @@ def parse_choices(given: str | Iterable[str], choices: Iterable[_Choice], *, nam
     """The choices with these values, given one by one or with commas; in the order of the choices.
 
     Raises:
-        SettingsError: there is no such choice; the message has all that there are.
+        SettingsError: there is no such choice; the message has the nearest one, or all that there are.
     """
     known = list(choices)
     parts = given.split(",") if isinstance(given, str) else given
     wanted = {part.strip() for part in parts} - {""}
     if unknown := sorted(wanted - set(known)):
+        if len(unknown) == 1:
+            raise SettingsError(no_such(name, unknown[0], known))
         raise SettingsError(f"there is no {name} {', '.join(map(repr, unknown))}; choose {listed(known)}")
     return tuple(choice for choice in known if choice in wanted)
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final, Literal, Self
 
 from persqa.choices import parse_choice, parse_choices
+from persqa.errors import SettingsError
 from persqa.flags import Finding, Flag
 from persqa.generations import FinishReason
 from persqa.items import ItemId
@@ -15,6 +16,7 @@ from persqa.policies import Rung
 from persqa.results import Status
 from persqa.reviews import Decision
 from persqa.verdicts import Kind
+from persqa.words import listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -178,12 +180,15 @@ class Flagged:
         """Flags by their names, with commas or one by one; None where none is named.
 
         Raises:
-            SettingsError: there is no such flag; the message has those that there are.
+            SettingsError: there is no such flag; the message has those that there are. Or no item can be so.
         """
         chosen = cls(
             with_any=parse_choices(with_any or (), Flag, name="flag"),
             without=parse_choices(without or (), Flag, name="flag"),
         )
+        if chosen.with_any and set(chosen.with_any) <= set(chosen.without):
+            named = listed(chosen.with_any, "and")
+            raise SettingsError(f"{named}: wanted and left out at once, so no item is chosen; say only one of the two")
         return None if chosen == cls() else chosen
 
     def against(self, findings: Sequence[Finding]) -> tuple[str, ...]:

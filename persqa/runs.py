@@ -230,7 +230,8 @@ def _line(error: ErrorDetails) -> str:
     sentence = explained(error, names=Sampling.model_fields)
     if not error["loc"]:
         return sentence
-    name, *inside = map(str, error["loc"])
+    # A place in a list says nothing: the sentence has the value.
+    name, *inside = (str(part) for part in error["loc"] if not isinstance(part, int))
     unknown = error["type"] == "extra_forbidden"
     return ": ".join([option(name), *([] if unknown else inside[:1]), sentence])
 

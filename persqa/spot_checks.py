@@ -63,6 +63,8 @@ def _share(check: Check, value: object) -> float:
     else:
         found = _PERCENT.fullmatch(str(value))
         share = float(found[1]) / (100 if found[2] else 1) if found else math.nan
+        if found and not found[2] and 1 < share <= 100:
+            raise SettingsError(f"{option('spot_check')}: {check}={value} lacks the %: write {check}={value}%")
     if not 0 < share <= 1:
         raise SettingsError(
             f"{option('spot_check')}: {check}={shown_value(value)} is no share of the items: write more than 0 %, and "

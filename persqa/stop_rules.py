@@ -13,11 +13,11 @@ from persqa.flags import Flag
 from persqa.reasons import Reason
 from persqa.shares import Share, percent, share
 from persqa.verdicts import ViolationKind
-from persqa.words import no_such
+from persqa.words import in_percent, no_such
 
 #: Fewer items than these tell nothing yet.
 FEWEST_ITEMS = 100
-_FORM = re.compile(r"\s*([a-z_]+)\s*>\s*(\d{1,3}(?:\.\d{1,6})?)\s*%\s*")
+_FORM = re.compile(r"\s*([a-z_]+)\s*>\s*(\d{1,3}(?:\.\d{1,6})?)\s*(%?)\s*")
 #: Statuses of items; as words, since they are above this.
 _NONCOMPLIANT, _STATUSES = "noncompliant", ("noncompliant", "invalid", "dead")
 _KINDS, _FLAGS = frozenset(ViolationKind), frozenset(Flag)
@@ -97,7 +97,7 @@ class Stop(BaseModel):
         among = "answers" if rule.of_answers else "items that have ended"
         found = Share(self.part, self.whole, self.low, self.high)
         counts = f"{self.part:,} of {self.whole:,} {among} are {rule.about} ({percent(found.value)}"
-        return f"it paused itself by its rule {rule}: {counts}; 19 times out of 20 between {found.between})"
+        return f"it paused itself by its rule {rule}: {counts}; 19 times out of 20 from {found.between})"
 
 
 class Stopped(BaseModel):
@@ -128,6 +128,8 @@ def parse_stop_rule(text: str) -> StopRule:
     matched = _FORM.fullmatch(text)
     if matched is None or not 0 <= (limit := float(matched[2])) < 100:
         raise ValueError(f"{text!r} is no rule: write what is counted and a limit below 100 %, as in noncompliant>20%")
+    if not matched[3]:
+        raise ValueError(f"{text!r} lacks the %: write {matched[1]}>{in_percent(matched[2])}")
     known = [*_STATUSES, *ViolationKind, *Reason, *Flag]
     if matched[1] not in known:
         raise ValueError(no_such("status, reason, kind of violation or flag", matched[1], known))

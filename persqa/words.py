@@ -104,6 +104,12 @@ def listed(names: Iterable[object], word: str = "or") -> str:
     return f"{', '.join(others)} {word} {last}" if others else last
 
 
+def in_percent(number: str) -> str:
+    """What is meant by a number that lacks its %: `20%` by 20, and by 0.2."""
+    value = float(number)
+    return f"{100 * value if value < 1 else value:.6g}%"
+
+
 def nearest(name: str, names: Iterable[str]) -> str | None:
     """The name that was probably meant, whatever its case; None where none is near."""
     # Imported here: only who has mistyped something needs it.

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from persqa.errors import SettingsError
-from persqa.words import option
+from persqa.results import Status
+from persqa.reviews import Decision
+from persqa.words import in_percent, option
 from producer.compression import COMPRESSIONS
 from producer.exporters.left import Left
 from producer.kin import Kin
@@ -17,15 +19,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from persqa.pairs import PairRow
+    from persqa.pairs import Flagged, PairRow
     from persqa.runs import Run
     from persqa.store import Store
     from producer.exporters.left import OnLeft
 
-_PART = re.compile(r"\s*([A-Za-z][A-Za-z0-9_]{0,39})\s*=\s*(\d{1,3}(?:\.\d{1,6})?)\s*%\s*")
+_PART = re.compile(r"\s*([A-Za-z][A-Za-z0-9_]{0,39})\s*=\s*(\d{1,3}(?:\.\d{1,6})?)\s*(%?)\s*")
 _EXAMPLE = "write it as in train=90%,test=10%"
 #: Told of each part that is written, and how many rows it has.
 OnPart: TypeAlias = Callable[[str, int], None]
+#: Told of each row that is written.
+OnRow: TypeAlias = "Callable[[PairRow], None]"
 #: Parts may come to a little less or more than the whole by rounding, in percent.
 _ROUNDING = 1e-6
 
@@ -41,6 +45,9 @@ def parse_split(text: str) -> dict[str, float]:
         matched = _PART.fullmatch(piece)
         if matched is None:
             raise SettingsError(f"{option('split')}: {piece!r} is no part of a split: {_EXAMPLE}")
+        if not matched[3]:
+            right = f"{matched[1]}={in_percent(matched[2])}"
+            raise SettingsError(f"{option('split')}: {piece.strip()!r} lacks the %: write {right}")
         if matched[1] in parts:
             raise SettingsError(f"{option('split')}: two parts are named {matched[1]}: {_EXAMPLE}")
         parts[matched[1]] = float(matched[2])
@@ -117,6 +124,20 @@ class Chooser:
 
     def _leave(self, row: PairRow, by: str, why: str) -> None:
         self.on_left(Left(reference="", why=f"record {row.position + 1}: {why}", rules=(by,)))
+
+
+def by_flags(rows: Iterable[PairRow], flagged: Flagged, on_left: OnLeft) -> Iterator[PairRow]:
+    """The rows that this chooses; what is left out is told of."""
+    for row in rows:
+        if rules := flagged.against(row.flags):
+            on_left(Left(reference="", why=f"record {row.position + 1}: {', '.join(rules)}", dropped=True, rules=rules))
+        else:
+            yield row
+
+
+def is_good(row: PairRow) -> bool:
+    """Whether the rule takes the answer, or a person does."""
+    return row.status == Status.OK or row.review is Decision.ACCEPTED or row.edited_answer is not None
 
 
 def chooser_for(

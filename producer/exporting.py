@@ -13,12 +13,11 @@ from persqa.choices import parse_choice, refuse_empty
 from persqa.errors import SettingsError
 from persqa.pairs import Flagged, parse_status
 from persqa.results import Status
-from persqa.reviews import Decision, Wanted, parse_exported
+from persqa.reviews import Wanted, parse_exported
 from persqa.words import option, switch
-from producer.choosing import Chooser, OnPart, chooser_for, parse_split, part_file
+from producer.choosing import Chooser, OnPart, OnRow, by_flags, chooser_for, is_good, parse_split, part_file
 from producer.exporters import HUGGING_FACE, ONLY_PART, TEXT, choose_format, write_parts, write_records
 from producer.exporters.images import Cells
-from producer.exporters.left import Left
 from producer.exporters.paths import UNCHANGED, Paths, folder_beside, placement
 from producer.exporters.shapes import Pair, Shape
 from producer.exporters.trainers import check_file, form_for
@@ -63,6 +62,19 @@ class _Asked:
     no_duplicates: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _On:
+    """Who is told of what is left out, and of each row that is written."""
+
+    left: OnLeft
+    row: OnRow
+
+    def each(self, rows: Iterator[PairRow]) -> Iterator[PairRow]:
+        for row in rows:
+            self.row(row)
+            yield row
+
+
 #: The options of a page.
 _OF_PAGES = frozenset({"gallery", "sample", "only", "reviewed", "overwrite"})
 
@@ -74,10 +86,11 @@ def export(
     *,
     on_left: OnLeft,
     on_part: OnPart,
+    on_row: OnRow,
     **given: Unpack[GivenExportOptions],
 ) -> int:
     """Export a run, as `RunHandle.export` describes."""
-    asked = _parse(given)
+    asked, on = _parse(given), _On(left=on_left, row=on_row)
     if asked.gallery:
         return _export_page(connections, run, target, asked)
     parts = {} if asked.split is None else parse_split(asked.split)
@@ -92,10 +105,10 @@ def export(
         picky = {"one_per_image": asked.one_per_image, "no_duplicates": asked.no_duplicates}
         chooser = chooser_for(connections.store, run, parts, on_left=on_left, **picky)
     if chooser is None or not parts or chosen == HUGGING_FACE:
-        numbers = _export(connections, run, target, asked, chooser, on_left=on_left)
+        numbers = _export(connections, run, target, asked, chooser, on)
     else:
         numbers = {
-            name: sum(_export(connections, run, part_file(target, name), asked, own, on_left=on_left).values())
+            name: sum(_export(connections, run, part_file(target, name), asked, own, on).values())
             for name, own in chooser.parted()
         }
     for name in parts:
@@ -112,15 +125,15 @@ def _check(connections: Connections, target: Path, asked: _Asked, chosen: str, f
 
 
 def _export(
-    connections: Connections, run: Run, target: Path, asked: _Asked, chooser: Chooser | None, *, on_left: OnLeft
+    connections: Connections, run: Run, target: Path, asked: _Asked, chooser: Chooser | None, on: _On
 ) -> dict[str, int]:
     """Write one file or data set; gives the number of rows of each of its parts, the only one of which is `train`."""
     form, chosen = form_for(asked.chat), choose_format(target, asked.file_format)
     paths = _paths(asked, chosen, form)
     folder = target if chosen == HUGGING_FACE else target.parent
     place = _place(run, folder, _usual(chosen, form) if paths is Paths.COPY else paths, form)
-    shape = _shape(run, target, asked, place, on_left)
-    pairs = partial(_pairs, connections.store.queries, run, asked, on_left)
+    shape = _shape(run, target, asked, place, on.left)
+    pairs = partial(_pairs, connections.store.queries, run, asked, on)
     blobs = BlobStore(connections.settings.blob_store)
     # A trainer opens no reference to bytes, so in dialogues these are copied in any case.
     copied = paths is Paths.COPY or form is not None
@@ -132,12 +145,12 @@ def _export(
 
     column = shape.image_column if form is None else form.images
     if not copied and chosen != HUGGING_FACE:
-        return write(shape, cells=Cells(blobs, column=column, only=_none, on_left=on_left))
+        return write(shape, cells=Cells(blobs, column=column, only=_none, on_left=on.left))
     # Only these need what reads images.
     from producer.exporters.copies import ImageFolder, must_be_copied
 
     base = folder if paths is Paths.RELATIVE else Path(run.base)
-    source = replace(_source(connections.settings, run, blobs, base, place, on_left), form=form)
+    source = replace(_source(connections.settings, run, blobs, base, place, on.left), form=form)
     only = None if paths is Paths.COPY else _none if form is None else must_be_copied(form)
     if chosen in TEXT:
         prefix = f"{folder.resolve()}/" if paths is Paths.ABSOLUTE else ""
@@ -152,7 +165,7 @@ def _export(
         column=column,
         only=only,
         decoded=form is not None and form.decoded,
-        on_left=on_left,
+        on_left=on.left,
     )
     if chosen != HUGGING_FACE:
         return write(shape, cells=cells)
@@ -240,16 +253,17 @@ def _check_page(asked: _Asked) -> None:
                 raise SettingsError(f"{option(one.name)} does not go with {switch('gallery')}: leave it out")
 
 
-def _pairs(queries: Queries, run: Run, asked: _Asked, on_left: OnLeft, chooser: Chooser | None) -> Iterator[Pair]:
+def _pairs(queries: Queries, run: Run, asked: _Asked, on: _On, chooser: Chooser | None) -> Iterator[Pair]:
     review = None if asked.reviewed is None else parse_exported(asked.reviewed)
     flagged = Flagged.parse(asked.only_flag, asked.without_flag)
     rows = _rows(queries, run, asked, review)
     if chooser is not None:
         rows = chooser.of_part(rows)
     if flagged is not None:
-        rows = _chosen(rows, flagged, on_left)
+        rows = by_flags(rows, flagged, on.left)
     if chooser is not None:
         rows = chooser.each(rows)
+    rows = on.each(rows)
     reviewed = review is not None
     if asked.with_meta:
         return _with_broken(queries, rows, reviewed=reviewed)
@@ -261,21 +275,7 @@ def _rows(queries: Queries, run: Run, asked: _Asked, review: Wanted | None) -> I
         return queries.pairs(run, status=None if asked.only is None else parse_status(asked.only), review=review)
     if review is None:
         return queries.pairs(run, status=Status.OK)
-    return (row for row in queries.pairs(run, review=review) if _is_good(row))
-
-
-def _chosen(rows: Iterator[PairRow], flagged: Flagged, on_left: OnLeft) -> Iterator[PairRow]:
-    """The rows that this chooses; what is left out is told of."""
-    for row in rows:
-        if rules := flagged.against(row.flags):
-            on_left(Left(reference="", why=f"record {row.position + 1}: {', '.join(rules)}", dropped=True, rules=rules))
-        else:
-            yield row
-
-
-def _is_good(row: PairRow) -> bool:
-    """Whether the rule takes the answer, or a person does."""
-    return row.status == Status.OK or row.review is Decision.ACCEPTED or row.edited_answer is not None
+    return (row for row in queries.pairs(run, review=review) if is_good(row))
 
 
 def _with_broken(queries: Queries, rows: Iterator[PairRow], *, reviewed: bool) -> Iterator[Pair]:

@@ -17,7 +17,7 @@ from persqa.blobs import BlobStore
 from persqa.choices import parse_choice
 from persqa.errors import InputError, NoDatabase, RunConflict, SettingsError
 from persqa.runs import RunOptions, Sampling, check_run_name
-from persqa.words import option
+from persqa.words import listed, option, shown_value
 from producer.connections import Connections
 from producer.options import parse_submit_options
 from producer.pilots import Cost, Difference, Figures, cost_of, differences, figures_of
@@ -257,7 +257,8 @@ def _variations(vary: Mapping[str, Sequence[object]], given: GivenSubmitOptions)
     for name, values in vary.items():
         parse_choice(name, (*_VARIED, *Sampling.model_fields), name="option that a pilot varies")
         if not values or len(set(map(repr, values))) < len(values):
-            raise SettingsError(f"{option('vary')}: {name} needs values that differ, and has {list(values)}")
+            has = listed([shown_value(value) for value in values], "and") if values else "none"
+            raise SettingsError(f"{option('vary')}: {name} needs values that differ, and has {has}")
         if given.get(name) is not None:
             raise SettingsError(f"{option('vary')}: {name} is given by {option(name)}, too: leave one of them out")
     ways = list(product(*([(name, value) for value in values] for name, values in vary.items())))

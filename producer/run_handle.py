@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from persqa.broker.depth import Depth
     from persqa.progress import Progress
-    from producer.choosing import OnPart
+    from producer.choosing import OnPart, OnRow
     from producer.connections import Connections
     from producer.exporters.copies import OnLeft
     from producer.options import GivenExportOptions
@@ -106,6 +106,7 @@ class RunHandle(RunReviews, RunRows, RunReports):
         *,
         on_left: OnLeft = lambda _left: None,
         on_part: OnPart = lambda _part, _rows: None,
+        on_row: OnRow = lambda _row: None,
         **given: Unpack[GivenExportOptions],
     ) -> int:
         """Write the records to a file or folder, in the input's order; returns the number of rows.
@@ -116,6 +117,7 @@ class RunHandle(RunReviews, RunRows, RunReports):
             on_left: called for each image that is to travel with the export and cannot, for each answer that dialogues
                 leave out, and for each row that an option leaves out.
             on_part: called for each part of a split, with its number of rows.
+            on_row: called for each row that is written, before it is; not with `gallery`.
             given: the options by name; see `GivenExportOptions`.
 
         Raises:
@@ -129,7 +131,7 @@ class RunHandle(RunReviews, RunRows, RunReports):
         # What only some programs do, others need not load.
         from producer.exporting import export
 
-        return export(self._connections, self.run, Path(path), on_left=on_left, on_part=on_part, **given)
+        return export(self._connections, self.run, Path(path), on_left=on_left, on_part=on_part, on_row=on_row, **given)
 
     def pause(self) -> int:
         """Let workers begin no more of its items, and finish those they have begun. Safe to repeat.

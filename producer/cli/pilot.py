@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from persqa.choices import parse_choice
 from persqa.clock import duration
 from persqa.errors import SettingsError
+from persqa.runs import Sampling
 from persqa.words import counted, option, shown_value, to_type
 from producer.cli import options
 from producer.cli.engine_flags import EngineFlags
@@ -32,6 +34,9 @@ if TYPE_CHECKING:
 
 #: Prompts as the person named them, by their text.
 _Prompts = dict[str, str]
+
+#: What `--vary` takes, as it is typed.
+_VARIED = ("tag_policy", "model", "prompt", *Sampling.model_fields)
 
 _of_pilot = partial(typer.Option, rich_help_panel="Pilot")
 
@@ -147,10 +152,14 @@ def _parse_vary(typed: Sequence[str], prompts: _Prompts) -> dict[str, list[objec
         name = name.strip().replace("-", "_")
         if not equals or not values:
             raise SettingsError(f"--vary: {shown_value(one)} says no values: write NAME=A,B")
+        parse_choice("prompt" if name == "system_prompt" else name, _VARIED, name="option that a pilot varies")
         named = "system_prompt" if name == "prompt" else name
         if named in varied:
             raise SettingsError(f"--vary: {name} stands there twice: write all its values behind one comma each")
-        varied[named] = [_value(name, value.strip(), prompts) for value in values.split(",")]
+        texts = [value.strip() for value in values.split(",")]
+        if twice := [text for place, text in enumerate(texts) if text in texts[:place]]:
+            raise SettingsError(f"--vary: {name} has {shown_value(twice[0])} twice: write values that differ")
+        varied[named] = [_value(name, text, prompts) for text in texts]
     return varied
 
 
@@ -207,6 +216,7 @@ def _print(pilot: Pilot, prompts: _Prompts, common: Sequence[str]) -> None:
     for name, cells in _rows(variants):
         shown.add_row(plain(name), *map(plain, cells))
     console.print(shown, "")
+    say("[dim]behind a share: its 95 % interval; behind characters: what a tenth of the answers is below, and above[/]")
     _print_differences(pilot)
     for one in variants:
         asks = f"to ask the whole input like {one.number}" if len(variants) > 1 else "to ask the whole input"
@@ -227,10 +237,16 @@ def _rows(variants: Sequence[Variant]) -> Iterator[tuple[str, list[str]]]:
     yield "characters of an answer", ["" if one.characters is None else _spread(one.characters) for one in found]
     yield "tokens a pair", [f"{one.tokens:.1f}" for one in found]
     yield "seconds a pair", [f"{one.seconds_each:.3g}" for one in found]
-    yield "time for the whole", [f"about {duration(one.cost.seconds)}" for one in variants]
+    yield "time for the whole", [_time(one.cost.seconds) for one in variants]
     if any(one.cost.price is not None for one in variants):
         yield "cost of the whole", [_money(one.cost.price) for one in variants]
         yield "cost of a good pair", [_money(one.cost.good_price) for one in variants]
+
+
+def _time(seconds: float) -> str:
+    """As in `about 0:27 min` or `about 1:02:03 h`."""
+    said = duration(seconds)
+    return f"about {said} {'min' if said.count(':') == 1 else 'h'}"
 
 
 def _share(one: Share) -> str:

@@ -26,6 +26,8 @@ console = Console(width=None if sys.stdout.isatty() else 200, soft_wrap=not sys.
 notes = Console(stderr=True, soft_wrap=not sys.stderr.isatty())
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+#: A command to type.
+_COMMAND = re.compile(r"(?<![\w/])persqa [a-z]")
 _DIGEST = re.compile("blob:([0-9a-f]{8})[0-9a-f]{56}")
 
 #: How wide references are in a table without a terminal; a URL or a path may have thousands of characters.
@@ -35,8 +37,19 @@ STYLES = {"ok": "green", "noncompliant": "yellow", "invalid": "magenta", "dead":
 
 
 def say(text: str, *, to: Console = console) -> None:
-    """Print one line of text, in one colour; it is broken between words only, and nowhere without a terminal."""
-    to.print(text, highlight=False, soft_wrap=not to.is_terminal)
+    """Print one line of text, in one colour; it is broken between words only, and nowhere without a terminal.
+
+    Nor is it broken where it has a command to type: each line of what is pasted is run by itself.
+    """
+    to.print(text, highlight=False, soft_wrap=not to.is_terminal or _COMMAND.search(text) is not None)
+
+
+def whole_line(markup: str) -> Text:
+    """A line of what is drawn as a whole, with `crop=False`; as `say`, it does not break a command to type."""
+    text = Text.from_markup(markup)
+    if _COMMAND.search(text.plain):
+        text.no_wrap, text.overflow = True, "ignore"
+    return text
 
 
 def print_json(value: object) -> None:

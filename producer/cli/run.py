@@ -194,5 +194,5 @@ def _print_pairs(handle: RunHandle) -> None:
         shown.add_row(image(row.image), plain(row.question), styled_status(row.status), plain(said))
     console.print(shown)
     if next(rows, None) is not None:
-        console.print(f"[dim]... all of them: {plain(to_type(f'persqa results {handle.name} --limit 0'))}[/]")
+        say(f"[dim]... all of them: {plain(to_type(f'persqa results {handle.name} --limit 0'))}[/]")
     console.print()

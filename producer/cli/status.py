@@ -17,7 +17,7 @@ from persqa.runs import Priority
 from persqa.words import counted, to_type
 from producer.cli import EXIT_INFRASTRUCTURE, options
 from producer.cli.expanding import expanded
-from producer.cli.printing import console, flags_table, plain, print_json, progress_dict, table
+from producer.cli.printing import console, flags_table, plain, print_json, progress_dict, table, whole_line
 from producer.spot_checks import sentences
 from producer.status import fleet_status, one_status, statuses
 
@@ -61,16 +61,16 @@ def command(
             if as_json:
                 print_json(facts)
             else:
-                console.print(_drawn(facts))
+                console.print(_drawn(facts), crop=False)
             if not answers:
                 raise typer.Exit(EXIT_INFRASTRUCTURE)
         else:
             from rich.live import Live
 
-            with Live(_drawn(_facts(client, run)[0]), console=console, auto_refresh=False) as live:
+            with Live(_drawn(_facts(client, run)[0], fold=True), console=console, auto_refresh=False) as live:
                 while True:
                     time.sleep(_WATCH_SECONDS)
-                    live.update(_drawn(_facts(client, run)[0]), refresh=True)
+                    live.update(_drawn(_facts(client, run)[0], fold=True), refresh=True)
 
 
 def _facts(client: Client, name: str | None) -> tuple[dict[str, Any], bool]:
@@ -121,14 +121,21 @@ def _moment(when: datetime) -> str:
     return when.isoformat(timespec="seconds")
 
 
-def _drawn(facts: dict[str, Any]) -> RenderableType:
+def _drawn(facts: dict[str, Any], *, fold: bool = False) -> RenderableType:
+    """What there is to show.
+
+    Args:
+        facts: what is known.
+        fold: break all lines, also those with commands to type, since they would be cut otherwise.
+    """
+    line = Text.from_markup if fold else whole_line
     numbers = [*_COUNTS, "per s", "left"]
     runs = table(["run", *numbers, "state"], title="runs", keys=["run", "state"], numbers=numbers)
     shown = _most_wanted(facts["runs"])
     for fact in shown:
         runs.add_row(*map(plain, _run_cells(fact)))
     if not facts["runs"]:
-        return Text(f"no run yet; start with: {to_type('persqa run INPUT')}")
+        return line(f"no run yet; start with: {plain(to_type('persqa run INPUT'))}")
     queues = table(["queue", "waiting", "oldest"], title="queues", names=["queue"], numbers=["waiting", "oldest"])
     for fact in facts["queues"]:
         if fact["waiting"]:
@@ -137,13 +144,13 @@ def _drawn(facts: dict[str, Any]) -> RenderableType:
     workers = _drawn_workers(facts["workers"])
     hidden = len(facts["runs"]) - len(shown)
     more = (
-        [f"{counted(hidden, 'more run')}; --json tells of all, and {to_type('persqa status RUN')} of one"]
+        [line(f"{counted(hidden, 'more run')}; --json tells of all, and {plain(to_type('persqa status RUN'))} of one")]
         if hidden
         else []
     )
-    warnings = [Text.from_markup(f"[yellow]warning:[/] {plain(sentence)}") for sentence in facts["warnings"]]
+    warnings = [line(f"[yellow]warning:[/] {plain(sentence)}") for sentence in facts["warnings"]]
     stops = [
-        Text.from_markup(f"{plain(fact['run'])}: {plain(fact['stopped'])}; to go on: {plain(_resume(fact['run']))}")
+        line(f"{plain(fact['run'])}: {plain(fact['stopped'])}; to go on: {plain(_resume(fact['run']))}")
         for fact in shown
         if fact["stopped"]
     ]

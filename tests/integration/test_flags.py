@@ -104,10 +104,26 @@ def test_flags_choose_rows_and_are_told_of_wherever_rows_are(store: Store, datab
         database_url, "export", "r", str(file), "--with-meta", "--without-flag", "refusal,hedge", "--only", "ok"
     )
     assert "3 rows written" in told
-    assert "2 rows left out: refusal 2, hedge 1" in told
+    assert "2 rows left out: 2 with the flag refusal, 1 with the flag hedge" in told
     assert [json.loads(line)["persqa"]["flags"] for line in file.read_text().splitlines()] == [["blank"], [], []]
     only = ("export", "r", str(tmp_path / "only.json"), "--only-flag", "blank", "--json")
     assert json.loads(persqa(database_url, *only))["rows_left_out"] == {"all": 5, "no blank": 5}
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_an_export_of_no_rows_says_why(store: Store, database_url: str, tmp_path: Path) -> None:
+    _, batch = a_stored_run(store, 2)
+    store.results.commit([_seen(item, _HEDGE) for item in batch])
+
+    def said(*arguments: str) -> str:
+        return persqa(database_url, "export", "r", str(tmp_path / "none.json"), "--overwrite", *arguments)
+
+    unseen = said("--only-flag", "stock_answer")
+    assert unseen.startswith(f"0 rows written to {tmp_path}/none.json: no item of this run has the flag stock_answer; ")
+    assert "stock_answer is only set by `persqa report r --look-over" in unseen
+    assert "2 rows left out: 2 without the flag stock_answer" in unseen
+    assert ": no item of this run is dead\n" in said("--only", "dead")
+    assert ": the options together leave out every item\n" in said("--without-flag", "hedge")
 
 
 def test_nothing_of_a_run_that_is_deleted_stays(store: Store, database_url: str) -> None:

@@ -123,8 +123,8 @@ def test_what_no_pilot_can_ask_is_refused_before_anything_is_written(tmp_path: P
     with Client(database_url=f"sqlite:///{tmp_path}/none.db", broker_url="redis://nowhere:1") as client:
         wrong: list[tuple[dict[str, list[object]], str]] = [
             ({"pool": ["human", "object"]}, "no option that a pilot varies 'pool'"),
-            ({"tag_policy": []}, "needs values that differ"),
-            ({"tag_policy": ["check", "check"]}, "needs values that differ"),
+            ({"tag_policy": []}, "needs values that differ, and has none$"),
+            ({"tag_policy": ["check", "check"]}, "needs values that differ, and has 'check' and 'check'$"),
             ({"temperature": [0.1, -1]}, "temperature"),
         ]
         for vary, said in wrong:

@@ -231,9 +231,16 @@ def test_the_command_line_shows_reviews(client: Client, database_url: str, tmp_p
     facts = json.loads(persqa(database_url, "results", "people", "--item", str(item), "--json"))
     assert [(one["reviewer"], one["decision"]) for one in facts["earlier_reviews"]] == [("bob", "rejected")]
     said = persqa(database_url, "export", "people", str(tmp_path / "out.jsonl"))
-    assert "what people said of its answers changes nothing in the file: --reviewed not-rejected goes by it" in said
+    assert f"6 rows written to {tmp_path}/out.jsonl, 2 of them without an answer (--only ok leaves them out)" in said
+    assert "rejected" not in said.replace("not-rejected", "")
+    assert "3 answers are the model's, though people wrote others; --reviewed not-rejected takes theirs" in said
     said = persqa(database_url, "export", "people", str(tmp_path / "out.csv"), "--reviewed", "accepted")
-    assert (said.splitlines()[0].split()[0], "what people said" in said) == ("3", False)
+    assert said.splitlines() == [f"3 rows written to {tmp_path}/out.csv", "1 item of the run has no answer yet"]
+    run.review([row.item_id for row in run.results(review="accepted")], decision="rejected")
+    said = persqa(database_url, "export", "people", str(tmp_path / "all.csv"))
+    assert "\n3 rejected rows are in the file; --reviewed not-rejected leaves them out\n" in said
+    said = persqa(database_url, "export", "people", str(tmp_path / "no.csv"), "--reviewed", "accepted")
+    assert said.splitlines()[0] == f"0 rows written to {tmp_path}/no.csv: nobody has accepted anything of this run"
     refused = CliRunner().invoke(app, ["results", "people", "--violations", "--review", "none"])
     assert "review does not go with --violations" in str(refused.exception or refused.output)
 

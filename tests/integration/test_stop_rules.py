@@ -66,7 +66,7 @@ def test_a_rule_stops_a_run_once_it_is_sure_and_after_a_resume_only_by_what_came
     assert after(0, 99) == (RunState.ACTIVE, None)
     paused = (
         RunState.PAUSED,
-        "noncompliant>20%: 100 of 100 answers are noncompliant (100.0 %; 19 times out of 20 between 96.3 to 100.0 %)",
+        "noncompliant>20%: 100 of 100 answers are noncompliant (100.0 %; 19 times out of 20 from 96.3 to 100.0 %)",
     )
     assert after(0, 1) == paused
     assert after(0, 3) == paused, "what was in flight changes nothing"

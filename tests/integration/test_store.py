@@ -263,8 +263,11 @@ def test_people_read_the_references_that_a_worker_gets(
 @pytest.mark.parametrize(
     ("damage", "problem"),
     [
-        (sa.update(run_counters).where(run_counters.c.status == "ok").values({"items": 5}), "the counters say"),
-        (sa.delete(results), "the counters say"),
+        (
+            sa.update(run_counters).where(run_counters.c.status == "ok").values({"items": 5}),
+            "differ: ok 5 by the counters and 3 by the rows, pending -2 by the counters and 0 by the rows. That is a",
+        ),
+        (sa.delete(results), "differ: ok 3 by the counters and 0 by the rows, pending 0 by the counters and 3 by the"),
     ],
 )
 def test_the_audit_finds_what_does_not_add_up(

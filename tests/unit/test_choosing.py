@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from persqa.errors import SettingsError
+from persqa.pairs import Flagged
 from persqa.store.pictures import Pictured
 from producer.choosing import Chooser, parse_split, part_at, part_file
 from producer.kin import NEAR_BITS, Kin
@@ -38,7 +39,7 @@ def _flipped(value: int, *bits: int) -> int:
 def test_a_split_is_read_or_refused_with_what_to_write() -> None:
     assert parse_split("train=90%, test=10%") == {"train": 0.9, "test": 0.1}
     assert sum(parse_split("a=33.333333%,b=33.333333%,c=33.333334%").values()) == pytest.approx(1)
-    for wrong in ("train=90,test=10", "train=90%", "train=90%,train=10%", "a=100%,b=0%", "", "1st=100%", "a/b=100%"):
+    for wrong in ("train=90%", "train=90%,train=10%", "a=100%,b=0%", "", "1st=100%", "a/b=100%"):
         with pytest.raises(SettingsError, match="train=90%,test=10%"):
             parse_split(wrong)
 
@@ -121,3 +122,19 @@ def test_rows_are_left_out_by_what_was_asked_and_each_is_told() -> None:
     found = {name: [row.item_id for row in own.of_part(rows)] for name, own in halves.parted()}
     assert sorted([*found["train"], *found["test"]]) == list(range(8))
     assert {0, 1, 2, 3, 4, 7} <= set(found["train"]) or {0, 1, 2, 3, 4, 7} <= set(found["test"])
+
+
+def test_flags_that_are_wanted_and_left_out_at_once_are_refused() -> None:
+    with pytest.raises(SettingsError, match=r"^there is no flag 'refusl'; did you mean refusal\?$"):
+        Flagged.parse(None, "refusl")
+    with pytest.raises(SettingsError, match=r"^refusal: wanted and left out at once, so no"):
+        Flagged.parse("refusal", ["refusal", "hedge"])
+    assert Flagged.parse("refusal,hedge", "hedge") is not None
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"), [("train=80", "train=80%"), ("train=0.8", "train=80%"), ("a=100", "a=100%")]
+)
+def test_a_part_without_its_percent_sign_is_told_so(wrong: str, right: str) -> None:
+    with pytest.raises(SettingsError, match=f"'{wrong}' lacks the %: write {right}$"):
+        parse_split(f"{wrong},test=20%")

@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from persqa.errors import SettingsError
 from persqa.results import Status
 from persqa.store.measured import MeasuredItem
+from producer.cli.pilot import _parse_vary, _time  # pyright: ignore[reportPrivateUsage]
 from producer.pilots import busy_seconds, cost_of, differences, figures_of
 
 _START = datetime(2030, 1, 1, tzinfo=UTC)
@@ -115,3 +117,21 @@ def test_many_comparisons_of_the_same_seldom_find_anything() -> None:
         wrong += any(one.is_real for one in found)
     # Without a correction, about a quarter of these would find something.
     assert wrong <= 4
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("colour=a,b", "varies 'colour'; choose tag_policy, model, prompt, "),
+        ("promt=a,b", r"did you mean prompt\?"),
+        ("tag_policy=check, check", "--vary: tag_policy has 'check' twice: write values that differ$"),
+    ],
+)
+def test_what_cannot_be_varied_is_refused_by_the_names_that_are_typed(typed: str, said: str) -> None:
+    with pytest.raises(SettingsError, match=said) as refused:
+        _parse_vary([typed], {})
+    assert "system_prompt" not in str(refused.value)
+
+
+def test_a_time_has_its_unit() -> None:
+    assert [_time(seconds) for seconds in (7, 3599, 3600)] == ["about 0:07 min", "about 59:59 min", "about 1:00:00 h"]

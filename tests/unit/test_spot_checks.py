@@ -36,6 +36,11 @@ def test_what_is_no_share_is_refused(given: object) -> None:
         parse_shares(given)
 
 
+def test_a_share_without_its_percent_sign_is_told_so() -> None:
+    with pytest.raises(SettingsError, match=r"spot_check: blind=20 lacks the %: write blind=20%$"):
+        parse_options(spot_check="blind=20")
+
+
 @given(st.dictionaries(st.sampled_from(Check), st.floats(1e-9, 1), min_size=1))
 def test_options_with_spot_checks_are_read_back_and_others_are_stored_as_ever(shares: dict[Check, float]) -> None:
     options = parse_options(spot_check=shares)

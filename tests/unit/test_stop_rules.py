@@ -33,7 +33,9 @@ def test_a_rule_is_read_and_written_in_one_form(text: str, about: str, limit: fl
     [
         ("noncompliant", "noncompliant>20%"),
         ("noncompliant>100%", "below 100 %"),
-        ("noncompliant>20", "noncompliant>20%"),
+        ("noncompliant>20", "stop_if: 'noncompliant>20' lacks the %: write noncompliant>20%"),
+        ("noncompliant>0.2", "'noncompliant>0.2' lacks the %: write noncompliant>20%"),
+        ("foo>20%", "stop_if: there is no status, reason, kind of violation or flag 'foo'; choose noncompliant, "),
         ("noncompliant<20%", "noncompliant>20%"),
         ("noncompliant>-1%", "noncompliant>20%"),
         ("nonconpliant>20%", "did you mean noncompliant?"),

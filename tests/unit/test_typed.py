@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
+from rich.console import Console, Group
 from typer.core import TyperArgument, TyperOption
 from typer.main import get_command
 from typer.testing import CliRunner
@@ -36,7 +36,7 @@ from persqa.system_errors import in_words
 from persqa.words import repeat_options, to_type
 from producer import Client
 from producer.cli import COMMANDS, app
-from producer.cli.printing import say
+from producer.cli.printing import say, whole_line
 from producer.demo.data import records_file
 from producer.exporters import FORMATS, choose_format
 from producer.lookout import _news_of  # pyright: ignore[reportPrivateUsage]
@@ -224,6 +224,19 @@ def test_a_terminal_breaks_lines_between_words_only() -> None:
         "persqa/persqa and",
         "not more than that",
     ]
+
+
+def test_a_command_to_type_is_broken_nowhere() -> None:
+    command = f"persqa submit people.jsonl --tag mam --reuse people-pilot-1 --database-url sqlite:///{'long/' * 30}x.db"
+    for shown in (f"to ask the whole input like 1: {command}", f"people: it paused itself; to go on: {command}"):
+        console = Console(width=40, force_terminal=True, color_system=None)
+        with console.capture() as capture:
+            say(shown, to=console)
+            console.print(Group(whole_line(shown), whole_line("it is " * 20)), crop=False)
+        said, drawn, *broken = capture.get().splitlines()
+        assert said == drawn == shown
+        assert len(broken) == 4
+        assert max(map(len, broken)) <= 40
 
 
 def test_a_log_on_a_terminal_breaks_lines_between_words_only() -> None:
