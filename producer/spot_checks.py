@@ -151,7 +151,7 @@ def _likeness(a: _Words, b: _Words, weights: _Weights) -> float:
 
 
 #: What is said of each kind of check.
-_OTHERWISE = {
+OTHERWISE = {
     Check.BLIND: "without the picture",
     Check.SWAPPED: "with another picture",
     Check.AGAIN: "with another seed",
@@ -161,7 +161,7 @@ _OTHERWISE = {
 def sentences(checked: Summary) -> list[str]:
     """What spot checks say, for people; nothing where there are none."""
     said = [
-        f"{_OTHERWISE[check]}: {one.same} of {counted(one.asked, 'answer says', 'answers say')} the same "
+        f"{OTHERWISE[check]}: {one.same} of {counted(one.asked, 'answer says', 'answers say')} the same "
         f"({one.same.between})" + (f"; {one.failed} could not be asked" if one.failed else "")
         for check, one in checked.checks.items()
     ]

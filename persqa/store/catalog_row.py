@@ -55,6 +55,7 @@ class RunMarks:
         last_reviewed: when its newest review was given, likewise.
         taken_back: the last id of all earlier results; `replaced`, of all earlier reviews.
         reviews: how many of its items have a review.
+        flags: how many of its items have each flag.
     """
 
     counts: dict[str, int]
@@ -65,6 +66,7 @@ class RunMarks:
     taken_back: int
     replaced: int
     reviews: int
+    flags: dict[str, int]
 
     @property
     def submitted(self) -> int:

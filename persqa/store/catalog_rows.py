@@ -13,7 +13,7 @@ from persqa.questions import TAG_FIELD
 from persqa.records import record_id, stored_record
 from persqa.store.catalog_row import CatalogRow, RunMarks
 from persqa.store.database import Database
-from persqa.store.evidence import flags
+from persqa.store.evidence import flag_counters, flags
 from persqa.store.schema import (
     earlier_results,
     earlier_reviews,
@@ -55,6 +55,8 @@ class Snapshot:
     def marks(self) -> RunMarks:
         """How far the run is; the cost does not grow with it, but for its reviews."""
         counted = sa.select(run_counters.c.status, run_counters.c["items"]).where(run_counters.c.run_id == self._run_id)
+        flagged = sa.select(flag_counters.c.flag, flag_counters.c["items"])
+        flagged = flagged.where(flag_counters.c.run_id == self._run_id)
         own = sa.select(runs.c["items"], runs.c.deleting).where(runs.c.id == self._run_id)
         finished = _seconds(sa.func.max(results.c.finished_at), sqlite=self._sqlite)
         reviewed = _seconds(sa.func.max(reviews.c.reviewed_at), sqlite=self._sqlite)
@@ -76,6 +78,7 @@ class Snapshot:
             taken_back=taken_back or 0,
             replaced=replaced or 0,
             reviews=number,
+            flags=dict(self._connection.execute(flagged).all()),
         )
 
     def chunk(self, after: int, limit: int) -> list[CatalogRow]:
@@ -162,6 +165,11 @@ class Snapshot:
         """The items with a review, from an index to another."""
         query = sa.select(reviews.c.item_id).where(reviews.c.item_id.between(self._low + first, self._low + last))
         return list(self._connection.execute(query).scalars())
+
+    def flags_between(self, first: int, last: int) -> list[tuple[int, str]]:
+        """The flags of all items from an index to another, with the item of each."""
+        query = sa.select(flags.c.item_id, flags.c.flag)
+        return list(self._connection.execute(query.where(flags.c.item_id.between(self._low + first, self._low + last))))
 
     def record_ids(self, after: int, limit: int, *, column: str | None) -> tuple[list[tuple[int, str]], int | None]:
         """What names the next records behind an index; and the last index that was looked at, None at the end.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,7 @@ from persqa.words import counted
 from producer.cli import options
 from producer.cli.expanding import expanded
 from producer.cli.printing import console, plain, print_json, progress_dict, say, styled_status, table
+from producer.spot_checks import sentences
 
 if TYPE_CHECKING:
     from producer.intervals import Share
@@ -96,6 +98,7 @@ def _facts(report: Report) -> dict[str, object]:
         ],
         "violations": dict(report.kinds),
         "flags": {flag: _share(found) for flag, found in report.flags().items()},
+        "spot_checks": {**asdict(report.checked), "sentences": sentences(report.checked)},
         "reviews": dict(summary.reviews),
         "requeued": summary.requeued,
         "output_tokens": summary.output_tokens,
@@ -137,6 +140,8 @@ def _print(report: Report) -> None:
         for flag, found in flags.items():
             flagged.add_row(plain(flag), f"{found.part:,}", str(found), found.between)
         console.print(flagged, "")
+    for sentence in sentences(report.checked):
+        say(f"spot check {plain(sentence)}")
     _print_counts(report)
     _print_origin(report)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from persqa.words import counted
 from producer.intervals import percent
+from producer.spot_checks import sentences
 from producer.texts import shown
 
 if TYPE_CHECKING:
@@ -164,6 +165,10 @@ def _quality(report: Report) -> Iterator[str]:
         "What is worth a second look; a flag is evidence and no verdict." if summary.flags else "No answer has a flag."
     )
     yield _shares("Flag", report.flags())
+    if report.checked.checks:
+        yield "### Spot checks"
+        yield "For some items the question was asked once more, otherwise; those answers are not in the data."
+        yield _bullets(map(_text, sentences(report.checked)))
     yield "### People"
     yield f"Reviewed by people: {_counts(summary.reviews)}." if summary.reviews else "Nobody has reviewed the answers."
     if summary.requeued:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from persqa.policies import Policy
@@ -24,6 +25,7 @@ from producer.charts import (
 )
 from producer.intervals import percent, share
 from producer.scales import round_step, time_step
+from producer.spot_checks import OTHERWISE, sentences
 from producer.texts import shown
 
 if TYPE_CHECKING:
@@ -43,7 +45,7 @@ _BINS = 12
 def drawings(report: Report) -> list[Figure]:
     """All figures of a run, in the order in which one asks; those without a value are left out."""
     found = [*([_questions(report)] if report.is_judged else []), _kinds(report), _flags(report), _reasons(report)]
-    found += [_repeated(report), _lengths(report), _throughput(report)]
+    found += [_checks(report), _repeated(report), _lengths(report), _throughput(report)]
     return [figure for figure in found if figure.table.rows]
 
 
@@ -100,6 +102,13 @@ def _flags(report: Report) -> Figure:
     note = "A flag is evidence, and no verdict: an answer may have several, and a flagged answer may be good."
     unit = "share of the answers"
     return _of_shares("flags", "What is worth a second look", report.flags(), unit, "Flag", note=note)
+
+
+def _checks(report: Report) -> Figure:
+    asked = {OTHERWISE[check]: one.same for check, one in report.checked.checks.items()}
+    title, unit = "What answers become when asked otherwise", "share of the answers that say the same"
+    figure = _of_shares("checks", title, asked, unit, "Asked", note="; ".join(map(str, report.checked.from_picture)))
+    return replace(figure, says="; ".join(sentences(replace(report.checked, from_picture=()))))
 
 
 def _of_shares(key: str, title: str, shares: Mapping[str, Share], unit: str, head: str, *, note: str = "") -> Figure:

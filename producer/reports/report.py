@@ -10,6 +10,8 @@ from persqa.clock import now
 from persqa.policies import Policy
 from persqa.results import Status
 from producer.intervals import Share, share
+from producer.spot_checks import Summary as Checked
+from producer.spot_checks import summary
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +32,7 @@ class Report:
         progress: how far it is.
         summary: what it comes to.
         kinds: how often generations broke the rule, by kind.
+        checked: what its spot checks say; without checks where there are none.
         made_at: when the report was made, in UTC.
         version: that of PersQA.
     """
@@ -38,6 +41,7 @@ class Report:
     progress: Progress
     summary: Summary
     kinds: Mapping[str, int]
+    checked: Checked
     made_at: datetime
     version: str
 
@@ -94,6 +98,7 @@ def report_of(store: Store, run: Run) -> Report:
         progress=store.queries.progress(run.id),
         summary=store.summaries.of(run),
         kinds=store.queries.kinds(run.id),
+        checked=summary(store.spot_checks.of(run.id)),
         made_at=now(),
         version=persqa.__version__,
     )

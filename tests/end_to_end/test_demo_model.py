@@ -93,6 +93,8 @@ def test_answers_about_people_never_seen_are_true(asking: Asking, size: Size) ->
     assert sum(by_question.values()) / len(by_question) >= size(97, 98) / 100, by_question
     assert run.progress().ended[Status.OK] / len(rows) >= 0.99
     assert {row.model for row in rows} == {"demo"}
+    # An honest run: hardly an answer, and no picture, is worth a second look.
+    assert sum(run.flags().values()) <= len(rows) / 100, run.flags()
 
     # What the sum above would be if rows were mixed up: each answer held against the next image's truth.
     neighbour = dict(zip(images, images[1:] + images[:1], strict=True))
@@ -104,8 +106,19 @@ def test_tags_never_seen_are_taken_over(asking: Asking, size: Size) -> None:
     images = list(asking.truth)[: size(80, 150)]
     tags = [HELD_OUT_TAGS[index % len(HELD_OUT_TAGS)] for index in range(len(images))]
     records = [{"image": image, "tag": tag} for image, tag in zip(images, tags, strict=True)]
-    run = asking.run("tags", records, tag_policy="check", questions_per_image=4, sampling=_GREEDY)
+    run = asking.run("tags", records, tag_policy="check", questions_per_image=4, sampling=_GREEDY, logprobs=True)
     rows = list(run.results())
+    forced = asking.run("forced", records[:20], tag_policy="prefill", sampling=_GREEDY, logprobs=True)
+    for row in [*rows, *forced.results()]:
+        assert row.answer is not None
+        assert row.logprob_mean is not None
+        assert row.logprob_min is not None
+        assert row.logprob_min_token is not None
+        assert -20 < row.logprob_min <= row.logprob_mean <= 0
+        said = row.answer.removeprefix(row.tag) if row.forced else row.answer
+        assert row.logprob_min_token.strip() in said
+        # What a model was taught it is sure of.
+        assert row.logprob_mean > -2
     assert {row.tag for row in rows} == set(HELD_OUT_TAGS)
     right = [is_true(row, asking.truth[row.image]) for row in rows]
     assert sum(right) / len(right) >= 0.95

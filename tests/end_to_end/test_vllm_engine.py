@@ -7,65 +7,29 @@ import dataclasses
 import errno
 import gc
 import time
-from concurrent.futures import Future
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
 import zmq
 from PIL import Image
 
-from persqa.errors import EngineDead, Infrastructure, Rejected, SettingsError
+from persqa.errors import EngineDead, Infrastructure, SettingsError
 from persqa.generations import FinishReason, Generation
 from persqa.reasons import Reason
 from persqa.settings import Settings
 from tests.support.noise_model import build_noise_model, noise_settings
 from tests.support.requests import USER, picture, request
+from tests.support.running_engine import RunningEngine
 from tests.support.wait import wait_until
-from worker.engines.engine import Request
-from worker.process.loop_thread import LoopThread
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterator
-
-    from worker.engines.vllm_engine import VllmEngine
+    from collections.abc import Iterator
 
 
 # vLLM warns of things that are not ours to mend. Loading takes minutes where others load engines at the same time.
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(600)]
-
-Answer = TypeVar("Answer")
-
-
-class RunningEngine:
-    """An engine in a loop thread of its own, as in a worker."""
-
-    def __init__(self, settings: Settings) -> None:
-        from worker.engines.vllm_engine import VllmEngine
-
-        self.engine: VllmEngine = VllmEngine(settings)
-        self._thread = LoopThread("test-engine")
-        self._thread.start()
-
-    def run(self, coroutine: Coroutine[Any, Any, Answer]) -> Answer:
-        return self._thread.submit(coroutine).result(timeout=400)
-
-    def begin(self, request: Request) -> Future[Generation]:
-        return self._thread.submit(self.engine.generate(request))
-
-    def answer(self, request: Request) -> Generation:
-        return self.run(self.engine.generate(request))
-
-    def reject(self, request: Request) -> Rejected:
-        with pytest.raises(Rejected) as caught:
-            self.answer(request)
-        return caught.value
-
-    def close(self) -> None:
-        self.run(self.engine.stop())
-        self.run(self.engine.stop())
-        self._thread.stop()
 
 
 def check_that_a_killed_one_leaves_nothing_open(running: RunningEngine) -> None:
@@ -139,6 +103,29 @@ def test_prefill_is_the_beginning_of_the_answer(running: RunningEngine) -> None:
     free, forced = running.answer(request("free")), running.answer(request("forced", prefill="<mam> "))
     assert forced.text.startswith("<mam> ")
     assert forced.prompt_tokens > free.prompt_tokens
+
+
+@pytest.mark.parametrize("prefill", ["", "<mam> "])
+def test_how_likely_an_answer_is_leaves_out_what_was_put_in_and_the_token_that_ends_it(
+    running: RunningEngine, prefill: str
+) -> None:
+    def answer(seed: int, **sampling: int) -> Generation:
+        asked: dict[str, Any] = {"temperature": 0.8, "max_tokens": 48, "min_tokens": 3, **sampling}
+        return running.answer(request("sure", seed=seed, prefill=prefill, sampling=asked))
+
+    assert answer(0).confidence is None
+    answers = ((seed, answer(seed, logprobs=0)) for seed in range(20))
+    seed, ended = next((seed, got) for seed, got in answers if got.finish_reason is FinishReason.STOP)
+    # The same tokens without the one that ended it.
+    cut = answer(seed, logprobs=0, max_tokens=ended.output_tokens - 1)
+    assert (cut.text, cut.finish_reason) == (ended.text, FinishReason.LENGTH)
+    for got in (ended, cut):
+        assert got.confidence is not None
+        assert -20 < got.confidence.lowest <= got.confidence.mean <= 0
+        assert got.confidence.token in got.text.removeprefix(prefill)
+    assert ended.confidence is not None
+    assert cut.confidence is not None
+    assert ended.confidence.mean == pytest.approx(cut.confidence.mean, rel=1e-3)
 
 
 def test_the_engine_is_heard_of_before_its_answer_is_complete(running: RunningEngine) -> None:

@@ -22,6 +22,7 @@ from persqa.reasons import Reason
 from persqa.results import Outcome, Result, Status
 from persqa.runs import Run, parse_options
 from persqa.store import Store
+from persqa.store.flags import count_flags, flag_row, insert_flags
 from persqa.tags import Tag
 from persqa.verdicts import ViolationKind
 from producer.web.catalog import Catalog, Catalogs, Facet, Order, View
@@ -129,6 +130,31 @@ def test_a_run_is_loaded_and_followed_through_all_that_befalls_it(store: Store) 
     assert catalog.facets(View())[0].values == ()
     assert list(store.deletion.steps(run.id))
     assert settled(Catalog(run, store)).upkeep.is_gone
+
+
+def test_flags_that_come_later_are_found_and_those_that_are_rejected_are_kinds(store: Store) -> None:
+    run, batch = a_stored_run(store, 230)
+    seen = [replace(an_outcome(item), picture_hash=number % 100) for number, item in enumerate(batch)]
+    refused = a_violation(batch[0], Rung.FREE, Flag.REFUSAL)
+    seen[0] = replace(seen[0], violations=(refused, a_violation(batch[0], Rung.FREE, Flag.MARKUP)))
+    # The first ones of all come last: only then are the others with their pictures later ones.
+    store.results.commit(seen[100:200])
+    catalog = settled(Catalog(run, store))
+    check(catalog, store)
+    store.results.commit(seen[:100])
+    check(settled(catalog), store)
+    view = View(keep={Facet.FLAG: ("seen_before",)})
+    assert catalog.page(view).total == 100
+    assert catalog.page(View(keep={Facet.KIND: ("markup",)})).total == 1
+    store.results.commit(seen[200:])
+    check(settled(catalog), store)
+    # What a look over the run adds and takes back, beside a new answer.
+    with store.hindsight._database.writing() as connection:  # pyright: ignore[reportPrivateUsage]
+        rows = [flag_row(item.id, run.id, Finding(Flag.STOCK_ANSWER, 0.5)) for item in batch[3:200:7]]
+        count_flags(store.hindsight._database, connection, insert_flags(store.hindsight._database, connection, rows))  # pyright: ignore[reportPrivateUsage]
+    check(settled(catalog), store)
+    assert store.hindsight.look_over(run.id).removed == len(rows)
+    check(settled(catalog), store)
 
 
 def test_what_comes_late_is_found_though_it_looks_old(store: Store) -> None:

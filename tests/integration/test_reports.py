@@ -17,12 +17,15 @@ from huggingface_hub import DatasetCard
 
 from persqa.errors import InputError, SettingsError
 from persqa.flags import Finding, Flag
+from persqa.items import ItemId
 from persqa.policies import Rung
 from persqa.provenance import Provenance
 from persqa.results import Outcome, Status
 from persqa.runs import parse_options
 from persqa.settings import load_settings
+from persqa.spot_checks import Check
 from persqa.store import Store
+from persqa.store.spot_checks import SpotCheck
 from persqa.verdicts import ViolationKind
 from producer import Client, RunHandle
 from producer.cli import main
@@ -98,6 +101,35 @@ def test_a_report_says_what_is_in_the_database(
         assert words in page.read_text()
     with pytest.raises(InputError, match="exists"):
         run.write_report(page)
+
+
+def test_what_spot_checks_say_is_in_every_form_of_a_report(
+    run: RunHandle, client: Client, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def said(*more: str) -> str:
+        monkeypatch.setattr("sys.argv", ["persqa", "report", "people", "--database-url", run.database_url, *more])
+        with pytest.raises(SystemExit, match="0"):
+            main()
+        return capsys.readouterr().out
+
+    assert json.loads(said("--json"))["spot_checks"] == {"checks": {}, "from_picture": [], "sentences": []}
+    assert "spot check" not in said()
+    for row in list(run.results())[:40]:
+        assert row.answer is not None
+        for check, answer in ((Check.BLIND, "<mam> wears none."), (Check.AGAIN, row.answer)):
+            asked = SpotCheck(
+                item_id=ItemId(row.item_id), run_id=run.run.id, check=check, status=Status.OK, seed=1, answer=answer
+            )
+            client.store.spot_checks.add([asked], requeues=0)
+    found = json.loads(said("--json", "--html", "page.html", "--card", "card.md"))["spot_checks"]
+    assert (found["checks"]["blind"]["same"]["part"], found["checks"]["again"]["same"]["part"]) == (0, 40)
+    blind, again, seen = found["sentences"]
+    assert seen.startswith("100.0 % of the answers come from the picture")
+    shown = " ".join(said().split())
+    assert all(f"spot check {sentence}" in shown for sentence in (blind, again, seen))
+    page = (tmp_path / "page.html").read_text()
+    assert all(sentence in page for sentence in (blind, again, seen))
+    assert all(f"- {sentence}" in (tmp_path / "card.md").read_text() for sentence in (blind, again, seen))
 
 
 def test_a_card_is_one_that_the_hub_reads_and_hides_nothing(run: RunHandle, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from persqa.tags import Tag
 if TYPE_CHECKING:
     from persqa.policies import Rung
     from persqa.store import Store
-    from persqa.verdicts import ViolationKind
+    from persqa.verdicts import Kind
     from producer import Client, RunHandle
 
 MAM = Tag("<mam>")
@@ -87,7 +87,7 @@ def answer_one(client: Client, run: RunHandle) -> None:
     client.store.results.commit([an_outcome(first)])
 
 
-def a_violation(item: Item, rung: Rung, kind: ViolationKind, text: str = "no tag") -> Violation:
+def a_violation(item: Item, rung: Rung, kind: Kind, text: str = "no tag") -> Violation:
     """A violation of an item."""
     return Violation(
         item_id=item.id,

@@ -26,6 +26,8 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let every bound be met by a run of some hundred items."""
     for name, value in (("_CHUNK", 50), ("_MOST_CHANGED", 70), ("_SWEPT", 64), ("_SLICE", 16), ("_MOST_SLICES", 2)):
         monkeypatch.setattr(f"producer.web.catalog.upkeep.{name}", value)
+    monkeypatch.setattr("producer.web.catalog.late_flags._SWEPT", 64)
+    monkeypatch.setattr("producer.web.catalog.late_flags._MOST", 16)
     monkeypatch.setattr("producer.web.catalog.search._AT_ONCE", 64)
     monkeypatch.setattr("producer.web.catalog.search._AGAIN_AT_ONCE", 10)
 

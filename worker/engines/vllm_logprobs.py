@@ -17,8 +17,9 @@ def confidence_of(completion: CompletionOutput) -> Confidence | None:
     found = completion.logprobs
     if not isinstance(found, FlatLogprobs):
         return None
-    # The token that ends an answer is none of its words. Of each place, the token that was chosen comes first.
-    ends = completion.finish_reason == FinishReason.STOP and completion.stop_reason is None
+    # The token that ends an answer is none of its words; vLLM gives its id where it is not the model's first such. Of
+    # each place, the token that was chosen comes first.
+    ends = completion.finish_reason == FinishReason.STOP and not isinstance(completion.stop_reason, str)
     chosen = found.start_indices[: len(found) - ends]
     if not chosen:
         return None

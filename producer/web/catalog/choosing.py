@@ -105,7 +105,6 @@ class Choosing:
         column = self._columns[facet.value]
         chosen = column if places is None else column[places]
         counted = np.bincount(chosen, minlength=2)
-        numbers: list[int] = counted.tolist()
         if facet in BITS:
             # Of many bits there are many codes, most of which no item has.
             codes = np.flatnonzero(counted)
@@ -113,6 +112,7 @@ class Choosing:
             others = 0
         else:
             texts = self._columns.names[facet].texts
+            numbers: list[int] = counted.tolist()
             found = {texts[code]: number for code, number in enumerate(numbers) if code > OTHER and number}
             others = numbers[OTHER]
         kept, left_out = view.keep.get(facet, ()), view.leave_out.get(facet, ())

@@ -1,4 +1,4 @@
-"""Columns: a run's items as numpy arrays, by their index in the run; some 55 bytes an item."""
+"""Columns: a run's items as numpy arrays, by their index in the run; some 60 bytes an item."""
 
 from __future__ import annotations
 
@@ -43,6 +43,7 @@ _SMALL, _LARGE = np.dtype(np.uint8), np.dtype(np.uint16)
 _TYPES: Final[dict[str, np.dtype[Any]]] = {
     **{facet.value: _SMALL for facet in (*FIXED, *SEVERAL)},
     **{facet.value: _LARGE for facet in (*OPEN, Facet.FLAG)},
+    Facet.KIND.value: np.dtype(np.uint32),
     "answer_length": np.dtype(np.int32),
     "answer_key": np.dtype(np.int64),
     "picture_key": np.dtype(np.int64),
@@ -92,8 +93,9 @@ class Columns:
         self._arrays = {name: np.zeros(max(expected, 16), kind) for name, kind in _TYPES.items()}
         #: Goes up with every change.
         self.version = 0
-        #: How many items there are.
+        #: How many items there are, and how many have each flag, in the flags' order.
         self.items = 0
+        self.flagged = np.zeros(len(BITS[Facet.FLAG]), np.int64)
 
     def __len__(self) -> int:
         """One more than the largest index that was put."""
@@ -139,13 +141,20 @@ class Columns:
         """Write rows where they belong, in place of what was there."""
         self._reach(int(batch.indexes.max()) + 1)
         self.items += int(np.count_nonzero(self["status"][batch.indexes] == 0))
+        self.flagged = self.flagged_with(batch)
         for name, values in batch.values.items():
             self._arrays[name][batch.indexes] = values
         self.version += 1
 
+    def flagged_with(self, batch: Batch) -> npt.NDArray[np.int64]:
+        """How many items would have each flag if these rows were put."""
+        known = batch.indexes[batch.indexes < self._length]
+        return self.flagged + _numbers(batch.values[Facet.FLAG]) - _numbers(self[Facet.FLAG][known])
+
     def clear(self) -> None:
         """Forget all items."""
         self._length = self.items = 0
+        self.flagged = np.zeros_like(self.flagged)
         self._arrays = {name: np.zeros(16, kind) for name, kind in _TYPES.items()}
         self.version += 1
 
@@ -187,6 +196,10 @@ def _bits_of_review(decision: str | None, edited: bool, starred: bool | None, re
     if decision in (ACCEPTED, REJECTED):
         return bits | _REVIEW[decision]
     return bits if edited else bits | _REVIEW[NONE]
+
+
+def _numbers(flags: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    return np.array([np.count_nonzero(flags & bit) for bit in BITS[Facet.FLAG].values()], np.int64)
 
 
 def _bits(facet: Facet, indexes: Indexes, words: Iterable[tuple[int, str]], base: int) -> npt.NDArray[Any]:

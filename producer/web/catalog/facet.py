@@ -10,14 +10,14 @@ from persqa.pairs import PENDING
 from persqa.policies import Rung
 from persqa.reasons import Reason
 from persqa.results import Status
-from persqa.verdicts import KINDS, ViolationKind
+from persqa.verdicts import KINDS
 
 
 class Facet(StrEnum):
     """What items are grouped by; the value is its name in an address."""
 
     STATUS = "status"  #: how the item ended, or `pending`
-    KIND = "kind"  #: the violation kinds that any generation of the item had
+    KIND = "kind"  #: how any generation of the item broke the rule: by its tag, or by a flag that is rejected
     REASON = "reason"
     TOPIC = "topic"
     QUESTION = "question"  #: as in the pool, with `{tag}` in place of the tag
@@ -33,7 +33,7 @@ class Facet(StrEnum):
 #: What a review makes of an item: a decision, another answer, a star; `none` is neither a decision nor another answer.
 REVIEWS = ACCEPTED, REJECTED, EDITED, STARRED, NONE = ("accepted", "rejected", "edited", "starred", "none")
 #: Facets of which an item may have several values, each of them a bit of its column.
-SEVERAL = {Facet.KIND: tuple(map(str, ViolationKind)), Facet.REVIEW: REVIEWS, Facet.FLAG: tuple(map(str, Flag))}
+SEVERAL = {Facet.KIND: tuple(map(str, KINDS)), Facet.REVIEW: REVIEWS, Facet.FLAG: tuple(map(str, Flag))}
 #: Facets with one value, or none, that is one of a few words.
 FIXED = {
     Facet.STATUS: (PENDING, *map(str, Status)),

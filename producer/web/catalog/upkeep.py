@@ -2,8 +2,8 @@
 
 Nothing in the database says in order what has changed: a result has a time that its worker set before it was stored,
 and transactions end in another order than they began. So each look reads what is newer than some seconds ago, and then
-holds the numbers of items against the run's counters, which were read in the same moment. Where they differ, the run is
-gone through, a part at each look, until the items are found that were missed.
+holds the numbers of items, and of their flags, against the run's counters, which were read in the same moment. Where
+they differ, the run is gone through, a part at each look, until the items are found that were missed.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numpy as np
 from persqa.pairs import PENDING
 from producer.web.catalog.columns import HAS_REVIEW, Columns, index_of
 from producer.web.catalog.facet import FIXED, Facet
+from producer.web.catalog.late_flags import LateFlags
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -83,6 +84,7 @@ class Upkeep:
         self._done: set[_Trace] = set()
         self._last = self._last_named = -1
         self._sweep = self._reviews_sweep = 0
+        self._late_flags = LateFlags(columns)
         #: All items that the run has or will have, as far as is known.
         self.whole = run.items
         self.is_loaded = self.is_named = self.is_gone = False
@@ -98,15 +100,13 @@ class Upkeep:
         with self._turn:
             with self._rows.snapshot(self._run.id) as look:
                 marks = look.marks() if not self._seen else None
-                rows = look.chunk(self._last, _CHUNK)
-                kinds, flags = look.kinds(rows), look.flags(rows)
+                rows = self._within(look.chunk(self._last, _CHUNK))
+                batches = self._batches(look, rows)
             if marks is not None:
                 self._note(marks)
             if marks is not None and marks.is_going:
                 self._forget()
-            rows = [] if self.is_gone else self._within(rows)
-            if rows:
-                self._put(self.columns.batch(rows, kinds, flags))
+            self._put([] if self.is_gone else batches)
             if len(rows) < _CHUNK:
                 self.is_loaded = True
 
@@ -149,11 +149,12 @@ class Upkeep:
                         break
                 rows += self._missed(look, marks, rows)
                 rows = sorted({row.item_id: row for row in rows}.values())
-                kinds, flags = look.kinds(rows), look.flags(rows)
+                batches = self._batches(look, rows)
+                batches += self._batches(look, look.rows(self._late_flags.found(look, marks, *batches)))
             self._done.update(trace for some in traces[:_MOST_CHANGED] for trace in some)
-            if rows:
-                self._put(self.columns.batch(rows, kinds, flags))
-            self.is_settled = len(wanted) <= _MOST_CHANGED and not self._differs(marks, [])
+            self._put(batches)
+            differs = self._differs(marks, []) or self._late_flags.differ(marks)
+            self.is_settled = len(wanted) <= _MOST_CHANGED and not differs
             if len(wanted) <= _MOST_CHANGED:
                 self._note(marks)
             self.is_named = self.is_named and self._last_named >= len(self.columns) - 1
@@ -168,16 +169,18 @@ class Upkeep:
         with self._turn:
             for start in range(0, len(known), _CHUNK):
                 with self._rows.snapshot(self._run.id) as look:
-                    rows = look.rows(known[start : start + _CHUNK])
-                    kinds, flags = look.kinds(rows), look.flags(rows)
-                if rows:
-                    self._put(self.columns.batch(rows, kinds, flags))
+                    batches = self._batches(look, look.rows(known[start : start + _CHUNK]))
+                self._put(batches)
 
-    def _put(self, batch: Batch) -> None:
-        with self._lock:
-            self.columns.put(batch)
-            self._changed(batch.indexes)
-            self._last = max(self._last, len(self.columns) - 1)
+    def _batches(self, look: Snapshot, rows: list[CatalogRow]) -> list[Batch]:
+        return [self.columns.batch(rows, look.kinds(rows), look.flags(rows))] if rows else []
+
+    def _put(self, batches: Iterable[Batch]) -> None:
+        for batch in batches:
+            with self._lock:
+                self.columns.put(batch)
+                self._changed(batch.indexes)
+                self._last = max(self._last, len(self.columns) - 1)
 
     def _forget(self) -> None:
         with self._lock:

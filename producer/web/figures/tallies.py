@@ -116,9 +116,11 @@ def kept_by(group: Numbers, way: Numbers) -> dict[int, Kept]:
 
 
 def bits(column: Numbers) -> list[int]:
-    """How many items have each bit of a column of 8 bits."""
-    counts = np.bincount(column, minlength=256)
-    return [int(counts[(np.arange(256) >> bit) & 1 == 1].sum()) for bit in range(8)]
+    """How many items have each bit of a column, up to the highest that any has."""
+    counts = np.bincount(column, minlength=1)
+    # Of many bits there are many codes, most of which no item has.
+    codes = np.flatnonzero(counts)
+    return [int(counts[codes[(codes >> bit) & 1 == 1]].sum()) for bit in range((len(counts) - 1).bit_length())]
 
 
 def ordered(values: Numbers) -> Numbers:
