@@ -171,6 +171,19 @@ def test_a_data_set_has_its_card_where_the_hub_looks_for_it(run: RunHandle, tmp_
         assert files, "the hub finds the files of each split"
         assert f"{len(found[one['split']])} in `{one['split']}`" in card.text
     assert "Only items that are `ok`." in card.text
+    assert "absolute paths on the machine that made this data set" in card.text
+    assert "Answers in these rows |" in card.text
+    assert re.search(r"\| 90 \|$", card.text, re.MULTILINE), "the answers of the rows, and not the 99 of the run"
+    assert "Flags of these rows: seen\\_before 40, refusal 5." in card.text
+    assert "Of 100 items, 99 have ended." in card.text
+    assert card.text.count(" to 20") == 0, "one day is no span"
+    if not split:
+        run.export(tmp_path / "kept", file_format="hf", without_flag="refusal", reviewed="not-rejected", paths="copy")
+        kept = (tmp_path / "kept" / "README.md").read_text()
+        assert "All but what people rejected." in kept
+        assert "Flags of these rows: seen\\_before 49." in kept
+        assert "| 94 |" in kept
+        assert "absolute paths" not in kept
     run.export(tmp_path / "set", file_format="hf", overwrite=True)
 
 
