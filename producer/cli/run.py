@@ -128,7 +128,7 @@ def _gallery(client: Client, *, wanted: bool) -> Generator[Server | None]:
     from producer.cli.ui import gallery
 
     with gallery(client) as server:
-        say(f"the gallery is at [link]{plain(server.address)}[/link]", to=notes)
+        say(f"{server.elsewhere}the gallery is at [link]{plain(server.address)}[/link]", to=notes)
         yield server
 
 

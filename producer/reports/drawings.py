@@ -161,7 +161,7 @@ def _repeated(report: Report) -> Figure:
     ]
     title = "The most frequent answers"
     return _counted(
-        "answers", title, rows, whole=report.summary.answers, head="Answer", unit="items with it", said=_OF_ITEMS
+        "answers", title, rows, whole=report.summary.answers, head="Answer", unit="items with it", said=_OF_ANSWERS
     )
 
 
