@@ -163,7 +163,7 @@ def _export(
     describe = describing(connections.store, run, asdict(asked), chosen_rows)
 
     if chooser is None or not chooser.parts:
-        return write(shape, chosen_rows.each, cells=cells, card=lambda number: describe({ONLY_PART: number}))
+        return write(shape, chosen_rows.each, cells=cells, card=describe)
     records = {name: shape.records(chosen_rows.each(pairs(own))) for name, own in chooser.parted()}
     return write_parts(records, target, cells=cells, overwrite=asked.overwrite, card=describe)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from persqa.reviews import Wanted, parse_exported
+from producer.exporters import ONLY_PART
 from producer.exporters.paths import Paths
 from producer.reports.card import Chosen, Data, card
 from producer.reports.report import report_of
@@ -41,8 +42,8 @@ _CHOICES = {
 
 def describing(
     store: Store, run: Run, options: Mapping[str, object], chosen: Chosen
-) -> Callable[[Mapping[str, int]], str]:
-    """Makes the card of a data set of the numbers of its rows, by part.
+) -> Callable[[Mapping[str, int] | int], str]:
+    """Makes the card of a data set of the numbers of its rows, by part, or of the number of all.
 
     Args:
         store: where the run is.
@@ -56,7 +57,8 @@ def describing(
     if options.get("paths") != Paths.COPY:
         choice.append(_PATHS[Paths(str(options.get("paths") or Paths.ABSOLUTE))])
 
-    def describe(numbers: Mapping[str, int]) -> str:
+    def describe(given: Mapping[str, int] | int) -> str:
+        numbers = {ONLY_PART: given} if isinstance(given, int) else given
         # As `datasets` names the files of a part.
         folder = "{}/" if options.get("split") else ""
         files = {name: f"{folder.format(name)}data-*.arrow" for name in numbers}

@@ -93,7 +93,8 @@ def test_a_comparison_is_readable_everywhere(two: Client, open_gallery: Open, wi
     assert_accessible(seen)
     for box in seen.locator(".chooser label").all():
         inside, around = box.locator("select").bounding_box(), box.bounding_box()
-        assert inside and around
+        assert inside
+        assert around
         assert inside["x"] + inside["width"] <= around["x"] + around["width"] + 0.5, "it would touch what is beside it"
 
 
