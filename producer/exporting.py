@@ -139,8 +139,8 @@ def _export(
     copied = paths is Paths.COPY or form is not None
     _check(connections, target, asked, chosen, form)
 
-    def write(shape: Shape, **more: Any) -> dict[str, int]:
-        records = shape.records(pairs(chooser))
+    def write(shape: Shape, count: Callable[[Iterator[Pair]], Iterator[Pair]] = iter, **more: Any) -> dict[str, int]:
+        records = shape.records(count(pairs(chooser)))
         return {ONLY_PART: write_records(records, target, file_format=chosen, overwrite=asked.overwrite, **more)}
 
     column = shape.image_column if form is None else form.images
@@ -170,16 +170,14 @@ def _export(
     if chosen != HUGGING_FACE:
         return write(shape, cells=cells)
     # Only a data set has a card.
-    from producer.reports import describing
+    from producer.reports import Chosen, describing
 
-    describe = describing(connections.store, run, asdict(asked))
-
-    def describe_all(number: int) -> str:
-        return describe({ONLY_PART: number})
+    chosen_rows = Chosen()
+    describe = describing(connections.store, run, asdict(asked), chosen_rows)
 
     if chooser is None or not chooser.parts:
-        return write(shape, cells=cells, card=describe_all)
-    records = {name: shape.records(pairs(own)) for name, own in chooser.parted()}
+        return write(shape, chosen_rows.each, cells=cells, card=describe)
+    records = {name: shape.records(chosen_rows.each(pairs(own))) for name, own in chooser.parted()}
     return write_parts(records, target, cells=cells, overwrite=asked.overwrite, card=describe)
 
 

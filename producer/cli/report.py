@@ -56,8 +56,7 @@ def command(  # noqa: PLR0913 - each is an option of its own
     """
     with where.client() as client:
         handle = client.run(run)
-        if look_over:
-            handle.look_over()
+        looked = handle.look_over() if look_over else None
         report = handle.report()
         if html is not None:
             handle.write_report(html, overwrite=overwrite, report=report)
@@ -65,8 +64,11 @@ def command(  # noqa: PLR0913 - each is an option of its own
             handle.write_card(card, overwrite=overwrite, report=report)
     written = [str(file) for file in (html, card) if file is not None]
     if as_json:
-        print_json({**_facts(report), "files": written})
+        done = {} if looked is None else {"look_over": {"flags_set": looked.added, "flags_taken_back": looked.removed}}
+        print_json({**_facts(report), **done, "files": written})
         return
+    if looked is not None:
+        say(f"looked over: {counted(looked.added, 'flag')} set, {looked.removed} taken back")
     _print(report)
     for file in written:
         say(f"written: {plain(file)}")
@@ -165,14 +167,17 @@ def _print_questions(report: Report) -> None:
             itself = ("unknown", "") if found is None else (str(found), found.between)
             shown.add_row(plain(one.topic), f"{one.judged:,}", *itself, f"{100 * kept:.1f} %")
     if shown.row_count:
-        console.print(shown, "")
+        console.print(shown)
+        say("by itself: the model wrote the tag, at first or when it was asked again")
+        say("in the end: also the answers for which the tag was written")
+        console.print("")
 
 
 def _print_origin(report: Report) -> None:
     from producer.reports import origin
 
     summary, rate = report.summary, report.items_per_second
-    speed = f", {rate:.1f} items/s from the first to the last" if rate else ""
+    speed = f", {rate:.1f} items/s from the first answer to the last" if rate else ""
     tokens = f"{summary.output_tokens / summary.answers:.0f} tokens an answer" if summary.answers else "no answer yet"
     say(f"{counted(summary.records, 'record')}, {counted(summary.answers, 'answer')}, {tokens}{speed}")
     for model, said in origin(report).items():

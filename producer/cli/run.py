@@ -128,7 +128,7 @@ def _gallery(client: Client, *, wanted: bool) -> Generator[Server | None]:
     from producer.cli.ui import gallery
 
     with gallery(client) as server:
-        say(f"the gallery is at [link]{plain(server.address)}[/link]", to=notes)
+        say(f"{server.elsewhere}the gallery is at [link]{plain(server.address)}[/link]", to=notes)
         yield server
 
 
@@ -175,7 +175,7 @@ def _summarize(handle: RunHandle, started: datetime, *, as_json: bool) -> bool:
         console.print(broken, "")
     if flags := handle.flags():
         console.print(flags_table(flags, progress.ended[Status.OK] + progress.ended[Status.NONCOMPLIANT]), "")
-    speed = f"{rate:.1f} items/s, " if rate else ""
+    speed = f"{rate:.1f} items/s from the start of this command to the last answer, " if rate else ""
     say(f"{speed}database {without_password(handle.database_url)}")
     for problem in audit.problems:
         say(f"[red]audit:[/] {plain(problem)}")

@@ -58,7 +58,7 @@ def command(
     with Client(where.settings(image_roots=image_roots), local_worker=False) as client:
         none_yet = _none_yet(client)
         with gallery(client, host=host, port=port) as server:
-            say(f"the gallery is at [link]{plain(server.address)}[/link], until Ctrl-C")
+            say(f"{server.elsewhere}the gallery is at [link]{plain(server.address)}[/link], until Ctrl-C")
             if none_yet:
                 say(f"it is empty: {plain(none_yet)}", to=notes)
             if open_browser:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from persqa.words import counted
@@ -18,6 +19,7 @@ from producer.texts import shown
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from producer.exporters.shapes import Pair
     from producer.intervals import Share
     from producer.reports.report import Report
 
@@ -45,11 +47,28 @@ class Data:
         rows: how many rows each part has; one without splits is called `train`.
         files: where the files of each part are, from the card's folder on; a pattern.
         choice: how its rows were chosen, a sentence each.
+        chosen: the answers among its rows; None where only those of the run are counted.
     """
 
     rows: Mapping[str, int]
     files: Mapping[str, str]
     choice: Sequence[str] = ()
+    chosen: Chosen | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The answers among the rows of an export: how many each topic has, and how many have each flag."""
+
+    topics: Counter[str] = field(default_factory=Counter[str])
+    flags: Counter[str] = field(default_factory=Counter[str])
+
+    def each(self, pairs: Iterable[Pair]) -> Iterator[Pair]:
+        """The pairs, counted as they pass."""
+        for pair in pairs:
+            self.topics[pair.row.topic] += pair.answer is not None
+            self.flags.update(found.flag for found in pair.row.flags)
+            yield pair
 
 
 def card(report: Report, data: Data | None = None) -> str:
@@ -63,7 +82,7 @@ def card(report: Report, data: Data | None = None) -> str:
         [f"# {_text(report.run.name)}", _LEAD],
         _contents(report, data),
         _making(report),
-        _quality(report),
+        _quality(report, data),
         _to_fill_in(),
     ]
     return _front(report, data) + "\n" + "\n\n".join(line for part in parts for line in part if line) + "\n"
@@ -95,15 +114,21 @@ def _contents(report: Report, data: Data | None) -> Iterator[str]:
     summary = report.summary
     yield "## What is in it"
     if data is None:
-        yield f"{counted(summary.answers, 'answer')} about {counted(summary.records, 'record')}."
+        yield f"{_many(summary.answers, 'answer')} about {_many(summary.records, 'record')}."
     else:
         said = ", ".join(f"{number:,} in `{split}`" for split, number in data.rows.items())
-        yield f"{sum(data.rows.values()):,} rows ({said}), of a run over {counted(summary.records, 'record')}."
+        yield f"{sum(data.rows.values()):,} rows ({said}), of a run over {_many(summary.records, 'record')}."
         yield _bullets(data.choice)
     if report.is_judged:
-        rows = [(_text(one.topic), _text(one.template), f"{one.judged:,}") for one in summary.questions]
+        chosen = None if data is None else data.chosen
+        numbers = [one.judged if chosen is None else chosen.topics[one.topic] for one in summary.questions]
+        rows = [
+            (_text(one.topic), _text(one.template), f"{number:,}")
+            for one, number in zip(summary.questions, numbers, strict=True)
+        ]
+        head = "Answers" if data is None else "Answers of the run" if chosen is None else "Answers in these rows"
         yield f"The questions, with `{{tag}}` for the main character's name, which is {_code(report.run.options.tag)}:"
-        yield _table(("Topic", "Question", "Answers"), rows)
+        yield _table(("Topic", "Question", head), rows)
     else:
         yield "Each record brought a prompt of its own."
 
@@ -122,7 +147,7 @@ def _making(report: Report) -> Iterator[str]:
     if unknown := [model for model in summary.models if model not in known]:
         yield f"Of these models only the name is known: {', '.join(map(_text, unknown))}."
     facts = {
-        "Made": "" if summary.began is None else f"{summary.began:%Y-%m-%d} to {summary.ended:%Y-%m-%d}",
+        "Made": " to ".join(dict.fromkeys(f"{one:%Y-%m-%d}" for one in (summary.began, summary.ended) if one)),
         "Tag": _code(options.tag),
         "Tag policy": f"{_code(options.tag_policy)}: {_POLICIES[options.tag_policy]}",
         "Questions": f"pool {_code(options.pool)}, {options.questions_per_image} a record",
@@ -143,11 +168,12 @@ _POLICIES = {
 }
 
 
-def _quality(report: Report) -> Iterator[str]:
+def _quality(report: Report, data: Data | None) -> Iterator[str]:
     summary = report.summary
     yield "## How good it is"
+    yield "" if data is None else "What follows is of the whole run, whether or not its items are among these rows."
     yield (
-        f"Of {counted(report.progress.submitted, 'item')}, {report.ended:,} have ended. The intervals hold the true "
+        f"Of {_many(report.progress.submitted, 'item')}, {report.ended:,} have ended. The intervals hold the true "
         "share 19 times out of 20."
     )
     yield _shares("Status", {str(status): found for status, found in report.by_status().items()})
@@ -156,15 +182,10 @@ def _quality(report: Report) -> Iterator[str]:
     if report.is_judged:
         yield "### How often the answers keep the tag rule"
         yield _table(("Topic", "Answers", "By itself", "Interval", "In the end"), [*_kept(report)])
-    if report.kinds:
-        yield f"Generations that broke the rule: {_counts(report.kinds)}."
+    yield f"Generations that broke the rule: {_counts(report.kinds)}." if report.kinds else ""
     if reasons := {f"{reason} ({status})": n for (status, reason), n in report.reasons().items()}:
         yield f"Why items are not ok: {_counts(reasons)}."
-    yield "### Flags"
-    yield (
-        "What is worth a second look; a flag is evidence and no verdict." if summary.flags else "No answer has a flag."
-    )
-    yield _shares("Flag", report.flags())
+    yield from _flags(report, None if data is None else data.chosen)
     if report.checked.checks:
         yield "### Spot checks"
         yield "For some items the question was asked once more, otherwise; those answers are not in the data."
@@ -172,12 +193,21 @@ def _quality(report: Report) -> Iterator[str]:
     yield "### People"
     yield f"Reviewed by people: {_counts(summary.reviews)}." if summary.reviews else "Nobody has reviewed the answers."
     if summary.requeued:
-        yield f"{counted(summary.requeued, 'answer was', 'answers were')} taken back and asked for again."
+        yield f"{_many(summary.requeued, 'answer was', 'answers were')} taken back and asked for again."
     if summary.repeated:
         yield "The answers that most items share:"
         yield _table(
             ("Items", "Topic", "Answer"), [(f"{n.items:,}", _text(n.topic), _text(n.answer)) for n in summary.repeated]
         )
+
+
+def _flags(report: Report, chosen: Chosen | None) -> Iterator[str]:
+    flags = report.flags()
+    yield "### Flags"
+    yield "What is worth a second look; a flag is evidence and no verdict." if flags else "No answer has a flag."
+    yield _shares("Flag", flags)
+    if flags and chosen is not None:
+        yield f"Flags of these rows: {_counts(dict(chosen.flags.most_common())) or 'none'}."
 
 
 def _kept(report: Report) -> Iterator[Sequence[str]]:
@@ -203,6 +233,11 @@ def _to_fill_in() -> Iterator[str]:
 def _shares(head: str, shares: Mapping[str, Share]) -> str:
     rows = [(_text(name), f"{found.part:,}", str(found), found.between) for name, found in shares.items()]
     return _table((head, "Items", "Share", "Interval"), rows)
+
+
+def _many(number: int, one: str, many: str | None = None) -> str:
+    """A number with its noun, its thousands set apart as in the tables."""
+    return counted(number, one, many).replace(str(number), f"{number:,}", 1)
 
 
 def _counts(counts: Mapping[str, int]) -> str:

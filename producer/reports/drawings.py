@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 _SHOWN_LETTERS = 90
 _MOST_COLUMNS = 60
 _MINUTE = 60
+_NUMBER = "{:,} of {:,}"
+#: How the most frequent one is said, as a template of its label, its number and that of all.
+_OF_ITEMS, _OF_ANSWERS = f"{{}}: {_NUMBER} items", f"{{}}: {_NUMBER} answers"
 #: About so many bars of lengths.
 _BINS = 12
 
@@ -146,7 +149,9 @@ def _of_shares(key: str, title: str, shares: Mapping[str, Share], unit: str, hea
 
 def _reasons(report: Report) -> Figure:
     rows = [(f"{reason} ({status})", number, "") for (status, reason), number in report.reasons().items()]
-    return _counted("reasons", "Why items are not ok", rows, whole=report.ended, head="Reason", unit="items")
+    return _counted(
+        "reasons", "Why items are not ok", rows, whole=report.ended, head="Reason", unit="items", said=_OF_ITEMS
+    )
 
 
 def _repeated(report: Report) -> Figure:
@@ -155,7 +160,9 @@ def _repeated(report: Report) -> Figure:
         for one in report.summary.repeated
     ]
     title = "The most frequent answers"
-    return _counted("answers", title, rows, whole=report.summary.answers, head="Answer", unit="items with it")
+    return _counted(
+        "answers", title, rows, whole=report.summary.answers, head="Answer", unit="items with it", said=_OF_ANSWERS
+    )
 
 
 def _lengths(report: Report) -> Figure:
@@ -175,17 +182,19 @@ def _lengths(report: Report) -> Figure:
         (f"{width * at} to {width * (at + 1) - 1}" if at <= most // step else f"from {width * at}", bins[at], "")
         for at in range(min(bins, default=0), max(bins, default=-1) + 1)
     ]
-    return _counted(
-        "lengths", "How long answers are", rows, whole=report.summary.answers, head="Characters", unit="answers"
-    )
+    title, said = "How long answers are", f"{{}} characters: {_NUMBER} answers"
+    whole = report.summary.answers
+    return _counted("lengths", title, rows, whole=whole, head="Characters", unit="answers", said=said)
 
 
-def _counted(key: str, title: str, rows: Sequence[tuple[str, int, str]], *, whole: int, head: str, unit: str) -> Figure:
+def _counted(  # noqa: PLR0913 - each is words of the figure
+    key: str, title: str, rows: Sequence[tuple[str, int, str]], *, whole: int, head: str, unit: str, said: str
+) -> Figure:
     most = max(rows, key=lambda row: row[1], default=None)
     return Figure(
         key=key,
         title=title,
-        says="" if most is None else f"Most often {most[0]}: {most[1]:,}.",
+        says="" if most is None else f"Most often {said.format(most[0], most[1], whole)}.",
         drawing=counted_bars(rows, whole=whole),
         table=Table((head, "Number"), tuple((Cell(label), Cell(f"{number:,}")) for label, number, _ in rows)),
         unit=unit,
@@ -214,7 +223,7 @@ def _throughput(report: Report) -> Figure:
     return Figure(
         key="throughput",
         title="Items that ended",
-        says=f"From {_at(first)} to {_at(last)} UTC." if minutes else "",
+        says=_when(_at(first), _at(last)) if minutes else "",
         drawing=Columns(columns, (Tick(0, _at(begin)), Tick(100, _at(begin + places * step))), up),
         table=Table(
             ("From", "Items"),
@@ -222,6 +231,10 @@ def _throughput(report: Report) -> Figure:
         ),
         unit="items a minute",
     )
+
+
+def _when(first: str, last: str) -> str:
+    return f"All at {first} UTC." if first == last else f"From {first} to {last} UTC."
 
 
 def _at(minute: int) -> str:

@@ -73,6 +73,8 @@ class Server:
         self._thread = threading.Thread(
             target=self._server.run, args=([self._socket],), name="persqa-ui", daemon=True
         )  # fmt: skip
+        #: Why it is not where it is expected; empty where it is.
+        self.elsewhere = f"port {_PORT} is taken: " if port is None and number != _PORT else ""
         #: What a person opens.
         self.address = f"http://{_shown(host)}:{number}/" + (f"?token={token}" if token else "")
 

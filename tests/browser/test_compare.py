@@ -89,7 +89,13 @@ def test_keys_move_through_the_list_and_open_an_item(two: Client, open_gallery: 
 @pytest.mark.parametrize(("width", "scheme"), [(1440, "dark"), (390, "light")])
 def test_a_comparison_is_readable_everywhere(two: Client, open_gallery: Open, width: int, scheme: Scheme) -> None:
     gallery = open_gallery(two, width=width, scheme=scheme)
-    assert_accessible(_joined(gallery, "/compare?a=portraits&b=portraits-2"))
+    seen = _joined(gallery, "/compare?a=portraits&b=portraits-2")
+    assert_accessible(seen)
+    for box in seen.locator(".chooser label").all():
+        inside, around = box.locator("select").bounding_box(), box.bounding_box()
+        assert inside
+        assert around
+        assert inside["x"] + inside["width"] <= around["x"] + around["width"] + 0.5, "it would touch what is beside it"
 
 
 def test_a_wrong_address_says_what_there_is(two: Client, open_gallery: Open) -> None:

@@ -6,6 +6,7 @@ import re
 
 from playwright.sync_api import Page, expect
 
+from persqa.flags import Finding, Flag
 from persqa.items import ItemId
 from persqa.results import Outcome, Result, Status
 from producer import Client
@@ -170,7 +171,10 @@ def test_what_comes_meanwhile_is_said_and_moves_nothing(gallery: Gallery, portra
     pending = [item for ids in portraits.store.ledger.pending(portraits.run("portraits").run.id) for item in ids]
     portraits.store.results.commit(
         [
-            Outcome(Result(item_id=one.id, run_id=one.run_id, status=Status.OK, answer=f"{one.tag} is here."))
+            Outcome(
+                Result(item_id=one.id, run_id=one.run_id, status=Status.OK, answer=f"{one.tag} is here."),
+                findings=(Finding(Flag.HEDGE, 1.0),),
+            )
             for one in pending[:3]
         ]
     )
@@ -181,6 +185,8 @@ def test_what_comes_meanwhile_is_said_and_moves_nothing(gallery: Gallery, portra
     expect(page.locator("#news")).not_to_contain_text("more")
     page.keyboard.press("End")
     expect(page.locator(f"#tile-{pending[0].id}")).to_contain_text("is here.")
+    flag = page.locator(f"#tile-{pending[0].id} .label.flag")
+    expect(flag).to_have_attribute("title", "The answer takes back what it says.")
 
 
 def test_a_narrow_window_has_everything(open_gallery: Open, portraits: Client) -> None:
@@ -194,5 +200,8 @@ def test_a_narrow_window_has_everything(open_gallery: Open, portraits: Client) -
     page.locator(".tile .look").first.click()
     page.wait_for_url("**/items/**")
     assert_accessible(page)
+    label, short = (page.locator(".facts th", has_text=words).last for words in ("Generations", "Item"))
+    heights = [box["height"] for one in (label, short) if (box := one.bounding_box())]
+    assert heights[0] < 1.5 * heights[1], "no label is broken inside a word"
     page.get_by_role("button", name="Reject").click()
     expect(page.locator("#said")).to_contain_text("Rejected")

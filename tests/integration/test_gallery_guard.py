@@ -140,6 +140,7 @@ def test_where_it_listens(client: Client) -> None:
     with Server(client) as server, Server(client) as other:
         port = urlsplit(server.address).port
         assert port != urlsplit(other.address).port
+        assert other.elsewhere == "port 9760 is taken: "
         with pytest.raises(SettingsError, match=rf"port {port} of '127.0.0.1': .*; choose another port or host"):
             Server(client, port=port)
     for host in ("no.such.host.invalid", "192.0.2.1", "a" * 300, "-", "\0"):

@@ -32,6 +32,8 @@ from tests.support.answered import picture
 from tests.support.builders import a_violation, an_item, an_outcome
 
 _PROVENANCE = Provenance(model="m", files="f" * 64, revision="r" * 40, engine="vllm 0.32.0", version="0.1.0")
+#: Options that no person writes as Python does.
+_TYPED: dict[str, Any] = {"reject": "meta", "stop_if": "dead>1%", "spot_check": "blind=20%", "repeatable": True}
 _PROMPT = "Say `it` in one line.\n```\nNo more."
 
 
@@ -66,7 +68,7 @@ def run(client: Client, tmp_path: Path) -> RunHandle:
     for index in range(50):
         picture(tmp_path / f"{index}.png", index)
     stored = client.store.runs.create(
-        "people", options=parse_options(seed=3, system_prompt=_PROMPT), pool_digest="p", fingerprint="f" * 64,
+        "people", options=parse_options(seed=3, system_prompt=_PROMPT, **_TYPED), pool_digest="p", fingerprint="f" * 64,
         base=str(tmp_path), item_count=100,
     )  # fmt: skip
     client.store.ledger.add([an_item(stored.id, at, images=(f"{at // 2}.png",)) for at in range(100)], [])
@@ -98,6 +100,8 @@ def test_a_report_says_what_is_in_the_database(
     assert run.write_report(page) == 24
     for words in ("Which questions keep the rule", "refusal", "What answered", "f" * 64, "late_tag (noncompliant)"):
         assert words in page.read_text()
+    for words in (">meta<", ">dead&gt;1%<", ">blind=20%<", ">yes<", "characters: 99 of 99 answers.", "All at "):
+        assert words in page.read_text()
     with pytest.raises(InputError, match="exists"):
         run.write_report(page)
 
@@ -123,6 +127,8 @@ def test_what_spot_checks_say_is_in_every_form_of_a_report(
     found = json.loads(said("--json", "--html", "page.html", "--card", "card.md"))["spot_checks"]
     assert (found["checks"]["blind"]["same"]["part"], found["checks"]["again"]["same"]["part"]) == (0, 40)
     blind, again, seen = found["sentences"]
+    assert "answers for which the tag was written" in said("--look-over")
+    assert json.loads(said("--look-over", "--json"))["look_over"] == {"flags_set": 0, "flags_taken_back": 0}
     assert seen.startswith("100.0 % of the answers come from the picture")
     shown = " ".join(said().split())
     assert all(f"spot check {sentence}" in shown for sentence in (blind, again, seen))
@@ -170,6 +176,19 @@ def test_a_data_set_has_its_card_where_the_hub_looks_for_it(run: RunHandle, tmp_
         assert files, "the hub finds the files of each split"
         assert f"{len(found[one['split']])} in `{one['split']}`" in card.text
     assert "Only items that are `ok`." in card.text
+    assert "absolute paths on the machine that made this data set" in card.text
+    assert "Answers in these rows |" in card.text
+    assert re.search(r"\| 90 \|$", card.text, re.MULTILINE), "the answers of the rows, and not the 99 of the run"
+    assert "Flags of these rows: seen\\_before 40, refusal 5." in card.text
+    assert "Of 100 items, 99 have ended." in card.text
+    assert card.text.count(" to 20") == 0, "one day is no span"
+    if not split:
+        run.export(tmp_path / "kept", file_format="hf", without_flag="refusal", reviewed="not-rejected", paths="copy")
+        kept = (tmp_path / "kept" / "README.md").read_text()
+        assert "All but what people rejected." in kept
+        assert "Flags of these rows: seen\\_before 49." in kept
+        assert "| 94 |" in kept
+        assert "absolute paths" not in kept
     run.export(tmp_path / "set", file_format="hf", overwrite=True)
 
 

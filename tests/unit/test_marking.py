@@ -42,6 +42,11 @@ def test_the_tag_is_set_off_and_the_fault_is_marked(text: str, expected: str) ->
     assert shown(text) == expected
 
 
+def test_what_is_missing_says_why() -> None:
+    missing = marked("Brown eyes.", tag=MAM, kind=ViolationKind.MISSING_TAG)[0]
+    assert (missing.role, missing.why) == (Role.MISSING, "The tag is not there.")
+
+
 @given(st.text(max_size=40) | st.builds("{}<mam>{}".format, st.text(max_size=9), st.text(max_size=9)))
 def test_no_letter_is_lost(text: str) -> None:
     parts = marked(text, tag=MAM, question=QUESTION, kind=judge_text(text, tag=MAM, question=QUESTION))

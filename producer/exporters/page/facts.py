@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
+    from pydantic import JsonValue
+
     from persqa.progress import Progress
     from persqa.runs import Run
     from producer.charts import Figure
@@ -156,13 +158,32 @@ def _options(run: Run) -> dict[str, str]:
     """All that were given, and what is usual where it decides how answers come about."""
     given = run.options.model_dump(mode="json", exclude_none=True)
     sampling = given.pop("sampling")
-    told = {name.replace("_", " "): str(value) for name, value in given.items() if value not in ("", False)}
+    told = {
+        name.replace("_", " "): _typed(value) for name, value in given.items() if value is not False and value != ""
+    }
     return {
         "items": f"{run.items:,}",
         "submitted": f"{run.created_at:%Y-%m-%d %H:%M} UTC",
         **told,
-        "sampling": ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in sampling.items()),
+        "sampling": ", ".join(f"{name.replace('_', ' ')} {_typed(value)}" for name, value in sampling.items()),
     }
+
+
+def _typed(value: JsonValue) -> str:
+    """A value as a person would type it: lists with commas, shares in percent."""
+    match value:
+        case bool():
+            return "yes" if value else "no"
+        case list():
+            return ", ".join(map(_typed, value))
+        case dict():
+            return ", ".join(f"{name}={_percent(share)}" for name, share in value.items())
+        case _:
+            return str(value)
+
+
+def _percent(share: JsonValue) -> str:
+    return f"{100 * share:g}%" if isinstance(share, float) else _typed(share)
 
 
 def _table(facts: Mapping[str, str]) -> Markup:

@@ -31,7 +31,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part of an answer; `why` says which flag it is about."""
+    """A part of an answer; `why` says which flag it is about, or what it means that it is missing."""
 
     text: str
     role: Role = Role.PLAIN
@@ -107,8 +107,9 @@ def marked(
 
 def _fault(text: str, kind: Kind, tag: Tag, question: str) -> tuple[int, int, Part]:
     first, last = fault(text, kind, tag=tag, question=question)
-    broken = Part(_MISSING.get(kind, tag), Role.MISSING) if first == last else Part(text[first:last], Role.FAULT)
-    return first, last, broken
+    if first < last:
+        return first, last, Part(text[first:last], Role.FAULT)
+    return first, last, Part(_MISSING.get(kind, tag), Role.MISSING, MEANINGS[kind])
 
 
 def kind_of(reason: str | None) -> Kind | None:

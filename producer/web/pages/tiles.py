@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from persqa.verdicts import judge_text
-from producer.web.pages.marking import kind_of, marked, shown_parts
+from producer.web.pages.marking import FLAGGED, kind_of, marked, shown_parts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,6 +52,10 @@ class Shown:
     def decision(self) -> str:
         """What a person decided; empty where nobody has."""
         return "" if self.review is None else str(self.review.decision or "")
+
+    def meaning(self, found: Finding) -> str:
+        """What one of its flags means, for people."""
+        return FLAGGED[found.flag]
 
     @property
     def starred(self) -> bool:
