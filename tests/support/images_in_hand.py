@@ -28,7 +28,7 @@ class Bench:
     """A cache whose loads go on when the test says so; a reference is `bytes:number`, and decoding takes twice that."""
 
     budget: Budget
-    cache: ImageCache[Image.Image] = field(init=False)
+    cache: ImageCache = field(init=False)
     #: What waits for a file or a decoder.
     steps: list[asyncio.Future[None]] = field(default_factory=list)
     loaded: list[str] = field(default_factory=list)
