@@ -146,10 +146,11 @@ def test_a_hostile_answer_takes_no_longer_than_others(piece: str) -> None:
 
 @pytest.mark.benchmark
 @pytest.mark.parametrize("what", flags.answers())
-def test_all_flags_of_an_item_take_no_more_than_150_microseconds(what: str) -> None:
+def test_all_flags_of_an_item_take_microseconds_whatever_the_answer(what: str) -> None:
     cost = flags.microseconds(flags.answers()[what], rounds=300)
     print(f"{what}: {cost:.0f} µs of processor time an item")
-    assert cost < 150
+    # The benchmark's limit, twice: here it is about what has become much slower, on whatever machine.
+    assert cost < 300
 
 
 def test_the_documents_have_these_figures() -> None:
