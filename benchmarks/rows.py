@@ -126,7 +126,8 @@ def _questions_about_photos(worker: FrontEnd, square: Shape, rounds: int) -> Ite
     )
     alone = statistics.median(pair.theirs for pair in pairs)
     yield Row(measure="front end, 512 x 512", value=alone, unit="items/s", least=180)
-    yield _ratio("front end, items/s, 4 questions per photo ÷ 1", pairs, least=2.0)
+    # The few items of one short round do not fill a worker evenly.
+    yield _ratio("front end, items/s, 4 questions per photo ÷ 1", pairs, least=2.0 if rounds > 1 else 1.4)
 
 
 def _spent(spent: list[Spent]) -> Iterator[Row]:

@@ -149,8 +149,8 @@ def test_a_hostile_answer_takes_no_longer_than_others(piece: str) -> None:
 def test_all_flags_of_an_item_take_microseconds_whatever_the_answer(what: str) -> None:
     cost = flags.microseconds(flags.answers()[what], rounds=300)
     print(f"{what}: {cost:.0f} µs of processor time an item")
-    # The benchmark's limit, twice: here it is about what has become much slower, on whatever machine.
-    assert cost < 300
+    # Four times the benchmark's limit: here it is about what has become much slower, on whatever machine.
+    assert cost < 600
 
 
 def test_the_documents_have_these_figures() -> None:
