@@ -29,16 +29,24 @@ PENDING_ITEMS = sa.func.sum(
 
 def count(database: Database, connection: sa.Connection, changes: Counter[tuple[int, str]]) -> None:
     """Add to the counters, by run and status; call it last in a transaction, since others wait for the commit."""
+    add_up(database, connection, run_counters.c.status, changes)
+
+
+def add_up(
+    database: Database, connection: sa.Connection, word: sa.Column[str], changes: Counter[tuple[int, str]]
+) -> None:
+    """Add to the counters of the table of a column, by run and the words of that column."""
+    table = word.table
     # In key order, against deadlocks.
     rows = [
-        {"run_id": run_id, "status": status, "items": number}
-        for (run_id, status), number in sorted(changes.items())
+        {"run_id": run_id, word.name: value, "items": number}
+        for (run_id, value), number in sorted(changes.items())
         if number
     ]
     if rows:
-        insert = database.insert(run_counters)
-        total = run_counters.c["items"] + insert.excluded["items"]
-        keys = [run_counters.c.run_id, run_counters.c.status]
+        insert = database.insert(table)
+        total = table.c["items"] + insert.excluded["items"]
+        keys = [table.c.run_id, word]
         connection.execute(insert.on_conflict_do_update(index_elements=keys, set_={"items": total}), rows)
 
 

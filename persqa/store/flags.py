@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from persqa.flags import Finding, Flag
 from persqa.items import ItemId
 from persqa.runs import RunId
+from persqa.store.counters import add_up
 from persqa.store.evidence import flag_counters, flags
 from persqa.store.schema import results
 from persqa.store.text import row_of
@@ -50,13 +51,7 @@ class Flags:
 
 def count_flags(database: Database, connection: sa.Connection, changes: Counter[tuple[int, str]]) -> None:
     """Add to the counters, by run and flag; call it last in a transaction, since others wait for the commit."""
-    # In key order, against deadlocks.
-    rows = [{"run_id": run, "flag": flag, "items": number} for (run, flag), number in sorted(changes.items()) if number]
-    if rows:
-        insert = database.insert(flag_counters)
-        total = flag_counters.c["items"] + insert.excluded["items"]
-        keys = [flag_counters.c.run_id, flag_counters.c.flag]
-        connection.execute(insert.on_conflict_do_update(index_elements=keys, set_={"items": total}), rows)
+    add_up(database, connection, flag_counters.c.flag, changes)
 
 
 def insert_flags(
