@@ -21,7 +21,7 @@ from tests.support.qwen_model import qwen_model
 from worker.pictures import Picture
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from worker.engines.vllm_pictures import VllmPictures
 
@@ -37,8 +37,7 @@ def picture(width: int, height: int) -> Image.Image:
     return Image.fromarray(chance.integers(0, 256, (height, width, 3), np.uint8))
 
 
-@pytest.fixture(scope="module")
-def engine() -> Any:
+def new_engine() -> Any:
     """As much of an engine as makes inputs: no process, no weights."""
     from vllm import AsyncEngineArgs
     from vllm.renderers import renderer_from_config
@@ -50,21 +49,21 @@ def engine() -> Any:
     return SimpleNamespace(renderer=renderer, get_tokenizer=renderer.get_tokenizer)
 
 
-@pytest.fixture(scope="module")
-def begin(engine: Any) -> Callable[[], tuple[VllmPictures, Any]]:
+def begin(engine: Any) -> tuple[VllmPictures, Any]:
     from worker.engines.chat_prompts import ChatPrompts
     from worker.engines.vllm_inner import chat_template
     from worker.engines.vllm_pictures import VllmPictures
     from worker.engines.vllm_sizes import resolution_of
 
     prompts = ChatPrompts(engine.get_tokenizer(), chat_template(engine))
+    pictures = VllmPictures(engine)
+    asyncio.run(pictures.start(resolution_of(engine.renderer.mm_processor.info), prompts))
+    return pictures, prompts
 
-    def start() -> tuple[VllmPictures, Any]:
-        pictures = VllmPictures(engine)
-        asyncio.run(pictures.start(resolution_of(engine.renderer.mm_processor.info), prompts))
-        return pictures, prompts
 
-    return start
+@pytest.fixture(scope="module")
+def begun() -> tuple[VllmPictures, Any]:
+    return begin(new_engine())
 
 
 def inputs(pictures: VllmPictures, tokens: list[int], images: Sequence[Image.Image], *, prepared: bool) -> Any:
@@ -74,8 +73,8 @@ def inputs(pictures: VllmPictures, tokens: list[int], images: Sequence[Image.Ima
     return asyncio.run(pictures.input(tokens, hand))
 
 
-def test_inputs_are_those_of_vllm(begin: Callable[[], tuple[VllmPictures, Any]]) -> None:
-    pictures, prompts = begin()
+def test_inputs_are_those_of_vllm(begun: tuple[VllmPictures, Any]) -> None:
+    pictures, prompts = begun
     one = prompts.about_one_picture()
     shapes = [(7, 5)], [(28, 28)], [(640, 427)], [(1000, 900)], [(30, 3000)], [(512, 512), (90, 300), (28, 56)]
     for sizes in shapes:
@@ -90,26 +89,26 @@ def test_inputs_are_those_of_vllm(begin: Callable[[], tuple[VllmPictures, Any]])
             assert theirs["pixel_values"].data.dtype == made["pixel_values"].data.dtype
 
 
-def test_a_shape_that_the_model_refuses_is_named(begin: Callable[[], tuple[VllmPictures, Any]]) -> None:
-    pictures, _ = begin()
+def test_a_shape_that_the_model_refuses_is_named(begun: tuple[VllmPictures, Any]) -> None:
+    pictures, _ = begun
     assert pictures.prepare is not None
     with pytest.raises(Rejected, match="3000 x 10 pixels"):
         pictures.prepare(picture(3000, 10))
 
 
-def test_more_pictures_than_the_engine_takes_are_refused(begin: Callable[[], tuple[VllmPictures, Any]]) -> None:
-    pictures, prompts = begin()
+def test_more_pictures_than_the_engine_takes_are_refused(begun: tuple[VllmPictures, Any]) -> None:
+    pictures, prompts = begun
     with pytest.raises(Rejected, match="at most 4 images"):
         inputs(pictures, prompts.about_one_picture() * 5, [picture(28, 28)] * 5, prepared=True)
 
 
-def test_where_vllm_makes_something_else_its_own_processor_serves(
-    begin: Callable[[], tuple[VllmPictures, Any]], engine: Any, monkeypatch: pytest.MonkeyPatch, caplog: Any
-) -> None:
+def test_where_vllm_makes_something_else_its_own_processor_serves(monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
+    # An engine that has once given up our patches keeps what it made of pictures: it is of no use to the other tests.
+    engine = new_engine()
     images = engine.renderer.mm_processor.info.get_hf_processor().image_processor
     patchify = images.patchify
     monkeypatch.setattr(images, "patchify", lambda *given, **options: _turned(patchify(*given, **options)))
-    pictures, _ = begin()
+    pictures, _ = begin(engine)
     assert pictures.prepare is None
     assert "mm_kwargs differ for a picture of 1 x 1" in caplog.text
 
