@@ -62,7 +62,9 @@ class RunState(StrEnum):
     ACTIVE = "active"  #: they are
     PAUSED = "paused"  #: not now; what has begun is finished
     CANCELLED = "cancelled"  #: never again, unless it is resumed; nobody waits for it any longer
-    DONE = "done"  #: each has a result; not stored, as it follows from the counts, and a requeue changes it
+    # These two are not stored: they follow from the counts, and a requeue changes them.
+    OPEN = "open"  #: each that was added has a result, and more may come
+    DONE = "done"  #: each has a result
 
 
 class Sampling(BaseModel):
@@ -185,6 +187,8 @@ class Run:
         state: what people have decided; `Progress` has the state with `done`.
         deleting: whether it is being deleted; such a run is cancelled for good.
         stop: why it has paused itself, until it is resumed.
+        open: whether records may still be added; None for a data set, which is whole from the beginning.
+        key_field: the field that names its records, where it is or was open; None where their content does.
     """
 
     id: RunId
@@ -204,6 +208,13 @@ class Run:
     state: RunState = RunState.ACTIVE
     deleting: bool = False
     stop: Stop | None = None
+    open: bool | None = None
+    key_field: str | None = None
+
+    @property
+    def grows(self) -> bool:
+        """Whether its records were or are added one by one; such a run has a queue of its own."""
+        return self.open is not None
 
 
 def parse_options(**options: object) -> RunOptions:

@@ -51,13 +51,21 @@ def add_up(
 
 
 def progress_of(
-    counts: Mapping[str | None, int], state: str = RunState.ACTIVE, whole: int = 0, stopped: str | None = None
+    counts: Mapping[str | None, int],
+    state: str = RunState.ACTIVE,
+    whole: int = 0,
+    stopped: str | None = None,
+    is_open: bool | None = None,
 ) -> Progress:
     """The counts; the others are those of the row in `runs`, `whole` the number of all items."""
     submitted = counts.get(SUBMITTED, 0)
     ended = {status: counts.get(status, 0) for status in Status}
     # While the ledger is being written, all that is there so far may have a result.
     done = submitted == sum(ended.values()) and submitted >= whole
-    found = RunState.DONE if done else RunState(state)
+    found = RunState(state)
+    if done and not is_open:
+        found = RunState.DONE
+    elif done and found is RunState.ACTIVE:
+        found = RunState.OPEN
     stop = Stopped.stored(stopped).stop if found is RunState.PAUSED else None
     return Progress(submitted=submitted, ended=ended, state=found, stop=stop)

@@ -70,15 +70,20 @@ class Queries:
             runs.c.state,
             runs.c["items"],
             runs.c.stopped,
+            runs.c.open,
             run_counters.c.status,
             run_counters.c["items"].label("number"),
         )
-        states, counts = dict[RunId, tuple[str, int, str | None]](), defaultdict[RunId, dict[str | None, int]](dict)
+        states, counts = (
+            dict[RunId, tuple[str, int, str | None, bool | None]](),
+            defaultdict[RunId, dict[str | None, int]](dict),
+        )
         with self._database.reading() as connection:
-            for run_id, state, whole, stopped, status, number in connection.execute(
+            for run_id, *of_run, status, number in connection.execute(
                 counted.select_from(runs.outerjoin(run_counters)).where(which)
             ):
-                states[run_id] = state, whole, stopped
+                state, whole, stopped, is_open = of_run
+                states[run_id] = state, whole, stopped, is_open
                 counts[run_id][status] = number
         return {run_id: progress_of(counts[run_id], *states[run_id]) for run_id in states}
 
@@ -98,18 +103,20 @@ class Queries:
             sa.select(sa.select(runs.c.id).order_by(runs.c.id.desc()).limit(newest).subquery().c.id),
         )
         query = (
-            sa.select(runs.c.name, runs.c.state, runs.c["items"], run_counters.c.status, number.label("number"))
+            sa.select(
+                runs.c.name, runs.c.state, runs.c["items"], runs.c.open, run_counters.c.status, number.label("number")
+            )
             .select_from(runs.outerjoin(run_counters))
             .where(runs.c.id.in_(chosen))
             .order_by(runs.c.id)
         )
-        found: dict[tuple[str, str, int], dict[str | None, int]] = {}
+        found: dict[tuple[str, str, int, bool | None], dict[str | None, int]] = {}
         with self._database.reading() as connection:
-            for name, state, whole, status, count in connection.execute(query):
-                found.setdefault((name, state, whole), {})[status] = count
+            for name, state, whole, is_open, status, count in connection.execute(query):
+                found.setdefault((name, state, whole, is_open), {})[status] = count
         return [
-            RunProgress(run=name, progress=progress_of(counts, state, whole))
-            for (name, state, whole), counts in found.items()
+            RunProgress(run=name, progress=progress_of(counts, state, whole, is_open=is_open))
+            for (name, state, whole, is_open), counts in found.items()
         ]
 
     def models(self) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
@@ -14,12 +14,12 @@ from persqa.errors import RowRefused, RunConflict, RunNotFound, RunStopped
 from persqa.items import MAX_ITEMS, ItemId
 from persqa.records import DEFAULT_LIMITS, RecordLimits
 from persqa.runs import Priority, Run, RunId, RunOptions, RunState
-from persqa.stop_rules import Stopped
 from persqa.store.counters import PENDING_ITEMS, SUBMITTED
 from persqa.store.database import Database
+from persqa.store.run_rows import refuse_conflict, run_of
 from persqa.store.schema import earlier_results, earlier_reviews, items, results, reviews, run_counters, runs
 from persqa.store.stopping import let_go_on
-from persqa.words import listed, nearest, option, to_type
+from persqa.words import listed, nearest, to_type
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,10 +69,10 @@ class Runs:
         }
         with self._database.writing() as connection:
             connection.execute(self._database.insert(runs).values(row).on_conflict_do_nothing())
-            run = _run(connection.execute(sa.select(runs).where(runs.c.name == name)).one())
+            run = run_of(connection.execute(sa.select(runs).where(runs.c.name == name)).one())
         if run.deleting:
             return run
-        _refuse_conflict(run, options=options, pool_digest=pool_digest, fingerprint=fingerprint)
+        refuse_conflict(run, options=options, pool_digest=pool_digest, fingerprint=fingerprint)
         return run
 
     def forget(self, run: Run) -> None:
@@ -106,7 +106,7 @@ class Runs:
         """The run of this name, if there is one."""
         with self._database.reading() as connection:
             row = connection.execute(sa.select(runs).where(runs.c.name == name)).one_or_none()
-        return None if row is None else _run(row)
+        return None if row is None else run_of(row)
 
     def find(self, name: str) -> Run:
         """The run of this name.
@@ -125,14 +125,14 @@ class Runs:
     def all(self) -> list[Run]:
         """All runs, the newest first."""
         with self._database.reading() as connection:
-            return [_run(row) for row in connection.execute(sa.select(runs).order_by(runs.c.id.desc()))]
+            return [run_of(row) for row in connection.execute(sa.select(runs).order_by(runs.c.id.desc()))]
 
     def under_way(self, most: int) -> list[Run]:
         """The runs that have pending items and are not cancelled, the newest first, and at most so many."""
         has_pending = sa.select(run_counters.c.run_id).group_by(run_counters.c.run_id).having(PENDING_ITEMS > 0)
         query = sa.select(runs).where(runs.c.state != RunState.CANCELLED, runs.c.id.in_(has_pending))
         with self._database.reading() as connection:
-            return [_run(row) for row in connection.execute(query.order_by(runs.c.id.desc()).limit(most))]
+            return [run_of(row) for row in connection.execute(query.order_by(runs.c.id.desc()).limit(most))]
 
     def page(
         self, most: int, *, before: RunId | None = None, named: str = "", besides: Sequence[Run] = ()
@@ -151,14 +151,14 @@ class Runs:
         if named:
             query = query.where(runs.c.name.icontains(named, autoescape=True))
         with self._database.reading() as connection:
-            return [_run(row) for row in connection.execute(query.order_by(runs.c.id.desc()).limit(most))]
+            return [run_of(row) for row in connection.execute(query.order_by(runs.c.id.desc()).limit(most))]
 
     def unfinished(self, broker: str) -> list[Run]:
         """The active runs that have pending items and were enqueued at this broker."""
         active = sa.select(runs).join(run_counters).where(runs.c.state == RunState.ACTIVE, runs.c.broker == broker)
         query = active.group_by(*runs.c).having(PENDING_ITEMS > 0).order_by(runs.c.id)
         with self._database.reading() as connection:
-            return [_run(row) for row in connection.execute(query)]
+            return [run_of(row) for row in connection.execute(query)]
 
     def reread(self, run: Run) -> Run:
         """The run as it is now.
@@ -170,7 +170,7 @@ class Runs:
             row = connection.execute(sa.select(runs).where(runs.c.id == run.id)).one_or_none()
         if row is None:
             raise gone(run)
-        return _run(row)
+        return run_of(row)
 
     def rename(self, run: Run, name: str) -> Run:
         """Give the run another name.
@@ -224,7 +224,7 @@ class Runs:
             row = connection.execute(sa.select(runs).where(runs.c.id == run.id)).one_or_none()
         if row is None:
             raise gone(run)
-        changed = _run(row)
+        changed = run_of(row)
         if changed.deleting and state is not RunState.CANCELLED:
             raise RunStopped(f"the run {run.name!r} is being deleted, and cannot be taken up again")
         if changed.state is not state:
@@ -264,36 +264,3 @@ def gone(run: Run) -> RunNotFound:
     """The error about a run that was there."""
     why = "somebody deleted it, or another submit has replaced it"
     return RunNotFound(f"the run {run.name!r} is gone: {why}; to have it again, submit it")
-
-
-def _refuse_conflict(run: Run, *, options: RunOptions, pool_digest: str, fingerprint: str) -> None:
-    other = [name for name in RunOptions.model_fields if getattr(run.options, name) != getattr(options, name)]
-    if run.pool_digest != pool_digest and "pool" not in other:
-        other.append("the questions of the pool")
-    if run.fingerprint != fingerprint:
-        other.insert(0, "the data")
-    if other:
-        message = f"the run {run.name!r} exists and differs in: {', '.join(other)}"
-        raise RunConflict(f"{message}; choose another name with {option('run')}, or submit what it was created with")
-
-
-def _run(row: sa.Row[Any]) -> Run:
-    return Run(
-        id=RunId(row.id),
-        name=row.name,
-        options=RunOptions.model_validate_json(row.options),
-        pool_digest=row.pool_digest,
-        fingerprint=row.fingerprint,
-        base=row.base,
-        items=row.items,
-        created_at=row.created_at,
-        key=row.key,
-        broker=row.broker,
-        published_to=row.published_to,
-        limits=RecordLimits(**json.loads(row.limits)),
-        recheck=row.recheck,
-        priority=Priority(row.priority),
-        state=RunState(row.state),
-        deleting=row.deleting,
-        stop=Stopped.stored(row.stopped).stop,
-    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -10,8 +9,6 @@ from sqlalchemy import (
     Boolean,
     Column,
     ColumnElement,
-    DateTime,
-    Dialect,
     Float,
     ForeignKey,
     Index,
@@ -24,36 +21,9 @@ from sqlalchemy import (
     func,
     or_,
 )
-from sqlalchemy.types import TypeDecorator
 
 from persqa.questions import TAG_FIELD
-
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """A point in time in UTC; SQLite stores no zone, so one is added when reading."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """Give every value a zone."""
-        return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
-
-
-class Seed(TypeDecorator[int]):
-    """The seed of a generation, from 0; a column that must not be null has -1 for none."""
-
-    impl = BigInteger
-    cache_ok = True
-
-    def process_bind_param(self, value: int | None, dialect: Dialect) -> int:  # noqa: ARG002
-        """None as -1."""
-        return -1 if value is None else value
-
-    def process_result_value(self, value: int | None, dialect: Dialect) -> int | None:  # noqa: ARG002
-        """-1 as None."""
-        return None if value == -1 else value
-
+from persqa.store.column_types import Seed, UtcDateTime
 
 # SQLite generates keys only for columns of the type INTEGER, which has 64 bits there.
 KEY = BigInteger().with_variant(Integer, "sqlite")
@@ -103,6 +73,13 @@ runs = Table(
     Column("deleting", Boolean, nullable=False, server_default=false()),
     # Why it has paused itself, and the numbers at that moment, as a JSON object.
     Column("stopped", Text),
+    # Whether records may still be added; none for a data set, which is whole from the beginning.
+    Column("open", Boolean),
+    # The field that names the records of an open run; none where their content does.
+    Column("key_field", Text),
+    # How many were added, and the number of the last ending.
+    Column("records", BigInteger, nullable=False, server_default="0"),
+    Column("endings", BigInteger, nullable=False, server_default="0"),
     # Nobody may take the items of a run that was removed for those of a new one.
     sqlite_autoincrement=True,
 )

@@ -63,13 +63,13 @@ def test_an_older_schema_is_brought_up_to_date_and_its_runs_are_as_they_were(dat
         store.results.commit([an_outcome(batch[0])])
     with next_version(tmp_path), closing(Database(database_url)) as old:
         assert inspect(old).missing == (NEXT,)
-        assert migrate(old).found == "0004"
+        assert migrate(old).found == "0005"
         assert inspect(old).missing == migrate(old).missing == ()
         with closing(Store.open(database_url)) as store:
             assert store.runs.find("r") == run
             assert audit(store, run, None).holds
     assert select(database_url, "SELECT colour FROM runs") == [("red",)]
-    with pytest.raises(SettingsError, match="schema 0005, newer than this PersQA"):
+    with pytest.raises(SettingsError, match="schema 0006, newer than this PersQA"):
         Store.open(database_url)
 
 

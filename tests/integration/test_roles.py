@@ -88,10 +88,10 @@ def test_only_the_owner_changes_tables_and_the_others_say_so(roles: Roles, tmp_p
     Store.open(roles.owner).close()
     with next_version(tmp_path):
         for url in (roles.writer, roles.reader):
-            with pytest.raises(SettingsError, match=r"schema 0004, .*run `persqa migrate` as the owner"):
+            with pytest.raises(SettingsError, match=r"schema 0005, .*run `persqa migrate` as the owner"):
                 Store.open(url)
         code, out = persqa("migrate", "--database-url", roles.owner)
-        assert (code, json.loads(out)["found"], len(json.loads(out)["applied"])) == (0, "0004", 1)
+        assert (code, json.loads(out)["found"], len(json.loads(out)["applied"])) == (0, "0005", 1)
         code, out = persqa("migrate", "--database-url", roles.writer)
         assert (code, json.loads(out)["applied"]) == (0, [])
         assert persqa("migrate", "--check", "--database-url", roles.reader)[0] == 0

@@ -15,17 +15,17 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
 #: The revision it knows and this one does not, as `persqa migrate` shows it.
-NEXT = "0005: A colour for each run"
+NEXT = "0006: A colour for each run"
 
 _MIGRATION = '''"""A colour for each run.
 
-Revision: 0005
+Revision: 0006
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision, down_revision = "0005", "0004"
+revision, down_revision = "0006", "0005"
 branch_labels = depends_on = None
 
 
@@ -37,7 +37,7 @@ def upgrade():
 @contextmanager
 def next_version(folder: Path) -> Generator[None]:
     """As long as this lasts, this program is that PersQA."""
-    (folder / "0005_colours.py").write_text(_MIGRATION)
+    (folder / "0006_colours.py").write_text(_MIGRATION)
     folders = [*_folders(), folder]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(import_module("persqa.store.migrate"), "_folders", lambda: folders)
