@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from persqa.store.additions import Additions
 from persqa.store.bad_images import BadImages
 from persqa.store.catalog_rows import CatalogRows
 from persqa.store.close_ups import CloseUps
@@ -36,6 +37,7 @@ class Store:
     def __init__(self, database: Database) -> None:
         self._database = database
         self.runs = Runs(database)
+        self.additions = Additions(database)
         self.ledger = Ledger(database)
         self.results = Results(database)
         self.flags = Flags(database)

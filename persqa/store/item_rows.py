@@ -15,6 +15,10 @@ from persqa.tags import Tag
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    import sqlalchemy as sa
+
+    from persqa.store.database import Database
+
 #: The columns that a message is made of.
 SENT = tuple(
     items.c[name] for name in ("id", "run_id", "position", "slot", "images", "tag", "topic", "question", "requeues")
@@ -38,6 +42,15 @@ def row_of_item(item: Item) -> tuple[int | str, ...]:
         storable(item.question),
         item.requeues,
     )
+
+
+def insert_items(database: Database, connection: sa.Connection, rows: Sequence[tuple[int | str, ...]]) -> None:
+    """Insert rows of `row_of_item`."""
+    if rows:
+        # In the words of the driver, as SQLAlchemy would do more for each row than the database.
+        places = ", ".join(len(STORED) * ("?" if database.is_sqlite else "%s",))
+        statement = f"INSERT INTO items ({', '.join(STORED)}) VALUES ({places})"
+        connection.exec_driver_sql(statement, list(rows))
 
 
 def items_of(found: Sequence[object]) -> list[Item]:

@@ -17,13 +17,11 @@ from persqa.results import Outcome, Result
 from persqa.runs import RunId
 from persqa.store.counters import SUBMITTED, count
 from persqa.store.database import Database
-from persqa.store.evidence import flags, spot_checks
-from persqa.store.flags import count_flags, take_out_flags
-from persqa.store.item_rows import SENT, STORED, items_of, row_of_item
-from persqa.store.results import insert_outcomes, keep_as_earlier
+from persqa.store.item_rows import SENT, STORED, insert_items, items_of, row_of_item
+from persqa.store.results import insert_outcomes
 from persqa.store.reuse import Reuse
-from persqa.store.reviews import take_back_reviews
 from persqa.store.schema import asks, has_no_result, items, items_and_results, ledger, results, runs
+from persqa.store.taking_back import take_back
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -69,20 +67,13 @@ class Ledger:
             # Who has that lock is alone with the run, so what is not there now is new.
             known = set(connection.execute(among).scalars())
             rows = [row_of_item(item) for item in batch if item.id not in known]
-            if rows:
-                connection.exec_driver_sql(self._insert, rows)
+            insert_items(self._database, connection, rows)
             outcomes = [Outcome(one) for one in invalid if one.item_id not in known]
             if reuse is not None:
                 outcomes += reuse.outcomes(connection, {item: taken[item] for item in taken if item not in known})
             insert_outcomes(self._database, connection, outcomes)
             count(self._database, connection, Counter({(int(run_id), SUBMITTED): len(rows)}))
         return len(rows)
-
-    @cached_property
-    def _insert(self) -> str:
-        """In the words of the driver, as SQLAlchemy would do more for each row than the database."""
-        places = ", ".join(len(STORED) * ("?" if self._database.is_sqlite else "%s",))
-        return f"INSERT INTO items ({', '.join(STORED)}) VALUES ({places})"
 
     def reuse(self, source: Run) -> Reuse:
         """The answers of a run, for `add`."""
@@ -224,18 +215,7 @@ class Ledger:
             if taken:
                 marked = sa.update(runs).where(runs.c.id == run_id, runs.c.published_to >= taken[0])
                 connection.execute(marked.values(published_to=taken[0] - 1))
-            # Before the count of requeues goes up, which is that of the result.
-            keep_as_earlier(connection, taken)
-            take_back_reviews(connection, taken)
-            anew = {"requeues": items.c.requeues + 1, "recoveries": 0}
-            connection.execute(sa.update(items).where(items.c.id.in_(taken)).values(anew))
-            # Of the answer that was there.
-            connection.execute(sa.delete(spot_checks).where(spot_checks.c.item_id.in_(taken)))
-            flagged = take_out_flags(connection, flags.c.item_id.in_(taken))
-            connection.execute(sa.delete(results).where(results.c.item_id.in_(taken)))
-            changes = Counter((int(run_id), str(row.status)) for row in found)
-            count(self._database, connection, Counter({key: -number for key, number in changes.items()}))
-            count_flags(self._database, connection, flagged)
+            take_back(self._database, connection, run_id, {ItemId(row.id): row.status for row in found})
         return taken
 
 
