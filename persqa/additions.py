@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from persqa.items import Item, ItemId
     from persqa.results import Result
@@ -36,7 +36,7 @@ class Addition:
 
     key: str | None
     content: str
-    items: Callable[[int], tuple[list[Item], list[Result]]]
+    items: Callable[[int], tuple[Sequence[Item], Sequence[Result]]]
     error: str | None = None
 
     @property

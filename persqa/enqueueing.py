@@ -9,7 +9,7 @@ import time
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
-from persqa.broker.keys import places_for
+from persqa.broker.keys import places_for, queue_for
 from persqa.broker.publishing import Publishing
 from persqa.controls import queue_now
 from persqa.errors import BrokerFull, BrokerUnavailable
@@ -62,6 +62,25 @@ def enqueue(
                 store.runs.mark_published(run.id, up_to)
             with suppress(BrokerFull):
                 publisher.push(queue, entries)
+                return
+        on_full()
+        time.sleep(_POLL_SECONDS)
+
+
+def enqueue_added(publisher: Publisher, run: Run, added: Sequence[Item], *, on_full: Callable[[], object]) -> None:
+    """Enqueue items that have just been added to an open run, which is marked already; otherwise as `enqueue`.
+
+    Args:
+        publisher: the broker.
+        run: the run, as it was when they were added. Workers drop what comes after a pause.
+        added: the items.
+        on_full: as in `enqueue`.
+    """
+    queue = queue_for(run.options.model, run.priority)
+    while True:
+        if publisher.has_room(queue, len(added)):
+            with suppress(BrokerFull):
+                publisher.push(queue, publisher.entries(added, run, queue))
                 return
         on_full()
         time.sleep(_POLL_SECONDS)

@@ -57,8 +57,12 @@ class RunHandle(RunReviews, RunRows, RunReports):
         """
         return self._store.rates.of(self.run.id, since=since)
 
-    def wait(self, *, timeout_seconds: float | None = None, display: WaitDisplay | None = None) -> Progress:
+    def wait(
+        self, *, timeout_seconds: float | None = None, display: WaitDisplay | None = None, closed: bool = False
+    ) -> Progress:
         """Wait until every item has a result, with a progress bar on a terminal.
+
+        Of an open run, wait for what was added so far; with `closed`, until it is closed, too.
 
         The bar says what is waited for, such as a model that is loaded, and what hinders the run, such as a full disk.
         With a `display` of your own, what hinders it is logged.
@@ -84,11 +88,21 @@ class RunHandle(RunReviews, RunRows, RunReports):
                     timeout_seconds=timeout_seconds,
                     display=display,
                     news=lookout.look,
+                    until=self._until(closed=closed),
                 )
             except RunStopped:
                 if (run := self._store.runs.reread(self.run)).deleting:
                     refuse_stopped(run)
                 raise
+
+    def _until(self, *, closed: bool) -> Callable[[Progress], bool]:
+        """Whether this is the progress that is waited for; others may add to an open run for ever."""
+        if closed or not self.run.grows:
+            return lambda progress: progress.pending == 0 and not (closed and progress.state is RunState.OPEN)
+        last = self._store.ledger.last(self.run.id)
+        return lambda progress: (
+            progress.pending == 0 or next(self._store.ledger.pending_ids(self.run.id, chunk=1), last + 1) > last
+        )
 
     def _tend(self) -> None:
         """Check the worker, and enqueue again what the queue has lost; others do where this user may only look."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from persqa.errors import RowRefused
@@ -68,7 +69,8 @@ class Committer:
         logger.error("item %d: its result cannot be stored, it ends as dead: %s", result.item_id, refused, extra=about)
         by = {"worker": result.worker, "model": result.model}
         try:
-            self._store([Outcome.dead(result.item_id, result.run_id, Reason.UNSTORABLE, str(refused), **by)])
+            dead = Outcome.dead(result.item_id, result.run_id, Reason.UNSTORABLE, str(refused), **by)
+            self._store([replace(dead, requeues=outcomes[0].requeues)])
         except RowRefused as again:
             # The message belongs to another database, and nobody here waits for its item.
             said = "item %d is not in the ledger, its message is dropped: %s"
