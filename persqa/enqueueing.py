@@ -9,7 +9,7 @@ import time
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
-from persqa.broker.keys import places_for, queue_for
+from persqa.broker.keys import places_for, queue_of
 from persqa.broker.publishing import Publishing
 from persqa.controls import queue_now
 from persqa.errors import BrokerFull, BrokerUnavailable
@@ -76,7 +76,7 @@ def enqueue_added(publisher: Publisher, run: Run, added: Sequence[Item], *, on_f
         added: the items.
         on_full: as in `enqueue`.
     """
-    queue = queue_for(run.options.model, run.priority)
+    queue = queue_of(run, publisher.ledger)
     while True:
         if publisher.has_room(queue, len(added)):
             with suppress(BrokerFull):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from persqa.audit import Audit, audit
-from persqa.broker.keys import queue_for
+from persqa.broker.keys import queue_of
 from persqa.controls import refuse_stopped, set_priority, stop, withdraw
 from persqa.errors import Infrastructure, InputError, RunStopped, SettingsError
 from persqa.runs import Run, RunState, parse_priority
@@ -219,7 +219,7 @@ class RunHandle(RunReviews, RunRows, RunReports):
 
     def depth(self) -> Depth | None:
         """The queue of this run's items; None without a broker."""
-        queue = queue_for(self.run.options.model, self.run.priority)
+        queue = queue_of(self.run, self._store.ledger.id)
         with self._connections.inspector() as inspector:
             return inspector.depth(queue) if inspector else None
 
