@@ -29,7 +29,11 @@ class Publisher(BrokerClient):
     def has_room(self, queue: str, number: int) -> bool:
         """Whether so many more messages may wait in the queue; an empty queue takes any number."""
         with translated(self.url):
-            return self._redis.llen(queue) + number <= max(self._bound, number)
+            return self.takes(self._redis.llen(queue), number)
+
+    def takes(self, waiting: int, number: int) -> bool:
+        """Whether a queue in which some messages wait takes so many more."""
+        return waiting + number <= max(self._bound, number)
 
     def entries(self, batch: Sequence[Item], run: Run, queue: str) -> list[str]:
         """Build the messages of some items of a run, without sending them."""
