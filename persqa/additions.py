@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from persqa.items import Item, ItemId
     from persqa.results import Result
@@ -23,7 +24,7 @@ class Added(StrEnum):
     REFUSED = "refused"  #: another one of its key is there
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Addition:
     """A record to be added.
 
@@ -36,10 +37,10 @@ class Addition:
 
     key: str | None
     content: str
-    items: Callable[[int], tuple[list[Item], list[Result]]]
+    items: Callable[[int], tuple[Sequence[Item], Sequence[Result]]]
     error: str | None = None
 
-    @property
+    @cached_property
     def digests(self) -> tuple[str, str]:
         """Digests of its key and of its content; a record without a key has its content's, which no text has."""
         content = _digest("content", self.content)

@@ -75,7 +75,8 @@ def _where(lost: int, run: Run, inspector: Inspector) -> str:
 
 def _sums(run: Run, census: Census) -> Iterator[str]:
     rows = census.rows
-    if rows.submitted != run.items:
+    # To an open run others may have added since it was read.
+    if rows.submitted != run.items and not run.grows:
         all_items = counted(run.items, "item")
         yield f"the ledger has {rows.submitted} of {all_items}: the submit was interrupted, submit again"
     if rows.pending != census.pending:

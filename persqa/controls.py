@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from persqa.broker.keys import places_for, queue_for
+from persqa.broker.keys import places_of, queue_of
 from persqa.errors import RunConflict, RunStopped
 from persqa.items import MAX_ITEMS
 from persqa.messages import item_of
@@ -60,7 +60,7 @@ def queue_now(store: Store, run: Run) -> str:
     """
     found = store.runs.reread(run)
     refuse_stopped(found)
-    return queue_for(found.options.model, found.priority)
+    return queue_of(found, store.ledger.id)
 
 
 def stop(store: Store, run: Run, state: RunState, broker_url: str | None) -> tuple[Run, int]:
@@ -88,7 +88,7 @@ def withdraw(store: Store, run: Run, broker_url: str) -> int:
         BrokerUnavailable: some of them are still there.
     """
     with closing(_withdrawal(store, broker_url)) as withdrawal:
-        return withdrawal.withdraw(run.id, places_for(store.ledger.id, run.options.model))
+        return withdrawal.withdraw(run.id, places_of(run, store.ledger.id))
 
 
 def remove_unanswered(store: Store, run: Run, broker_url: str | None) -> bool:
@@ -159,7 +159,8 @@ def set_priority(store: Store, run: Run, priority: Priority, broker_url: str | N
     changed = store.runs.set_priority(run, priority)
     if broker_url is None:
         return changed, 0
-    queues, to = places_for(store.ledger.id, run.options.model), queue_for(run.options.model, priority)
+    ledger = store.ledger.id
+    queues, to = places_of(run, ledger), queue_of(run, ledger, priority)
     with closing(_withdrawal(store, broker_url)) as withdrawal:
         return changed, withdrawal.move(run.id, queues, to=to)
 

@@ -96,6 +96,10 @@ class RunConflict(UserError):
     """A run of this name exists with other data, other options, or in another folder, and cannot be replaced."""
 
 
+class KeyTaken(UserError):
+    """Another record of the same key was added to the run before."""
+
+
 class RunNotFound(UserError):
     """No run has this name."""
 

@@ -17,7 +17,7 @@ class Progress:
     Attributes:
         submitted: items in the ledger.
         ended: items with a result, by status; every status has an entry.
-        state: whether its items are begun; `done` where every one has a result.
+        state: whether its items are begun; `done` where every one has a result, `open` if more may be added, too.
         stop: why it has paused itself, if it has, and is paused still.
     """
 
@@ -30,6 +30,11 @@ class Progress:
     def pending(self) -> int:
         """Items without a result."""
         return self.submitted - sum(self.ended.values())
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether there may be more results without anybody doing something to the run."""
+        return self.state in (RunState.ACTIVE, RunState.OPEN)
 
     @property
     def fruitless(self) -> bool:

@@ -18,6 +18,7 @@ class Reason(StrEnum):
     BAD_CONVERSATION = "bad_conversation"  #: `conversation` is no list of turns with speakers
     BAD_PROMPT = "bad_prompt"  #: the run asks the `prompt` of each record, and it has no text
     BAD_TAG = "bad_tag"  #: the record's own tag breaks the tag pattern
+    BAD_KEY = "bad_key"  #: a field names the records of the run, and this one has no text or number there
     OVERSIZED_MESSAGE = "oversized_message"  #: its message would be larger than the limit; or, as `dead`, was
 
     # The image.

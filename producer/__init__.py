@@ -17,11 +17,12 @@ if (sys.argv[:1] == ["-m"] and "producer.cli" in sys.orig_argv) or "".join(sys.a
 
 if TYPE_CHECKING:
     from producer.client import Client
+    from producer.open_run import OpenRun
     from producer.run_handle import RunHandle
 
-__all__ = ["Client", "RunHandle"]
+__all__ = ["Client", "OpenRun", "RunHandle"]
 
-_HOMES = {"Client": "producer.client", "RunHandle": "producer.run_handle"}
+_HOMES = {"Client": "producer.client", "OpenRun": "producer.open_run", "RunHandle": "producer.run_handle"}
 
 
 def __getattr__(name: str) -> object:

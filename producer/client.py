@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from persqa.broker.depth import Backlog
     from persqa.runs import Run
     from producer.local_fleet import LocalFleet
-    from producer.options import GivenSettings, GivenSubmitOptions
+    from producer.open_run import OpenRun
+    from producer.options import GivenOpenOptions, GivenSettings, GivenSubmitOptions
     from producer.pilot import Pilot, Watch
 
 
@@ -111,6 +112,24 @@ class Client:
 
         run, submission = submit(self._connections, data, on_full=on_full, **given)
         return RunHandle(self._connections, run, submission)
+
+    def open_run(self, name: str, **given: Unpack[GivenOpenOptions]) -> OpenRun:
+        """Open a run that records are added to, or go on with the one of this name; safe to repeat.
+
+        Options are the run's: whoever opens it later need not give them again, and cannot give others. A run that was
+        closed is given as it is; what it has is `known`, and nothing is added to it.
+
+        Args:
+            name: of the run.
+            given: the options by name; see `GivenOpenOptions`, and `RunOptions` for those of the run.
+
+        Raises:
+            SettingsError: an option is wrong, has an unknown name, or is one of whole data sets; nothing was written.
+            RunConflict: the run of this name is a data set, or has other options.
+        """
+        from producer.open_run import open_run
+
+        return open_run(self._connections, name, **given)
 
     def pilot(
         self,

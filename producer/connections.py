@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from persqa.broker.depth import Inspector
+    from persqa.broker.publisher import Publisher
     from persqa.runs import Run
     from producer.local_fleet import LocalFleet
 
@@ -150,6 +151,20 @@ class Connections:
             closing(Inspector(url)) as inspector,
         ):
             return enqueue_pending(self.store, publisher, inspector, run, on_full=wait_for_room)
+
+    def publisher(self, run: Run) -> Publisher:
+        """What puts items of the run into its queue; open until this is closed. Starts the fleet here if there is one.
+
+        Raises:
+            SettingsError, BrokerUnavailable: as of `enqueue`.
+        """
+        from persqa.broker.connection import ask_server
+        from persqa.broker.publisher import Publisher
+
+        url = self.need_broker(run)
+        ask_server(url)
+        publisher = Publisher(url, ledger=self.store.ledger.id, queue_bound=self.settings.queue_bound)
+        return self._stack.enter_context(closing(publisher))
 
     def announce(self, run: Run) -> None:
         """Tell reconcilers that the run's items are about to be enqueued from here, if a broker is known.

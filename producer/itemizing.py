@@ -13,7 +13,8 @@ from persqa.errors import RecordError
 from persqa.items import Item, item_id
 from persqa.questions import Question
 from persqa.reasons import Reason
-from persqa.records import parse_record, place_of, record_key
+from persqa.records import RecordLimits, parse_record, place_of, record_key
+from persqa.results import Result, Status
 from persqa.tags import Tag, parse_tag
 
 if TYPE_CHECKING:
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
 
     from persqa.blobs import BlobStore
     from persqa.questions import QuestionPool
-    from persqa.records import RawRecord, Record, RecordLimits
+    from persqa.records import RawRecord, Record
     from persqa.runs import RunId, RunOptions
+    from persqa.settings import Settings
 
 #: More than a message has beside what differs from run to run and from item to item.
 _ENVELOPE_BYTES = 2048
@@ -94,9 +96,9 @@ class Itemizer:
                 question=question.ask(tag) if tag else question.template,
             )
 
-    def wrong_item(self, run_id: RunId, position: int, record_json: str) -> Item:
-        """The only item of a wrong record; it has no question."""
-        return Item(
+    def wrong(self, run_id: RunId, position: int, record_json: str, reason: Reason, detail: str) -> tuple[Item, Result]:
+        """The only item of a wrong record, which has no question, and its result."""
+        item = Item(
             id=item_id(run_id, position * self.options.questions_per_image),
             run_id=run_id,
             position=position,
@@ -107,6 +109,7 @@ class Itemizer:
             topic="",
             question="",
         )
+        return item, Result(item_id=item.id, run_id=run_id, status=Status.INVALID, reason=reason, detail=detail)
 
     def _with_blobs(self, record: Record) -> Record:
         if not any(map(is_data_uri, record.images)):
@@ -144,6 +147,15 @@ class Itemizer:
         sampling = self.options.sampling.model_dump(mode="json", exclude_none=True)
         inside = json.dumps([self.base, self.options.system_prompt, sampling])
         return _in_base64(len(inside)) + len(json.dumps(self.options.model))
+
+
+def limits_of(settings: Settings) -> RecordLimits:
+    """What these settings allow of a record."""
+    return RecordLimits(
+        max_images=settings.max_images,
+        max_image_bytes=settings.max_image_bytes,
+        max_message_bytes=settings.max_message_bytes,
+    )
 
 
 def _in_base64(characters: int) -> int:

@@ -113,6 +113,20 @@ class GivenSubmitOptions(GivenRunOptions, total=False):
     reuse: str | None
 
 
+class GivenOpenOptions(GivenRunOptions, total=False):
+    """All options of an open run by name; None counts as not given.
+
+    Attributes:
+        key: the field that names a record, by default its content: added twice, it is one record.
+        priority: `high`, `normal` or `low`; by default the run keeps its priority, and a new run has `normal`.
+        image_base: the folder where relative image paths start; by default the working directory.
+    """
+
+    key: str | None
+    priority: str | None
+    image_base: str | Path | None
+
+
 class GivenExportOptions(TypedDict, total=False):
     """All options of an export by name; None counts as not given.
 
@@ -192,12 +206,12 @@ def parse_submit_options(default_model: str | None, **given: Unpack[GivenSubmitO
         priority=None if priority is None else parse_priority(priority),
         input_format=given.get("input_format"),
         split=given.get("split"),
-        image_base=_folder(given.get("image_base")),
+        image_base=folder_of_images(given.get("image_base")),
         reuse=given.get("reuse"),
     )
 
 
-def _folder(given: str | Path | None) -> Path | None:
+def folder_of_images(given: str | Path | None) -> Path | None:
     """The folder of images, with its links resolved, as that of an input is."""
     if given is None:
         return None

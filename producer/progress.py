@@ -31,7 +31,7 @@ _LONGEST_POLL_SECONDS = 1.0
 WaitDisplay: TypeAlias = "Callable[[Progress], None]"
 
 
-def wait_for(
+def wait_for(  # noqa: PLR0913 - what is waited for, and what is done meanwhile
     progress: Callable[[], Progress],
     *,
     name: str,
@@ -39,6 +39,7 @@ def wait_for(
     timeout_seconds: float | None,
     display: WaitDisplay | None,
     news: Callable[[Progress | None], News] = lambda _progress: News(),
+    until: Callable[[Progress], bool] = lambda progress: progress.pending == 0,
 ) -> Progress:
     """Poll until nothing is pending; also wait while the database is away.
 
@@ -49,6 +50,7 @@ def wait_for(
         timeout_seconds: longest wait.
         display: shows the progress, and what hinders the run is logged then; by default a bar on standard error.
         news: what goes on besides, given the progress if it can be read.
+        until: whether this progress is what is waited for.
 
     Raises:
         TimeoutError: it took longer.
@@ -61,7 +63,7 @@ def wait_for(
         away: Hindrance | None = None
         while True:
             found, away = _read(progress, away)
-            if found is not None and found.pending == 0:
+            if found is not None and until(found):
                 show(found, News())
                 return found
             show(found, _with(away, news(found)))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from persqa.audit import Audit, audit
-from persqa.broker.keys import queue_for
+from persqa.broker.keys import queue_of
 from persqa.controls import refuse_deleting, set_priority, stop, withdraw
 from persqa.errors import InputError, RunStopped
 from persqa.runs import Run, RunState, parse_priority
@@ -57,8 +57,12 @@ class RunHandle(RunReviews, RunRows, RunReports):
         """
         return self._store.rates.of(self.run.id, since=since)
 
-    def wait(self, *, timeout_seconds: float | None = None, display: WaitDisplay | None = None) -> Progress:
+    def wait(
+        self, *, timeout_seconds: float | None = None, display: WaitDisplay | None = None, closed: bool = False
+    ) -> Progress:
         """Wait until every item has a result, with a progress bar on a terminal.
+
+        Of an open run, wait for what was added so far; with `closed`, until it is closed, too.
 
         The bar says what is waited for, such as a model that is loaded, and what hinders the run, such as a full disk.
         With a `display` of your own, what hinders it is logged.
@@ -84,10 +88,20 @@ class RunHandle(RunReviews, RunRows, RunReports):
                     timeout_seconds=timeout_seconds,
                     display=display,
                     news=lookout.look,
+                    until=self._until(closed=closed),
                 )
             except RunStopped:
                 refuse_deleting(self._store, self.run)
                 raise
+
+    def _until(self, *, closed: bool) -> Callable[[Progress], bool]:
+        """Whether this is the progress that is waited for; others may add to an open run for ever."""
+        if closed or not self.run.grows:
+            return lambda progress: progress.pending == 0 and not (closed and progress.state is RunState.OPEN)
+        last = self._store.ledger.last(self.run.id)
+        return lambda progress: (
+            progress.pending == 0 or next(self._store.ledger.pending_ids(self.run.id, chunk=1), last + 1) > last
+        )
 
     def spot_checks(self) -> Summary:
         """What the spot checks say of the pictures; empty where there are none. The time grows with their number."""
@@ -198,7 +212,7 @@ class RunHandle(RunReviews, RunRows, RunReports):
 
     def depth(self) -> Depth | None:
         """The queue of this run's items; None without a broker."""
-        queue = queue_for(self.run.options.model, self.run.priority)
+        queue = queue_of(self.run, self._store.ledger.id)
         with self._connections.inspector() as inspector:
             return inspector.depth(queue) if inspector else None
 

@@ -16,11 +16,10 @@ from persqa.blob_locks import Filling
 from persqa.controls import refuse_stopped, remove_unanswered, set_priority
 from persqa.errors import BrokerUnavailable, InputError, NoDatabase, RowRefused, RunConflict, SettingsError
 from persqa.questions import load_pool
-from persqa.records import RecordLimits
 from persqa.runs import RunState, check_run_name
 from persqa.urls import without_password
 from persqa.words import counted, option
-from producer.itemizing import Itemizer
+from producer.itemizing import Itemizer, limits_of
 from producer.options import parse_submit_options
 from producer.readers import input_path, open_input, part_of, records_of_whole
 from producer.refusals import refuse_other_folder, refuse_wrong_records, source_of
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from persqa.runs import Run
-    from persqa.settings import Settings
     from persqa.store import Store
     from persqa.store.reuse import Reuse
     from producer.connections import Connections
@@ -169,7 +167,7 @@ def _create(
     pool = load_pool(asked.pool)
     pool.draw(asked.questions_per_image, seed=0, key="")  # Refuses a pool that is too small.
     known = _known_run(store, name)
-    limits = known.limits if known else _limits_of(connections.settings)
+    limits = known.limits if known else limits_of(connections.settings)
     itemizer = Itemizer(options=asked, pool=pool, limits=limits, base=known.base if known else base, blobs=blobs)
     found = _survey(reader, itemizer, blobs, shown or "the data")
     # A program that makes its records is told of each of them by its result; a file of wrong ones is no such input.
@@ -200,6 +198,8 @@ def _made_way(connections: Connections, name: str, base: str) -> bool:
     run = connections.store.runs.get(name)
     if run is None:
         return True
+    if run.grows:
+        return False
     # A run of another folder is somebody else's: it shares no more than a name.
     return run.base == base and remove_unanswered(connections.store, run, connections.broker_url)
 
@@ -258,14 +258,6 @@ def _base_of(options: SubmitOptions, reader: Reader) -> str:
         named = f"the folder {os.fsencode(base)!r} has a name that is not UTF-8"
         raise InputError(f"{named}, so no image in it can be asked about: rename it, or move the input") from None
     return base
-
-
-def _limits_of(settings: Settings) -> RecordLimits:
-    return RecordLimits(
-        max_images=settings.max_images,
-        max_image_bytes=settings.max_image_bytes,
-        max_message_bytes=settings.max_message_bytes,
-    )
 
 
 def _write_ledger(

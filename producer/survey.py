@@ -15,7 +15,6 @@ from persqa.errors import InputError, RecordError
 from persqa.items import Item
 from persqa.reasons import Reason
 from persqa.records import Record
-from persqa.results import Result, Status
 from persqa.urls import is_relative_path
 from producer.checked import CheckedRecords
 from producer.columns import Wanted
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from persqa.records import RawRecord
+    from persqa.results import Result
     from persqa.runs import RunId
     from producer.checked import CheckedRecord
     from producer.itemizing import Itemizer
@@ -38,7 +38,7 @@ _WRITTEN_BYTES = 32 * 2**20
 _SHOWN = 5
 
 #: The items of one transaction, and the results of those whose records are wrong.
-Draft: TypeAlias = tuple[list[Item], list[Result]]
+Draft: TypeAlias = "tuple[list[Item], list[Result]]"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,7 +178,8 @@ def drafts(reader: Reader, run_id: RunId, itemizer: Itemizer, found: Survey) -> 
         results: list[Result] = []
         for checked, position in zip(chunk, positions, strict=False):
             if len(checked) == 3:
-                item, result = _wrong(itemizer, run_id, position, checked)
+                text, reason, detail = checked
+                item, result = itemizer.wrong(run_id, position, text, Reason(reason), detail)
                 items.append(item)
                 results.append(result)
             else:
@@ -194,9 +195,3 @@ def drafts(reader: Reader, run_id: RunId, itemizer: Itemizer, found: Survey) -> 
 def _refuse_change(reader: Reader, found: Survey) -> None:
     if reader.edition() != found.edition:
         raise InputError("the input has changed while it was read, so nothing was enqueued; submit it again")
-
-
-def _wrong(itemizer: Itemizer, run_id: RunId, position: int, wrong: tuple[str, str, str]) -> tuple[Item, Result]:
-    text, reason, detail = wrong
-    item = itemizer.wrong_item(run_id, position, text)
-    return item, Result(item_id=item.id, run_id=run_id, status=Status.INVALID, reason=Reason(reason), detail=detail)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from persqa.errors import RowRefused
@@ -13,7 +14,7 @@ from worker.process.batching import Batcher
 from worker.retries import retry_database
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from threading import Event
 
     from persqa.settings import Settings
@@ -25,11 +26,18 @@ logger = logging.getLogger(__name__)
 class Committer:
     """Gathers outcomes and commits them together in a thread of its own, until `stop` is set."""
 
-    def __init__(self, results: Results, settings: Settings, *, stop: Event) -> None:
+    def __init__(
+        self, results: Results, settings: Settings, *, stop: Event, in_flight: Callable[[], int] | None = None
+    ) -> None:
+        """Prepare; `in_flight` says how many outcomes may still come, those that wait included."""
         self._results = results
         self._stop = stop
         self._batcher: Batcher[Outcome, None] = Batcher(
-            self._commit, name="persqa-commit", size=settings.commit_items, seconds=settings.commit_seconds
+            self._commit,
+            name="persqa-commit",
+            size=settings.commit_items,
+            seconds=settings.commit_seconds,
+            in_flight=in_flight,
         )
 
     async def commit(self, outcome: Outcome) -> None:
@@ -68,7 +76,8 @@ class Committer:
         logger.error("item %d: its result cannot be stored, it ends as dead: %s", result.item_id, refused, extra=about)
         by = {"worker": result.worker, "model": result.model}
         try:
-            self._store([Outcome.dead(result.item_id, result.run_id, Reason.UNSTORABLE, str(refused), **by)])
+            dead = Outcome.dead(result.item_id, result.run_id, Reason.UNSTORABLE, str(refused), **by)
+            self._store([replace(dead, requeues=outcomes[0].requeues)])
         except RowRefused as again:
             # The message belongs to another database, and nobody here waits for its item.
             said = "item %d is not in the ledger, its message is dropped: %s"

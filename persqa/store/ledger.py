@@ -104,6 +104,13 @@ class Ledger:
         with self._database.reading() as connection:
             return items_of(connection.execute(query).all())
 
+    def last(self, run_id: RunId) -> int:
+        """The id of the run's last item; below all of its ids where it has none yet."""
+        before = run_id * MAX_ITEMS - 1
+        query = sa.select(sa.func.max(items.c.id)).where(items.c.id > before, items.c.id < (run_id + 1) * MAX_ITEMS)
+        with self._database.reading() as connection:
+            return connection.execute(query).scalar() or before
+
     def pending_ids(self, run_id: RunId, *, tidy: bool = False, chunk: int = 10_000) -> Iterator[ItemId]:
         """The ids of the pending items, in order.
 

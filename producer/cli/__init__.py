@@ -54,6 +54,7 @@ COMMANDS = {
     "pause": ("controls:pause", "Begin nothing more of a run until it is resumed."),
     "resume": ("controls:resume", "Go on with a run that was paused or cancelled."),
     "cancel": ("controls:cancel", "Give a run up, and tell whoever waits for it."),
+    "close": ("controls:close", "Let nothing more be added to an open run."),
     "priority": ("controls:priority", "Let a run's items go before those of other runs, or after them."),
     "rename": ("controls:rename", "Give a run another name."),
     "delete": ("delete:command", "Delete a run for good, after saying what that means and asking."),

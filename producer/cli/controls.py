@@ -1,4 +1,4 @@
-"""`persqa pause`, `resume`, `cancel`, `priority` and `rename`: what people do to a run after its submit."""
+"""`persqa pause`, `resume`, `cancel`, `close`, `priority` and `rename`: what people do to a run after its submit."""
 
 from __future__ import annotations
 
@@ -48,6 +48,25 @@ def cancel(run: options.Run, *, where: options.Where, as_json: options.AsJson = 
         persqa cancel portraits --broker-url redis://localhost:6379/0
     """
     _stop(run, "to take it up again all the same", lambda handle: handle.cancel(), where=where, as_json=as_json)
+
+
+@expanded
+def close(run: options.Run, *, where: options.Where, as_json: options.AsJson = False) -> None:
+    """Let nothing more be added to an open run: it is done when all that it has is answered.
+
+    Whoever waits for the run, or follows its results, comes to an end then. Safe to repeat, and not to be undone.
+
+    Examples:
+        persqa close camera
+    """
+    with where.client() as client:
+        handle = client.open_run(client.run(run).name)
+        handle.close()
+        pending = handle.progress().pending
+    if as_json:
+        print_json({"run": handle.name, "pending": pending})
+    else:
+        console.print(f"{plain(handle.name)} is closed, {counted(pending, 'item')} pending")
 
 
 def _stop(run: str, then: str, stop: Callable[[RunHandle], int], *, where: options.Where, as_json: bool) -> None:
