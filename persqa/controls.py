@@ -14,10 +14,11 @@ from persqa.errors import RunConflict, RunStopped
 from persqa.items import MAX_ITEMS
 from persqa.messages import item_of
 from persqa.runs import Priority, Run, RunState
-from persqa.words import option, to_type
+from persqa.words import counted, option, to_type
 
 if TYPE_CHECKING:
     from persqa.broker.withdrawal import Withdrawal
+    from persqa.progress import Progress
     from persqa.store import Store
 
 
@@ -32,6 +33,22 @@ def refuse_stopped(run: Run) -> None:
         raise RunStopped(
             f"the run {run.name!r} is {run.state}{why}; to take it up again: {to_type(f'persqa resume {run.name}')}"
         )
+
+
+def refuse_deleting(store: Store, run: Run) -> None:
+    """Raise RunStopped if the run is being deleted by now, which says more than that it is cancelled."""
+    if (found := store.runs.reread(run)).deleting:
+        refuse_stopped(found)
+
+
+def refuse_vain(progress: Progress, name: str) -> None:
+    """Raise RunStopped if it is vain to wait for the run: it was cancelled, or has paused itself by a stop rule."""
+    if progress.state is RunState.CANCELLED or progress.stop is not None:
+        to_go = f"{progress.pending} of {counted(progress.submitted, 'item')} to go"
+        message = f"the run {name!r} was cancelled with {to_go}"
+        if progress.stop is not None:
+            message = f"the run {name!r} is paused with {to_go}: {progress.stop}"
+        raise RunStopped(f"{message}; to take it up again: {to_type(f'persqa resume {name}')}")
 
 
 def queue_now(store: Store, run: Run) -> str:

@@ -6,12 +6,12 @@ The libraries of Redis and Celery are loaded when they are needed: whoever looks
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from persqa.controls import refuse_stopped
-from persqa.errors import SettingsError
+from persqa.errors import Infrastructure, SettingsError
 from persqa.libraries import not_installed
 from persqa.models import require_engine
 from persqa.own_code import own_module
@@ -98,6 +98,15 @@ class Connections:
         """Check that the fleet started here is alive; raises as `LocalFleet.check`."""
         if self.fleet is not None:
             self.fleet.check()
+
+    def tend(self) -> None:
+        """Check the worker, and enqueue again what the queue has lost; others do where this user may only look.
+
+        Raises as `LocalFleet.check`.
+        """
+        self.check()
+        with suppress(Infrastructure, SettingsError):
+            self.reconcile()
 
     @contextmanager
     def inspector(self) -> Generator[Inspector | None]:

@@ -7,7 +7,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy import event, exc
@@ -19,6 +19,7 @@ from persqa.urls import without_password
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
+    import psycopg
     from sqlalchemy.dialects import postgresql, sqlite
 
 #: Longest waits for SQLite's lock, and for a connection to PostgreSQL.
@@ -130,6 +131,18 @@ class Database:
                 # If this host vanished in a transaction, its locks would block all others for hours.
                 connection.exec_driver_sql(_END_IF_IDLE)
             yield connection
+
+    def own_connection(self) -> psycopg.Connection[Any]:
+        """A connection to PostgreSQL that is in no pool, and begins no transaction by itself; close it in the end.
+
+        Raises:
+            sqlalchemy.exc.SQLAlchemyError: the database does not answer.
+        """
+        pooled = self._engine.raw_connection()
+        connection = cast("psycopg.Connection[Any]", pooled.driver_connection)
+        pooled.detach()
+        connection.autocommit = True
+        return connection
 
     def give_way(self) -> None:
         """Let others write, between two of many transactions: whoever waits for SQLite's lock has to look at times."""
