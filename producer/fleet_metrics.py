@@ -107,10 +107,11 @@ def _of_runs(runs: Iterable[RunProgress]) -> list[GaugeMetricFamily]:
 
 
 def _of_queues(backlog: Backlog | None) -> list[GaugeMetricFamily]:
-    waiting = GaugeMetricFamily("persqa_queue_messages", "Messages that wait in a queue.", labels=["queue"])
+    waiting = GaugeMetricFamily("persqa_queue_messages", "Messages that wait in a queue, or beside it in those of open runs.", labels=["queue"])
     oldest = GaugeMetricFamily(
         "persqa_queue_oldest_seconds",
-        "How long ago the message that is taken next was enqueued; 0 where none waits, none where it does not say.",
+        "How long ago the message that is taken next was enqueued, in the queue or an open run's; 0 where none waits, "
+        "none where it does not say.",
         labels=["queue"],
     )
     held = GaugeMetricFamily("persqa_queue_held_messages", "Messages in workers' hands, of all queues.")
