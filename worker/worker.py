@@ -152,10 +152,8 @@ class Worker:
         self._started.close()
         if first:
             ended = counted(sum(metrics.ended().values()), "item")
-            given = (
-                counted(held, "item is", "items are") + " given back to the queue" if held else "none is left in hand"
-            )
-            logger.info("stopped: %s ended here, %s", ended, given)
+            given = counted(held, "item is", "items are") + " given back to the queue"
+            logger.info("stopped: %s ended here, %s", ended, given if held else "none is left in hand")
 
     def facts(self) -> dict[str, object]:
         """What `celery inspect stats` shows of this worker, and `persqa status` most of it."""

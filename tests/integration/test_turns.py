@@ -25,7 +25,6 @@ from persqa.runs import Priority, RunId
 from producer import Client
 from tests.integration.test_worker import quiet
 from tests.support.builders import LEDGER, a_run, an_item
-from tests.support.clocks import Clocks, clocked_script
 from tests.support.queues import held, many_records
 from tests.support.wait import wait_until
 from tests.support.workers import WorkerProcess, scripted
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
 
     from persqa.runs import Run
     from tests.conftest import Site
+    from tests.support.clocks import Clocks
 
 OTHER = "fedcba9876543210"
 
@@ -52,7 +52,7 @@ class Turns:
         self.leases = stack.enter_context(closing(Leases(url, worker=f"w:{ledger}", seconds=30)))
         self.inspector = stack.enter_context(closing(Inspector(url)))
         self.withdrawal = stack.enter_context(closing(Withdrawal(url, ledger=ledger)))
-        self._pushed: Counter[int] = Counter()
+        self.pushed: Counter[int] = Counter()
 
     def run(self, number: int) -> Run:
         return replace(a_run(), id=RunId(number + 1), open=True if number else None)
@@ -62,8 +62,8 @@ class Turns:
 
     def push(self, number: int, items: int = 1) -> int:
         """Push the next items of one run; returns how many wait there now."""
-        run, first = self.run(number), self._pushed[number]
-        self._pushed[number] += items
+        run, first = self.run(number), self.pushed[number]
+        self.pushed[number] += items
         batch = [an_item(run.id, index) for index in range(first, first + items)]
         return self.publisher.push(self.queue(number), self.publisher.entries(batch, run, self.queue(number)))
 
@@ -105,7 +105,7 @@ def test_each_gets_an_equal_part_in_its_own_order_and_nothing_is_left_over(
     turns: Turns, steps: Sequence[tuple[int, int] | int], most: int
 ) -> None:
     turns.redis.flushdb()  # pyright: ignore[reportUnknownMemberType]
-    left, taken, pushed = Counter[int](), list[tuple[int, int]](), Counter(turns._pushed)
+    left, taken, pushed = Counter[int](), list[tuple[int, int]](), Counter(turns.pushed)
     first = dict(pushed)
 
     def claim(most: int) -> None:
@@ -152,10 +152,7 @@ def test_an_idle_run_comes_first_and_one_that_always_has_something_new_only_in_t
     assert set(served) == {0, 1, 2, 3}
 
 
-def test_what_is_put_back_or_expires_takes_turns_again(turns: Turns) -> None:
-    clocks = Clocks(turns.url)
-    turns.leases._expire = clocked_script(turns.redis, "expire")
-    turns.leases._claim = clocked_script(turns.redis, "claim")
+def test_what_is_put_back_or_expires_takes_turns_again(clocks: Clocks, turns: Turns) -> None:
     turns.push(1, 3)
     held = turns.held(3)
     assert turns.in_turns() == []
@@ -166,7 +163,6 @@ def test_what_is_put_back_or_expires_takes_turns_again(turns: Turns) -> None:
     assert turns.in_turns() == [turns.queue(1)]
     assert turns.waiting == 3
     assert sorted(turns.claim(9)) == [(1, 0), (1, 1), (1, 2)]
-    clocks.redis.close()
 
 
 def test_a_run_is_withdrawn_and_moved_between_priorities(turns: Turns) -> None:
