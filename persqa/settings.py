@@ -165,13 +165,10 @@ class Settings(BaseSettings):
     max_images: int = Field(default=MAX_IMAGES, ge=1, le=64, description="Most images of one record.")
     commit_items: int = Field(default=64, ge=1, le=4096, description="Most results in one transaction.")
     commit_seconds: float = Field(
-        default=0.25,
-        gt=0,
-        le=60,
-        description="Seconds a result waits for others to share its transaction; less where few are in flight.",
+        default=0.25, gt=0, le=60, description="Most seconds a result waits for others to share its transaction."
     )
     queue_bound: int = Field(
-        default=100_000, ge=1, description="Most items waiting in one queue of Redis, and of each open run; who adds more waits for room.",
+        default=100_000, ge=1, description="Most items waiting in one queue of Redis; a submit waits for room."
     )
     lease_seconds: float = Field(
         default=30, ge=1, le=3600, description="Seconds until other workers take over the items of a dead worker."

@@ -107,7 +107,8 @@ def _of_runs(runs: Iterable[RunProgress]) -> list[GaugeMetricFamily]:
 
 
 def _of_queues(backlog: Backlog | None) -> list[GaugeMetricFamily]:
-    waiting = GaugeMetricFamily("persqa_queue_messages", "Messages that wait in a queue, or beside it in those of open runs.", labels=["queue"])
+    text = "Messages that wait in a queue, or beside it in those of open runs."
+    waiting = GaugeMetricFamily("persqa_queue_messages", text, labels=["queue"])
     oldest = GaugeMetricFamily(
         "persqa_queue_oldest_seconds",
         "How long ago the message that is taken next was enqueued, in the queue or an open run's; 0 where none waits, "

@@ -117,7 +117,7 @@ def test_what_scales_the_fleet_can_measure_it(fleet: Fleet) -> None:
     with closing(fleet.redis("worker")) as worker, closing(fleet.redis("monitor")) as monitor:
         worker.lpush(queue_for(None, Priority.LOW), "not a message")
         worker.hset(HELD, "tag", "not an entry")
-        worker.zadd(turns_of(QUEUE), {"not a queue": 0})  # pyright: ignore[reportUnknownMemberType]
+        worker.zadd(turns_of(QUEUE), {"not a queue": 0})
         try:
             for key, length in ((queue_for(None, Priority.LOW), 1), (HELD, 1), (turns_of(QUEUE), 1), (QUEUE, 0)):
                 assert monitor.eval(script, 1, key) == length
