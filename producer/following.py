@@ -72,12 +72,18 @@ class Patience:
     def __init__(self) -> None:
         self._away = False
 
-    def read(self, read: Callable[[], Found], news: News) -> Found:
-        """What is read, however long that takes."""
+    def read(self, read: Callable[[], Found], news: News, *, over: Callable[[], bool] = lambda: False) -> Found:
+        """What is read, however long that takes; unless nobody waits for it any longer.
+
+        Raises:
+            StoreUnavailable: the database is away, and it is over.
+        """
         while True:
             try:
                 found = read()
             except StoreUnavailable as error:
+                if over():
+                    raise
                 if not self._away:
                     logger.warning("%s; nothing is lost, trying again", error)
                 self._away = True
