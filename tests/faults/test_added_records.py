@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import random
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 
     from persqa.settings import Settings
     from tests.conftest import Site, Size
+
+
+#: How likely a follower leaves after a row.
+_LEAVES = 0.01
 
 
 class Producers:
@@ -57,6 +62,20 @@ class Producers:
         assert [program.wait(seconds) for program in self.programs] == [0] * len(self.programs)
 
 
+def follow(settings: Settings, seen: list[int]) -> None:
+    """Follow the run to its end, and stop again and again to go on behind the last row; collect the records."""
+    cursor, ended = 0, False
+    while not ended:
+        with Client(settings, local_worker=False) as client:
+            for row in client.run("camera").results(follow=True, after=cursor):
+                cursor = row.cursor
+                seen.append(cast("int", row.record["id"]))
+                if random.random() < _LEAVES:
+                    break
+            else:
+                ended = True
+
+
 def kill_a_worker(workers: list[WorkerProcess], settings: Settings, folder: Path, stack: ExitStack) -> None:
     victim = random.randrange(len(workers))
     workers[victim].wait_ready()
@@ -81,6 +100,8 @@ def test_programs_workers_and_the_broker_die_and_each_record_is_answered_once(
         settings = quick(site, "reads_colour", window=32).model_copy(update={"broker_url": broker.url})
         client = stack.enter_context(Client(settings))
         run = client.open_run("camera", key="id")
+        seen: list[int] = []
+        follower = stack.enter_context(ThreadPoolExecutor(1)).submit(follow, settings, seen)
         producers = Producers(settings, folder, number=programs, records=records)
         workers = [stack.enter_context(WorkerProcess(settings, tmp_path)) for _ in range(size(2, 3))]
         for step in steps(size(8, 100)):
@@ -97,7 +118,8 @@ def test_programs_workers_and_the_broker_die_and_each_record_is_answered_once(
         run.close()
         finish(run, seconds=size(120, 900))
         check_rows(run, records)
-        assert sorted(row.record["id"] for row in run.results()) == list(range(records))  # pyright: ignore
+        follower.result(60)
+        assert sorted(seen) == list(range(records)), "each followed row comes once"
         wait_until(lambda: client.run("camera").audit().holds, describe="nothing is missing")
         check_audits(settings)
         check_empty(settings)

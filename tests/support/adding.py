@@ -5,10 +5,14 @@ from __future__ import annotations
 import random
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from persqa.errors import Infrastructure
 from producer import Client
 from tests.support.wait import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 _MOST = 60
 
@@ -22,7 +26,7 @@ def main(name: str, folder: str, first: int, last: int) -> None:
             end = min(last, begin + random.randint(1, _MOST))
             given = [{"image": f"{folder}/{number}.png", "id": number} for number in range(begin, end)]
 
-            def add(some: list[dict[str, object]] = given) -> bool:
+            def add(some: Sequence[Mapping[str, object]] = given) -> bool:
                 try:
                     run.add_many(some)
                 except Infrastructure:

@@ -14,11 +14,11 @@ local left = tonumber(ARGV[2])
 local suspect = tonumber(ARGV[4])
 local taken = {}
 
--- Take so many messages from one queue; returns whether there were any.
+-- Take so many messages from one queue, or all.
 local function take(queue, most)
-    for number = 1, most do
+    for _ = 1, most do
         local message = redis.call('RPOP', queue)
-        if not message then return number > 1 end
+        if not message then return end
         local readable, content = pcall(cjson.decode, message)
         local tag = readable and type(content) == 'table' and type(content.properties) == 'table'
             and content.properties.delivery_tag
@@ -39,7 +39,28 @@ local function take(queue, most)
         for _, part in ipairs({tag, queue, message, count, history}) do taken[#taken + 1] = part end
         left = left - 1
     end
-    return true
+end
+
+-- Those whose turn is next, as many as get a message each; those that are found empty leave the set.
+local function next_ones(queue, turns)
+    local found = {}
+    while #found < left do
+        local some = redis.call('ZRANGE', turns, #found, left - 1)
+        if #some == 0 then break end
+        for _, one in ipairs(some) do
+            local ledger = string.match(one, ':run:(%x+):%d+$')
+            if ledger and ARGV[5] ~= '' and ledger ~= ARGV[5] then
+                -- Its messages stay where they are: its own workers take turns there, too.
+                redis.call('ZREM', turns, one)
+                redis.call('ZADD', table.concat({queue, ':ledger:', ledger, ':runs'}), 'NX', 0, one)
+            elseif redis.call('LLEN', one) == 0 then
+                redis.call('ZREM', turns, one)
+            else
+                found[#found + 1] = one
+            end
+        end
+    end
+    return found
 end
 
 -- Take messages from a queue and from those of the runs beside it, in turns; `turn` is the highest score.
@@ -49,22 +70,12 @@ local function take_turns(queue, turns, turn)
     redis.call('ZADD', turns, 'NX', turn + 1, queue)
     turn = turn + 1
     while left > 0 do
-        local waiting = redis.call('ZRANGE', turns, 0, left - 1)
-        if #waiting == 0 then return end
-        for place, one in ipairs(waiting) do
-            local ledger = string.match(one, ':run:(%x+):%d+$')
-            if ledger and ARGV[5] ~= '' and ledger ~= ARGV[5] then
-                -- Its messages stay where they are: its own workers take turns there, too.
-                redis.call('ZREM', turns, one)
-                redis.call('ZADD', table.concat({queue, ':ledger:', ledger, ':runs'}), 'NX', 0, one)
-            elseif left > 0 then
-                if take(one, math.max(1, math.floor(left / (#waiting - place + 1)))) then
-                    turn = turn + 1
-                    redis.call('ZADD', turns, turn, one)
-                else
-                    redis.call('ZREM', turns, one)
-                end
-            end
+        local ones = next_ones(queue, turns)
+        if #ones == 0 then break end
+        for place, one in ipairs(ones) do
+            take(one, math.floor(left / (#ones - place + 1)))
+            turn = turn + 1
+            redis.call('ZADD', turns, turn, one)
         end
     end
     -- Who is next and empty, or alone, would come first in any case.
