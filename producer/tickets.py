@@ -12,7 +12,7 @@ from persqa.errors import KeyTaken, RunStopped
 from persqa.pairs import PENDING
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Sequence
 
     from persqa.additions import Place
     from persqa.items import ItemId
@@ -58,10 +58,10 @@ class Ticket:
             RunNotFound: the run was deleted.
             KeyTaken: the record was refused.
         """
-        row = self._rows.get(self._first) or self._watch.row(self._first)
+        row = self._rows.get(self.first) or self._watch.row(self.first)
         if row is None:
             return PENDING
-        return self._keep(self._first, row).status
+        return self._keep(self.first, row).status
 
     def result(self, timeout: float | None = None) -> PairRow:
         """Its first question with the result, which is waited for.
@@ -78,7 +78,7 @@ class Ticket:
             SettingsError: the worker that this client started cannot start its engine.
             WorkerDied: the worker that this client started has ended.
         """
-        return self._wait_for([self._first], timeout)[0]
+        return self._wait_for([self.first], timeout)[0]
 
     def results(self, timeout: float | None = None) -> list[PairRow]:
         """All its questions with their results, as `result`."""
@@ -86,14 +86,15 @@ class Ticket:
 
     def __await__(self) -> Generator[None, None, PairRow]:
         """Wait for `result` in a program of asyncio; the loop goes on meanwhile."""
-        return self._awaited().__await__()
+        return self._await().__await__()
 
     def __repr__(self) -> str:
         named = "" if self.key is None else f" {self.key!r}"
         return f"<Ticket{named}: record {self.position + 1}, {self.added}>"
 
     @property
-    def _first(self) -> ItemId:
+    def first(self) -> ItemId:
+        """The number of its first item; raises KeyTaken where the record was refused."""
         if not self.items:
             raise KeyTaken(f"the record {self.key!r} was refused, as another one of its key is there")
         return self.items[0]
@@ -109,24 +110,40 @@ class Ticket:
                 left = None if end is None else max(0.0, end - time.monotonic())
                 self._keep(item_id, awaited.result(left))
         except TimeoutError:
-            raise TimeoutError(f"{self!r} has no result after {timeout:g} s") from None
+            raise self._late(timeout) from None
         except CancelledError:
             raise self._closed() from None
         finally:
             _withdraw(asked)
         return [self._rows[item_id] for item_id in item_ids]
 
-    async def _awaited(self) -> PairRow:
-        if self._first in self._rows:
-            return self._rows[self._first]
-        asked = self._watch.ask(self._first)
+    async def arrive(self, item_ids: Sequence[ItemId], timeout: float | None) -> list[PairRow]:
+        """Wait for some of its items as `results` does, in a program of asyncio."""
+        asked = {item_id: self._watch.ask(item_id) for item_id in item_ids if item_id not in self._rows}
         try:
-            return self._keep(self._first, await asyncio.wrap_future(asked))
+            async with asyncio.timeout(timeout):
+                for item_id, awaited in asked.items():
+                    self._keep(item_id, await self._arrived(awaited))
+        except TimeoutError:
+            raise self._late(timeout) from None
+        finally:
+            _withdraw(asked)
+        return [self._rows[item_id] for item_id in item_ids]
+
+    async def _arrived(self, awaited: Awaited) -> PairRow:
+        try:
+            return await asyncio.wrap_future(awaited)
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise
             raise self._closed() from None
+
+    async def _await(self) -> PairRow:
+        return (await self.arrive([self.first], None))[0]
+
+    def _late(self, timeout: float | None) -> TimeoutError:
+        return TimeoutError(f"{self!r} has no result after {timeout} s")
 
     def _closed(self) -> RunStopped:
         return RunStopped(f"the client was closed while {self!r} was waited for")

@@ -168,8 +168,8 @@ class _Look(threading.Thread):
             self._news.wait(LOOK_SECONDS)
 
     def _read_endings(self) -> None:
-        while self._cursor is not None:
-            found = self._when_there(partial(self._endings.numbers, self._run.id, self._cursor))
+        while (cursor := self._cursor) is not None:
+            found = self._when_there(partial(self._endings.numbers, self._run.id, cursor))
             self._cursor = found.cursor
             if not found.items:
                 return
