@@ -51,7 +51,7 @@ class Client:
         local = chosen.broker_url is None if local_worker is None else local_worker
         self._connections = Connections(chosen, local_worker=local)
         #: All settings, as given to the client.
-        self.settings = chosen
+        self.settings: Settings = chosen
         #: The database.
         self.store = self._connections.store
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
+from weakref import WeakSet
 
 from persqa.controls import refuse_stopped
 from persqa.errors import Infrastructure, SettingsError
@@ -28,6 +29,13 @@ if TYPE_CHECKING:
     from producer.local_fleet import LocalFleet
 
 
+class Watch(Protocol):
+    """What waits, in a thread of its own."""
+
+    def close(self) -> None:
+        """Let nobody wait any longer."""
+
+
 class Connections:
     """One database and one broker; a fleet on this machine starts when it is needed."""
 
@@ -45,6 +53,8 @@ class Connections:
         self.fleet: LocalFleet | None = None
         #: Whether a worker on this machine answers.
         self.local = local_worker
+        #: Those who wait for items here; they end before the database is closed.
+        self.watches: WeakSet[Watch] = WeakSet()
         self._gallery: str | None = None
         self._stack = ExitStack()
         self._stack.callback(self.store.close)
@@ -52,6 +62,8 @@ class Connections:
 
     def close(self) -> None:
         """Stop what was started here, and close the database."""
+        for watch in [*self.watches]:
+            watch.close()
         self._stack.close()
         self.fleet = None
 
