@@ -32,6 +32,12 @@ class Progress:
         return self.submitted - sum(self.ended.values())
 
     @property
+    def counts(self) -> dict[str, int]:
+        """The counts, by their names in the database."""
+        ended = {status.value: self.ended[status] for status in Status}
+        return {"submitted": self.submitted, **ended, "pending": self.pending}
+
+    @property
     def fruitless(self) -> bool:
         """Whether everything has ended, and nothing of it as `ok`."""
         return self.pending == 0 and self.ended[Status.OK] == 0

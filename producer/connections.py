@@ -46,6 +46,7 @@ class Connections:
         #: Whether a worker on this machine answers.
         self.local = local_worker
         self._gallery: str | None = None
+        self._publisher: Publisher | None = None
         self._stack = ExitStack()
         self._stack.callback(self.store.close)
         self._looked_at = time.monotonic()
@@ -53,7 +54,7 @@ class Connections:
     def close(self) -> None:
         """Stop what was started here, and close the database."""
         self._stack.close()
-        self.fleet = None
+        self.fleet = self._publisher = None
 
     @property
     def broker_url(self) -> str | None:
@@ -144,7 +145,7 @@ class Connections:
             return enqueue_pending(self.store, publisher, inspector, run, on_full=wait_for_room)
 
     def publisher(self, run: Run) -> Publisher:
-        """What puts items of the run into its queue; open until this is closed. Starts the fleet here if there is one.
+        """What puts items of runs into their queues; open until this is closed. Starts the fleet here if there is one.
 
         Raises:
             SettingsError, BrokerUnavailable: as of `enqueue`.
@@ -153,9 +154,11 @@ class Connections:
         from persqa.broker.publisher import Publisher
 
         url = self.need_broker(run)
-        ask_server(url)
-        publisher = Publisher(url, ledger=self.store.ledger.id, queue_bound=self.settings.queue_bound)
-        return self._stack.enter_context(closing(publisher))
+        if self._publisher is None:
+            ask_server(url)
+            publisher = Publisher(url, ledger=self.store.ledger.id, queue_bound=self.settings.queue_bound)
+            self._publisher = self._stack.enter_context(closing(publisher))
+        return self._publisher
 
     def announce(self, run: Run) -> None:
         """Tell reconcilers that the run's items are about to be enqueued from here, if a broker is known.
