@@ -17,7 +17,7 @@ class Progress:
     Attributes:
         submitted: items in the ledger.
         ended: items with a result, by status; every status has an entry.
-        state: whether its items are begun; `done` where every one has a result.
+        state: whether its items are begun; `done` where every one has a result, `open` if more may be added, too.
         stop: why it has paused itself, if it has, and is paused still.
     """
 
@@ -36,6 +36,11 @@ class Progress:
         """The counts, by their names in the database."""
         ended = {status.value: self.ended[status] for status in Status}
         return {"submitted": self.submitted, **ended, "pending": self.pending}
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether there may be more results without anybody doing something to the run."""
+        return self.state in (RunState.ACTIVE, RunState.OPEN)
 
     @property
     def fruitless(self) -> bool:

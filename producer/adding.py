@@ -17,11 +17,13 @@ from persqa.reasons import Reason
 from persqa.records import place_of, record_id
 from persqa.urls import is_relative_path, without_password
 from producer.itemizing import Itemizer
+from producer.readers import open_input
 from producer.readers.cells import Cells
 from producer.refusals import refuse_other_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from persqa.additions import Place
     from persqa.broker.publisher import Publisher
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from persqa.runs import Run
     from persqa.store.additions import Ledgered
     from producer.connections import Connections
+    from producer.readers.base import Reader
 
 #: Most records in one transaction, and bytes of them.
 AT_ONCE = 1000
@@ -85,6 +88,11 @@ class Adder:
             raws = (cells.record(f"record {number}", record) for number, record in enumerate(some, first))
             yield from self.add_raw(raws, replacing=replacing, on_full=on_full)
             first += len(some)
+
+    def read(self, data: str | Path, *, input_format: str | None = None, split: str | None = None) -> Reader:
+        """The reader of an input, as of a submit; image bytes in it go into the blob store."""
+        columns = self.run.options.columns
+        return open_input(data, blobs=self._blobs, input_format=input_format, split=split, columns=columns)
 
     def add_raw(
         self, raws: Iterable[RawRecord], *, replacing: bool = False, on_full: Callable[[], None] = lambda: None

@@ -80,7 +80,7 @@ def run_html(run: Run, progress: Progress, seen: Sequence[Seen]) -> str:
     """A run: how far it is, and some of its items."""
     return element(
         "div",
-        element("p", element("strong", run.name), f" · {progress.state} · {run.items:,} items"),
+        element("p", element("strong", run.name), f" · {progress.state} · {progress.submitted:,} items"),
         Markup(progress_html(progress)),
         _table(seen),
     )

@@ -8,14 +8,17 @@ from persqa.additions import Added
 from persqa.errors import KeyTaken
 from persqa.words import listed
 from producer.adding import Adder
+from producer.appending import appended
 from producer.run_handle import RunHandle
 from producer.tickets import Ticket
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
 
     from persqa.runs import Run
     from producer.adding import Done
+    from producer.appending import Appended
     from producer.connections import Connections
 
 
@@ -72,6 +75,31 @@ class OpenRun(RunHandle):
                 f"in the run {self.name!r}, {keys} {are} with other content: to take the new one, say replace"
             )
         return tickets
+
+    def append(
+        self,
+        data: str | Path,
+        *,
+        replace: bool = False,
+        input_format: str | None = None,
+        split: str | None = None,
+        on_full: Callable[[], None] = lambda: None,
+    ) -> Appended:
+        """Add all records of an input, in batches; what was added before an error stays, and may be given again.
+
+        Args:
+            data: as of `Client.submit`.
+            replace: as of `add`; without it, other records of keys that are there are refused, and counted.
+            input_format: the input's format, where its suffix does not say it.
+            split: the part of a Hugging Face data set.
+            on_full: as of `add`.
+
+        Raises:
+            InputError: it cannot be read, or has no record.
+        """
+        reader = self.adder.read(data, input_format=input_format, split=split)
+        batches = self.adder.add_raw(reader, replacing=replace, on_full=on_full)
+        return appended(batches, shown="standard input" if str(data) == "-" else str(data))
 
     def tickets(self, done: Done) -> list[Ticket]:
         """The tickets of records that were added."""

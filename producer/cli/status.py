@@ -24,7 +24,7 @@ from producer.status import fleet_status, one_status, statuses
 if TYPE_CHECKING:
     from producer import Client, RunHandle
     from producer.cli.tables import Table
-    from producer.status import RunStatus, WorkerStatus
+    from producer.status import WorkerStatus
 
 _WATCH_SECONDS = 2.0
 #: Most runs in the table: drawing a row takes longer than looking it up.

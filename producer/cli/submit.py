@@ -5,26 +5,34 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import typer
 
-from persqa.errors import BrokerUnavailable
+from persqa.blobs import BlobStore
+from persqa.errors import BrokerUnavailable, SettingsError
 from persqa.required import require_broker
 from persqa.settings import Settings
 from persqa.variables import variable
-from persqa.words import counted, to_type
+from persqa.words import counted, listed, option, to_type
 from producer.cli import options
+from producer.cli.append_flags import AppendFlags
 from producer.cli.expanding import expanded
 from producer.cli.printing import notes, plain, print_json, say
 from producer.cli.submit_flags import SubmitFlags
+from producer.options import GivenOpenOptions
+from producer.readers import open_input
 from producer.readers.passed import in_words
 
 if TYPE_CHECKING:
     from persqa.pairs import Cause
     from persqa.progress import Progress
     from producer import Client, RunHandle
+    from producer.options import GivenSubmitOptions
 
+#: Options that an open run has no use for.
+_OF_DATA_SETS = ("run", "strict", "recheck", "reuse", "limit", "sample")
 #: Every item has ended, and none is `ok`.
 EXIT_FRUITLESS = 5
 
@@ -34,6 +42,7 @@ def command(
     data: options.Input,
     *,
     flags: SubmitFlags,
+    added: AppendFlags,
     wait: options.Wait = False,
     where: options.Where,
     as_json: options.AsJson = False,
@@ -47,12 +56,18 @@ def command(
     Examples:
         persqa submit people.jsonl --broker-url redis://localhost:6379/0
         persqa submit photos/ --run holiday --priority high --wait
+        persqa submit today.jsonl --append camera --key id
     """
     settings = where.settings(model=flags.model)
     require_broker(settings)
     from producer import Client
 
+    if added.append is None and (added.key is not None or added.replace):
+        raise SettingsError("--key and --replace are for an open run: name it with --append")
     with Client(settings) as client:
+        if added.append is not None:
+            fruitless = add_input(client, data, flags, added, wait=wait, as_json=as_json)
+            raise typer.Exit(EXIT_FRUITLESS if fruitless else 0)
         with notes.status("reading the input and enqueueing its items"):
             handle = client.submit(data, on_full=full_queue_note(settings, "submit"), **flags.given())
         if as_json:
@@ -62,6 +77,44 @@ def command(
         say_who_is_missing(client, handle)
         if warn_if_fruitless(handle, handle.wait() if wait else handle.progress()):
             raise typer.Exit(EXIT_FRUITLESS)
+
+
+def add_input(client: Client, data: str, flags: SubmitFlags, added: AppendFlags, *, wait: bool, as_json: bool) -> bool:
+    """Add an input to an open run, and print what became of it; returns whether nothing of it is ok."""
+    given = flags.given()
+    if others := [name for name in _OF_DATA_SETS if given.get(name)]:
+        raise SettingsError(f"--append: {listed(map(option, others), 'and')} only go with a run of its own")
+    # What is not said stays as the run has it.
+    said = {name: value for name, value in given.items() if name in GivenOpenOptions.__annotations__ and value}
+    base = given.get("image_base") or _folder(client.settings, data, given)
+    opened = cast("GivenOpenOptions", {**said, "image_base": base, "key": added.key})
+    handle = client.open_run(str(added.append), **opened)
+    with notes.status("reading the input, and adding its records"):
+        done = handle.append(
+            data,
+            replace=added.replace,
+            input_format=given.get("input_format"),
+            split=given.get("split"),
+            on_full=full_queue_note(client.settings, "submit"),
+        )
+    if as_json:
+        became = {str(one): number for one, number in done.became.items()}
+        print_json({"run": handle.name, "records": done.records, **became, "invalid": done.invalid})
+    else:
+        became = ", ".join(f"{number} {one}" for one, number in done.became.items() if number)
+        say(f"run [bold]{plain(handle.name)}[/]: {counted(done.records, 'record')}, {became}", to=notes)
+        for error in done.first_errors:
+            say(f"  [magenta]wrong[/] {plain(error)}", to=notes)
+    say_who_is_missing(client, handle)
+    return warn_if_fruitless(handle, handle.wait() if wait else handle.progress())
+
+
+def _folder(settings: Settings, data: str, given: GivenSubmitOptions) -> Path:
+    """The folder where relative image paths of an input start."""
+    if data == "-":
+        return Path.cwd()
+    blobs, form, split = BlobStore(settings.blob_store), given.get("input_format"), given.get("split")
+    return open_input(data, blobs=blobs, input_format=form, split=split).base
 
 
 def warn_if_fruitless(handle: RunHandle, progress: Progress) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from typer.testing import CliRunner
 
 from persqa.additions import Added
 from persqa.audit import audit
@@ -19,6 +21,7 @@ from persqa.results import Status
 from persqa.runs import RunState
 from persqa.store import Store
 from producer import Client
+from producer.cli import app
 from tests.integration.test_controls import forget_that_somebody_looked
 from tests.integration.test_worker import quiet
 from tests.support.builders import an_outcome, write_images
@@ -193,3 +196,47 @@ def test_what_is_added_is_answered_whatever_the_queue_loses(site: Site, tmp_path
         progress = run.wait(timeout_seconds=60, closed=True, display=quiet)
         assert progress.ended[Status.OK] == 40
         check_rows(run, 40)
+
+
+@pytest.mark.parametrize("site", ["valkey+sqlite"], indirect=True)
+def test_inputs_are_appended_and_the_run_is_closed_on_the_command_line(site: Site, tmp_path: Path) -> None:
+    def persqa(*arguments: str) -> tuple[int, dict[str, object], str]:
+        where = ["--broker-url", site.settings.broker_url or "", "--database-url", site.settings.database_url]
+        done = CliRunner().invoke(app, [*arguments, "--json", *where])
+        return done.exit_code, json.loads(done.stdout or "{}"), str(done.exception or "")
+
+    first = write_images(tmp_path / "a", 5)
+    (tmp_path / "a" / "more.jsonl").write_text('{"id": 4, "image": "images/0.png"}\n{"id": 5, "image": 7}\n')
+    append = ("--append", "camera", "--key", "id", "--logprobs")
+    became = {"records": 5, "added": 5, "known": 0, "replaced": 0, "refused": 0, "invalid": 0}
+    assert persqa("submit", str(first), *append) == (0, {"run": "camera", **became}, "")
+    assert persqa("submit", str(first), "--append", "camera")[:2] == (
+        0,
+        {"run": "camera", **became, "added": 0, "known": 5},
+    )
+    more = str(tmp_path / "a" / "more.jsonl")
+    assert persqa("submit", more, "--append", "camera")[1] == {
+        "run": "camera",
+        **became,
+        "records": 2,
+        "added": 1,
+        "refused": 1,
+        "invalid": 1,
+    }
+    assert persqa("submit", more, "--append", "camera", "--replace")[1]["replaced"] == 1
+    for wrong, said in (
+        (("--append", "camera", "--tag", "leo"), "differs in: tag"),
+        (("--append", "camera", "--limit", "3"), "limit only go with a run of its own"),
+        (("--key", "id"), "name it with --append"),
+    ):
+        code, _, error = persqa("submit", more, *wrong)
+        assert code == 1
+        assert said in error
+    other = write_images(tmp_path / "b", 6)
+    assert "start at" in persqa("submit", str(other), "--append", "camera")[2]
+    assert persqa("close", "camera") == (0, {"run": "camera", "pending": 5}, "")
+    with Client(site.settings) as client:
+        run = client.run("camera")
+        assert [row.image for row in run.results()][:5] == [*(f"images/{n}.png" for n in range(4)), "images/0.png"]
+        assert run.run.options.logprobs
+        assert audit(client.store, run.run, None).holds

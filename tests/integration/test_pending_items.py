@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -15,7 +15,7 @@ from persqa.broker.connection import connect
 from persqa.broker.keys import places_for
 from persqa.broker.leases import Leases
 from persqa.broker.publisher import Publisher
-from persqa.errors import RunStopped
+from persqa.errors import KeyTaken, RunConflict, RunStopped
 from persqa.messages import ItemMessage
 from persqa.reconciler import Reconciler
 from persqa.results import Outcome, Result, Status
@@ -24,7 +24,7 @@ from persqa.store import Want
 from producer import Client
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
     from pathlib import Path
 
     import redis
@@ -44,6 +44,7 @@ class Work(RuleBasedStateMachine):
     site: Settings
     folder: Path
     runs = Bundle("runs")
+    open_runs = Bundle("open_runs")
 
     def __init__(self) -> None:
         super().__init__()
@@ -56,6 +57,9 @@ class Work(RuleBasedStateMachine):
         self.redis.flushall()  # pyright: ignore[reportUnknownMemberType]
         self.leases = Leases(self.settings.broker_url or "", worker="hand:1", seconds=3600)
         self.inputs: dict[str, list[dict[str, str]]] = {}
+        #: The pictures of what was added to each open run, by key.
+        self.added: dict[str, dict[str, str]] = {}
+        self.closed: set[str] = set()
         #: What the worker holds, and whether it will answer.
         self.hand: list[tuple[str, ItemMessage, bool]] = []
         self.lost_alone = 0
@@ -73,19 +77,50 @@ class Work(RuleBasedStateMachine):
         self._submit(name, batches)
 
     def _submit(self, name: str, batches: int) -> None:
-        left = iter(range(batches))
-        push = Publisher.push
-
-        def push_or_die(publisher: Publisher, queue: str, entries: Sequence[str]) -> None:
-            if next(left, None) is None:
-                raise _Killed
-            push(publisher, queue, entries)
-
-        with pytest.MonkeyPatch.context() as patched, suppress(_Killed, RunStopped):
-            patched.setattr(Publisher, "push", push_or_die)
+        with killed_after(batches), suppress(_Killed, RunStopped):
             self.client.submit(self.inputs[name], run=name)
 
-    @rule(name=runs, state=st.sampled_from([RunState.ACTIVE, RunState.PAUSED, RunState.CANCELLED]), known=st.booleans())
+    @rule(target=open_runs)
+    def open(self) -> str:
+        name = f"open-{len(self.added)}"
+        self.client.open_run(name, key="id")
+        self.added[name] = {}
+        return name
+
+    @rule(
+        name=open_runs,
+        records=st.lists(st.tuples(st.sampled_from("abcde"), st.integers(0, 1)), min_size=1, max_size=6),
+        replace=st.booleans(),
+        batches=st.integers(0, 1),
+    )
+    def add(self, name: str, records: list[tuple[str, int]], replace: bool, batches: int) -> None:
+        """Add records, some of which are there, or are others of their key; and perhaps be killed before the queue."""
+        there = dict(self.added[name])
+        for key, version in records:
+            if key not in there or replace:
+                there[key] = f"{key}-{version}.png"
+        given = [{"id": key, "image": f"{key}-{version}.png"} for key, version in records]
+        try:
+            with killed_after(batches), suppress(_Killed, KeyTaken):
+                self.client.open_run(name).add_many(given, replace=replace)
+        except RunStopped:
+            return
+        except RunConflict:
+            assert name in self.closed
+            return
+        assert name not in self.closed or there == self.added[name]
+        self.added[name] = there
+
+    @rule(name=open_runs)
+    def close(self, name: str) -> None:
+        self.client.open_run(name).close()
+        self.closed.add(name)
+
+    @rule(
+        name=st.one_of(runs, open_runs),
+        state=st.sampled_from([RunState.ACTIVE, RunState.PAUSED, RunState.CANCELLED]),
+        known=st.booleans(),
+    )
     def change_state(self, name: str, state: RunState, known: bool) -> None:
         """Pause, cancel or resume it, also where no broker is known."""
         run = (self.client if known else self.elsewhere).run(name)
@@ -97,10 +132,10 @@ class Work(RuleBasedStateMachine):
                     run.pause()
                 case RunState.CANCELLED:
                     run.cancel()
-                case RunState.DONE:
+                case _:
                     raise AssertionError
 
-    @rule(name=runs, priority=st.sampled_from(Priority))
+    @rule(name=st.one_of(runs, open_runs), priority=st.sampled_from(Priority))
     def change_priority(self, name: str, priority: Priority) -> None:
         self.client.run(name).set_priority(priority)
 
@@ -151,6 +186,8 @@ class Work(RuleBasedStateMachine):
             for name in self.inputs:
                 self.client.run(name).resume()
                 self._submit(name, 100)
+            for name in self.added:
+                self.client.run(name).resume()
             while any(run.progress().pending for run in self.client.runs()):
                 self.take(100)
                 assert self.hand, "pending, and nothing waits"
@@ -164,9 +201,27 @@ class Work(RuleBasedStateMachine):
     def _check(self, run: RunHandle) -> None:
         assert run.audit().holds, run.audit().problems
         answers = {row.answer for row in run.results(status="ok")}
-        assert answers <= {f"{run.run.id}-{at}.png" for at in range(len(self.inputs[run.name]))}
+        given = self.inputs.get(run.name)
+        pictures = self.added[run.name].values() if given is None else [one["image"] for one in given]
+        assert answers <= {f"{run.run.id}-{picture}" for picture in pictures}
         if self.lost_alone <= 5:
-            assert len(answers) == len(self.inputs[run.name])
+            assert len(answers) == len(pictures)
+
+
+@contextmanager
+def killed_after(batches: int) -> Generator[None]:
+    """A producer that is killed when it has put so many batches into the queue."""
+    left = iter(range(batches))
+    push = Publisher.push
+
+    def push_or_die(publisher: Publisher, queue: str, entries: Sequence[str]) -> object:
+        if next(left, None) is None:
+            raise _Killed
+        return push(publisher, queue, entries)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Publisher, "push", push_or_die)
+        yield
 
 
 def _body(text: str) -> str:
@@ -179,7 +234,7 @@ def _answer(message: ItemMessage) -> Outcome:
     result = Result(
         item_id=message.item, run_id=message.run, status=Status.OK, answer=f"{message.run}-{message.images[0]}"
     )
-    return Outcome(result)
+    return Outcome(result, requeues=message.requeues)
 
 
 def _keys(client: redis.Redis, pattern: str) -> Iterator[bytes]:

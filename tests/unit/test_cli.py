@@ -20,7 +20,7 @@ from producer.options import GivenSubmitOptions
 
 COMMANDS = (
     *("run", "submit", "pilot", "worker", "status", "results", "report", "ui", "export", "requeue"),
-    *("pause", "resume", "cancel", "priority", "rename", "delete"),
+    *("pause", "resume", "cancel", "close", "priority", "rename", "delete"),
     *("audit", "migrate", "doctor", "exporter", "demo-data"),
 )
 README = Path(__file__).parents[2] / "README.md"

@@ -71,28 +71,27 @@ def too_large(message: str) -> Problem:
     return Problem(413, "too_large", message)
 
 
+#: Status and code of errors that are the client's to mend, the first that fits.
+_KINDS: tuple[tuple[type[PersqaError], int, str], ...] = (
+    (RunNotFound, 404, "run_not_found"),
+    (NoDatabase, 404, "no_database"),
+    (RunConflict, 409, "run_conflict"),
+    (RunStopped, 409, "run_stopped"),
+    (KeyTaken, 409, "key_taken"),
+    (RowRefused, 422, "refused_by_database"),
+    (PersqaError, 400, "bad_request"),
+)
+
+
 def problem_of(error: BaseException) -> Problem:
     """The problem that an error is."""
-    match error:
-        case Problem():
-            return error
-        case RunNotFound():
-            return Problem(404, "run_not_found", str(error))
-        case NoDatabase():
-            return Problem(404, "no_database", str(error))
-        case RunConflict():
-            return Problem(409, "run_conflict", str(error))
-        case RunStopped():
-            return Problem(409, "run_stopped", str(error))
-        case KeyTaken():
-            return Problem(409, "key_taken", str(error))
-        case Infrastructure():
-            return Problem(503, "unavailable", str(error), headers={"retry-after": str(_AWAY_SECONDS)})
-        case RowRefused():
-            return Problem(422, "refused_by_database", str(error))
-        case PersqaError():
-            return Problem(400, "bad_request", str(error))
-        case _:
-            # What only the terminal may show.
-            logger.error("a request has failed: this is a defect of PersQA", exc_info=error)
-            return Problem(500, "defect", "the server has a defect; where it runs, the terminal says more")
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, Infrastructure):
+        return Problem(503, "unavailable", str(error), headers={"retry-after": str(_AWAY_SECONDS)})
+    for kind, status, code in _KINDS:
+        if isinstance(error, kind):
+            return Problem(status, code, str(error))
+    # What only the terminal may show.
+    logger.error("a request has failed: this is a defect of PersQA", exc_info=error)
+    return Problem(500, "defect", "the server has a defect; where it runs, the terminal says more")

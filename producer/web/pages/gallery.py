@@ -8,7 +8,6 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from persqa.errors import UserError
-from persqa.runs import RunState
 from producer.web.catalog import Facet, View
 from producer.web.pages.tiles import shown_tiles
 from producer.web.pages.views import (
@@ -69,7 +68,7 @@ def gallery(request: Request) -> Response:
         is_same=_is_same,
         here=address(run.name, view.query(at=at)),
         address=address,
-        goes_on=progress.state is RunState.ACTIVE,
+        goes_on=progress.goes_on,
         ended=sum(progress.ended.values()),
         progress=progress,
         loaded=loaded,
@@ -111,7 +110,7 @@ def news(request: Request) -> Response:
         more = ended - (number_in(request, "ended") or 0)
     else:
         more = site.catalogs.of(run.run).page(view, at=None, size=1).total - (number_in(request, "total") or 0)
-    if more <= 0 and progress.state is not RunState.ACTIVE:
+    if more <= 0 and not progress.goes_on:
         # Tells htmx to ask no more.
         return Response(status_code=286)
     return site.page(request, "gallery_news.html", run=run, view=view, more=more, at=item_in(request, "at"))
