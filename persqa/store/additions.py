@@ -20,6 +20,7 @@ from persqa.store.coming import earlier_records, record_keys
 from persqa.store.counters import SUBMITTED, count
 from persqa.store.database import Database
 from persqa.store.item_rows import STORED, insert_items, row_of_item
+from persqa.store.numbering import tell
 from persqa.store.results import insert_outcomes
 from persqa.store.run_rows import refuse_conflict, run_of
 from persqa.store.runs import gone
@@ -124,6 +125,8 @@ class Additions:
             if row is None:
                 raise gone(run)
             adding = _Adding(self._database, connection, row, batch)
+            if replacing:
+                adding.hold(batch)
             places = [adding.take(addition, replacing=replacing) for addition in batch]
             return replace(adding.write(), places=places)
 
@@ -136,6 +139,8 @@ class Additions:
         closed = sa.update(runs).where(runs.c.id == run.id, runs.c.open.is_not(None)).values(open=False)
         with self._database.writing() as connection:
             row = connection.execute(closed.returning(*runs.c)).one_or_none()
+            # Who follows the run may have all of it.
+            tell(self._database, connection, run.id)
         if row is None:
             raise gone(run)
         return run_of(row)
@@ -170,6 +175,22 @@ class _Adding:
             for key, position, content in self._connection.execute(query.where(some)):
                 found[key] = position, content
         return found
+
+    def hold(self, batch: Sequence[Addition]) -> None:
+        """Lock the items of records that are to be replaced, all at once and before any counter, against deadlocks.
+
+        Who is committing a result of one of them is waited for, and is seen then; a later one finds other requeues.
+        """
+        there = {self._known[key][0] for key, content in (one.digests for one in batch) if self._differs(key, content)}
+        ordered, each = sorted(there), self._run.options.questions_per_image
+        for start in range(0, len(ordered), _KEYS_AT_ONCE // each):
+            some = ordered[start : start + _KEYS_AT_ONCE // each]
+            own = [item_id(self._run.id, position * each + slot) for position in some for slot in range(each)]
+            query = sa.select(items.c.id).where(items.c.id.in_(own)).order_by(items.c.id)
+            self._connection.execute(query.with_for_update())
+
+    def _differs(self, key: str, content: str) -> bool:
+        return key in self._known and self._known[key][1] != content
 
     def take(self, addition: Addition, *, replacing: bool) -> Place:
         """Add one record, unless it is there."""

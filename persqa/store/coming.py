@@ -35,8 +35,8 @@ earlier_records = Table(
     Index(None, "run_id", "position"),
 )
 
-# In which order the items of a run have ended. Numbers are given under a lock of the run's row, which is held until the
-# commit: who has seen a number has seen all lower ones. A number counts as long as its item has so many requeues.
+# In which order the items of a run have ended, from 1 (see numbering.py). A number counts as long as its item has so
+# many requeues.
 endings = Table(
     "endings",
     metadata,

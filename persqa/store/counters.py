@@ -14,7 +14,7 @@ from persqa.stop_rules import Stopped
 from persqa.store.schema import run_counters
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from persqa.store.database import Database
 
@@ -28,21 +28,33 @@ PENDING_ITEMS = sa.func.sum(
 
 
 def count(database: Database, connection: sa.Connection, changes: Counter[tuple[int, str]]) -> None:
-    """Add to the counters, by run and status; call it last in a transaction, since others wait for the commit."""
-    add_up(database, connection, run_counters.c.status, changes)
+    """Add to the counters, by run and status; call it last in a transaction, since others wait for the commit.
+
+    Whoever counts something of a run is alone in that until then: each takes the counter of all items first.
+    """
+    runs = {run_id for run_id, _ in changes}
+    rows = {(run_id, SUBMITTED): 0 for run_id in runs} | changes
+    # By run in key order, against deadlocks.
+    ordered = sorted(rows.items(), key=lambda row: (row[0][0], row[0][1] != SUBMITTED, row[0][1]))
+    _add(database, connection, run_counters.c.status, ordered)
 
 
 def add_up(
     database: Database, connection: sa.Connection, word: sa.Column[str], changes: Counter[tuple[int, str]]
 ) -> None:
     """Add to the counters of the table of a column, by run and the words of that column."""
-    table = word.table
     # In key order, against deadlocks.
-    rows = [
-        {"run_id": run_id, word.name: value, "items": number}
-        for (run_id, value), number in sorted(changes.items())
-        if number
-    ]
+    _add(database, connection, word, sorted((key, number) for key, number in changes.items() if number))
+
+
+def _add(
+    database: Database,
+    connection: sa.Connection,
+    word: sa.Column[str],
+    changes: Sequence[tuple[tuple[int, str], int]],
+) -> None:
+    table = word.table
+    rows = [{"run_id": run_id, word.name: value, "items": number} for (run_id, value), number in changes]
     if rows:
         insert = database.insert(table)
         total = table.c["items"] + insert.excluded["items"]

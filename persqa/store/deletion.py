@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
@@ -12,6 +12,7 @@ from persqa.clock import now
 from persqa.items import MAX_ITEMS
 from persqa.results import Status
 from persqa.runs import Run, RunId, RunState
+from persqa.store.coming import earlier_records, endings, record_keys
 from persqa.store.counters import SUBMITTED, count
 from persqa.store.database import Database
 from persqa.store.runs import gone
@@ -131,9 +132,23 @@ class Deletion:
         while (step := self._step(run_id)) is not None:
             yield step
             self._database.give_way()
+        # Once its items are gone, nothing of these comes any more.
+        for key in (endings.c.number, record_keys.c.key, earlier_records.c.id):
+            while self._delete_some(run_id, key):
+                self._database.give_way()
         with self._database.writing() as connection:
             connection.execute(sa.delete(run_counters).where(run_counters.c.run_id == run_id))
             connection.execute(sa.delete(runs).where(runs.c.id == run_id))
+
+    def _delete_some(self, run_id: RunId, key: sa.Column[Any]) -> bool:
+        """Delete the first rows of the run by a key of their table; returns whether there may be more."""
+        table = key.table
+        first = sa.select(key).where(table.c.run_id == run_id).order_by(key).limit(_AT_ONCE)
+        with self._database.writing() as connection:
+            found = connection.execute(first).scalars().all()
+            if found:
+                connection.execute(sa.delete(table).where(table.c.run_id == run_id, key <= found[-1]))
+        return len(found) == _AT_ONCE
 
     def is_answered(self, run_id: RunId) -> bool:
         """Whether a worker has ever generated something for the run, be it right or wrong."""

@@ -21,6 +21,7 @@ from persqa.store.bad_images import remember
 from persqa.store.counters import count
 from persqa.store.database import Database
 from persqa.store.flags import count_flags, findings_of, flags_as_json
+from persqa.store.numbering import number_endings
 from persqa.store.provenances import Provenances
 from persqa.store.schema import deleted_runs, earlier_results, items, results, runs, violations
 from persqa.store.seen_before import insert_evidence
@@ -166,6 +167,7 @@ def insert_outcomes(database: Database, connection: sa.Connection, outcomes: Seq
     flagged = insert_evidence(database, connection, written)
     count(database, connection, Counter((o.result.run_id, o.result.status.value) for o in written))
     count_flags(database, connection, flagged)
+    number_endings(database, connection, written)
     return stored
 
 

@@ -77,9 +77,8 @@ runs = Table(
     Column("open", Boolean),
     # The field that names the records of an open run; none where their content does.
     Column("key_field", Text),
-    # How many were added, and the number of the last ending.
+    # How many were added.
     Column("records", BigInteger, nullable=False, server_default="0"),
-    Column("endings", BigInteger, nullable=False, server_default="0"),
     # Nobody may take the items of a run that was removed for those of a new one.
     sqlite_autoincrement=True,
 )

@@ -23,7 +23,6 @@ SELECT results.run_id, ROW_NUMBER() OVER (PARTITION BY results.run_id ORDER BY r
        results.item_id, items.requeues
 FROM results JOIN items ON items.id = results.item_id
 """
-_COUNTS = "UPDATE runs SET endings = (SELECT COUNT(*) FROM endings WHERE endings.run_id = runs.id)"
 
 
 def upgrade() -> None:
@@ -34,7 +33,6 @@ def upgrade() -> None:
     op.add_column("runs", sa.Column("open", sa.Boolean))
     op.add_column("runs", sa.Column("key_field", sa.Text))
     op.add_column("runs", sa.Column("records", sa.BigInteger, nullable=False, server_default="0"))
-    op.add_column("runs", sa.Column("endings", sa.BigInteger, nullable=False, server_default="0"))
     op.create_table(
         "record_keys",
         _of_run(),
@@ -60,14 +58,13 @@ def upgrade() -> None:
         sa.Column("requeues", sa.Integer, nullable=False),
     )
     op.execute(_ENDINGS)
-    op.execute(_COUNTS)
 
 
 def downgrade() -> None:
     """Drop what was added."""
     for table in ("endings", "earlier_records", "record_keys"):
         op.drop_table(table)
-    for column in ("endings", "records", "key_field", "open"):
+    for column in ("records", "key_field", "open"):
         op.drop_column("runs", column)
 
 
