@@ -212,6 +212,13 @@ class Settings(BaseSettings):
         min_length=1,
         description="Address on which they are served; 0.0.0.0 or :: for all. There is no password.",
     )
+    submit_token: SecretStr | None = Field(
+        default=None,
+        description="What programs show `persqa serve` that open runs, add records and read. Unset: made at its start.",
+    )
+    read_token: SecretStr | None = Field(
+        default=None, description="What programs show `persqa serve` that only read. Unset: made at its start."
+    )
     log_format: LogFormat = Field(
         default=LogFormat.TEXT, description="How a worker writes its log: text, or json for one JSON object a line."
     )
@@ -248,7 +255,8 @@ class Settings(BaseSettings):
 
     def environment(self) -> dict[str, str]:
         """These settings as environment variables, for a child process."""
-        values = self.model_dump(mode="json", exclude_none=True)
+        # No child asks for a token.
+        values = self.model_dump(mode="json", exclude_none=True, exclude={"submit_token", "read_token"})
         # Separate, since the child also inherits the variable or file that a password came by. An empty password
         # overrides one of these that belongs to another URL.
         for name in ("broker", "database"):
@@ -296,4 +304,4 @@ def _name(error: ErrorDetails) -> str:
 def _line(error: ErrorDetails, given: Collection[str]) -> str:
     """What is wrong, behind the name of what it was given by."""
     name = _name(error)
-    return f"{source(name, given, secrets=SECRETS)}: {explained(error, secret=name.endswith('_password'))}"
+    return f"{source(name, given, secrets=SECRETS)}: {explained(error, secret=name.endswith(('_password', '_token')))}"

@@ -31,7 +31,7 @@ class Body:
     def __init__(self, receive: Receive, *, silence: float = SILENCE_SECONDS) -> None:
         self._receive = receive
         self._silence = silence
-        #: Whether anything was asked for, and whether all of it was read.
+        #: Whether the client is sending it, and whether all of it was read.
         self.begun = self.ended = False
 
     async def next(self, patience: float | None = None) -> bytes | None:

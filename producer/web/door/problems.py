@@ -19,6 +19,9 @@ from persqa.errors import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+#: The code of a full queue.
+QUEUE_FULL = "queue_full"
+
 logger = logging.getLogger(__name__)
 
 #: After how many seconds it is worth to try again: a full queue, and what is away.
@@ -40,9 +43,7 @@ class Problem(Exception):
         done: what was done before.
     """
 
-    def __init__(
-        self, status: int, code: str, message: str, *, headers: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, status: int, code: str, message: str, *, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
         self.status, self.code, self.message = status, code, message
         self.headers = dict(headers or {})
@@ -58,7 +59,7 @@ class Problem(Exception):
 def queue_full() -> Problem:
     """The queue of the run has no room."""
     said = "the queue is full, and these records were not added: send them again later"
-    return Problem(429, "queue_full", said, headers={"retry-after": str(_FULL_SECONDS)})
+    return Problem(429, QUEUE_FULL, said, headers={"retry-after": str(_FULL_SECONDS)})
 
 
 def busy(message: str) -> Problem:
