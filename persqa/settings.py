@@ -39,6 +39,7 @@ MAX_IMAGES = 4
 MAX_MESSAGE_BYTES = 256 * 2**10
 
 _DATABASE = "sqlite:///persqa.db"
+_TOKEN = "What programs show `persqa serve` that {}. Unset: it makes one and prints it."
 
 
 class LogFormat(StrEnum):
@@ -212,13 +213,8 @@ class Settings(BaseSettings):
         min_length=1,
         description="Address on which they are served; 0.0.0.0 or :: for all. There is no password.",
     )
-    submit_token: SecretStr | None = Field(
-        default=None,
-        description="What programs show `persqa serve` that open runs, add records and read. Unset: made at its start.",
-    )
-    read_token: SecretStr | None = Field(
-        default=None, description="What programs show `persqa serve` that only read. Unset: made at its start."
-    )
+    submit_token: SecretStr | None = Field(default=None, description=_TOKEN.format("open runs, add records and read"))
+    read_token: SecretStr | None = Field(default=None, description=_TOKEN.format("only read"))
     log_format: LogFormat = Field(
         default=LogFormat.TEXT, description="How a worker writes its log: text, or json for one JSON object a line."
     )
@@ -255,7 +251,6 @@ class Settings(BaseSettings):
 
     def environment(self) -> dict[str, str]:
         """These settings as environment variables, for a child process."""
-        # No child asks for a token.
         values = self.model_dump(mode="json", exclude_none=True, exclude={"submit_token", "read_token"})
         # Separate, since the child also inherits the variable or file that a password came by. An empty password
         # overrides one of these that belongs to another URL.

@@ -157,9 +157,11 @@ class Door:
         if following and most is not None:
             raise Problem(400, "bad_query", "limit: what is followed has no limit")
         run = await self._run(call)
+        # Before the answer begins, so that it can say what is wrong.
+        page = await self._feeds.page(run, after)
         gone = asyncio.ensure_future(call.gone())
         try:
-            found = self._feeds.follow(run, after, gone) if following else self._feeds.read(run, after, most)
+            found = self._feeds.follow(run, page, gone) if following else self._feeds.rest(run, page, most)
             await _stream(call, found, gone)
         finally:
             gone.cancel()

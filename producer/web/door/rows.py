@@ -8,7 +8,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 if TYPE_CHECKING:
-    from persqa.pairs import PairRow
+    from persqa.pairs import Ending
+    from persqa.progress import Progress
     from persqa.runs import Run
     from persqa.store import Store
 
@@ -20,19 +21,30 @@ class Line(NamedTuple):
     text: bytes
 
 
-def lines_after(store: Store, run: Run, after: int, *, most: int) -> list[Line]:
-    """The results of a run behind a cursor, the first ones; fewer than `most` where there are no more."""
-    return [Line(cursor, line(cursor, row)) for cursor, row in store.endings.after(run, after, most=most)]
+class Page(NamedTuple):
+    """Some results; the others are as of `persqa.store.endings.Page`."""
+
+    lines: list[Line]
+    cursor: int
+    last: bool
+    progress: Progress
 
 
-def end_of(store: Store, run: Run) -> int:
-    """The cursor behind which there is nothing yet."""
-    return store.endings.last(run)
+def page_after(store: Store, run: Run, cursor: int) -> Page:
+    """The next results behind a cursor.
+
+    Raises:
+        RunNotFound: the run is gone.
+        SettingsError: the run has had no such cursor.
+    """
+    page = store.endings.page(run, cursor)
+    lines = [Line(row.cursor, line_of(row)) for row in page.rows]
+    return Page(lines, page.cursor, page.last, page.progress)
 
 
-def line(cursor: int, row: PairRow) -> bytes:
-    """A row as the command line has it, with its cursor, and as JSON that every parser takes."""
-    value = {"cursor": cursor, **asdict(row)}
+def line_of(row: Ending) -> bytes:
+    """A row as the command line has it, and as JSON that every parser takes."""
+    value = asdict(row)
     try:
         text = json.dumps(value, default=str, allow_nan=False)
     except ValueError:
