@@ -9,10 +9,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from persqa.clock import now
-from persqa.errors import RunStopped, StoreUnavailable
+from persqa.controls import refuse_vain
+from persqa.errors import StoreUnavailable
 from persqa.phases import Hindrance
-from persqa.runs import RunState
-from persqa.words import counted, to_type
+from persqa.words import counted
 from producer.wait_bar import News, ShowNews, counts_text, wait_bar
 
 if TYPE_CHECKING:
@@ -69,21 +69,12 @@ def wait_for(  # noqa: PLR0913 - what is waited for, and what is done meanwhile
             show(found, _with(away, news(found)))
             if found is not None:
                 pending = counted(found.pending, "item")
-                _refuse_stopped(found, name)
+                refuse_vain(found, name)
             if timeout_seconds is not None and time.monotonic() - started > timeout_seconds:
                 raise TimeoutError(f"the run {name!r} has {pending} pending after {timeout_seconds:g} s")
             check()
             time.sleep(pause)
             pause = min(pause * 1.5, _LONGEST_POLL_SECONDS)
-
-
-def _refuse_stopped(progress: Progress, name: str) -> None:
-    if progress.state is RunState.CANCELLED or progress.stop is not None:
-        to_go = f"{progress.pending} of {counted(progress.submitted, 'item')} to go"
-        message = f"the run {name!r} was cancelled with {to_go}"
-        if progress.stop is not None:
-            message = f"the run {name!r} is paused with {to_go}: {progress.stop}"
-        raise RunStopped(f"{message}; to take it up again: {to_type(f'persqa resume {name}')}")
 
 
 def _read(progress: Callable[[], Progress], away: Hindrance | None) -> tuple[Progress, None] | tuple[None, Hindrance]:

@@ -69,8 +69,9 @@ class Call:
 
     async def answer(self, status: int, value: object, headers: Mapping[str, str] | None = None) -> None:
         """Answer with JSON."""
-        await self.start(status, "application/json", headers)
-        await self.write(json.dumps(value).encode() + b"\n", more=False)
+        text = json.dumps(value).encode() + b"\n"
+        await self.start(status, "application/json", {"content-length": str(len(text)), **(headers or {})})
+        await self.write(text, more=False)
 
     async def start(self, status: int, content_type: str, headers: Mapping[str, str] | None = None) -> None:
         """Begin an answer."""

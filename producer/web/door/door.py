@@ -9,6 +9,7 @@ import asyncio
 import json
 import re
 from contextlib import aclosing, suppress
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from anyio import CapacityLimiter, to_thread
@@ -46,7 +47,6 @@ _MOST_OPTIONS = 2**20
 _OF_THIS_MACHINE = ("image_base",)
 #: Looks at the database at once.
 _THREADS = 4
-_RUN = r"/runs/(?P<run>[^/]+)"
 
 
 class Door:
@@ -58,13 +58,6 @@ class Door:
         self._threads = CapacityLimiter(_THREADS)
         self._feeds = Feeds(client.store)
         self._records = Records(client, self._feeds.ending)
-        self._ways: list[tuple[re.Pattern[str], dict[str, tuple[Right, Callable[[Call], Awaitable[None]]]]]] = [
-            (re.compile(r"/openapi\.json"), {"GET": (Right.NONE, self._describe)}),
-            (re.compile(_RUN), {"PUT": (Right.SUBMIT, self._open), "GET": (Right.READ, self._progress)}),
-            (re.compile(f"{_RUN}/records"), {"POST": (Right.SUBMIT, self._add)}),
-            (re.compile(f"{_RUN}/results"), {"GET": (Right.READ, self._results)}),
-            (re.compile(f"{_RUN}/close"), {"POST": (Right.SUBMIT, self._close)}),
-        ]
 
     def end(self) -> None:
         """Let go of those who would stay; call it on the event loop."""
@@ -92,7 +85,7 @@ class Door:
     def _way(self, call: Call) -> Callable[[Call], Awaitable[None]]:
         """What does it; raises a `Problem` where nothing does, or the client may not."""
         path = str(call.scope["path"]).removeprefix(ROOT)
-        for pattern, methods in self._ways:
+        for pattern, methods in _PATTERNS:
             if (found := pattern.fullmatch(path)) is None:
                 continue
             if (way := methods.get(call.scope["method"])) is None:
@@ -101,7 +94,7 @@ class Door:
             self._let_in(call, way[0])
             _refuse_packed(call)
             call.run = _name(found.groupdict().get("run"))
-            return way[1]
+            return partial(way[1], self)
         raise Problem(404, "not_found", f"there is nothing at this address: see {ROOT}/openapi.json")
 
     def _let_in(self, call: Call, needed: Right) -> None:
@@ -114,10 +107,12 @@ class Door:
         if needed is Right.SUBMIT and right is not Right.SUBMIT:
             raise Problem(403, "read_only", "this token may read, and not submit")
 
-    async def _describe(self, call: Call) -> None:
+    async def describe(self, call: Call) -> None:
+        """Tell what there is."""
         await call.answer(200, description())
 
-    async def _open(self, call: Call) -> None:
+    async def open(self, call: Call) -> None:
+        """Open a run."""
         with Spool(self._records.space, most=_MOST_OPTIONS, what="the options") as spool:
             await spool.fill(call.body)
             given = single(spool).value if spool.size else {}
@@ -125,10 +120,14 @@ class Door:
         run = await self._in_thread(lambda: self._client.open_run(call.run, **options).run)
         await self._tell(call, run)
 
-    async def _progress(self, call: Call) -> None:
+    async def progress(self, call: Call) -> None:
+        """Tell how far a run is."""
         await self._tell(call, await self._run(call))
 
-    async def _close(self, call: Call) -> None:
+    async def close(self, call: Call) -> None:
+        """Close a run."""
+        # There is nothing in it, and what is read needs no new connection.
+        await call.body.drain()
         run = await self._run(call)
         await self._tell(call, await self._in_thread(lambda: self._client.store.additions.close(run)))
 
@@ -142,7 +141,8 @@ class Door:
     async def _in_thread(self, do: Callable[[], _T]) -> _T:
         return await to_thread.run_sync(do, limiter=self._threads)
 
-    async def _add(self, call: Call) -> None:
+    async def add(self, call: Call) -> None:
+        """Add records to a run."""
         asked = Asked(
             run=await self._run(call),
             body=call.body,
@@ -151,7 +151,8 @@ class Door:
         )
         await call.answer(200, await self._records.add(asked))
 
-    async def _results(self, call: Call) -> None:
+    async def results(self, call: Call) -> None:
+        """Give results of a run."""
         after, most = call.whole("after", 0) or 0, call.whole("limit", None)
         following = call.flag("follow")
         if following and most is not None:
@@ -165,6 +166,17 @@ class Door:
             await _stream(call, found, gone)
         finally:
             gone.cancel()
+
+
+#: What is below the root: for each method what it needs, and what does it.
+WAYS: dict[str, dict[str, tuple[Right, Callable[[Door, Call], Awaitable[None]]]]] = {
+    "/openapi.json": {"GET": (Right.NONE, Door.describe)},
+    "/runs/{run}": {"PUT": (Right.SUBMIT, Door.open), "GET": (Right.READ, Door.progress)},
+    "/runs/{run}/records": {"POST": (Right.SUBMIT, Door.add)},
+    "/runs/{run}/results": {"GET": (Right.READ, Door.results)},
+    "/runs/{run}/close": {"POST": (Right.SUBMIT, Door.close)},
+}
+_PATTERNS = [(re.compile(path.replace("{run}", "(?P<run>[^/]+)")), methods) for path, methods in WAYS.items()]
 
 
 async def _stream(call: Call, found: AsyncGenerator[bytes], gone: asyncio.Future[None]) -> None:

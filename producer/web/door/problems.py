@@ -75,7 +75,6 @@ def too_large(message: str) -> Problem:
 #: Status and code of errors that are the client's to mend, the first that fits.
 _KINDS: tuple[tuple[type[PersqaError], int, str], ...] = (
     (RunNotFound, 404, "run_not_found"),
-    (NoDatabase, 404, "no_database"),
     (RunConflict, 409, "run_conflict"),
     (RunStopped, 409, "run_stopped"),
     (KeyTaken, 409, "key_taken"),
@@ -88,6 +87,8 @@ def problem_of(error: BaseException) -> Problem:
     """The problem that an error is."""
     if isinstance(error, Problem):
         return error
+    if isinstance(error, NoDatabase):
+        return Problem(404, "run_not_found", "there is no run yet")
     if isinstance(error, Infrastructure):
         return Problem(503, "unavailable", str(error), headers={"retry-after": str(_AWAY_SECONDS)})
     for kind, status, code in _KINDS:
