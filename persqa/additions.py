@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ class Added(StrEnum):
     REFUSED = "refused"  #: another one of its key is there
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Addition:
     """A record to be added.
 
@@ -39,7 +40,7 @@ class Addition:
     items: Callable[[int], tuple[Sequence[Item], Sequence[Result]]]
     error: str | None = None
 
-    @property
+    @cached_property
     def digests(self) -> tuple[str, str]:
         """Digests of its key and of its content; a record without a key has its content's, which no text has."""
         content = _digest("content", self.content)

@@ -9,15 +9,16 @@ from __future__ import annotations
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from persqa.broker.keys import places_for, queue_for
+from persqa.broker.keys import places_of, queue_of
 from persqa.errors import RunConflict, RunStopped
 from persqa.items import MAX_ITEMS
 from persqa.messages import item_of
 from persqa.runs import Priority, Run, RunState
-from persqa.words import option, to_type
+from persqa.words import counted, option, to_type
 
 if TYPE_CHECKING:
     from persqa.broker.withdrawal import Withdrawal
+    from persqa.progress import Progress
     from persqa.store import Store
 
 
@@ -34,6 +35,22 @@ def refuse_stopped(run: Run) -> None:
         )
 
 
+def refuse_deleting(store: Store, run: Run) -> None:
+    """Raise RunStopped if the run is being deleted by now, which says more than that it is cancelled."""
+    if (found := store.runs.reread(run)).deleting:
+        refuse_stopped(found)
+
+
+def refuse_vain(progress: Progress, name: str) -> None:
+    """Raise RunStopped if it is vain to wait for the run: it was cancelled, or has paused itself by a stop rule."""
+    if progress.state is RunState.CANCELLED or progress.stop is not None:
+        to_go = f"{progress.pending} of {counted(progress.submitted, 'item')} to go"
+        message = f"the run {name!r} was cancelled with {to_go}"
+        if progress.stop is not None:
+            message = f"the run {name!r} is paused with {to_go}: {progress.stop}"
+        raise RunStopped(f"{message}; to take it up again: {to_type(f'persqa resume {name}')}")
+
+
 def queue_now(store: Store, run: Run) -> str:
     """The run's queue by its current priority; asked before every batch, since state and priority may change.
 
@@ -43,7 +60,7 @@ def queue_now(store: Store, run: Run) -> str:
     """
     found = store.runs.reread(run)
     refuse_stopped(found)
-    return queue_for(found.options.model, found.priority)
+    return queue_of(found, store.ledger.id)
 
 
 def stop(store: Store, run: Run, state: RunState, broker_url: str | None) -> tuple[Run, int]:
@@ -71,7 +88,7 @@ def withdraw(store: Store, run: Run, broker_url: str) -> int:
         BrokerUnavailable: some of them are still there.
     """
     with closing(_withdrawal(store, broker_url)) as withdrawal:
-        return withdrawal.withdraw(run.id, places_for(store.ledger.id, run.options.model))
+        return withdrawal.withdraw(run.id, places_of(run, store.ledger.id))
 
 
 def remove_unanswered(store: Store, run: Run, broker_url: str | None) -> bool:
@@ -142,7 +159,8 @@ def set_priority(store: Store, run: Run, priority: Priority, broker_url: str | N
     changed = store.runs.set_priority(run, priority)
     if broker_url is None:
         return changed, 0
-    queues, to = places_for(store.ledger.id, run.options.model), queue_for(run.options.model, priority)
+    ledger = store.ledger.id
+    queues, to = places_of(run, ledger), queue_of(run, ledger, priority)
     with closing(_withdrawal(store, broker_url)) as withdrawal:
         return changed, withdrawal.move(run.id, queues, to=to)
 

@@ -9,7 +9,7 @@ import time
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
-from persqa.broker.keys import places_for, queue_for
+from persqa.broker.keys import places_for, queue_of
 from persqa.broker.publishing import Publishing
 from persqa.controls import queue_now
 from persqa.errors import BrokerFull, BrokerUnavailable
@@ -67,21 +67,28 @@ def enqueue(
         time.sleep(_POLL_SECONDS)
 
 
-def enqueue_added(publisher: Publisher, run: Run, added: Sequence[Item], *, on_full: Callable[[], object]) -> None:
-    """Enqueue items that have just been added to an open run, which is marked already; otherwise as `enqueue`.
+def enqueue_added(
+    publisher: Publisher, run: Run, added: Sequence[Item], *, waiting: int, on_full: Callable[[], object]
+) -> int:
+    """Enqueue items that have just been added to an open run, in one round trip where there is room.
 
     Args:
         publisher: the broker.
-        run: the run, as it was when they were added. Workers drop what comes after a pause.
+        run: the run, as it was when they were added; it is marked already. Workers drop what comes after a pause.
         added: the items.
+        waiting: how many messages of it waited, by the last push.
         on_full: as in `enqueue`.
+
+    Returns:
+        How many messages of the run wait now.
     """
-    queue = queue_for(run.options.model, run.priority)
+    queue = queue_of(run, publisher.ledger)
+    may_be_full = not publisher.takes(waiting, len(added))
     while True:
-        if publisher.has_room(queue, len(added)):
+        if not may_be_full or publisher.has_room(queue, len(added)):
             with suppress(BrokerFull):
-                publisher.push(queue, publisher.entries(added, run, queue))
-                return
+                return publisher.push(queue, publisher.entries(added, run, queue))
+        may_be_full = True
         on_full()
         time.sleep(_POLL_SECONDS)
 

@@ -86,6 +86,17 @@ class PairRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ending(PairRow):
+    """One item that has ended, of a run that is followed.
+
+    Attributes:
+        cursor: what `after` takes, to go on behind this one.
+    """
+
+    cursor: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ViolationRow:
     """One violation; `record_id` as in `PairRow`."""
 

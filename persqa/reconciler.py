@@ -177,11 +177,14 @@ class Reconciler:
         # In another order each time, because a large run may take all the room for many looks.
         for run in random.sample(runs, len(runs)):
             self._go_on(lock)
-            if left.get(run.options.model, 0):
+            model = run.options.model
+            # A run that grows has a queue of its own.
+            most = 0 if model not in left else self._queue_bound if run.grows else left[model]
+            if most:
                 pending = self._store.ledger.pending_ids(run.id, tidy=True)
                 known = takewhile(lambda item_id, of=run: of.id not in busy or item_id <= of.published_to, pending)
-                found = list(islice((one for one in known if one not in there), left[run.options.model]))
-                left[run.options.model] -= len(found)
+                found = list(islice((one for one in known if one not in there), most))
+                left[model] -= 0 if run.grows else len(found)
                 missing[run.id] = found
         return {run_id: found for run_id, found in missing.items() if found}
 

@@ -71,6 +71,8 @@ class Adder:
         )
         self._itemizer = Itemizer(options=run.options, pool=pool, limits=run.limits, base=run.base, blobs=self._blobs)
         self._publisher: Publisher | None = None
+        #: How many messages of the run waited after the last push from here.
+        self._waiting = 0
         self._lock = Lock()
 
     def add(
@@ -190,7 +192,9 @@ class Adder:
             on_full()
 
         try:
-            enqueue_added(self._publisher, done.run, done.items, on_full=wait_for_room)
+            self._waiting = enqueue_added(
+                self._publisher, done.run, done.items, waiting=self._waiting, on_full=wait_for_room
+            )
         except BrokerUnavailable as error:
             there = "what was added is in the ledger, and workers find it there once Redis answers"
             raise BrokerUnavailable(f"{error}; {there}; it may be added again, too") from error

@@ -128,7 +128,7 @@ class Client:
             SettingsError: an option is wrong, has an unknown name, or is one of whole data sets; nothing was written.
             RunConflict: the run of this name is a data set, or has other options.
         """
-        from producer.opening import open_run
+        from producer.open_run import open_run
 
         return open_run(self._connections, name, **given)
 

@@ -6,12 +6,13 @@ The libraries of Redis and Celery are loaded when they are needed: whoever looks
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
+from weakref import WeakSet
 
 from persqa.controls import refuse_stopped
-from persqa.errors import SettingsError
+from persqa.errors import Infrastructure, SettingsError
 from persqa.libraries import not_installed
 from persqa.models import require_engine
 from persqa.own_code import own_module
@@ -26,6 +27,13 @@ if TYPE_CHECKING:
     from persqa.broker.publisher import Publisher
     from persqa.runs import Run
     from producer.local_fleet import LocalFleet
+
+
+class Watch(Protocol):
+    """What waits, in a thread of its own."""
+
+    def close(self) -> None:
+        """Let nobody wait any longer."""
 
 
 class Connections:
@@ -45,6 +53,8 @@ class Connections:
         self.fleet: LocalFleet | None = None
         #: Whether a worker on this machine answers.
         self.local = local_worker
+        #: Those who wait for items here; they end before the database is closed.
+        self.watches: WeakSet[Watch] = WeakSet()
         self._gallery: str | None = None
         self._publisher: Publisher | None = None
         self._stack = ExitStack()
@@ -53,6 +63,8 @@ class Connections:
 
     def close(self) -> None:
         """Stop what was started here, and close the database."""
+        for watch in [*self.watches]:
+            watch.close()
         self._stack.close()
         self.fleet = self._publisher = None
 
@@ -99,6 +111,15 @@ class Connections:
         """Check that the fleet started here is alive; raises as `LocalFleet.check`."""
         if self.fleet is not None:
             self.fleet.check()
+
+    def tend(self) -> None:
+        """Check the worker, and enqueue again what the queue has lost; others do where this user may only look.
+
+        Raises as `LocalFleet.check`.
+        """
+        self.check()
+        with suppress(Infrastructure, SettingsError):
+            self.reconcile()
 
     @contextmanager
     def inspector(self) -> Generator[Inspector | None]:

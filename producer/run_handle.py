@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import closing, suppress
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from persqa.audit import Audit, audit
-from persqa.broker.keys import queue_for
-from persqa.controls import refuse_stopped, set_priority, stop, withdraw
-from persqa.errors import Infrastructure, InputError, RunStopped, SettingsError
+from persqa.broker.keys import queue_of
+from persqa.controls import refuse_deleting, set_priority, stop, withdraw
+from persqa.errors import InputError, RunStopped
 from persqa.runs import Run, RunState, parse_priority
 from producer.run_reports import RunReports
 from producer.run_reviews import RunReviews
@@ -84,15 +84,14 @@ class RunHandle(RunReviews, RunRows, RunReports):
                 return wait_for(
                     self.progress,
                     name=self.name,
-                    check=self._tend,
+                    check=self._connections.tend,
                     timeout_seconds=timeout_seconds,
                     display=display,
                     news=lookout.look,
                     until=self._until(closed=closed),
                 )
             except RunStopped:
-                if (run := self._store.runs.reread(self.run)).deleting:
-                    refuse_stopped(run)
+                refuse_deleting(self._store, self.run)
                 raise
 
     def _until(self, *, closed: bool) -> Callable[[Progress], bool]:
@@ -103,12 +102,6 @@ class RunHandle(RunReviews, RunRows, RunReports):
         return lambda progress: (
             progress.pending == 0 or next(self._store.ledger.pending_ids(self.run.id, chunk=1), last + 1) > last
         )
-
-    def _tend(self) -> None:
-        """Check the worker, and enqueue again what the queue has lost; others do where this user may only look."""
-        self._connections.check()
-        with suppress(Infrastructure, SettingsError):
-            self._connections.reconcile()
 
     def spot_checks(self) -> Summary:
         """What the spot checks say of the pictures; empty where there are none. The time grows with their number."""
@@ -219,7 +212,7 @@ class RunHandle(RunReviews, RunRows, RunReports):
 
     def depth(self) -> Depth | None:
         """The queue of this run's items; None without a broker."""
-        queue = queue_for(self.run.options.model, self.run.priority)
+        queue = queue_of(self.run, self._store.ledger.id)
         with self._connections.inspector() as inspector:
             return inspector.depth(queue) if inspector else None
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, overload
 
 from persqa.choices import parse_choice
-from persqa.pairs import Flagged, parse_status
+from persqa.errors import SettingsError
+from persqa.pairs import PENDING, Flagged, parse_status
 from persqa.reviews import parse_wanted
 from persqa.verdicts import KINDS
+from persqa.words import option
+from producer.following import followed
 from producer.run_notebook import Rows, RunNotebook
 
 if TYPE_CHECKING:
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
     from persqa.items import ItemId
-    from persqa.pairs import Cause, EarlierRow, PairRow, ViolationRow
+    from persqa.pairs import Cause, EarlierRow, Ending, PairRow, ViolationRow
     from persqa.runs import Run
     from producer.connections import Connections
 
@@ -28,9 +31,37 @@ class RunRows(RunNotebook):
         super().__init__(connections, run)
         self._queries = connections.store.queries
 
+    @overload
     def results(
         self,
         *,
+        follow: Literal[True],
+        after: int = 0,
+        status: str | None = None,
+        question: str | None = None,
+        item: int | None = None,
+        review: str | None = None,
+        flag: str | Sequence[str] | None = None,
+        without_flag: str | Sequence[str] | None = None,
+    ) -> Iterator[Ending]: ...
+    @overload
+    def results(
+        self,
+        *,
+        follow: Literal[False] = False,
+        after: int = 0,
+        status: str | None = None,
+        question: str | None = None,
+        item: int | None = None,
+        review: str | None = None,
+        flag: str | Sequence[str] | None = None,
+        without_flag: str | Sequence[str] | None = None,
+    ) -> Iterator[PairRow]: ...
+    def results(  # noqa: PLR0913 - one parameter a filter
+        self,
+        *,
+        follow: bool = False,
+        after: int = 0,
         status: str | None = None,
         question: str | None = None,
         item: int | None = None,
@@ -40,7 +71,12 @@ class RunRows(RunNotebook):
     ) -> Iterator[PairRow]:
         """The items with their results, in the input's order; a notebook shows the first of them as a table.
 
+        Followed, the items come in the order in which they end, as soon as they do, each with a `cursor`, until the run
+        is done; one that is open goes on. An item that was requeued comes again. The database may be away meanwhile.
+
         Args:
+            follow: whether to wait for what has not ended.
+            after: followed, only what comes behind this cursor.
             status: only `ok`, `noncompliant`, `invalid`, `dead` or `pending`.
             question: only this topic, or questions that contain these words.
             item: only the item of this number.
@@ -50,11 +86,27 @@ class RunRows(RunNotebook):
             without_flag: only items with none of these flags.
 
         Raises:
-            SettingsError: there is no such status, review or flag, or the run has no such item.
+            SettingsError: there is no such status, review or flag, or the run has no such item or cursor. Followed, it
+                is raised by the iterator, and so is what `RunHandle.wait` raises, but for TimeoutError.
         """
         wanted = None if status is None else parse_status(status)
         reviewed = None if review is None else parse_wanted(review)
         own, flagged = self._own_item(item), Flagged.parse(flag, without_flag)
+        if follow:
+            if wanted == PENDING:
+                raise SettingsError(
+                    f"what is {PENDING} has not ended: to follow a run, ask for another status, or none"
+                )
+            return followed(
+                self._connections,
+                self.run,
+                lambda cursor: self._store.endings.page(
+                    self.run, cursor, status=wanted, question=question, item=own, review=reviewed, flagged=flagged
+                ),
+                after=after,
+            )
+        if after:
+            raise SettingsError(f"only what is followed has cursors: leave {option('after')} out, or follow")
         return Rows(
             lambda chunk: self._queries.pairs(
                 self.run, status=wanted, question=question, item=own, review=reviewed, flagged=flagged, chunk=chunk

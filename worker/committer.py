@@ -14,7 +14,7 @@ from worker.process.batching import Batcher
 from worker.retries import retry_database
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from threading import Event
 
     from persqa.settings import Settings
@@ -26,11 +26,18 @@ logger = logging.getLogger(__name__)
 class Committer:
     """Gathers outcomes and commits them together in a thread of its own, until `stop` is set."""
 
-    def __init__(self, results: Results, settings: Settings, *, stop: Event) -> None:
+    def __init__(
+        self, results: Results, settings: Settings, *, stop: Event, in_flight: Callable[[], int] | None = None
+    ) -> None:
+        """Prepare; `in_flight` says how many outcomes may still come, those that wait included."""
         self._results = results
         self._stop = stop
         self._batcher: Batcher[Outcome, None] = Batcher(
-            self._commit, name="persqa-commit", size=settings.commit_items, seconds=settings.commit_seconds
+            self._commit,
+            name="persqa-commit",
+            size=settings.commit_items,
+            seconds=settings.commit_seconds,
+            in_flight=in_flight,
         )
 
     async def commit(self, outcome: Outcome) -> None:

@@ -19,7 +19,7 @@ from worker.process.batching import Batcher
 from worker.retries import retry_database
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, Callable, Sequence
     from threading import Event
 
     from persqa.images import Resolution
@@ -59,21 +59,30 @@ class Intake:
         resolution: Resolution | None,
         prepare: Prepares | None = None,
         stop: Event,
+        in_flight: Callable[[], int] | None = None,
     ) -> None:
         """Prepare; when `stop` is set, nobody waits any longer for a database that does not answer.
+
+        `in_flight` says how many items may still be looked up, those that wait included.
 
         Raises:
             SettingsError: a store of images cannot be used.
         """
         self._stop = stop
         self._results = store.results
-        self._loader = ImageLoader(store.bad_images, settings, resolution=resolution, prepare=prepare, stop=stop)
+        self._loader = ImageLoader(
+            store.bad_images, settings, resolution=resolution, prepare=prepare, stop=stop, in_flight=in_flight
+        )
         give_back_at_once()
         budget = Budget(settings.image_memory_bytes)
         metrics.IMAGE_BYTES.set_function(lambda: budget.used)
         self._images = ImageCache(self._loader.load, budget, kept_bytes=_KEPT_BYTES)
         self._lookup: Batcher[Asked, Want] = Batcher(
-            self._look_up, name="persqa-lookup", size=settings.window, seconds=_LOOKUP_SECONDS
+            self._look_up,
+            name="persqa-lookup",
+            size=settings.window,
+            seconds=_LOOKUP_SECONDS,
+            in_flight=in_flight,
         )
 
     async def wants(self, message: ItemMessage) -> bool:

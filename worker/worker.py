@@ -153,7 +153,7 @@ class Worker:
         if first:
             ended = counted(sum(metrics.ended().values()), "item")
             given = (
-                f"{counted(held, 'item is', 'items are')} given back to the queue" if held else "none is left in hand"
+                counted(held, "item is", "items are") + " given back to the queue" if held else "none is left in hand"
             )
             logger.info("stopped: %s ended here, %s", ended, given)
 
@@ -161,7 +161,7 @@ class Worker:
         """What `celery inspect stats` shows of this worker, and `persqa status` most of it."""
         return {
             "model": None if self._engine is None else self._engine.model,
-            "in-flight": len(self._loop.jobs),
+            "in-flight": self._in_flight(),
             "gpus": [asdict(gpu) for gpu in self._gpus.result()] if self._gpus.done() else [],
             "threads": [thread.name for thread in threading.enumerate()],
         }
@@ -177,25 +177,22 @@ class Worker:
         self._reporting.ledger = store.ledger.id
         engine = self._load_engine()
         store.results.provenances.answer_with(self._find_provenance())
-        committer = Committer(store.results, self._settings, stop=self._stopping)
+        stop, in_flight = self._stopping, self._in_flight
+        committer = Committer(store.results, self._settings, stop=stop, in_flight=in_flight)
         started.callback(self._close_in_loop, committer)
         intake = Intake(
-            store, self._settings, resolution=engine.resolution, prepare=engine.prepare, stop=self._stopping
+            store, self._settings, resolution=engine.resolution, prepare=engine.prepare, stop=stop, in_flight=in_flight
         )
         started.callback(self._close_in_loop, intake)
-        reconciling = Reconciling(store, self._settings)
-        reconciling.start()
-        started.callback(reconciling.stop)
+        self._keep_up(Reconciling(store, self._settings))
         self.dead_letters = dead_letters = DeadLetters(store, worker=self._name)
         started.callback(dead_letters.close)
         resolver = Resolver(intake, Answerer(engine, worker=self._name), engine)
-        spot_checks = SpotChecker(intake, engine, store, stop=self._stopping)
+        spot_checks = SpotChecker(intake, engine, store, stop=stop)
         started.callback(spot_checks.close)
         self._pipeline = Pipeline(resolver, committer, dead_letters, spot_checks)
         Transport.hands = Hands(store.ledger.id, self.keeper, dead_letters, self._settings)
-        minutes = Minutes(self._doing, queued=partial(count_queued, url, engine.model))
-        minutes.start()
-        started.callback(minutes.stop)
+        self._keep_up(Minutes(self._doing, queued=partial(count_queued, url, engine.model)))
         # Stopped first, because other workers wait for what it holds, and an engine may take half a minute to stop.
         started.callback(self.keeper.close)
         logger.info("engine ready after %.1f s: model %s", time.monotonic() - self._created, engine.model)
@@ -205,13 +202,15 @@ class Worker:
     def _start_telling(self) -> None:
         """Start the loop, and all that tells how this worker is."""
         self._started.callback(self._small_tasks.shutdown, wait=False, cancel_futures=True)
-        self._loop.start()
-        self._started.callback(self._loop.stop)
+        self._keep_up(self._loop)
         self._watchdog.start()
         self._measure()
         self._health.start()
-        self._reporting.start()
-        self._started.callback(self._reporting.stop)
+        self._keep_up(self._reporting)
+
+    def _keep_up(self, part: LoopThread | Minutes | Reconciling | Reporting) -> None:
+        part.start()
+        self._started.callback(part.stop)
 
     def _load_engine(self) -> Supervisor:
         leave_if_told_to_stop()
@@ -274,13 +273,15 @@ class Worker:
 
     def _measure(self) -> None:
         metrics.WINDOW.set(self._settings.window)
-        metrics.IN_FLIGHT.set_function(lambda: len(self._loop.jobs))
+        metrics.IN_FLIGHT.set_function(self._in_flight)
         metrics.HELD.set_function(lambda: self.keeper.held)
 
+    def _in_flight(self) -> int:
+        return len(self._loop.jobs)
+
     def _doing(self) -> Doing:
-        since = ((one, seconds_since(one.since)) for one in CONDITION.hindrances)
-        trouble = [f"{one.sentence} ({duration(seconds)})" for one, seconds in since]
-        return Doing(in_flight=len(self._loop.jobs), trouble=trouble)
+        trouble = [f"{one.sentence} ({duration(seconds_since(one.since))})" for one in CONDITION.hindrances]
+        return Doing(in_flight=self._in_flight(), trouble=trouble)
 
     def _engine_state(self) -> str:
         """`ok`, or what the engine does instead, and for how long."""

@@ -10,7 +10,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, cast
 
 from persqa.broker.connection import BrokerClient, translated
-from persqa.broker.keys import HELD
+from persqa.broker.keys import HELD, turns_of
 from persqa.messages import ENQUEUED_AT
 
 if TYPE_CHECKING:
@@ -29,11 +29,12 @@ class Depth:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueBacklog:
-    """The messages that wait in one queue.
+    """The messages that wait in one queue, and in those of the runs beside it.
 
     Attributes:
         waiting: how many.
-        oldest_seconds: age of the next one to be taken; None where none waits, or its age is unknown.
+        oldest_seconds: the greatest age of those that are the next of their queues; None where none waits, or no age
+            is known.
     """
 
     queue: str
@@ -58,31 +59,52 @@ class Inspector(BrokerClient):
             return Depth(waiting=self._redis.llen(queue), held=self._redis.hlen(HELD))
 
     def backlog(self, queues: Sequence[str]) -> Backlog:
-        """Look at several queues in one round trip."""
-        looks = self._redis.pipeline(transaction=False)  # pyright: ignore[reportUnknownMemberType] - not typed
-        for queue in queues:
-            looks.llen(queue)
-            looks.lindex(queue, -1)
-        looks.hlen(HELD)
+        """Look at several queues, each with those of the runs beside it, in two round trips."""
         with translated(self.url):
+            beside = self._beside(queues)
+            every = [one for queue in queues for one in (queue, *beside[queue])]
+            looks = self._redis.pipeline(transaction=False)  # pyright: ignore[reportUnknownMemberType] - not typed
+            for queue in every:
+                looks.llen(queue)
+                looks.lindex(queue, -1)
+            looks.hlen(HELD)
             *found, held = cast("list[int | bytes | None]", looks.execute())
-        each = zip(queues, found[::2], found[1::2], strict=True)
+        numbers = dict(zip(every, cast("list[int]", found[::2]), strict=True))
+        ages = dict(zip(every, map(_age, cast("list[bytes | None]", found[1::2])), strict=True))
         return Backlog(
             queues=tuple(
-                QueueBacklog(queue=queue, waiting=cast("int", waiting), oldest_seconds=_age(cast("bytes | None", last)))
-                for queue, waiting, last in each
+                QueueBacklog(
+                    queue=queue,
+                    waiting=sum(numbers[one] for one in (queue, *beside[queue])),
+                    oldest_seconds=max(
+                        (age for one in (queue, *beside[queue]) if (age := ages[one]) is not None), default=None
+                    ),
+                )
+                for queue in queues
             ),
             held=cast("int", held),
         )
 
     def task_ids(self, *queues: str) -> set[str]:
-        """The Celery ids of all tasks that wait in these queues or that a worker holds.
+        """The Celery ids of all tasks that wait in these queues, or beside them, or that a worker holds.
 
         A message that moves meanwhile may be missed: this avoids duplicates but does not rule them out.
         """
         with translated(self.url):
-            waiting = {task_id for queue in queues for task_id in _ids(self._waiting(queue))}
+            every = dict.fromkeys(one for queue, own in self._beside(queues).items() for one in (queue, *own))
+            waiting = {task_id for queue in every for task_id in _ids(self._waiting(queue))}
             return waiting | set(_ids(self._held()))
+
+    def _beside(self, queues: Sequence[str]) -> dict[str, list[str]]:
+        """The queues of runs that have messages, by the queue that they stand beside."""
+        looks = self._redis.pipeline(transaction=False)  # pyright: ignore[reportUnknownMemberType] - not typed
+        for queue in queues:
+            looks.zrange(turns_of(queue), 0, -1)  # pyright: ignore[reportUnknownMemberType] - not typed
+        found = cast("list[list[bytes]]", looks.execute())
+        return {
+            queue: [one.decode() for one in own if one.decode() != queue]
+            for queue, own in zip(queues, found, strict=True)
+        }
 
     def _waiting(self, queue: str) -> Iterator[bytes]:
         # From the left, where messages are added: new ones only shift the unseen ones to the right.

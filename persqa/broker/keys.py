@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from typing import TYPE_CHECKING
+
 from persqa.runs import Priority
+
+if TYPE_CHECKING:
+    from persqa.runs import Run
 
 #: A list: messages for a worker with any model. The right end is taken first.
 QUEUE = "persqa"
@@ -26,6 +32,10 @@ WORKERS = "persqa:workers"
 WORKER = "persqa:worker"
 #: A prefix of keys that stay: gone only where the server has lost everything.
 MEMORY = "persqa:memory"
+#: A prefix of channels: something was pushed into the queue of this name, or into one of its runs' own.
+PUSHED = "persqa:pushed"
+
+_OF_A_RUN = re.compile(r"(.+):run:[0-9a-f]+:[0-9]+", re.DOTALL)
 
 
 def queue_for(model: str | None, priority: Priority = Priority.NORMAL) -> str:
@@ -47,8 +57,34 @@ def aside(queue: str, ledger: str) -> str:
     return f"{queue}:ledger:{ledger}"
 
 
+def queue_of(run: Run, ledger: str, priority: Priority | None = None) -> str:
+    """The queue of a run by its priority, or by another one.
+
+    A data set waits in the queue of its model. A run that grows has a queue of its own beside that, and takes turns.
+    """
+    queue = queue_for(run.options.model, run.priority if priority is None else priority)
+    return f"{queue}:run:{ledger}:{run.id}" if run.grows else queue
+
+
+def base_of(queue: str) -> str:
+    """The queue of the model beside which a run has this queue of its own; any other queue is its own base."""
+    found = _OF_A_RUN.fullmatch(queue)
+    return queue if found is None else found[1]
+
+
+def turns_of(queue: str) -> str:
+    """The sorted set that says whose turn it is: the runs' own queues beside this one that have messages, and this."""
+    return f"{base_of(queue)}:runs"
+
+
+def places_of(run: Run, ledger: str) -> tuple[str, ...]:
+    """All queues in which messages of one run may wait."""
+    own = tuple(queue_of(run, ledger, priority) for priority in Priority) if run.grows else ()
+    return (*own, *places_for(ledger, run.options.model))
+
+
 def places_for(ledger: str, *models: str | None) -> tuple[str, ...]:
-    """All queues in which messages of one ledger may wait for these models."""
+    """All queues in which messages of one ledger may wait for these models, but for those of runs that grow."""
     queues = queues_for(*models)
     return (*queues, *(aside(queue, ledger) for queue in queues))
 

@@ -84,10 +84,13 @@ class Leases(BrokerClient):
         #: The clocks of the server and of this worker at the last sweep.
         self._clocks: tuple[float, float] | None = None
 
-    def claim(self, queues: Sequence[str], limit: int) -> list[Claimed]:
-        """Take up to `limit` messages under new leases, the first queue first; at most `MOST_AT_ONCE`."""
+    def claim(self, queues: Sequence[str], limit: int, *, ledger: str = "") -> list[Claimed]:
+        """Take up to `limit` messages under new leases, the first queue first; at most `MOST_AT_ONCE`.
+
+        Each queue and those of the runs beside it take turns; with a ledger, of that ledger's runs.
+        """
         keys = [HELD, LEASES, COUNTS, HISTORIES, *queues]
-        arguments = [self._holder, min(limit, MOST_AT_ONCE), self._seconds, SUSPECT_DELIVERIES]
+        arguments = [self._holder, min(limit, MOST_AT_ONCE), self._seconds, SUSPECT_DELIVERIES, ledger]
         with translated(self.url):
             flat = cast("list[bytes | int]", self._claim(keys, arguments))
         rows = zip(*(flat[column::5] for column in range(5)), strict=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from persqa.broker.connection import BrokerClient, script, translated
-from persqa.broker.keys import COUNTS, HISTORIES
+from persqa.broker.keys import COUNTS, HISTORIES, turns_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -49,7 +49,7 @@ class Withdrawal(BrokerClient):
         found = 0
         with translated(self.url):
             for _ in range(_PASSES):
-                passed = self._pass(run_id, [queue] if to is None else [queue, to])
+                passed = self._pass(run_id, [key for place in (queue, to) if place for key in (place, turns_of(place))])
                 found += passed
                 if not passed:
                     break

@@ -10,6 +10,7 @@ from persqa.store.comparing import Comparing
 from persqa.store.database import Database
 from persqa.store.dead_letters import DeadLetters
 from persqa.store.deletion import Deletion
+from persqa.store.endings import Endings
 from persqa.store.flags import Flags
 from persqa.store.hindsight import Hindsight
 from persqa.store.ledger import Ledger
@@ -40,6 +41,7 @@ class Store:
         self.additions = Additions(database)
         self.ledger = Ledger(database)
         self.results = Results(database)
+        self.endings = Endings(database)
         self.flags = Flags(database)
         self.reviews = Reviews(database)
         self.queries = Queries(database)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
 from persqa.progress import Progress
 from persqa.results import Status
-from persqa.runs import RunState
+from persqa.runs import RunId, RunState
 from persqa.stop_rules import Stopped
-from persqa.store.schema import run_counters
+from persqa.store.schema import run_counters, runs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,8 +32,7 @@ def count(database: Database, connection: sa.Connection, changes: Counter[tuple[
 
     Whoever counts something of a run is alone in that until then: each takes the counter of all items first.
     """
-    runs = {run_id for run_id, _ in changes}
-    rows = {(run_id, SUBMITTED): 0 for run_id in runs} | changes
+    rows = {(run_id, SUBMITTED): 0 for run_id, _ in changes} | changes
     # By run in key order, against deadlocks.
     ordered = sorted(rows.items(), key=lambda row: (row[0][0], row[0][1] != SUBMITTED, row[0][1]))
     _add(database, connection, run_counters.c.status, ordered)
@@ -81,3 +80,25 @@ def progress_of(
         found = RunState.OPEN
     stop = Stopped.stored(stopped).stop if found is RunState.PAUSED else None
     return Progress(submitted=submitted, ended=ended, state=found, stop=stop)
+
+
+def progresses(connection: sa.Connection, which: sa.ColumnElement[bool]) -> dict[RunId, Progress]:
+    """The progress of the runs that this is true of."""
+    counted = sa.select(
+        runs.c.id,
+        runs.c.state,
+        runs.c["items"],
+        runs.c.stopped,
+        runs.c.open,
+        run_counters.c.status,
+        run_counters.c["items"].label("number"),
+    )
+    states = dict[RunId, tuple[str, int, str | None, bool | None]]()
+    counts = defaultdict[RunId, dict[str | None, int]](dict)
+    for run_id, *of_run, status, number in connection.execute(
+        counted.select_from(runs.outerjoin(run_counters)).where(which)
+    ):
+        state, whole, stopped, is_open = of_run
+        states[run_id] = state, whole, stopped, is_open
+        counts[run_id][status] = number
+    return {run_id: progress_of(counts[run_id], *states[run_id]) for run_id in states}

@@ -70,9 +70,9 @@ def channel_of(run_id: int) -> str:
     return f"persqa_run_{run_id}"
 
 
-def lock_of(run_id: int) -> str:
+def lock_of(run_id: int) -> tuple[int, int]:
     """The lock that those hold who wait for a run, as PostgreSQL's functions take it."""
-    return f"{_WAITING_LOCK}, {run_id % _MOST_LOCKS}"
+    return _WAITING_LOCK, run_id % _MOST_LOCKS
 
 
 def _told(run_id: int) -> dict[str, object]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import sqlalchemy as sa
@@ -10,16 +9,15 @@ import sqlalchemy as sa
 from persqa.errors import RunNotFound
 from persqa.generations import FinishReason
 from persqa.items import MAX_ITEMS, ItemId
-from persqa.pairs import PENDING, Broken, ViolationRow
+from persqa.pairs import Broken, ViolationRow
 from persqa.policies import Rung
 from persqa.progress import Census, RunProgress
 from persqa.records import record_id, stored_record
 from persqa.reviews import Wanted
 from persqa.runs import RunId, RunState
-from persqa.store.counters import PENDING_ITEMS, SUBMITTED, progress_of
+from persqa.store.counters import PENDING_ITEMS, SUBMITTED, progress_of, progresses
 from persqa.store.database import Database
-from persqa.store.pair_rows import PAIRS, Read, are_flagged, as_they_are, pair_row, with_flags
-from persqa.store.reviews import are
+from persqa.store.pair_rows import PAIRS, Read, as_they_are, chosen_by, pair_row, with_flags
 from persqa.store.schema import (
     asks,
     has_no_result,
@@ -65,27 +63,8 @@ class Queries:
         return self._progresses(sa.true() if run_ids is None else runs.c.id.in_(run_ids))
 
     def _progresses(self, which: sa.ColumnElement[bool]) -> dict[RunId, Progress]:
-        counted = sa.select(
-            runs.c.id,
-            runs.c.state,
-            runs.c["items"],
-            runs.c.stopped,
-            runs.c.open,
-            run_counters.c.status,
-            run_counters.c["items"].label("number"),
-        )
-        states, counts = (
-            dict[RunId, tuple[str, int, str | None, bool | None]](),
-            defaultdict[RunId, dict[str | None, int]](dict),
-        )
         with self._database.reading() as connection:
-            for run_id, *of_run, status, number in connection.execute(
-                counted.select_from(runs.outerjoin(run_counters)).where(which)
-            ):
-                state, whole, stopped, is_open = of_run
-                states[run_id] = state, whole, stopped, is_open
-                counts[run_id][status] = number
-        return {run_id: progress_of(counts[run_id], *states[run_id]) for run_id in states}
+            return progresses(connection, which)
 
     def overview(self, *, unfinished: int, newest: int) -> list[RunProgress]:
         """The progress of the newest runs, read from their counters.
@@ -160,16 +139,8 @@ class Queries:
             chunk: rows read at a time.
         """
         query = PAIRS.where(items.c.id > sa.bindparam("after"), items.c.id < (run.id + 1) * MAX_ITEMS)
-        if status is not None:
-            query = query.where(has_no_result if status == PENDING else results.c.status == status)
-        if question is not None:
-            query = query.where(asks(question))
-        if item is not None:
-            query = query.where(items.c.id == item)
-        if review is not None:
-            query = query.where(are(review))
-        if flagged is not None:
-            query = query.where(*are_flagged(flagged))
+        which = chosen_by(status=status, question=question, item=item, review=review, flagged=flagged)
+        query = query.where(*which)
         for rows in self._chunks(query, after=run.id * MAX_ITEMS - 1, chunk=chunk, key="item_id", read=with_flags):
             yield from (pair_row(row, run) for row in rows)
 

@@ -63,15 +63,18 @@ def open_to_look(path: Path) -> tuple[sqlite3.Connection, Unlocked | None]:
     refuse_unreadable(path)
     real = path.resolve()
     wal, shm, journal = _beside(real)
+    if _size(wal) and shm.exists():
+        # As ever while others write: their locks do, and nobody waits for a clock.
+        return _connect(real, ""), None
     # In this order: if the WAL is empty now, then the file is whole, and all that is written to it later is noticed.
     before = {file: _state(file) for file in (real, wal)}
     _let_their_time_pass(before.values())
-    if _size(wal) and not shm.exists():
+    if _size(wal):
         connection = _connect(real, "vfs=unix-none")
         # It alone needs no FILE-shm; the file system is told nothing of it.
         connection.execute("PRAGMA locking_mode=EXCLUSIVE")
         return connection, Unlocked(before)
-    if _size(wal) or _size(journal):
+    if _size(journal):
         return _connect(real, ""), None
     return _connect(real, "immutable=1"), Unlocked({real: before[real]})
 

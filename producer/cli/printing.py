@@ -49,9 +49,11 @@ def whole_line(markup: str) -> Text:
     return text
 
 
-def print_json(value: object) -> None:
-    """Print one JSON value on one line."""
+def print_json(value: object, *, at_once: bool = False) -> None:
+    """Print one JSON value on one line; who reads it gets it at once, or with the next ones."""
     sys.stdout.write(json.dumps(value, ensure_ascii=False, default=str) + "\n")
+    if at_once:
+        sys.stdout.flush()
 
 
 def table(

@@ -81,6 +81,19 @@ class Which:
             help="Only items with none of these flags.",
         ),
     ] = None
+    follow: Annotated[
+        bool,
+        typer.Option("--follow", help="Each item when it ends, until the run is closed and done; with --json."),
+    ] = False
+    after: Annotated[
+        int,
+        typer.Option(
+            "--after",
+            metavar="CURSOR",
+            parser=whole("--after"),
+            help="With --follow: only what ended behind the row with this cursor.",
+        ),
+    ] = 0
 
 
 _Item = Annotated[
@@ -118,21 +131,17 @@ def command(  # noqa: PLR0913 - one parameter an option
 ) -> None:
     """Show questions and answers, or what broke the tag rule.
 
-    With --json, each line is a row, with the record as it was given.
+    With --json, each line is a row, with the record as it was given. With --follow, rows come as their items end, and
+    each has a cursor: whoever was interrupted goes on behind the last one that they have.
 
     Examples:
         persqa results portraits --status noncompliant
         persqa results portraits --question "What color are {tag}'s eyes?" --json
         persqa results portraits --flag refusal,hedge
         persqa results portraits --item 10000000003
+        persqa results camera --follow --after 1200 --json
     """
-    for name, value in asdict(which).items():
-        if value is not None and violations and name != "question":
-            said = "a violation is a generation, not a result"
-            raise SettingsError(f"{option(name)} does not go with --violations: {said}")
-    if item is not None and (which != Which() or violations):
-        others = "--status, --question, --review, --flag, --without-flag and --violations"
-        raise SettingsError(f"--item shows all about one item: leave {others} out")
+    _refuse_senseless(which, item, violations=violations, as_json=as_json)
     with where.client() as client:
         handle = client.run(run)
         if item is not None:
@@ -141,13 +150,26 @@ def command(  # noqa: PLR0913 - one parameter an option
         rows = handle.violations(question=which.question) if violations else handle.results(**asdict(which))
         if as_json:
             for row in islice(rows, limit or None):
-                print_json(asdict(row))
+                print_json(asdict(row), at_once=which.follow)
             return
         shown = _TABLE_LIMIT if limit is None else limit or None
         if violations:
             _print_violations(handle.violations(question=which.question), shown)
         else:
             _print_results(handle, which, shown)
+
+
+def _refuse_senseless(which: Which, item: int | None, *, violations: bool, as_json: bool) -> None:
+    defaults = asdict(Which())
+    for name, value in asdict(which).items():
+        if value != defaults[name] and violations and name != "question":
+            said = "a violation is a generation, not a result"
+            raise SettingsError(f"{option(name)} does not go with --violations: {said}")
+    if item is not None and (which != Which() or violations):
+        others = "--status, --question, --review, --flag, --without-flag, --follow, --after and --violations"
+        raise SettingsError(f"--item shows all about one item: leave {others} out")
+    if which.follow and not as_json:
+        raise SettingsError("a run that is followed is printed row by row: say --json, too")
 
 
 def once_each(rows: Iterable[PairRow]) -> Iterator[PairRow]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from persqa.broker.keys import HELD, QUEUE, queue_for
+from persqa.broker.keys import HELD, QUEUE, queue_for, turns_of
 from persqa.runs import Priority
 from tests.integration.test_accounts import QUEUES
 from tests.support.builders import write_images
@@ -35,12 +35,16 @@ def test_every_role_does_its_work_with_its_own_account(fleet: Fleet) -> None:
     run = f"run-{fleet.broker.port}"
     producer = fleet.environment("submit", "producer", "writer")
     with _worker(fleet) as log:
-        ended = fleet.persqa(producer, "submit", "data/records.jsonl", "--run", run)
-        assert ended.returncode == 0, ended.stderr
+        for way in (["--run", run], ["--append", f"{run}-open"]):
+            ended = fleet.persqa(producer, "submit", "data/records.jsonl", *way)
+            assert ended.returncode == 0, ended.stderr
         looking = fleet.environment("exporter", "monitor", "reader")
-        wait_until(
-            lambda: _status(fleet, looking, run)["runs"][0]["pending"] == 0, describe="all is answered", seconds=120
-        )
+        for name in (run, f"{run}-open"):
+            wait_until(
+                lambda name=name: _status(fleet, looking, name)["runs"][0]["pending"] == 0,
+                describe="all is answered",
+                seconds=120,
+            )
         # Whoever submits sees the worker, too.
         for environment in (producer, looking):
             assert [worker["model"] for worker in _status(fleet, environment, run)["workers"]] == ["scripted"]
@@ -59,17 +63,22 @@ def test_what_waits_is_withdrawn_by_the_producer(fleet: Fleet) -> None:
     write_images(fleet.folder / "waiting", 10)
     run = f"waiting-{fleet.broker.port}"
     producer = fleet.environment("submit", "producer", "writer")
-    for arguments in (
-        ["submit", "waiting/records.jsonl", "--run", run],
-        ["priority", run, "low"],
-        ["pause", run],
-        ["resume", run],
-        ["cancel", run],
-    ):
-        ended = fleet.persqa(producer, *arguments)
-        assert ended.returncode == 0, (arguments, ended.stdout, ended.stderr)
+    for way, name in (("--run", run), ("--append", f"{run}-open")):
+        for arguments in (
+            ["submit", "waiting/records.jsonl", way, name],
+            ["priority", name, "low"],
+            ["pause", name],
+            ["resume", name],
+            ["cancel", name],
+        ):
+            ended = fleet.persqa(producer, *arguments)
+            assert ended.returncode == 0, (arguments, ended.stdout, ended.stderr)
+            if arguments[0] == "resume":
+                (backlog,) = (one for one in _status(fleet, producer, name)["queues"] if one["queue"] == "persqa:low")
+                assert backlog["waiting"] == 10
     with closing(fleet.redis("producer")) as client:
         assert [client.llen(queue) for queue in QUEUES] == [0] * len(QUEUES)
+        assert [client.zrange(turns_of(queue), 0, -1) for queue in QUEUES] == [[]] * len(QUEUES)  # pyright: ignore
 
 
 def test_flower_sees_the_workers_and_may_not_change_them(fleet: Fleet, tmp_path: Path) -> None:
@@ -108,12 +117,14 @@ def test_what_scales_the_fleet_can_measure_it(fleet: Fleet) -> None:
     with closing(fleet.redis("worker")) as worker, closing(fleet.redis("monitor")) as monitor:
         worker.lpush(queue_for(None, Priority.LOW), "not a message")
         worker.hset(HELD, "tag", "not an entry")
+        worker.zadd(turns_of(QUEUE), {"not a queue": 0})  # pyright: ignore[reportUnknownMemberType]
         try:
-            for key, length in ((queue_for(None, Priority.LOW), 1), (HELD, 1), (QUEUE, 0)):
+            for key, length in ((queue_for(None, Priority.LOW), 1), (HELD, 1), (turns_of(QUEUE), 1), (QUEUE, 0)):
                 assert monitor.eval(script, 1, key) == length
         finally:
             worker.rpop(queue_for(None, Priority.LOW))
             worker.hdel(HELD, "tag")
+            worker.zrem(turns_of(QUEUE), "not a queue")
 
 
 def test_a_wrong_password_is_told_to_people_and_not_shown(fleet: Fleet) -> None:

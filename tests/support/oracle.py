@@ -20,6 +20,7 @@ from persqa.broker.keys import (
     RECONCILED,
     WORKER,
     WORKERS,
+    base_of,
     queues_for,
 )
 from persqa.errors import NoDatabase
@@ -50,7 +51,8 @@ def check_keys(broker: str) -> None:
     client.close()
     ours = {key for key in keys if not key.startswith("_kombu.binding")}
     known = (BROKER, MEMORY, PUBLISHING, RECONCILED, WORKER, WORKERS, *queues_for(""))
-    unknown = {key for key in ours if key not in queues_for(None) and not key.startswith(known)}
+    queues = {key: base_of(key).removesuffix(":runs") for key in ours}
+    unknown = {key for key, queue in queues.items() if queue not in queues_for(None) and not key.startswith(known)}
     assert not unknown, f"keys left in Redis: {unknown}"
 
 

@@ -14,7 +14,7 @@ import jsonschema
 import pytest
 import yaml
 
-from persqa.broker.keys import HELD, queue_for
+from persqa.broker.keys import HELD, queue_for, turns_of
 from persqa.runs import Priority
 from persqa.settings import Settings
 from tests.support.compose import ROOT
@@ -217,7 +217,8 @@ def test_every_image_is_pinned() -> None:
 def test_the_fleet_grows_with_every_queue_and_stays_for_what_is_in_hand() -> None:
     spec = _one("ScaledObject", "persqa-worker")["spec"]
     lists = {trigger["metadata"]["listName"] for trigger in spec["triggers"]}
-    assert lists == {queue_for(None, priority) for priority in Priority} | {HELD}
+    queues = {queue_for(None, priority) for priority in Priority}
+    assert lists == queues | {turns_of(queue) for queue in queues} | {HELD}
     assert spec["minReplicaCount"] == 0
     (authentication,) = {trigger["authenticationRef"]["name"] for trigger in spec["triggers"]}
     references = _one("TriggerAuthentication", authentication)["spec"]["secretTargetRef"]

@@ -27,7 +27,7 @@ from worker.pictures import Picture
 from worker.process.batching import Batcher
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from threading import Event
 
     from persqa.bad_images import BadImage
@@ -71,8 +71,11 @@ class ImageLoader:
         resolution: Resolution | None,
         prepare: Prepares | None = None,
         stop: Event,
+        in_flight: Callable[[], int] | None = None,
     ) -> None:
         """Prepare; when `stop` is set, nobody waits any longer for a server.
+
+        `in_flight` says how many items may still have images looked up, those that wait included.
 
         Raises:
             SettingsError: the blob store or one of the image stores cannot be used, or a library is missing.
@@ -96,7 +99,11 @@ class ImageLoader:
         self._threads = ThreadPoolExecutor(settings.image_threads, thread_name_prefix="persqa-images")
         self._fetching = ThreadPoolExecutor(settings.fetch_threads, thread_name_prefix="persqa-fetch")
         self._lookup: Batcher[tuple[str, bool], BadImage | None] = Batcher(
-            self._look_up, name="persqa-bad-images", size=settings.window, seconds=_LOOKUP_SECONDS
+            self._look_up,
+            name="persqa-bad-images",
+            size=settings.window,
+            seconds=_LOOKUP_SECONDS,
+            in_flight=in_flight,
         )
 
     async def load(self, image: NamedImage, share: Share) -> Picture:

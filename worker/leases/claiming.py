@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 #: The most messages in the first claim of a worker that holds none.
 FIRST_CLAIM = 32
-#: Longest time in which an idle worker notices new messages.
+#: Longest time in which an idle worker notices new messages, though nobody wakes it.
 NOTICE_SECONDS = 0.25
 
 
@@ -27,6 +27,7 @@ class Consumer:
 
     Attributes:
         queues: where to claim from.
+        ledger: whose runs beside these queues; anybody's for "".
         room: says how many messages it wants to hold, at most.
         deliver: gets the claimed messages, in the keeper's thread.
     """
@@ -34,6 +35,7 @@ class Consumer:
     queues: Sequence[str]
     room: Callable[[], int]
     deliver: Callable[[list[Claimed]], None]
+    ledger: str = ""
 
 
 def claim_order(queues: Iterable[str], turn: int) -> list[str]:

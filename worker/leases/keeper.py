@@ -13,13 +13,15 @@ import time
 from collections import defaultdict
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from persqa.broker.leases import SUSPECT_DELIVERIES
+from persqa.broker.pushes import Pushes
 from persqa.errors import BrokerUnavailable
 from worker import metrics
+from worker.leases.bell import Bell
 from worker.leases.claiming import NOTICE_SECONDS, Consumer, SlowStart, claim_order
+from worker.leases.holding import Holding
 
 if TYPE_CHECKING:
     from persqa.broker.leases import Leases
@@ -37,28 +39,6 @@ _LONGEST_PAUSE_SECONDS = 2.0
 _FLUSH_SECONDS = 5.0
 
 
-@dataclass(slots=True)
-class _Holding:
-    """One message that this worker holds.
-
-    Attributes:
-        begun: whether the pool has begun with it.
-        suspect: whether this delivery counts as a failed one if the message is given back.
-        uncounted: the number of this delivery, until Redis has counted it; None where it need not be counted.
-        ledger: the other ledger that the message belongs to; None for a message of ours.
-    """
-
-    begun: bool = False
-    suspect: bool = False
-    uncounted: int | None = None
-    ledger: str | None = None
-
-    @property
-    def failed(self) -> bool:
-        """Whether this delivery counts if the message is given back."""
-        return self.suspect or self.uncounted is not None
-
-
 class LeaseKeeper:
     """Owns the leases of one worker process; may be called from any thread.
 
@@ -73,14 +53,15 @@ class LeaseKeeper:
         # Reentrant, because one of Celery's signal handlers may call while its own thread is inside.
         self._lock = threading.RLock()
         self._wake = threading.Event()
+        self._bell = Bell(Pushes(leases.url), self._wake.set)
         self._ending = threading.Event()
         self._thread: threading.Thread | None = None
         self._consumer: Consumer | None = None
         #: The messages that this worker holds, by delivery tag.
-        self._held: dict[str, _Holding] = {}
+        self._held: dict[str, Holding] = {}
         #: What Redis does not know yet: messages that are settled, given back, or on trial.
         self._settled: list[str] = []
-        self._returned: dict[str, _Holding] = {}
+        self._returned: dict[str, Holding] = {}
         self._tried: list[tuple[str, Future[None]]] = []
         self._renewed_at = self._expired_at = time.monotonic()
         self._claims = 0
@@ -255,15 +236,17 @@ class LeaseKeeper:
         started = time.monotonic()
         free = self._slow_start.free(room=consumer.room(), held=held, now=started) if consumer else 0
         if consumer is None or free <= 0:
+            self._bell.listen(())
             return 0
         self._claims += 1
-        claimed = self._leases.claim(claim_order(consumer.queues, self._claims), free)
+        claimed = self._leases.claim(claim_order(consumer.queues, self._claims), free, ledger=consumer.ledger)
+        self._bell.listen(consumer.queues if len(claimed) < free else ())
         if claimed:
             metrics.CLAIM.observe(time.monotonic() - started)
             metrics.REDELIVERIES.inc(sum(one.count > 1 for one in claimed))
         with self._lock:
             for one in claimed:
-                self._held[one.tag] = _Holding(uncounted=one.count if one.count >= SUSPECT_DELIVERIES else None)
+                self._held[one.tag] = Holding(uncounted=one.count if one.count >= SUSPECT_DELIVERIES else None)
             self._slow_start.note(more=len(claimed) == free, held=len(self._held), now=started)
             current = self._consumer is consumer
             if not current:
@@ -275,6 +258,7 @@ class LeaseKeeper:
 
     def _finish(self) -> None:
         """Tell Redis the last changes; give up after some seconds, as the leases then run out."""
+        self._bell.close()
         until = time.monotonic() + _FLUSH_SECONDS
         while time.monotonic() < until:
             with suppress(BrokerUnavailable):

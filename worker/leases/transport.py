@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from kombu.transport import redis, virtual
 
-from persqa.broker.keys import aside
+from persqa.broker.keys import aside, base_of
 from persqa.reasons import Reason
 from worker.leases.claiming import Consumer
 from worker.leases.keeper import LeaseKeeper
@@ -114,8 +114,9 @@ class Channel(redis.Channel):
         if queues:
             self._claiming = True
             # Other ledgers' workers set aside here what they have found of ours.
-            queues += tuple(aside(queue, Transport.hands.ledger) for queue in queues)
-            Transport.hands.keeper.attach(Consumer(queues=queues, room=self._room, deliver=self._deliver_soon))
+            ledger = Transport.hands.ledger
+            queues += tuple(aside(queue, ledger) for queue in queues)
+            Transport.hands.keeper.attach(Consumer(queues, self._room, self._deliver_soon, ledger))
         elif self._claiming:
             self._claiming = False
             Transport.hands.keeper.detach()
@@ -136,7 +137,7 @@ class Channel(redis.Channel):
             if not Transport.hands.keeper.awaits(message.tag):
                 # The keeper has given it back meanwhile.
                 continue
-            queue = message.queue.removesuffix(aside("", Transport.hands.ledger))
+            queue = base_of(message.queue).removesuffix(aside("", Transport.hands.ledger))
             if queue not in self.connection._callbacks:
                 Transport.hands.keeper.give_back(message.tag)
                 continue

@@ -16,14 +16,25 @@ Out = TypeVar("Out")
 class Batcher(Generic[In, Out]):
     """Collects elements and passes them on in batches, one batch at a time, in the order of submission."""
 
-    def __init__(self, flush: Callable[[Sequence[In]], Sequence[Out]], *, name: str, size: int, seconds: float) -> None:
+    def __init__(
+        self,
+        flush: Callable[[Sequence[In]], Sequence[Out]],
+        *,
+        name: str,
+        size: int,
+        seconds: float,
+        in_flight: Callable[[], int] | None = None,
+    ) -> None:
         """Prepare; a batch goes out when it has `size` elements, or when the first one has waited so many `seconds`.
 
-        A thread called `name` hands each batch to `flush`, which returns one answer for each element.
+        A thread called `name` hands each batch to `flush`, which returns one answer for each element. `in_flight` says
+        how many elements there are, with those that may still come: where they are too few for a batch, the first one
+        waits for less, in proportion, and for nobody where nobody else is.
         """
         self._flush = flush
         self._size = size
         self._seconds = seconds
+        self._in_flight = in_flight
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
         self._waiting: list[tuple[In, asyncio.Future[Out]]] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -34,10 +45,11 @@ class Batcher(Generic[In, Out]):
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Out] = loop.create_future()
         self._waiting.append((element, answer))
-        if len(self._waiting) >= self._size:
+        most = self._size if self._in_flight is None else min(self._size, self._in_flight())
+        if len(self._waiting) >= most:
             self._send()
         elif self._timer is None:
-            self._timer = loop.call_later(self._seconds, self._send)
+            self._timer = loop.call_later(self._seconds * most / self._size, self._send)
         return await answer
 
     def close(self) -> None:

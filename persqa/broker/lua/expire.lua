@@ -60,7 +60,12 @@ table.sort(tags, function(one, other) return counts[one] > counts[other] end)
 for _, tag in ipairs(tags) do
     local worker, _, queue, message = held(tag)
     redis.call('ZREM', KEYS[2], tag)
-    if message then redis.call('RPUSH', queue, message) end
+    if message then
+        redis.call('RPUSH', queue, message)
+        -- A queue of a run is among those that take turns again.
+        local base = string.match(queue, '^(.+):run:%x+:%d+$')
+        if base then redis.call('ZADD', base .. ':runs', 'NX', 0, queue) end
+    end
     redis.call('HDEL', KEYS[1], tag)
     local history = redis.call('HGET', KEYS[4], tag) or ''
     if message and #history < tonumber(ARGV[2]) then
