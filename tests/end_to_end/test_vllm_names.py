@@ -17,6 +17,7 @@ _OF_CLASSES = [
     "vllm:AsyncEngineArgs.create_model_config",
     "vllm:AsyncEngineArgs.get_batch_defaults",
     "vllm.exceptions:VLLMValidationError",
+    "vllm.model_executor.models.idefics3:Idefics3ProcessingInfo.get_num_patches",
     "vllm.multimodal.cache:MultiModalProcessorOnlyCache",
     "vllm.multimodal.inputs:MultiModalKwargsItems.from_hf_inputs",
     "vllm.multimodal.inputs:PlaceholderRange",

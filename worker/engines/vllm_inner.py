@@ -14,6 +14,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import zmq
+from vllm import __version_tuple__
 from vllm.inputs import TokensPrompt
 from vllm.multimodal.cache import MultiModalProcessorOnlyCache
 from vllm.multimodal.inputs import MultiModalKwargsItems, PlaceholderRange
@@ -189,6 +190,26 @@ def before_caches(note: Callable[[], None]) -> None:
         return original(*arguments, **options)
 
     core._initialize_kv_caches = initialize  # noqa: SLF001
+
+
+@cache
+def count_whole_images() -> None:
+    """Repair images that a model of Idefics3's kind takes whole, as the demo model does (vLLM 0.24 to 0.30).
+
+    vLLM asks transformers into how many parts an image is split, and takes 0 for an answer where it is not split. Then
+    it gives the model nothing of the image, and does not start.
+    """
+    if __version_tuple__[:2] >= (0, 31):
+        return
+    from vllm.model_executor.models.idefics3 import Idefics3ProcessingInfo
+
+    original: Callable[..., int] = Idefics3ProcessingInfo.get_num_patches
+
+    @wraps(original)
+    def get_num_patches(*arguments: Any, **options: Any) -> int:
+        return max(original(*arguments, **options), 1)
+
+    Idefics3ProcessingInfo.get_num_patches = get_num_patches
 
 
 @cache
