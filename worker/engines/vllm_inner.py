@@ -40,15 +40,34 @@ _CONTEXT_TOKENS = 64
 
 
 def hear_outputs(engine: AsyncLLM, note: Callable[[], None]) -> None:
-    """Have `note` called whenever the engine process sends tokens of any request."""
-    process_outputs = engine.output_processor.process_outputs
+    """Have `note` called whenever the engine process sends tokens of any request.
+
+    Tokens in the middle of an answer are only gathered: that is all vLLM would do with them where nobody wants text,
+    log probabilities or statistics, but it takes long to find that out, once a token.
+    """
+    processor = engine.output_processor
+    process_outputs, only_gathers = processor.process_outputs, not engine.log_stats
 
     @wraps(process_outputs)
-    def process(*arguments: Any, **options: Any) -> Any:
+    def process(outputs: list[Any], *arguments: Any, **options: Any) -> Any:
         note()
-        return process_outputs(*arguments, **options)
+        if only_gathers:
+            states = processor.request_states
+            outputs = [output for output in outputs if not _gather(states.get(output.request_id), output)]
+        return process_outputs(outputs, *arguments, **options)
 
-    engine.output_processor.process_outputs = process
+    processor.process_outputs = process
+
+
+def _gather(state: Any, output: Any) -> bool:
+    """Add the tokens of an output to those of its answer; False where there is more to do."""
+    if state is None or state.is_prefilling or output.finish_reason is not None or output.new_logprobs is not None:
+        return False
+    # Only this class makes no text.
+    if type(state.detokenizer) is not IncrementalDetokenizer:
+        return False
+    state.detokenizer.token_ids += output.new_token_ids
+    return True
 
 
 def text_of(tokenizer: Any, output: RequestOutput, sampling: SamplingParams) -> str:
