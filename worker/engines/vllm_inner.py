@@ -13,6 +13,7 @@ from functools import cache, partial, wraps
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import torch
 import zmq
 from vllm import __version_tuple__
 from vllm.inputs import TokensPrompt
@@ -26,7 +27,6 @@ from worker.engines.vllm_patches import PatchMaker
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    import torch
     from PIL.Image import Image
     from vllm import RequestOutput, SamplingParams
     from vllm.v1.engine.async_llm import AsyncLLM
@@ -49,10 +49,10 @@ def hear_outputs(engine: AsyncLLM, note: Callable[[], None]) -> None:
     process_outputs, only_gathers = processor.process_outputs, not engine.log_stats
 
     @wraps(process_outputs)
-    def process(outputs: list[Any], *arguments: Any, **options: Any) -> Any:
+    def process(engine_core_outputs: list[Any], *arguments: Any, **options: Any) -> Any:
         note()
+        outputs, states = engine_core_outputs, processor.request_states
         if only_gathers:
-            states = processor.request_states
             outputs = [output for output in outputs if not _gather(states.get(output.request_id), output)]
         return process_outputs(outputs, *arguments, **options)
 
@@ -231,13 +231,25 @@ def count_whole_images() -> None:
     Idefics3ProcessingInfo.get_num_patches = get_num_patches
 
 
+class _ForNothing(torch.Generator):
+    """The random generator of a token that is discarded."""
+
+    def get_offset(self) -> int:
+        """Nobody needs to know."""
+        return 0
+
+    def set_offset(self, offset: int) -> torch.Generator:  # noqa: ARG002
+        """There is nothing to repeat."""
+        return self
+
+
 @cache
 def keep_generators_during_chunked_prefill() -> None:
     """Repair seeded sampling on the CPU, which would end the engine (vLLM 0.24 to 0.32).
 
     vLLM reads a long prompt in several steps (chunked prefill). After each step it samples a token, discards it, and
     sets the request's random generator back. On the CPU this raises, and the engine ends. So these generators are put
-    aside during the step.
+    aside during the step, and others serve. Without any, vLLM 0.24 would forget the seeds of all who are in the step.
     """
     from vllm.v1.worker.gpu_model_runner import GPUModelRunner
 
@@ -247,7 +259,8 @@ def keep_generators_during_chunked_prefill() -> None:
     def sample_tokens(runner: Any, *arguments: Any) -> Any:
         batch = runner.input_batch
         unread = runner.discard_request_mask.np[: batch.num_reqs].nonzero()[0].tolist()
-        aside = {row: batch.generators.pop(row) for row in unread if row in batch.generators}
+        aside = {row: batch.generators[row] for row in unread if row in batch.generators}
+        batch.generators.update({row: _ForNothing() for row in aside})
         try:
             return original(runner, *arguments)
         finally:

@@ -52,7 +52,7 @@ class Budget:
         self._ages = count()
         self._waiting: set[Share] = set()
         #: Those that wait, by the place that they have in the order, and what is left of others.
-        self._order: list[tuple[Age, int, Share]] = []
+        self._order: list[tuple[int, int, Share]] = []
         self._decoding: set[Share] = set()
         self._granting = False
         #: Bytes that are lent.
