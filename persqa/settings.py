@@ -33,10 +33,8 @@ SECRETS = Path("/run/secrets")
 MAX_IMAGE_BYTES = 64 * 2**20
 #: The default limit of what a model sees of one image, in pixels: 1024 x 1024.
 MODEL_PIXELS = 2**20
-#: The default limit of one record, in images.
-MAX_IMAGES = 4
-#: The default limit of one message, in bytes.
-MAX_MESSAGE_BYTES = 256 * 2**10
+#: The default limits of one record, in images, and of one message, in bytes.
+MAX_IMAGES, MAX_MESSAGE_BYTES = 4, 256 * 2**10
 
 _DATABASE = "sqlite:///persqa.db"
 _TOKEN = "What programs show `persqa serve` that {}. Unset: it makes one and prints it."

@@ -63,6 +63,7 @@ class RunStatus:
             "model": self.run.options.model,
             "priority": self.run.priority,
             "state": self.progress.state,
+            "open": self.run.open,
             "stopped": None if self.progress.stop is None else str(self.progress.stop),
             "created_at": self.run.created_at.isoformat(timespec="seconds"),
             "flags": self.flags,

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from persqa.clock import duration, seconds_since
 from persqa.phases import Phase, in_words
-from persqa.runs import Priority
+from persqa.runs import Priority, RunState
 from persqa.words import counted, to_type
 from producer.cli import EXIT_INFRASTRUCTURE, options
 from producer.cli.expanding import expanded
@@ -151,7 +151,9 @@ def _resume(run: str) -> str:
 
 def _run_cells(fact: dict[str, Any]) -> list[object]:
     rate, priority = fact["items_per_second"], fact["priority"]
-    state = fact["state"] if priority == Priority.NORMAL else f"{fact['state']}, {priority}"
+    more = [str(RunState.OPEN)] * bool(fact["open"] and fact["state"] != RunState.OPEN)
+    more += [priority] * (priority != Priority.NORMAL)
+    state = ", ".join([fact["state"], *more])
     counts = [fact[name] for name in _COUNTS.values()]
     return [fact["run"], *counts, f"{rate:.1f}" if rate else None, _duration(fact["seconds_left"]), state]
 
