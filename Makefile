@@ -64,7 +64,7 @@ soak: setup
 bench: setup
 	@$(BIN)/python -m benchmarks
 
-# make versions  the tests of the engine with the oldest and the newest vLLM that pyproject.toml admits; half an hour, 8 GB
+# make versions  the tests of the engine with the oldest and the newest vLLM that pyproject.toml admits; half an hour, 5 GB
 versions: setup
 	@scripts/versions.sh
 
@@ -82,12 +82,14 @@ lock: setup
 		--no-emit-find-links --custom-compile-command 'make lock' --override requirements/overrides.txt \
 		--extra data --extra dev --extra ui requirements/cpu.in pyproject.toml --output-file requirements/cpu.txt
 
-# make docs   writes docs/settings.md, docs/cli.md and the tables of docs/metrics.md and docs/quality.md anew, from the code itself
+# make docs   writes docs/settings.md, docs/cli.md, the tables of docs/metrics.md and docs/quality.md, and the types of
+#             AsyncClient anew, from the code itself
 docs: setup
 	$(BIN)/python scripts/settings_docs.py
 	$(BIN)/python -m scripts.metrics_docs
 	$(BIN)/python -m scripts.cli_docs
 	$(BIN)/python -m scripts.quality_docs
+	$(BIN)/python -m scripts.async_stub
 
 # make demo-model  trains worker/engines/demo_model anew; about an hour on two cores
 demo-model: setup

@@ -17,7 +17,7 @@ if sys.argv[:1] == ["-m"] and "persqa" in sys.orig_argv:
     if _here not in (os.path.dirname(__path__[0]), *os.environ.get("PYTHONPATH", "").split(os.pathsep)):  # noqa: PTH120
         sys.path[:] = [entry for entry in sys.path if entry not in ("", _here)]
 
-_DOORS = ("Client", "OpenRun", "RunHandle")
+_DOORS = ("AsyncClient", "Client", "OpenRun", "RunHandle")
 
 
 def __getattr__(name: str) -> object:

@@ -16,13 +16,19 @@ if (sys.argv[:1] == ["-m"] and "producer.cli" in sys.orig_argv) or "".join(sys.a
         sys.path[:] = [entry for entry in sys.path if entry not in ("", _here)]
 
 if TYPE_CHECKING:
+    from producer.async_client import AsyncClient
     from producer.client import Client
     from producer.open_run import OpenRun
     from producer.run_handle import RunHandle
 
-__all__ = ["Client", "OpenRun", "RunHandle"]
+__all__ = ["AsyncClient", "Client", "OpenRun", "RunHandle"]
 
-_HOMES = {"Client": "producer.client", "OpenRun": "producer.open_run", "RunHandle": "producer.run_handle"}
+_HOMES = {
+    "AsyncClient": "producer.async_client",
+    "Client": "producer.client",
+    "OpenRun": "producer.open_run",
+    "RunHandle": "producer.run_handle",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
+from weakref import WeakSet
 
 from persqa.controls import refuse_stopped
 from persqa.errors import Infrastructure, SettingsError
@@ -28,6 +29,13 @@ if TYPE_CHECKING:
     from producer.local_fleet import LocalFleet
 
 
+class Watch(Protocol):
+    """What waits, in a thread of its own."""
+
+    def close(self) -> None:
+        """Let nobody wait any longer."""
+
+
 class Connections:
     """One database and one broker; a fleet on this machine starts when it is needed."""
 
@@ -45,15 +53,20 @@ class Connections:
         self.fleet: LocalFleet | None = None
         #: Whether a worker on this machine answers.
         self.local = local_worker
+        #: Those who wait for items here; they end before the database is closed.
+        self.watches: WeakSet[Watch] = WeakSet()
         self._gallery: str | None = None
+        self._publisher: Publisher | None = None
         self._stack = ExitStack()
         self._stack.callback(self.store.close)
         self._looked_at = time.monotonic()
 
     def close(self) -> None:
         """Stop what was started here, and close the database."""
+        for watch in [*self.watches]:
+            watch.close()
         self._stack.close()
-        self.fleet = None
+        self.fleet = self._publisher = None
 
     @property
     def broker_url(self) -> str | None:
@@ -153,7 +166,7 @@ class Connections:
             return enqueue_pending(self.store, publisher, inspector, run, on_full=wait_for_room)
 
     def publisher(self, run: Run) -> Publisher:
-        """What puts items of the run into its queue; open until this is closed. Starts the fleet here if there is one.
+        """What puts items of runs into their queues; open until this is closed. Starts the fleet here if there is one.
 
         Raises:
             SettingsError, BrokerUnavailable: as of `enqueue`.
@@ -162,9 +175,11 @@ class Connections:
         from persqa.broker.publisher import Publisher
 
         url = self.need_broker(run)
-        ask_server(url)
-        publisher = Publisher(url, ledger=self.store.ledger.id, queue_bound=self.settings.queue_bound)
-        return self._stack.enter_context(closing(publisher))
+        if self._publisher is None:
+            ask_server(url)
+            publisher = Publisher(url, ledger=self.store.ledger.id, queue_bound=self.settings.queue_bound)
+            self._publisher = self._stack.enter_context(closing(publisher))
+        return self._publisher
 
     def announce(self, run: Run) -> None:
         """Tell reconcilers that the run's items are about to be enqueued from here, if a broker is known.

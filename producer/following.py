@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
@@ -12,9 +13,10 @@ from persqa.errors import RunStopped, StoreUnavailable
 from persqa.runs import RunState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from persqa.pairs import Ending
+    from persqa.progress import Progress
     from persqa.runs import Run
     from persqa.store.endings import Page
     from persqa.store.news import News
@@ -30,40 +32,69 @@ LOOK_SECONDS = 1.0
 _ReadPage: TypeAlias = "Callable[[int], Page]"
 
 
-def followed(connections: Connections, run: Run, read: _ReadPage, *, after: int) -> Iterator[Ending]:
-    """The endings of a run behind a cursor.
+class Followed(Iterator["Ending"]):
+    """The endings of a run behind a cursor, until the run is done, or somebody closes this one."""
 
-    Args:
-        connections: the database, and what is tended meanwhile.
-        run: the run.
-        read: reads what comes behind a cursor.
-        after: the cursor.
+    def __init__(self, connections: Connections, run: Run, read: _ReadPage, *, after: int) -> None:
+        """Read nothing yet.
 
-    Raises:
-        RunStopped, RunNotFound, SettingsError, WorkerDied: as of `RunHandle.wait`; SettingsError also where the run has
-            had no such cursor.
-    """
-    patience = Patience()
-    with closing(connections.store.endings.news(run.id)) as news:
-        while True:
-            page = patience.read(partial(read, after), news)
-            if page.rows:
-                # Whoever takes them may take long.
-                news.found()
-                news.rest()
-                yield from page.rows
-            after = page.cursor
-            if not page.last:
-                continue
-            if page.progress.state is RunState.DONE:
-                return
-            try:
-                refuse_vain(page.progress, run.name)
-            except RunStopped:
-                refuse_deleting(connections.store, run)
-                raise
-            connections.tend()
-            news.wait(LOOK_SECONDS)
+        Args:
+            connections: the database, and what is tended meanwhile.
+            run: the run.
+            read: reads what comes behind a cursor.
+            after: the cursor.
+        """
+        self._connections = connections
+        self._run = run
+        self._read = read
+        self._news: News | None = None
+        self._is_over = False
+        self._rows = self._follow(after)
+        #: How many more rows can be had without waiting.
+        self.at_hand = 0
+
+    def __next__(self) -> Ending:
+        """The next one.
+
+        Raises:
+            RunStopped, RunNotFound, SettingsError, WorkerDied: as of `RunHandle.wait`; SettingsError also where the run
+                has had no such cursor.
+        """
+        return next(self._rows)
+
+    def close(self) -> None:
+        """Let no more come, also while another thread waits for the next one."""
+        self._is_over = True
+        if (news := self._news) is not None:
+            news.wake()
+
+    def _follow(self, after: int) -> Iterator[Ending]:
+        patience = Patience()
+        with closing(self._connections.store.endings.news(self._run.id)) as self._news:
+            news = self._news
+            while not self._is_over:
+                page = patience.read(partial(self._read, after), news, over=lambda: self._is_over)
+                if page.rows:
+                    # Whoever takes them may take long.
+                    news.found()
+                    news.rest()
+                    for self.at_hand, row in zip(range(len(page.rows) - 1, -1, -1), page.rows, strict=True):
+                        yield row
+                after = page.cursor
+                if not page.last:
+                    continue
+                if page.progress.state is RunState.DONE:
+                    return
+                self._refuse_vain(page.progress)
+                self._connections.tend()
+                news.wait(LOOK_SECONDS)
+
+    def _refuse_vain(self, progress: Progress) -> None:
+        try:
+            refuse_vain(progress, self._run.name)
+        except RunStopped:
+            refuse_deleting(self._connections.store, self._run)
+            raise
 
 
 class Patience:
@@ -72,12 +103,18 @@ class Patience:
     def __init__(self) -> None:
         self._away = False
 
-    def read(self, read: Callable[[], Found], news: News) -> Found:
-        """What is read, however long that takes."""
+    def read(self, read: Callable[[], Found], news: News, *, over: Callable[[], bool] = lambda: False) -> Found:
+        """What is read, however long that takes; unless nobody waits for it any longer.
+
+        Raises:
+            StoreUnavailable: the database is away, and it is over.
+        """
         while True:
             try:
                 found = read()
             except StoreUnavailable as error:
+                if over():
+                    raise
                 if not self._away:
                     logger.warning("%s; nothing is lost, trying again", error)
                 self._away = True

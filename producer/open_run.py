@@ -19,6 +19,7 @@ from producer.itemizing import limits_of
 from producer.options import GivenOpenOptions, folder_of_images
 from producer.run_handle import RunHandle
 from producer.tickets import Ticket
+from producer.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -38,6 +39,7 @@ class OpenRun(RunHandle):
 
     def __init__(self, connections: Connections, run: Run, *, base: str) -> None:
         super().__init__(connections, run)
+        self._watch = Watch(connections, run)
         self.adder = Adder(connections, run, base=base)
 
     def add(
@@ -114,7 +116,7 @@ class OpenRun(RunHandle):
 
     def tickets(self, done: Done) -> list[Ticket]:
         """The tickets of records that were added."""
-        return [Ticket(addition.key, place) for addition, place in done]
+        return [Ticket(self._watch, place, addition.key) for addition, place in done]
 
     def close(self) -> None:
         """Let nothing more be added: the run is done when all that it has is answered. Safe to repeat."""

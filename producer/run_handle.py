@@ -39,7 +39,7 @@ class RunHandle(RunReviews, RunRows, RunReports):
         super().__init__(connections, run)
         self.submission = submission
         #: The database with the run's rows.
-        self.database_url = connections.settings.database_url
+        self.database_url: str = connections.settings.database_url
 
     def progress(self) -> Progress:
         """How many items have which status; cheap at any size."""

@@ -10,7 +10,7 @@ from persqa.pairs import PENDING, Flagged, parse_status
 from persqa.reviews import parse_wanted
 from persqa.verdicts import KINDS
 from persqa.words import option
-from producer.following import followed
+from producer.following import Followed
 from producer.run_notebook import Rows, RunNotebook
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class RunRows(RunNotebook):
                 raise SettingsError(
                     f"what is {PENDING} has not ended: to follow a run, ask for another status, or none"
                 )
-            return followed(
+            return Followed(
                 self._connections,
                 self.run,
                 lambda cursor: self._store.endings.page(

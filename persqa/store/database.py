@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any, cast
+from weakref import WeakSet
 
 import sqlalchemy as sa
 from sqlalchemy import event, exc
@@ -61,6 +63,7 @@ class Database:
         self.file = Path(self._url.database or "").absolute() if self.is_sqlite else None
         pool = {} if connections is None else {"pool_size": connections, "max_overflow": 0}
         self._engine = self._sqlite_engine(pool, looking) if self.is_sqlite else self._postgresql_engine(pool, looking)
+        _engines.add(self._engine)
         self._reader = self._engine.execution_options(persqa_reading=True)
         if not self.is_sqlite:
             # SQLite reads a snapshot by itself, PostgreSQL has to be told.
@@ -261,3 +264,19 @@ def _leave_standby(context: sa.ExceptionContext) -> None:
 def _first_line(error: Exception) -> str:
     cause = error.orig if isinstance(error, exc.StatementError) and error.orig is not None else error
     return str(cause).strip().split("\n", 1)[0]
+
+
+_engines: WeakSet[sa.Engine] = WeakSet()
+#: Connections that a fork has copied. They are neither used nor closed here: both would be felt in the parent.
+_of_parents: list[object] = []
+
+
+def _after_fork() -> None:
+    """In a child process: begin with connections of one's own."""
+    for engine in _engines:
+        _of_parents.append(engine.pool)
+        engine.dispose(close=False)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

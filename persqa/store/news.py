@@ -65,7 +65,8 @@ class News(ABC):
 
     def wake(self) -> None:
         """Let the thread that waits go on; or else the next wait is none."""
-        with suppress(BlockingIOError):
+        # It may have been closed by now.
+        with suppress(OSError):
             self._waker.send(b".")
 
     def found(self) -> None:
