@@ -64,7 +64,7 @@ soak: setup
 bench: setup
 	@$(BIN)/python -m benchmarks
 
-# make versions  the tests of the engine with the oldest and the newest vLLM that pyproject.toml admits; half an hour, 8 GB
+# make versions  the tests of the engine with the oldest and the newest vLLM that pyproject.toml admits; half an hour, 5 GB
 versions: setup
 	@scripts/versions.sh
 

@@ -6,7 +6,18 @@ import statistics
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from benchmarks import flags, gallery, gallery_pictures, memory, overhead, scaling, sizes, submitting, throughput
+from benchmarks import (
+    flags,
+    gallery,
+    gallery_pictures,
+    memory,
+    open_runs,
+    overhead,
+    scaling,
+    sizes,
+    submitting,
+    throughput,
+)
 from benchmarks.front_end import FrontEnd, Shape, Spent
 from benchmarks.measuring import Pair, in_turn, median_ratio
 from benchmarks.throughput import Model
@@ -230,6 +241,20 @@ def _flags(form: Form) -> Iterator[Row]:
         yield Row(measure=f"all flags of an item, {what}", value=cost, unit="µs", most=most)
 
 
+def _open(form: Form) -> Iterator[Row]:
+    """Records that are added one by one."""
+    for database, took in open_runs.of_one_record(records=15 if form.short else 300):
+        of = f"one record through an idle system, {database}"
+        yield Row(measure=f"{of}, median", value=1000 * statistics.median(took), unit="ms", most=60)
+        yield Row(measure=f"{of}, p99", value=1000 * open_runs.p99(took), unit="ms", most=250)
+    items, small, seconds, pairs = (12_000, 20, 1.5, 1) if form.short else (1_000_000, 1000, 20, 7)
+    beside = open_runs.beside_a_large_run(items=items, small=small, seconds=seconds, pairs=pairs)
+    of = f"beside {items:,} items"
+    yield Row(measure=f"one record of an idle run {of}, the slowest", value=max(beside.starts), unit="s", most=2)
+    measure = f"items of the large run for a second of processor, {small:,} open runs beside it ÷ none"
+    yield _ratio(measure, beside.rates, least=0.98)
+
+
 #: By the name that the command takes.
 MEASURES: dict[str, Callable[[Form], Iterator[Row]]] = {
     "engine": _engine,
@@ -238,6 +263,7 @@ MEASURES: dict[str, Callable[[Form], Iterator[Row]]] = {
     "submit": _submit,
     "submit-memory": _submit_memory,
     "workers": _workers,
+    "open": _open,
     "questions": _questions,
     "sizes": _sizes,
     "worker-memory": _worker_memory,

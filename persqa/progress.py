@@ -32,6 +32,12 @@ class Progress:
         return self.submitted - sum(self.ended.values())
 
     @property
+    def counts(self) -> dict[str, int]:
+        """The counts, by their names in the database."""
+        ended = {status.value: self.ended[status] for status in Status}
+        return {"submitted": self.submitted, **ended, "pending": self.pending}
+
+    @property
     def goes_on(self) -> bool:
         """Whether there may be more results without anybody doing something to the run."""
         return self.state in (RunState.ACTIVE, RunState.OPEN)

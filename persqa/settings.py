@@ -33,12 +33,11 @@ SECRETS = Path("/run/secrets")
 MAX_IMAGE_BYTES = 64 * 2**20
 #: The default limit of what a model sees of one image, in pixels: 1024 x 1024.
 MODEL_PIXELS = 2**20
-#: The default limit of one record, in images.
-MAX_IMAGES = 4
-#: The default limit of one message, in bytes.
-MAX_MESSAGE_BYTES = 256 * 2**10
+#: The default limits of one record, in images, and of one message, in bytes.
+MAX_IMAGES, MAX_MESSAGE_BYTES = 4, 256 * 2**10
 
 _DATABASE = "sqlite:///persqa.db"
+_TOKEN = "What programs show `persqa serve` that {}. Unset: it makes one and prints it."
 
 
 class LogFormat(StrEnum):
@@ -212,6 +211,8 @@ class Settings(BaseSettings):
         min_length=1,
         description="Address on which they are served; 0.0.0.0 or :: for all. There is no password.",
     )
+    submit_token: SecretStr | None = Field(default=None, description=_TOKEN.format("open runs, add records and read"))
+    read_token: SecretStr | None = Field(default=None, description=_TOKEN.format("only read"))
     log_format: LogFormat = Field(
         default=LogFormat.TEXT, description="How a worker writes its log: text, or json for one JSON object a line."
     )
@@ -248,7 +249,7 @@ class Settings(BaseSettings):
 
     def environment(self) -> dict[str, str]:
         """These settings as environment variables, for a child process."""
-        values = self.model_dump(mode="json", exclude_none=True)
+        values = self.model_dump(mode="json", exclude_none=True, exclude={"submit_token", "read_token"})
         # Separate, since the child also inherits the variable or file that a password came by. An empty password
         # overrides one of these that belongs to another URL.
         for name in ("broker", "database"):
@@ -296,4 +297,4 @@ def _name(error: ErrorDetails) -> str:
 def _line(error: ErrorDetails, given: Collection[str]) -> str:
     """What is wrong, behind the name of what it was given by."""
     name = _name(error)
-    return f"{source(name, given, secrets=SECRETS)}: {explained(error, secret=name.endswith('_password'))}"
+    return f"{source(name, given, secrets=SECRETS)}: {explained(error, secret=name.endswith(('_password', '_token')))}"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Generator, Iterable
 
     from pydantic import JsonValue
 
@@ -26,6 +28,8 @@ _FLAGS = {
 
 #: Whether the person of this program writes flags on a command line, and not keywords in Python.
 _writes_flags = False
+#: The same for who asks from elsewhere, and has typed nothing here.
+_asks_by_name: ContextVar[bool] = ContextVar("asks_by_name", default=False)
 #: What the person has typed to say where things are.
 _typed = ""
 
@@ -36,9 +40,20 @@ def write_flags() -> None:
     _writes_flags = True
 
 
+@contextmanager
+def without_flags() -> Generator[None]:
+    """As long as this lasts, `option` gives names: for who asks this program from elsewhere."""
+    before = _asks_by_name.set(True)
+    try:
+        yield
+    finally:
+        _asks_by_name.reset(before)
+
+
 def option(name: str) -> str:
     """An option as it is written here: `--tag-policy` on the command line, `tag_policy` in Python."""
-    return _FLAGS.get(name, f"--{name.replace('_', '-')}") if _writes_flags else name
+    with_flags = _writes_flags and not _asks_by_name.get()
+    return _FLAGS.get(name, f"--{name.replace('_', '-')}") if with_flags else name
 
 
 def switch(name: str) -> str:

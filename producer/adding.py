@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from persqa.additions import Addition
 from persqa.blob_locks import Filling
+from persqa.broker.keys import queue_for
 from persqa.errors import BrokerUnavailable, RecordError, RunConflict
 from persqa.questions import load_pool
 from persqa.reasons import Reason
@@ -122,6 +123,19 @@ class Adder:
                 self.run = done.run
             self._enqueue(done, on_full)
             yield list(zip(batch, done.places, strict=True))
+
+    def has_room(self, records: int) -> bool:
+        """Whether the run's queue takes the items of so many more records now; an empty queue takes any number.
+
+        Raises:
+            BrokerUnavailable: Redis does not answer.
+        """
+        with self._lock:
+            self._publish_from_here()
+            run, publisher = self.run, self._publisher
+        assert publisher is not None
+        queue = queue_for(run.options.model, run.priority)
+        return publisher.has_room(queue, records * run.options.questions_per_image)
 
     def _batch(self, remaining: Iterator[RawRecord]) -> list[Addition]:
         self._blobs.hold_what_is_there()

@@ -20,7 +20,7 @@ from persqa.reviews import GivenReview, Review, Reviewed, Seen
 from persqa.runs import Run
 from persqa.settings import Settings
 from persqa.verdicts import ViolationKind
-from producer.adding import Done
+from producer.adding import Adder, Done
 from producer.appending import Appended
 from producer.choosing import OnPart, OnRow
 from producer.exporters.copies import OnLeft
@@ -107,6 +107,13 @@ class AsyncClient:
         Raises:
             SettingsError: an option is wrong, has an unknown name, or is one of whole data sets; nothing was written.
             RunConflict: the run of this name is a data set, or has other options.
+        """
+
+    async def adder(self, run: Run) -> Adder:
+        """What adds raw records to an open run; relative paths start where the run's do.
+
+        Raises:
+            RunConflict: it is a data set, or asks other questions than its pool has by now.
         """
 
     async def pilot(

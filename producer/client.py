@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Self
 
 from persqa.broker.keys import queues_for
-from persqa.errors import SettingsError
+from persqa.errors import RunConflict, SettingsError
 from persqa.settings import Settings, load_settings
 from producer.connections import Connections
 from producer.run_handle import RunHandle
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from persqa.broker.depth import Backlog
     from persqa.runs import Run
+    from producer.adding import Adder
     from producer.local_fleet import LocalFleet
     from producer.open_run import OpenRun
     from producer.options import GivenOpenOptions, GivenSettings, GivenSubmitOptions
@@ -130,6 +131,18 @@ class Client:
         from producer.open_run import open_run
 
         return open_run(self._connections, name, **given)
+
+    def adder(self, run: Run) -> Adder:
+        """What adds raw records to an open run; relative paths start where the run's do.
+
+        Raises:
+            RunConflict: it is a data set, or asks other questions than its pool has by now.
+        """
+        from producer.adding import Adder
+
+        if not run.grows:
+            raise RunConflict(f"the run {run.name!r} is a data set, to which nothing is added: choose another name")
+        return Adder(self._connections, run, base=run.base)
 
     def pilot(
         self,

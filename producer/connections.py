@@ -56,6 +56,7 @@ class Connections:
         #: Those who wait for items here; they end before the database is closed.
         self.watches: WeakSet[Watch] = WeakSet()
         self._gallery: str | None = None
+        self._publisher: Publisher | None = None
         self._stack = ExitStack()
         self._stack.callback(self.store.close)
         self._looked_at = time.monotonic()
@@ -65,7 +66,7 @@ class Connections:
         for watch in [*self.watches]:
             watch.close()
         self._stack.close()
-        self.fleet = None
+        self.fleet = self._publisher = None
 
     @property
     def broker_url(self) -> str | None:
@@ -165,7 +166,7 @@ class Connections:
             return enqueue_pending(self.store, publisher, inspector, run, on_full=wait_for_room)
 
     def publisher(self, run: Run) -> Publisher:
-        """What puts items of the run into its queue; open until this is closed. Starts the fleet here if there is one.
+        """What puts items of runs into their queues; open until this is closed. Starts the fleet here if there is one.
 
         Raises:
             SettingsError, BrokerUnavailable: as of `enqueue`.
@@ -174,9 +175,11 @@ class Connections:
         from persqa.broker.publisher import Publisher
 
         url = self.need_broker(run)
-        ask_server(url)
-        publisher = Publisher(url, ledger=self.store.ledger.id, queue_bound=self.settings.queue_bound)
-        return self._stack.enter_context(closing(publisher))
+        if self._publisher is None:
+            ask_server(url)
+            publisher = Publisher(url, ledger=self.store.ledger.id, queue_bound=self.settings.queue_bound)
+            self._publisher = self._stack.enter_context(closing(publisher))
+        return self._publisher
 
     def announce(self, run: Run) -> None:
         """Tell reconcilers that the run's items are about to be enqueued from here, if a broker is known.

@@ -61,6 +61,8 @@ class GivenSettings(TypedDict, total=False):
     drain_seconds: float | None
     metrics_port: int | None
     metrics_address: str | None
+    submit_token: str | SecretStr | None
+    read_token: str | SecretStr | None
     log_format: LogFormat | str | None
 
 

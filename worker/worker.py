@@ -73,11 +73,10 @@ class Worker:
 
     def __init__(self, settings: Settings, *, node: str) -> None:
         """Prepare; `node` is Celery's name for this worker."""
-        assert settings.broker_url is not None
         self._settings = settings
         self._name = worker_name()
         self._reporting = Reporting(settings, node=node, facts=self.facts)
-        leases = Leases(settings.broker_url, worker=self._name, seconds=settings.lease_seconds)
+        leases = Leases(str(settings.broker_url), worker=self._name, seconds=settings.lease_seconds)
         self.keeper = LeaseKeeper(leases, lease_seconds=settings.lease_seconds)
         self._loop = LoopThread("persqa-pipeline")
         self._watchdog = Watchdog(
@@ -87,7 +86,7 @@ class Worker:
             last=self.keeper.close,
         )
         self._health = Health(settings, self._watchdog, engine=self._engine_state, database=self._ping_database)
-        #: For Celery's own small tasks, such as backend clean-up, and for one call of nvidia-smi.
+        #: For Celery's own small tasks, and for one call of nvidia-smi.
         self._small_tasks = ThreadPoolExecutor(max_workers=2, thread_name_prefix="persqa-others")
         self._gpus: Future[list[Gpu]] = Future()
         self._created = time.monotonic()

@@ -49,6 +49,7 @@ COMMANDS = {
     "results": ("results:command", "Show questions and answers, or the violations."),
     "report": ("report:command", "Show what a run comes to, also as a page, or as the card of a data set."),
     "ui": ("ui:command", "Look at pictures and answers in a browser, and decide what is good."),
+    "serve": ("serve:command", "Serve the gallery, and an HTTP interface for programs in any language."),
     "export": ("export:command", "Write the records with the answers, in the input's order and shape."),
     "requeue": ("requeue:command", "Take results back and ask again, for other answers."),
     "pause": ("controls:pause", "Begin nothing more of a run until it is resumed."),

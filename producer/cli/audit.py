@@ -9,7 +9,7 @@ from persqa.errors import BrokerUnavailable
 from persqa.results import Status
 from producer.cli import options
 from producer.cli.expanding import expanded
-from producer.cli.printing import console, plain, print_json, progress_dict, say, table
+from producer.cli.printing import console, plain, print_json, say, table
 
 
 @expanded
@@ -55,7 +55,7 @@ def command(
 def _facts(audit: Audit) -> dict[str, object]:
     return {
         "run": audit.run.name,
-        **progress_dict(audit.census.rows),
+        **audit.census.rows.counts,
         "holds": audit.holds,
         "queue_checked": audit.queue_checked,
         "problems": list(audit.problems),
@@ -66,7 +66,7 @@ def _print(audits: list[Audit], *, named: bool) -> None:
     counted = ["submitted", *Status, "pending"]
     sums = table(["run", *counted, "holds"], keys=["run", "holds"], numbers=counted)
     for audit in audits:
-        counts = progress_dict(audit.census.rows)
+        counts = audit.census.rows.counts
         verdict = "[green]yes[/]" if audit.holds else "[red]no[/]"
         sums.add_row(plain(audit.run.name), *(str(counts[name]) for name in counted), verdict)
     console.print(sums if audits else "no run yet")

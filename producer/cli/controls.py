@@ -58,6 +58,7 @@ def close(run: options.Run, *, where: options.Where, as_json: options.AsJson = F
 
     Examples:
         persqa close camera
+        persqa close camera --json
     """
     with where.client() as client:
         handle = client.open_run(client.run(run).name)

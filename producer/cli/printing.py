@@ -11,14 +11,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
 
-from persqa.results import Status
 from producer.cli.tables import Column, Kind, Table, cut
 from producer.intervals import percent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-
-    from persqa.progress import Progress
 
 #: Standard output; without a terminal nothing is wrapped or cut.
 console = Console(width=None if sys.stdout.isatty() else 200, soft_wrap=not sys.stdout.isatty())
@@ -95,9 +92,3 @@ def image(references: str) -> str:
     """Image references as text that is safe to print: of long ones, and on a terminal of digests, a part is enough."""
     shown = _DIGEST.sub("blob:\\1…", references) if console.is_terminal else references
     return plain(cut(Text(shown), _LONGEST_REFERENCE).plain)
-
-
-def progress_dict(progress: Progress) -> dict[str, int]:
-    """The counts, by their names in the database."""
-    counts = {status.value: progress.ended[status] for status in Status}
-    return {"submitted": progress.submitted, **counts, "pending": progress.pending}

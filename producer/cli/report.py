@@ -11,7 +11,7 @@ import typer
 from persqa.words import counted
 from producer.cli import options
 from producer.cli.expanding import expanded
-from producer.cli.printing import console, plain, print_json, progress_dict, say, styled_status, table
+from producer.cli.printing import console, plain, print_json, say, styled_status, table
 from producer.spot_checks import sentences
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def _facts(report: Report) -> dict[str, object]:
     return {
         "run": report.run.name,
         "state": report.progress.state,
-        **progress_dict(report.progress),
+        **report.progress.counts,
         "records": summary.records,
         "answers": summary.answers,
         "stopped": None if report.progress.stop is None else str(report.progress.stop),

@@ -24,7 +24,6 @@ from producer.cli.printing import (
     notes,
     plain,
     print_json,
-    progress_dict,
     say,
     styled_status,
     table,
@@ -154,7 +153,7 @@ def _summarize(handle: RunHandle, started: datetime, *, as_json: bool) -> bool:
             {
                 "run": handle.name,
                 **submission_dict(handle),
-                **progress_dict(progress),
+                **progress.counts,
                 "violations": kinds,
                 "flags": handle.flags(),
                 "items_per_second": round(rate, 2) if rate else None,

@@ -13,18 +13,18 @@ from rich.text import Text
 
 from persqa.clock import duration, seconds_since
 from persqa.phases import Phase, in_words
-from persqa.runs import Priority
+from persqa.runs import Priority, RunState
 from persqa.words import counted, to_type
 from producer.cli import EXIT_INFRASTRUCTURE, options
 from producer.cli.expanding import expanded
-from producer.cli.printing import console, flags_table, plain, print_json, progress_dict, table, whole_line
+from producer.cli.printing import console, flags_table, plain, print_json, table, whole_line
 from producer.spot_checks import sentences
 from producer.status import fleet_status, one_status, statuses
 
 if TYPE_CHECKING:
     from producer import Client, RunHandle
     from producer.cli.tables import Table
-    from producer.status import RunStatus, WorkerStatus
+    from producer.status import WorkerStatus
 
 _WATCH_SECONDS = 2.0
 #: Most runs in the table: drawing a row takes longer than looking it up.
@@ -78,7 +78,7 @@ def _facts(client: Client, name: str | None) -> tuple[dict[str, Any], bool]:
     runs = statuses(client.store) if name is None else [one_status(client.store, client.run(name).run)]
     fleet = fleet_status(client.store, client.settings.broker_url, runs)
     return {
-        "runs": [_run_facts(one) for one in runs],
+        "runs": [one.facts() for one in runs],
         "workers": [_told(worker) for worker in fleet.workers],
         "warnings": fleet.warnings,
         "queues": [asdict(queue) for queue in fleet.queues],
@@ -93,21 +93,6 @@ def _checked(handle: RunHandle) -> dict[str, object]:
         return {}
     found = handle.spot_checks()
     return {"spot_checks": {**asdict(found), "sentences": sentences(found)}}
-
-
-def _run_facts(one: RunStatus) -> dict[str, object]:
-    return {
-        "run": one.run.name,
-        **progress_dict(one.progress),
-        "items_per_second": round(one.rate, 2) if one.rate else None,
-        "seconds_left": one.seconds_left,
-        "model": one.run.options.model,
-        "priority": one.run.priority,
-        "state": one.progress.state,
-        "stopped": None if one.progress.stop is None else str(one.progress.stop),
-        "created_at": one.run.created_at.isoformat(timespec="seconds"),
-        "flags": one.flags,
-    }
 
 
 def _told(worker: WorkerStatus) -> dict[str, object]:
@@ -166,7 +151,9 @@ def _resume(run: str) -> str:
 
 def _run_cells(fact: dict[str, Any]) -> list[object]:
     rate, priority = fact["items_per_second"], fact["priority"]
-    state = fact["state"] if priority == Priority.NORMAL else f"{fact['state']}, {priority}"
+    more = [str(RunState.OPEN)] * bool(fact["open"] and fact["state"] != RunState.OPEN)
+    more += [priority] * (priority != Priority.NORMAL)
+    state = ", ".join([fact["state"], *more])
     counts = [fact[name] for name in _COUNTS.values()]
     return [fact["run"], *counts, f"{rate:.1f}" if rate else None, _duration(fact["seconds_left"]), state]
 

@@ -36,13 +36,13 @@ class JsonArrayReader(SourceReader):
         try:
             refuse_other_format(self._source, self._asked, "json")
             with refusals(self._source), open_text(self._source.path) as file:
-                for number, value in enumerate(_Elements(file), 1):
+                for number, value in enumerate(Elements(file), 1):
                     yield RawRecord(place=f"record {number}", value=value)
         except (ValueError, RecursionError) as error:
             raise InputError(f"{self._source.shown}: {error}") from None
 
 
-class _Elements:
+class Elements:
     """The elements of the array in a text file; a ValueError says what is wrong with the file."""
 
     def __init__(self, file: IO[str]) -> None:

@@ -36,12 +36,13 @@ class JsonLinesReader(SourceReader):
                 # Some editors begin a UTF-8 file with a byte order mark, and files are joined.
                 text = line.removeprefix(BYTE_ORDER_MARK)
                 if text.strip():
-                    yield _parse(text, f"line {number}")
+                    yield record_of(text, f"line {number}")
                 else:
                     self.passed.add("blank line", f"line {number}")
 
 
-def _parse(line: bytes, place: str) -> RawRecord:
+def record_of(line: bytes, place: str) -> RawRecord:
+    """The record of one line; a broken one carries its error."""
     try:
         return RawRecord(place=place, value=_value(line.decode()))
     except (ValueError, RecursionError) as error:

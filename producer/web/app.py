@@ -12,6 +12,7 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
 from persqa.errors import Infrastructure, NoDatabase, RunNotFound, RunStopped, UserError
+from producer.web.door.door import ROOT
 from producer.web.guard import Guard
 from producer.web.pages import routes
 
@@ -20,15 +21,17 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
     from starlette.responses import Response
-    from starlette.types import ASGIApp
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from producer.web.site import Site
 
 _HOUR_SECONDS = 3600
 
 
-def application(site: Site, *, hosts: Collection[str] | None, token: str | None) -> ASGIApp:
-    """The gallery as an ASGI application; `hosts` and `token` as in `Guard`."""
+def application(
+    site: Site, *, hosts: Collection[str] | None, token: str | None, door: ASGIApp | None = None
+) -> ASGIApp:
+    """The gallery as an ASGI application; `hosts` and `token` as in `Guard`; `door` gets what is below its root."""
 
     def failed(request: Request, error: Exception) -> Response:
         status, heading = _told(error)
@@ -45,7 +48,18 @@ def application(site: Site, *, hosts: Collection[str] | None, token: str | None)
     )
     app.state.site = site
     # Around everything, as pages about defects are made outside of what Starlette calls middleware.
-    return Guard(app, hosts=hosts, token=token)
+    guarded = Guard(app, hosts=hosts, token=token)
+    return guarded if door is None else _beside(guarded, door)
+
+
+def _beside(pages: ASGIApp, door: ASGIApp) -> ASGIApp:
+    """Pages, and an interface for programs: each has its own rule about who may ask."""
+
+    async def choose(scope: Scope, receive: Receive, send: Send) -> None:
+        is_for_programs = scope["type"] == "http" and f"{scope['path']}/".startswith(f"{ROOT}/")
+        await (door if is_for_programs else pages)(scope, receive, send)
+
+    return choose
 
 
 class _Static(StaticFiles):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import ipaddress
+import resource
 import secrets
 import socket
 import threading
@@ -16,13 +17,18 @@ from persqa.errors import SettingsError
 from persqa.system_errors import in_words
 from persqa.words import option
 from producer.web.app import application
+from producer.web.door.calls import ABORT
+from producer.web.door.door import ROOT, Door
 from producer.web.site import Site
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Iterable
 
+    from starlette.types import Receive, Scope, Send
+
     from producer.client import Client
+    from producer.web.door import Tokens
 
 #: Asked for first; the next free one is taken where nobody has named one.
 _PORT = 9760
@@ -30,20 +36,28 @@ _TRIED = 20
 _ON_LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 #: What is being answered at the end is waited for so long, in seconds; a person waits for the end.
 _END_SECONDS = 1
-#: Connections at once; a browser has six.
+#: Connections at once; a browser has six, and programs are many.
 MOST_CONNECTIONS = 240
+MOST_WITH_DOOR = 2400
+#: Files that are open beside connections.
+_OTHER_FILES = 400
+#: What programs add at the end is waited for so long, in seconds.
+_END_WITH_DOOR_SECONDS = 10
 
 
 class Server:
     """Serves the gallery of a client, in a thread of its own, in a `with` block."""
 
-    def __init__(self, client: Client, *, host: str = "127.0.0.1", port: int | None = None) -> None:
+    def __init__(
+        self, client: Client, *, host: str = "127.0.0.1", port: int | None = None, tokens: Tokens | None = None
+    ) -> None:
         """Listen, so that the address is known.
 
         Args:
             client: its database is shown; it stays the caller's.
             host: the name or IP address to listen on. Beyond loopback, the address has a token.
             port: the port; by default 9760, or the next one that is free.
+            tokens: those of programs, for which the HTTP interface is there then, too.
 
         Raises:
             SettingsError: this machine cannot listen there.
@@ -53,10 +67,14 @@ class Server:
         local = _is_loopback(self._socket.getsockname()[0])
         token = None if local else secrets.token_urlsafe(16)
         self._site = Site(client)
-        app = application(self._site, hosts=_ON_LOOPBACK | {_shown(host).lower()} if local else None, token=token)
+        hosts = _ON_LOOPBACK | {_shown(host).lower()} if local else None
+        door = None if tokens is None else Door(client, tokens)
+        self._end_seconds = _END_SECONDS if door is None else _END_WITH_DOOR_SECONDS
+        if door is not None:
+            _allow_files(MOST_WITH_DOOR + _OTHER_FILES)
         config = uvicorn.Config(
-            app,
-            http=_Connection,
+            application(self._site, hosts=hosts, token=token, door=door),
+            http=_Connection if door is None else _ManyConnections,
             ws="none",
             lifespan="off",
             # Headers that a proxy could have set are anybody's to set.
@@ -66,17 +84,19 @@ class Server:
             # What strangers send is not worth a line; a defect is.
             log_level="error",
             access_log=False,
-            timeout_graceful_shutdown=_END_SECONDS,
+            timeout_graceful_shutdown=self._end_seconds,
         )
-        self._server = uvicorn.Server(config)
+        self._server = _Uvicorn(config, door)
         # Only in the main thread would uvicorn set handlers of signals; they are the program's.
         self._thread = threading.Thread(
             target=self._server.run, args=([self._socket],), name="persqa-ui", daemon=True
         )  # fmt: skip
         #: Why it is not where it is expected; empty where it is.
         self.elsewhere = f"port {_PORT} is taken: " if port is None and number != _PORT else ""
-        #: What a person opens.
-        self.address = f"http://{_shown(host)}:{number}/" + (f"?token={token}" if token else "")
+        root = f"http://{_shown(host)}:{number}"
+        #: What a person opens, and where programs ask.
+        self.address = f"{root}/" + (f"?token={token}" if token else "")
+        self.for_programs = f"{root}{ROOT}"
 
     def wait(self) -> None:
         """Wait for Ctrl-C, while it serves."""
@@ -93,9 +113,22 @@ class Server:
     def __exit__(self, *_: object) -> None:
         self._server.should_exit = True
         # Who reads from a slow web server or database may go on; such a thread does not keep the program running.
-        self._thread.join(_END_SECONDS + 1)
+        self._thread.join(self._end_seconds + 1)
         self._socket.close()
         self._site.close()
+
+
+class _Uvicorn(uvicorn.Server):
+    """A server that lets go first of those who would stay."""
+
+    def __init__(self, config: uvicorn.Config, door: Door | None) -> None:
+        super().__init__(config)
+        self._door = door
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._door is not None:
+            self._door.end()
+        await super().shutdown(sockets)
 
 
 class _Connection(H11Protocol):
@@ -106,11 +139,12 @@ class _Connection(H11Protocol):
 
     #: When the client last sent something, by the clock of the loop, in seconds.
     heard = 0.0
+    most = MOST_CONNECTIONS
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         super().connection_made(transport)
         self.heard = self.loop.time()
-        if len(self.connections) > MOST_CONNECTIONS:
+        if len(self.connections) > self.most:
             min(_of_ours(self.connections), key=lambda one: (one.is_answered_for, one.heard)).transport.abort()
 
     def data_received(self, data: bytes) -> None:
@@ -122,6 +156,30 @@ class _Connection(H11Protocol):
         """Whether it is we who work, and not the client whom we wait for."""
         cycle = self.cycle
         return cycle is not None and not cycle.more_body and not cycle.response_complete
+
+
+class _ManyConnections(_Connection):
+    """One connection of many; who answers may cut it."""
+
+    most = MOST_WITH_DOOR
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        super().connection_made(transport)
+        app = self.app
+
+        async def with_abort(scope: Scope, receive: Receive, send: Send) -> None:
+            scope["extensions"] = {ABORT: transport.abort}
+            await app(scope, receive, send)
+
+        self.app = with_abort
+
+
+def _allow_files(number: int) -> None:
+    """Let this process have so many files open, or as many as it may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = number if hard == resource.RLIM_INFINITY else min(number, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _of_ours(connections: Iterable[object]) -> Iterable[_Connection]:

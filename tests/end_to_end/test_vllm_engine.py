@@ -240,7 +240,7 @@ def test_cancelling_aborts_only_that_request(running: RunningEngine) -> None:
     cancelled.cancel()
     assert kept.result(timeout=120).output_tokens == 400
     assert running.engine._engine is not None  # pyright: ignore[reportPrivateUsage]
-    assert running.engine._engine.get_num_unfinished_requests() == 0  # pyright: ignore[reportPrivateUsage]
+    assert running.engine._engine.output_processor.get_num_unfinished_requests() == 0  # pyright: ignore[reportPrivateUsage]
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,14 @@ def begin(engine: Any) -> tuple[VllmPictures, Any]:
 
 @pytest.fixture(scope="module")
 def begun() -> tuple[VllmPictures, Any]:
-    return begin(new_engine())
+    from vllm import __version_tuple__
+
+    pictures, prompts = begin(new_engine())
+    # It normalizes pictures in the worker, and a part of that is not done with patches.
+    if __version_tuple__[:2] < (0, 29):
+        assert pictures.prepare is None
+        pytest.skip("this vLLM gets its pictures from its own image processor")
+    return pictures, prompts
 
 
 def inputs(pictures: VllmPictures, tokens: list[int], images: Sequence[Image.Image], *, prepared: bool) -> Any:

@@ -8,6 +8,7 @@ import tracemalloc
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from persqa.errors import Rejected
@@ -116,3 +117,51 @@ def test_text_that_is_made_at_the_end_is_the_text_that_is_made_token_by_token(pr
             output: Any = SimpleNamespace(request_id="r", prompt_token_ids=prompt, outputs=[ended])
             sampling = SamplingParams(detokenize=False)
             assert text_of(tokenizer, output, sampling) == expected.get_next_output_text(finished=True, delta=False)
+
+
+@pytest.mark.parametrize("statistics", [False, True])
+@pytest.mark.parametrize("wants", [{"detokenize": False}, {"stop": ["nowhere"]}, {"logprobs": 0}], ids=str)
+def test_an_answer_whose_tokens_are_gathered_is_the_answer_of_vllm(wants: dict[str, Any], statistics: bool) -> None:
+    from vllm import SamplingParams
+    from vllm.sampling_params import RequestOutputKind
+    from vllm.v1.engine import EngineCoreOutput, EngineCoreRequest, FinishReason
+    from vllm.v1.engine.output_processor import OutputProcessor, RequestOutputCollector
+    from vllm.v1.outputs import LogprobsLists
+
+    from worker.engines.vllm_inner import hear_outputs
+
+    sampling = SamplingParams(output_kind=RequestOutputKind.FINAL_ONLY, **wants)
+    words = noise_tokenizer().encode(USER, add_special_tokens=False)
+
+    def logprobs(token: int) -> LogprobsLists | None:
+        numbers = np.array([[token]]), np.array([[-token / 7]]), np.array([0])
+        return LogprobsLists(*numbers) if "logprobs" in wants else None
+
+    def answer(*, heard: bool) -> Any:
+        processor = OutputProcessor(noise_tokenizer(), log_stats=False)
+        steps = list[None]()
+        if heard:
+            engine: Any = SimpleNamespace(output_processor=processor, log_stats=statistics)
+            hear_outputs(engine, lambda: steps.append(None))
+        request = EngineCoreRequest(
+            request_id="1",
+            prompt_token_ids=words,
+            mm_features=None,
+            sampling_params=sampling,
+            pooling_params=None,
+            arrival_time=0.0,
+            lora_request=None,
+            cache_salt=None,
+            data_parallel_rank=None,
+        )
+        request.external_req_id = "one"
+        processor.add_request(request, None, queue=(queue := RequestOutputCollector(sampling.output_kind, "1")))
+        for number, token in enumerate(words, 1):
+            reason = FinishReason.LENGTH if number == len(words) else None
+            processor.process_outputs([EngineCoreOutput("1", [token], logprobs(token), finish_reason=reason)])
+        assert len(steps) == heard * len(words)
+        assert not processor.request_states
+        return queue.get_nowait()
+
+    assert answer(heard=True).outputs == answer(heard=False).outputs
+    assert list(answer(heard=True).outputs[0].token_ids) == words

@@ -8,7 +8,7 @@ from tests.support.collapse import check_no_collapse
 
 
 @pytest.mark.benchmark
-@pytest.mark.parametrize("measure", ["overhead", "submit", "workers", "sizes"])
+@pytest.mark.parametrize("measure", ["overhead", "submit", "workers", "sizes", "open"])
 def test_nothing_has_become_much_slower(measure: str) -> None:
     check_no_collapse(measure)
 

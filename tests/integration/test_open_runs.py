@@ -40,7 +40,7 @@ def records(*numbers: int) -> list[dict[str, object]]:
 
 
 def what_became(run: OpenRun, given: Sequence[dict[str, object]], *, replace: bool = False) -> list[str]:
-    return [ticket.place.added for ticket in run.add_many(given, replace=replace)]
+    return [ticket.added for ticket in run.add_many(given, replace=replace)]
 
 
 def end_all(store: Store, run: OpenRun) -> None:
@@ -55,7 +55,7 @@ def test_a_record_is_added_once_however_often_it_is_given(site: Site) -> None:
         assert what_became(run, records(1, 2, 1)) == ["added", "added", "known"]
         # Whoever comes later need not say the options again.
         again = other.open_run("camera")
-        assert again.add(records(2)[0]).place == run.add(records(2)[0]).place
+        assert again.add(records(2)[0]).items == run.add(records(2)[0]).items
         assert what_became(again, records(3, 1)) == ["added", "known"]
         assert [row.record["id"] for row in run.results()] == [1, 2, 3]
         assert (run.progress().submitted, run.progress().state) == (3, RunState.ACTIVE)
@@ -93,11 +93,11 @@ def test_a_record_that_takes_the_place_of_another_keeps_what_was_there(site: Sit
     with Client(site.settings) as client:
         store = client.store
         run = client.open_run("camera", key="id", questions_per_image=2)
-        place = run.add({"id": "a", "image": "/a.png"}).place
+        place = run.add({"id": "a", "image": "/a.png"})
         run.add({"id": "b", "image": "/b.png"})
         stale = [replace(an_outcome(item), requeues=0) for item in store.ledger.chosen(place.items)]
         store.results.commit(stale[:1])
-        newer = run.add({"id": "a", "image": "/z.png"}, replace=True).place
+        newer = run.add({"id": "a", "image": "/z.png"}, replace=True)
         assert (newer.added, newer.position, newer.items) == (Added.REPLACED, place.position, place.items)
         # A worker has asked about the picture that was there, and comes too late.
         assert store.results.commit(stale) == set()
@@ -120,7 +120,7 @@ def test_a_wrong_record_is_no_obstacle_and_may_be_mended(site: Site) -> None:
         assert wrong == [(1, Reason.BAD_IMAGE_FIELD), (None, Reason.BAD_KEY), (4, Reason.BAD_VALUE)]
         with pytest.raises(KeyTaken):
             run.add({"id": 3, "image": 5}, replace=True)
-        assert run.add({"id": 1, "image": "/a.png"}, replace=True).place.added is Added.REPLACED
+        assert run.add({"id": 1, "image": "/a.png"}, replace=True).added is Added.REPLACED
         assert [row.image for row in run.results(status="pending")] == ["/a.png", "/a.png", "/c.png", "/c.png"]
         end_all(client.store, run)
         assert audit(client.store, client.store.runs.reread(run.run), None).holds

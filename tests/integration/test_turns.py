@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from contextlib import ExitStack, closing
 from dataclasses import replace
@@ -13,7 +14,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from persqa.broker.connection import connect
-from persqa.broker.depth import Inspector
+from persqa.broker.depth import Depth, Inspector
 from persqa.broker.keys import PUSHED, QUEUE, aside, places_for, places_of, queue_for, queue_of, turns_of
 from persqa.broker.leases import Claimed, Leases
 from persqa.broker.publisher import Publisher
@@ -21,14 +22,22 @@ from persqa.broker.pushes import Pushes
 from persqa.broker.withdrawal import Withdrawal
 from persqa.errors import BrokerFull
 from persqa.runs import Priority, RunId
+from producer import Client
+from tests.integration.test_worker import quiet
 from tests.support.builders import LEDGER, a_run, an_item
 from tests.support.clocks import Clocks, clocked_script
+from tests.support.queues import held, many_records
 from tests.support.wait import wait_until
+from tests.support.workers import WorkerProcess, scripted
+from worker.leases.claiming import Consumer
+from worker.leases.keeper import LeaseKeeper
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from persqa.runs import Run
+    from tests.conftest import Site
 
 OTHER = "fedcba9876543210"
 
@@ -228,3 +237,48 @@ def test_who_waits_hears_of_a_push_and_of_nothing_else(turns: Turns) -> None:
         assert not pushes.wait(0.1), "all that came together is told once"
         turns.redis.publish(f"{PUSHED}:{queue_for('another')}", 1)  # pyright: ignore[reportUnknownMemberType]
         assert not pushes.wait(0.1)
+
+
+def test_an_idle_worker_is_woken_and_without_that_it_looks_by_itself(turns: Turns) -> None:
+    taken = list[Claimed]()
+    keeper = LeaseKeeper(Leases(turns.url, worker="w:1", seconds=30), lease_seconds=30)
+    keeper.attach(Consumer([QUEUE], room=lambda: 9, deliver=taken.extend, ledger=LEDGER))
+    try:
+        for heard in (True, False):
+            wait_until(lambda: turns.redis.pubsub_numsub(f"{PUSHED}:{QUEUE}")[0][1] == 1, describe="it listens")  # pyright: ignore
+            if not heard:
+                turns.redis.execute_command("CLIENT", "KILL", "TYPE", "pubsub")  # pyright: ignore
+            before = len(taken)
+            turns.push(1)
+            wait_until(lambda before=before: len(taken) > before, describe="it has taken the message")
+    finally:
+        keeper.close()
+
+
+@pytest.mark.parametrize("site", ["redis+postgresql"], indirect=True)
+def test_open_runs_are_answered_beside_thousands_of_items_and_changed_on_the_way(site: Site, tmp_path: Path) -> None:
+    settings = scripted(site.settings, "reads_colour").model_copy(update={"window": 16})
+    with Client(settings) as client:
+        large = client.submit(many_records(tmp_path / "large", 3000))
+        runs = [client.open_run(f"small-{number}", image_base=tmp_path / "large") for number in range(3)]
+        for run in runs:
+            run.add_many({"image": f"images/{number}.png", "id": number} for number in range(20))
+        assert runs[0].depth() == Depth(waiting=20, held=0)
+        assert runs[2].set_priority("low") == 20
+        with WorkerProcess(settings, tmp_path):
+            for run in runs[:2]:
+                run.wait(timeout_seconds=60, display=quiet)
+            assert large.progress().pending > 2700, "the small ones were stuck behind the large one"
+            added = time.monotonic()
+            runs[0].add({"image": "images/7.png", "id": 99})
+            wait_until(lambda: runs[0].progress().pending == 0, describe="it is answered")
+            assert time.monotonic() - added < 2 or large.progress().pending > 2400
+            assert runs[2].progress().pending == 20, "nothing of a lower priority was begun"
+            assert runs[2].pause() == 20
+            large.cancel()
+            assert runs[2].resume() == 20
+            runs[2].wait(timeout_seconds=60, display=quiet)
+            wait_until(lambda: held(settings) == 0, describe="what has begun is finished")
+        for run in runs:
+            run.close()
+            assert run.audit().holds

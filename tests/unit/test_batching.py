@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -38,6 +39,21 @@ def test_each_caller_gets_its_own_answer_and_batches_are_full() -> None:
 def test_a_lonely_element_does_not_wait_for_others() -> None:
     batcher: Batcher[int, int] = Batcher(list, name="persqa-test", size=1000, seconds=0.01)
     assert run_all(batcher, [7]) == [7]
+
+
+@pytest.mark.parametrize(("elements", "in_flight"), [(1, 1), (3, 3), (2, 3)])
+def test_nobody_waits_for_long_where_few_others_are(elements: int, in_flight: int) -> None:
+    batches: list[int] = []
+
+    def flush(some: Sequence[int]) -> list[int]:
+        batches.append(len(some))
+        return list(some)
+
+    batcher: Batcher[int, int] = Batcher(flush, name="persqa-test", size=1000, seconds=30, in_flight=lambda: in_flight)
+    started = time.monotonic()
+    assert run_all(batcher, range(elements)) == list(range(elements))
+    assert batches == [elements]
+    assert time.monotonic() - started < 10
 
 
 def test_a_failure_reaches_every_caller_of_its_batch_and_no_other() -> None:

@@ -19,7 +19,7 @@ from producer.cli.submit_flags import SubmitFlags
 from producer.options import GivenSubmitOptions
 
 COMMANDS = (
-    *("run", "submit", "pilot", "worker", "status", "results", "report", "ui", "export", "requeue"),
+    *("run", "submit", "pilot", "worker", "status", "results", "report", "ui", "serve", "export", "requeue"),
     *("pause", "resume", "cancel", "close", "priority", "rename", "delete"),
     *("audit", "migrate", "doctor", "exporter", "demo-data"),
 )

@@ -13,7 +13,9 @@ from functools import cache, partial, wraps
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import torch
 import zmq
+from vllm import __version_tuple__
 from vllm.inputs import TokensPrompt
 from vllm.multimodal.cache import MultiModalProcessorOnlyCache
 from vllm.multimodal.inputs import MultiModalKwargsItems, PlaceholderRange
@@ -25,7 +27,6 @@ from worker.engines.vllm_patches import PatchMaker
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    import torch
     from PIL.Image import Image
     from vllm import RequestOutput, SamplingParams
     from vllm.v1.engine.async_llm import AsyncLLM
@@ -39,15 +40,34 @@ _CONTEXT_TOKENS = 64
 
 
 def hear_outputs(engine: AsyncLLM, note: Callable[[], None]) -> None:
-    """Have `note` called whenever the engine process sends tokens of any request."""
-    process_outputs = engine.output_processor.process_outputs
+    """Have `note` called whenever the engine process sends tokens of any request.
+
+    Tokens in the middle of an answer are only gathered: that is all vLLM would do with them where nobody wants text,
+    log probabilities or statistics, but it takes long to find that out, once a token.
+    """
+    processor = engine.output_processor
+    process_outputs, only_gathers = processor.process_outputs, not engine.log_stats
 
     @wraps(process_outputs)
-    def process(*arguments: Any, **options: Any) -> Any:
+    def process(engine_core_outputs: list[Any], *arguments: Any, **options: Any) -> Any:
         note()
-        return process_outputs(*arguments, **options)
+        outputs, states = engine_core_outputs, processor.request_states
+        if only_gathers:
+            outputs = [output for output in outputs if not _gather(states.get(output.request_id), output)]
+        return process_outputs(outputs, *arguments, **options)
 
-    engine.output_processor.process_outputs = process
+    processor.process_outputs = process
+
+
+def _gather(state: Any, output: Any) -> bool:
+    """Add the tokens of an output to those of its answer; False where there is more to do."""
+    if state is None or state.is_prefilling or output.finish_reason is not None or output.new_logprobs is not None:
+        return False
+    # Only this class makes no text.
+    if type(state.detokenizer) is not IncrementalDetokenizer:
+        return False
+    state.detokenizer.token_ids += output.new_token_ids
+    return True
 
 
 def text_of(tokenizer: Any, output: RequestOutput, sampling: SamplingParams) -> str:
@@ -192,12 +212,44 @@ def before_caches(note: Callable[[], None]) -> None:
 
 
 @cache
+def count_whole_images() -> None:
+    """Repair images that a model of Idefics3's kind takes whole, as the demo model does (vLLM 0.24 to 0.30).
+
+    vLLM asks transformers into how many parts an image is split, and takes 0 for an answer where it is not split. Then
+    it gives the model nothing of the image, and does not start.
+    """
+    if __version_tuple__[:2] >= (0, 31):
+        return
+    from vllm.model_executor.models.idefics3 import Idefics3ProcessingInfo
+
+    original: Callable[..., int] = Idefics3ProcessingInfo.get_num_patches
+
+    @wraps(original)
+    def get_num_patches(*arguments: Any, **options: Any) -> int:
+        return max(original(*arguments, **options), 1)
+
+    Idefics3ProcessingInfo.get_num_patches = get_num_patches
+
+
+class _ForNothing(torch.Generator):
+    """The random generator of a token that is discarded."""
+
+    def get_offset(self) -> int:
+        """Nobody needs to know."""
+        return 0
+
+    def set_offset(self, offset: int) -> torch.Generator:  # noqa: ARG002
+        """There is nothing to repeat."""
+        return self
+
+
+@cache
 def keep_generators_during_chunked_prefill() -> None:
     """Repair seeded sampling on the CPU, which would end the engine (vLLM 0.24 to 0.32).
 
     vLLM reads a long prompt in several steps (chunked prefill). After each step it samples a token, discards it, and
     sets the request's random generator back. On the CPU this raises, and the engine ends. So these generators are put
-    aside during the step.
+    aside during the step, and others serve. Without any, vLLM 0.24 would forget the seeds of all who are in the step.
     """
     from vllm.v1.worker.gpu_model_runner import GPUModelRunner
 
@@ -207,7 +259,8 @@ def keep_generators_during_chunked_prefill() -> None:
     def sample_tokens(runner: Any, *arguments: Any) -> Any:
         batch = runner.input_batch
         unread = runner.discard_request_mask.np[: batch.num_reqs].nonzero()[0].tolist()
-        aside = {row: batch.generators.pop(row) for row in unread if row in batch.generators}
+        aside = {row: batch.generators[row] for row in unread if row in batch.generators}
+        batch.generators.update({row: _ForNothing() for row in aside})
         try:
             return original(runner, *arguments)
         finally:

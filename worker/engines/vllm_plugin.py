@@ -17,6 +17,7 @@ from worker.engines.loading_steps import tell_step
 
 def register() -> None:
     """Apply the changes; vLLM calls this in each of its processes, in some more than once."""
+    vllm_inner.count_whole_images()
     if multiprocessing.parent_process() is None:
         return
     _leave_process_group()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 from contextlib import contextmanager
+from heapq import heappop, heappush
 from itertools import count
 from typing import TYPE_CHECKING, NewType
 
@@ -50,6 +51,8 @@ class Budget:
         self._items: dict[Age, None] = {}
         self._ages = count()
         self._waiting: set[Share] = set()
+        #: Those that wait, by the place that they have in the order, and what is left of others.
+        self._order: list[tuple[int, int, Share]] = []
         self._decoding: set[Share] = set()
         self._granting = False
         #: Bytes that are lent.
@@ -71,7 +74,13 @@ class Budget:
     def wait(self, share: Share) -> None:
         """Grant what the share wants, now or later."""
         self._waiting.add(share)
+        self.place(share)
         self.grant()
+
+    def place(self, share: Share) -> None:
+        """Give the share its place in the order, which it has anew when other items want the image."""
+        if share in self._waiting:
+            heappush(self._order, (share.rank(), id(share), share))
 
     def forget(self, share: Share) -> bool:
         """Let the share wait no longer; returns whether it did."""
@@ -92,7 +101,7 @@ class Budget:
             return
         self._granting = True
         try:
-            while self._waiting and self._has_room(share := min(self._waiting, key=Share.rank)):
+            while (share := self._first()) is not None and self._has_room(share):
                 self._waiting.discard(share)
                 self.used += share.wanted - share.size
                 share.size = share.wanted
@@ -101,6 +110,15 @@ class Budget:
                 share.go_on()
         finally:
             self._granting = False
+
+    def _first(self) -> Share | None:
+        """The first in the order of those that wait, found without looking at all of them: they are many."""
+        while self._order:
+            rank, _, share = self._order[0]
+            if share in self._waiting and share.rank() == rank:
+                return share
+            heappop(self._order)
+        return None
 
     def _has_room(self, share: Share) -> bool:
         oldest = next(iter(self._items), None) in share.users
@@ -151,12 +169,16 @@ class Share:
     def join(self, age: Age) -> None:
         """Note that one more item wants the image."""
         self.users.add(age)
+        self._budget.place(self)
         self._budget.grant()
 
     def leave(self, age: Age) -> bool:
         """Note that an item wants it no longer; returns whether the image waits in vain, and is not loaded."""
         self.users.discard(age)
-        if self.users or not self._budget.forget(self) or self._granted is None:
+        if self.users:
+            self._budget.place(self)
+            return False
+        if not self._budget.forget(self) or self._granted is None:
             return False
         self._granted.cancel()
         return True

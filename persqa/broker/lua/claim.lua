@@ -41,42 +41,48 @@ local function take(queue, most)
     end
 end
 
--- Those whose turn is next, as many as get a message each; those that are found empty leave the set.
+-- Those whose turn is next, as many as get a message each; those that are found empty on the way leave the set.
 local function next_ones(queue, turns)
     local found = {}
     while #found < left do
-        local some = redis.call('ZRANGE', turns, #found, left - 1)
+        local some = redis.call('ZRANGE', turns, #found, #found + math.max(left - #found, 100) - 1)
         if #some == 0 then break end
+        local empty = {}
         for _, one in ipairs(some) do
+            if #found == left then break end
             local ledger = string.match(one, ':run:(%x+):%d+$')
             if ledger and ARGV[5] ~= '' and ledger ~= ARGV[5] then
                 -- Its messages stay where they are: its own workers take turns there, too.
                 redis.call('ZREM', turns, one)
                 redis.call('ZADD', table.concat({queue, ':ledger:', ledger, ':runs'}), 'NX', 0, one)
             elseif redis.call('LLEN', one) == 0 then
-                redis.call('ZREM', turns, one)
+                empty[#empty + 1] = one
             else
                 found[#found + 1] = one
             end
         end
+        if #empty > 0 then redis.call('ZREM', turns, unpack(empty)) end
     end
     return found
 end
 
--- Take messages from a queue and from those of the runs beside it, in turns; `turn` is the highest score.
-local function take_turns(queue, turns, turn)
+-- Take messages from a queue and from those of the runs beside it, in turns.
+local function take_turns(queue, turns)
     -- Removes nothing, but counts: a server whose memory is full lets a script add something only after it has.
     redis.call('ZREM', turns, '')
-    redis.call('ZADD', turns, 'NX', turn + 1, queue)
-    turn = turn + 1
+    local turn = tonumber(redis.call('ZRANGE', turns, -1, -1, 'WITHSCORES')[2] or '0') + 1
+    redis.call('ZADD', turns, 'NX', turn, queue)
     while left > 0 do
         local ones = next_ones(queue, turns)
         if #ones == 0 then break end
+        local served = {}
         for place, one in ipairs(ones) do
             take(one, math.floor(left / (#ones - place + 1)))
             turn = turn + 1
-            redis.call('ZADD', turns, turn, one)
+            served[#served + 1] = turn
+            served[#served + 1] = one
         end
+        redis.call('ZADD', turns, unpack(served))
     end
     -- Who is next and empty, or alone, would come first in any case.
     local first = redis.call('ZRANGE', turns, 0, 0)[1]
@@ -87,12 +93,13 @@ local function take_turns(queue, turns, turn)
     if first == queue and redis.call('ZCARD', turns) == 1 then redis.call('ZREM', turns, queue) end
 end
 
+local turns, any = {}, false
+for place = 5, #KEYS do turns[#turns + 1] = KEYS[place] .. ':runs' end
+if #turns > 0 then any = redis.call('EXISTS', unpack(turns)) > 0 end
 for place = 5, #KEYS do
     if left <= 0 then break end
-    local turns = KEYS[place] .. ':runs'
-    local last = redis.call('ZRANGE', turns, -1, -1, 'WITHSCORES')[2]
-    if last then
-        take_turns(KEYS[place], turns, tonumber(last))
+    if any and redis.call('EXISTS', turns[place - 4]) == 1 then
+        take_turns(KEYS[place], turns[place - 4])
     else
         take(KEYS[place], left)
     end
