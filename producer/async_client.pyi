@@ -1,13 +1,13 @@
 """The client for programs of asyncio, with the names of the client. Written by `make docs`."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Self, Unpack, overload
 
 from pandas import DataFrame
 
-from persqa.additions import Added
+from persqa.additions import Added, Place
 from persqa.audit import Audit
 from persqa.broker.depth import Backlog, Depth
 from persqa.deletion import Contents
@@ -289,7 +289,7 @@ class AsyncRunHandle:
         review: str | None = None,
         flag: str | Sequence[str] | None = None,
         without_flag: str | Sequence[str] | None = None,
-    ) -> AsyncIterator[Ending]:
+    ) -> AsyncGenerator[Ending]:
         """The items with their results, in the input's order; a notebook shows the first of them as a table.
 
         Followed, the items come in the order in which they end, as soon as they do, each with a `cursor`, until the run
@@ -322,7 +322,7 @@ class AsyncRunHandle:
         review: str | None = None,
         flag: str | Sequence[str] | None = None,
         without_flag: str | Sequence[str] | None = None,
-    ) -> AsyncIterator[PairRow]: ...
+    ) -> AsyncGenerator[PairRow]: ...
     async def to_pandas(
         self,
         *,
@@ -341,7 +341,7 @@ class AsyncRunHandle:
 
     def violations(
         self, *, kind: str | None = None, question: str | None = None, item: int | None = None
-    ) -> AsyncIterator[ViolationRow]:
+    ) -> AsyncGenerator[ViolationRow]:
         """Every generation that broke the tag rule, oldest first.
 
         Args:
@@ -617,6 +617,8 @@ class AsyncOpenRun(AsyncRunHandle):
 
 class AsyncTicket:
     """`Ticket` for a loop."""
+
+    place: Place
 
     key: str | None
 

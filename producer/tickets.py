@@ -30,25 +30,26 @@ class Ticket:
 
     def __init__(self, watch: Watch, place: Place, key: str | None) -> None:
         self._watch = watch
-        self._place = place
         self._rows: dict[ItemId, PairRow] = {}
+        #: Where the record stands, and what became of it.
+        self.place = place
         #: What names the record; None where its content does.
         self.key = key
 
     @property
     def added(self) -> Added:
         """What became of the record: `added`, `known`, `replaced` or `refused`."""
-        return self._place.added
+        return self.place.added
 
     @property
     def position(self) -> int:
         """The place of the record in the run, from 0."""
-        return self._place.position
+        return self.place.position
 
     @property
     def items(self) -> tuple[ItemId, ...]:
         """The numbers of its items, one for each question; one for a wrong record; none for a refused one."""
-        return self._place.items
+        return self.place.items
 
     @property
     def status(self) -> Status | Literal["pending"]:

@@ -60,7 +60,7 @@ class Watch:
         """
         with self._lock:
             if self._look is None or self._look.is_over:
-                self._look = _Look(self._connections, self._run, self._lock)
+                self._look = _Look(self._connections, self._run, self._lock, self)
                 self._look.start()
             return self._look.ask(item_id)
 
@@ -83,12 +83,14 @@ class Watch:
 class _Look(threading.Thread):
     """Looks until nobody has waited for a while; the watch holds the lock where it calls."""
 
-    def __init__(self, connections: Connections, run: Run, lock: threading.Lock) -> None:
+    def __init__(self, connections: Connections, run: Run, lock: threading.Lock, watch: Watch) -> None:
         super().__init__(name=f"persqa-watch-{run.name}", daemon=True)
         self._connections = connections
         self._endings = connections.store.endings
         self._run = run
         self._lock = lock
+        # It is there as long as this thread, so that whoever closes the client finds it.
+        self._watch = watch
         self._news = self._endings.news(run.id)
         self._patience = Patience()
         #: Who waits for which item, and those items that nobody has looked for yet.

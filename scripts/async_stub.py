@@ -33,7 +33,7 @@ _HEAD = '''"""The client for programs of asyncio, with the names of the client. 
 _LEFT_OUT = {"__enter__", "__exit__", "arrive"}
 _KEPT = {"__init__"}
 _OF_STUBS = {
-    **dict.fromkeys(("AsyncIterator", "Awaitable", "Generator"), "collections.abc"),
+    **dict.fromkeys(("AsyncGenerator", "Awaitable", "Generator"), "collections.abc"),
     **dict.fromkeys(("Any", "Self", "overload"), "typing"),
 }
 _WITH = "async def __aenter__(self) -> Self: ...\nasync def __aexit__(self, *_: object) -> None: ...\n"
@@ -117,7 +117,7 @@ class _Stub:
         arguments.kw_defaults = [None if one is None else _plain(one) for one in arguments.kw_defaults]
         kind = "async def"
         if returned.startswith("Iterator[") or method.name == "__init__":
-            kind, returned = "def", returned.replace("Iterator[", "AsyncIterator[", 1)
+            kind, returned = "def", returned.replace("Iterator[", "AsyncGenerator[", 1)
         ending = f":\n{about}" if about else ": ...\n"
         return f"{before}{kind} {method.name}({ast.unparse(arguments)}) -> {returned}{ending}"
 
