@@ -17,7 +17,7 @@ from producer.web.door import lanes, records
 from producer.web.door.description import description
 from tests.support.builders import an_outcome
 from tests.support.programs_by_http import READ, Program, form, served, with_tokens
-from tests.support.servers import valkey_server
+from tests.support.servers import broker_process, valkey_binary, valkey_server
 from tests.support.wait import wait_until
 
 if TYPE_CHECKING:
@@ -159,7 +159,9 @@ def test_singles_that_come_together_share_transactions_and_harm_nobody(
     with ThreadPoolExecutor(30) as threads:
         sent = [threads.submit(program.add, "r", {"id": "0", "image": "/0.png"})]
         assert first.wait(60)
-        sent += [threads.submit(program.add, "r", {"id": str(number), "image": f"/{number}.png"}) for number in range(1, 20)]
+        sent += [
+            threads.submit(program.add, "r", {"id": str(number), "image": f"/{number}.png"}) for number in range(1, 20)
+        ]
         # Of a database that refuses one of them, the others hear nothing.
         sent.append(threads.submit(program.add, "r", {"id": "1", "image": "/other.png"}))
         wait_until(lambda: _waiting(client) == 20, describe="all wait for the first")
@@ -212,12 +214,17 @@ def test_what_came_before_a_cut_is_there_and_a_pause_adds(door: tuple[Client, Pr
     assert again.json["counts"] == {"added": 0, "known": 2, "replaced": 0, "refused": 0, "invalid": 0}
 
 
-def test_a_database_or_broker_that_is_away_is_no_fault_of_the_client(site: Site) -> None:
-    with served(with_tokens(site.settings)) as (_client, program):
-        program.ask("PUT", "/runs/r", {"key": "id"})
-        program.add("r", {"id": "0", "image": "/0.png"})
-        site.broker.stop()
-        told = program.add("r", {"id": "1", "image": "/1.png"})
-        assert (told.status, told.code, told.headers["retry-after"]) == (503, "unavailable", "10")
-        site.broker.start()
-        assert program.add("r", {"id": "1", "image": "/1.png"}).json["status"] in ("added", "known")
+def test_a_broker_or_database_that_is_away_is_no_fault_of_the_client(tmp_path: Path) -> None:
+    database = tmp_path / "persqa.db"
+    with broker_process(valkey_binary()) as broker:
+        settings = with_tokens(load_settings(), broker_url=broker.url, database_url=f"sqlite:///{database}")
+        with served(settings) as (client, program):
+            program.ask("PUT", "/runs/r", {"key": "id"})
+            program.add("r", {"id": "0", "image": "/0.png"})
+            broker.kill()
+            record = {"id": "1", "image": "/1.png"}
+            told = program.add("r", record)
+            assert (told.status, told.code, told.headers["retry-after"]) == (503, "unavailable", "10")
+            broker.start()
+            assert program.add("r", record).json["status"] in ("added", "known")
+            assert client.run("r").progress().submitted == 2
