@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from persqa.additions import Addition
 from persqa.blob_locks import Filling
-from persqa.broker.keys import queue_for
+from persqa.broker.keys import queue_of
 from persqa.errors import BrokerUnavailable, RecordError, RunConflict
 from persqa.questions import load_pool
 from persqa.reasons import Reason
@@ -134,8 +134,8 @@ class Adder:
             self._publish_from_here()
             run, publisher = self.run, self._publisher
         assert publisher is not None
-        queue = queue_for(run.options.model, run.priority)
-        return publisher.has_room(queue, records * run.options.questions_per_image)
+        number = records * run.options.questions_per_image
+        return publisher.takes(self._waiting, number) or publisher.has_room(queue_of(run, publisher.ledger), number)
 
     def _batch(self, remaining: Iterator[RawRecord]) -> list[Addition]:
         self._blobs.hold_what_is_there()

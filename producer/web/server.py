@@ -87,10 +87,10 @@ class Server:
             timeout_graceful_shutdown=self._end_seconds,
         )
         self._server = _Uvicorn(config, door)
+        # A thread whose `join` a signal interrupts counts as ended from then on, in Python 3.11.
+        self._ended = threading.Event()
         # Only in the main thread would uvicorn set handlers of signals; they are the program's.
-        self._thread = threading.Thread(
-            target=self._server.run, args=([self._socket],), name="persqa-ui", daemon=True
-        )  # fmt: skip
+        self._thread = threading.Thread(target=self._serve, name="persqa-ui", daemon=True)
         #: Why it is not where it is expected; empty where it is.
         self.elsewhere = f"port {_PORT} is taken: " if port is None and number != _PORT else ""
         root = f"http://{_shown(host)}:{number}"
@@ -101,9 +101,15 @@ class Server:
     def wait(self) -> None:
         """Wait for Ctrl-C, while it serves."""
         try:
-            self._thread.join()
+            self._ended.wait()
         except KeyboardInterrupt:
             return
+
+    def _serve(self) -> None:
+        try:
+            self._server.run([self._socket])
+        finally:
+            self._ended.set()
 
     def __enter__(self) -> Self:
         """Serve in a thread."""
@@ -113,7 +119,8 @@ class Server:
     def __exit__(self, *_: object) -> None:
         self._server.should_exit = True
         # Who reads from a slow web server or database may go on; such a thread does not keep the program running.
-        self._thread.join(self._end_seconds + 1)
+        if self._ended.wait(self._end_seconds + 1):
+            self._thread.join()
         self._socket.close()
         self._site.close()
 

@@ -91,8 +91,9 @@ class Program:
 
 def with_tokens(settings: Settings, **more: object) -> Settings:
     """The settings, with both tokens."""
-    tokens = {"submit_token": SUBMIT, "read_token": READ}
-    return load_settings(**{**settings.model_dump(exclude_unset=True), **tokens, **more})
+    return load_settings(
+        **{**settings.model_dump(exclude_unset=True), "submit_token": SUBMIT, "read_token": READ, **more}
+    )
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import tempfile
 from contextlib import closing
 from typing import IO, TYPE_CHECKING, Self
 
-from producer.web.door.problems import ClientGone, Problem, too_large
+from producer.web.door.problems import ClientGone, Problem, busy, too_large
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -21,8 +21,8 @@ SILENCE_SECONDS = 60.0
 #: What of one body is in memory, in bytes.
 _IN_MEMORY = 64 * 2**10
 _CHUNK = 64 * 2**10
-#: What is still read of a body that nobody wants, so that its sender sees the answer: bytes, and seconds.
-_DRAINED_BYTES, _DRAINED_SECONDS = 2**20, 1.0
+#: What is still read of a body that nobody wants, until its sender has seen the answer: bytes, and seconds.
+_DRAINED_BYTES, _DRAINED_SECONDS = 16 * 2**20, 2.0
 
 
 class Body:
@@ -33,6 +33,14 @@ class Body:
         self._silence = silence
         #: Whether the client is sending it, and whether all of it was read.
         self.begun = self.ended = False
+        self._stopped = False
+        self._timer: asyncio.Timeout | None = None
+
+    def stop(self) -> None:
+        """Wait for no more of it: the server ends."""
+        self._stopped = True
+        if self._timer is not None:
+            self._timer.reschedule(asyncio.get_running_loop().time())
 
     async def next(self, patience: float | None = None) -> bytes | None:
         """The next piece, empty at the end; None where the client pauses for longer than `patience`, in seconds.
@@ -43,14 +51,20 @@ class Body:
         """
         self.begun = True
         while not self.ended:
+            if self._stopped:
+                raise busy("the server ends: send this again in a while")
             try:
-                async with asyncio.timeout(self._silence if patience is None else patience):
+                async with asyncio.timeout(self._silence if patience is None else patience) as self._timer:
                     message = await self._receive()
             except TimeoutError:
+                if self._stopped:
+                    continue
                 if patience is not None:
                     return None
                 said = f"nothing came for {self._silence:g} seconds in the midst of the body"
                 raise Problem(408, "silent", said) from None
+            finally:
+                self._timer = None
             if message["type"] == "http.disconnect":
                 raise ClientGone
             self.ended = not message.get("more_body", False)

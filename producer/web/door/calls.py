@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
@@ -71,7 +72,11 @@ class Call:
         """Answer with JSON."""
         text = json.dumps(value).encode() + b"\n"
         await self.start(status, "application/json", {"content-length": str(len(text)), **(headers or {})})
-        await self.write(text, more=False)
+        await self.write(text)
+        # Who is still sending reads the answer only if the connection is there until then.
+        with suppress(Problem):
+            await self.body.drain()
+        await self.write(b"", more=False)
 
     async def start(self, status: int, content_type: str, headers: Mapping[str, str] | None = None) -> None:
         """Begin an answer."""

@@ -19,7 +19,7 @@ from persqa.questions import BUILT_IN_POOLS
 from persqa.runs import check_run_name
 from persqa.words import without_flags
 from producer.status import one_status
-from producer.web.door.bodies import Spool
+from producer.web.door.bodies import Body, Spool
 from producer.web.door.calls import Call
 from producer.web.door.description import description
 from producer.web.door.feeds import Feeds
@@ -58,14 +58,18 @@ class Door:
         self._threads = CapacityLimiter(_THREADS)
         self._feeds = Feeds(client.store)
         self._records = Records(client, self._feeds.ending)
+        self._bodies = set[Body]()
 
     def end(self) -> None:
         """Let go of those who would stay; call it on the event loop."""
         self._feeds.end()
+        for body in self._bodies:
+            body.stop()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         call = Call(scope, receive, send)
+        self._bodies.add(call.body)
         try:
             with without_flags():
                 await self._way(call)(call)
@@ -78,9 +82,9 @@ class Door:
                     # As a last line, since the status has been said.
                     await call.write(json.dumps(problem.body).encode() + b"\n", more=False)
                     return
-                with suppress(Problem):
-                    await call.body.drain()
                 await call.answer(problem.status, problem.body, problem.headers)
+        finally:
+            self._bodies.discard(call.body)
 
     def _way(self, call: Call) -> Callable[[Call], Awaitable[None]]:
         """What does it; raises a `Problem` where nothing does, or the client may not."""

@@ -169,17 +169,15 @@ class _Feed:
         with closing(self._news):
             while self.followers and not self.over and not self._feeds.ending.is_set():
                 try:
-                    goes_on = await self._look_once()
+                    if not await self._look_once() and not self.over:
+                        await self._feeds.wait(self._news, _LOOK_SECONDS)
+                        # What comes at the same time is read together.
+                        await self._feeds.pause(_TOGETHER_SECONDS)
                 except Infrastructure:
-                    goes_on = False
+                    await self._feeds.pause(_LOOK_SECONDS)
                 except Exception as error:  # noqa: BLE001 - its followers get it
                     self._error, self.over = error, True
                     self._tell()
-                    return
-                if not goes_on and not self.over:
-                    await self._feeds.wait(self._news, _LOOK_SECONDS)
-                    # What comes at the same time is read together.
-                    await self._feeds.pause(_TOGETHER_SECONDS)
 
     async def _look_once(self) -> bool:
         """Read what has come; returns whether there is more already."""
