@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import zlib
 from collections import defaultdict
@@ -35,6 +36,10 @@ from tests.support.servers import (
 from tests.support.wait import wait_until
 
 os.environ["HF_HUB_OFFLINE"] = "1"
+
+#: What takes seconds to load, which each process of the tests would spend on collecting them: tests import these where
+#: they use them.
+_HEAVY = frozenset({"boto3", "celery.bin.celery", "datasets", "moto", "pandas", "torch", "transformers", "vllm"})
 
 #: Chooses between the short amount and the long one.
 Size: TypeAlias = Callable[[int, int], int]
@@ -82,7 +87,12 @@ def _vllm_group(item: pytest.Item) -> str:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """What shares a server must stay together; there were versions of pytest with which xdist ignored it silently."""
+    """Collecting loads nothing that takes long.
+
+    What shares a server must stay together; there were versions of pytest with which xdist ignored it silently.
+    """
+    if loaded := _HEAVY & sys.modules.keys():
+        raise pytest.UsageError(f"some test module imports {', '.join(sorted(loaded))} at its top: import it inside")
     grouped = [item for item in session.items if item.get_closest_marker("xdist_group") is not None]
     if session.config.getoption("loadgroup", default=False) and any("@" not in item.nodeid for item in grouped):
         raise pytest.UsageError("xdist ignores the groups of tests (--dist loadgroup): install the pinned pytest")

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from persqa.settings import Settings
 from producer.demo.data import records_file, write_demo_data
+from tests.conftest import Size
 from tests.support.oracle import check_audits
 from tests.support.pages import free_port
 from tests.support.servers import broker_process, fresh_database, valkey_binary
@@ -58,10 +59,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def demo(tmp_path_factory: pytest.TempPathFactory, _postgres: sa.URL) -> Iterator[Demo]:
+def demo(tmp_path_factory: pytest.TempPathFactory, _postgres: sa.URL, size: Size) -> Iterator[Demo]:
     """With its worker ready; every run's audit must hold at the end."""
     people = tmp_path_factory.mktemp("people")
-    list(write_demo_data(320, people, seed=1234))
+    list(write_demo_data(size(120, 320), people, seed=1234))
     records = [json.loads(line) for line in records_file(people).read_text().splitlines()]
     with broker_process(valkey_binary()) as broker, fresh_database(_postgres) as database:
         # Commits are smaller than the window, so that some are in flight whenever one is seen.

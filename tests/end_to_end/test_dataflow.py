@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from persqa.tags import Tag
 from tests.conftest import Size
 from tests.end_to_end.conftest import Demo
 from tests.support.builders import MAM
+from tests.support.one_process import in_one_process
 
 _ROOT = Path(__file__).parents[2]
 
@@ -69,7 +69,7 @@ def run_script(folder: Path, program: str, settings: Settings | None = None) -> 
     script = folder / "program.py"
     script.write_text(_IMPORTS + program + _ENVIRONMENT)
     own = {"VLLM_LOGGING_LEVEL": "ERROR", "DF_API_KEY": "mine", "LD_LIBRARY_PATH": "/mine"}
-    environment = {**os.environ, "PYTHONPATH": str(_ROOT), **own}
+    environment = {**in_one_process(), "PYTHONPATH": str(_ROOT), **own}
     environment.update(settings.environment() if settings else {})
     before = set(psutil.Process().children(recursive=True))
     done = subprocess.run(

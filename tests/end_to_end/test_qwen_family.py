@@ -13,6 +13,7 @@ from persqa.results import Status
 from persqa.settings import Settings
 from producer import Client
 from tests.end_to_end.conftest import LOAD_SECONDS
+from tests.support.one_process import engines_in_one_process
 from tests.support.oracle import check_audits
 from tests.support.qwen_model import qwen_model
 from tests.support.servers import broker_process, valkey_binary
@@ -91,7 +92,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
             engine_args={"dtype": "float32", "max_model_len": _CONTEXT},
             image_roots=[folder],
         )
-        with WorkerProcess(settings, folder) as worker, Client(settings) as client:
+        with engines_in_one_process(), WorkerProcess(settings, folder) as worker, Client(settings) as client:
             worker.wait_ready(seconds=LOAD_SECONDS)
             yield client
         check_audits(settings)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import sqlite3
@@ -21,6 +20,7 @@ from persqa.tags import Tag
 from tests.conftest import Size
 from tests.support.builders import write_images
 from tests.support.noise_model import noise_settings
+from tests.support.one_process import in_one_process
 from tests.support.programs import run_program
 from tests.support.wait import wait_until
 
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.timeout(600)
 
 def persqa(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a command as a user would, with nothing but a working directory, and the model that breaks the rule most."""
-    environment = {**os.environ, **noise_settings().environment(), "PYTHONPATH": str(_ROOT)}
+    environment = {**in_one_process(), **noise_settings().environment(), "PYTHONPATH": str(_ROOT)}
     return run_program("producer.cli", *arguments, env=environment, cwd=folder, seconds=500)
 
 
@@ -99,7 +99,7 @@ def test_every_item_of_a_run_ends_with_exactly_one_result(folder: Path, policy: 
 
 def test_a_run_that_is_stopped_while_the_model_loads_ends_soon_and_leaves_nothing(tmp_path: Path) -> None:
     data = write_images(tmp_path / "data", 3)
-    environment = {**os.environ, "PYTHONPATH": str(_ROOT)}
+    environment = {**in_one_process(), "PYTHONPATH": str(_ROOT)}
     with subprocess.Popen(
         [sys.executable, "-m", "producer.cli", "run", str(data)], cwd=tmp_path, env=environment, stderr=subprocess.PIPE
     ) as process:

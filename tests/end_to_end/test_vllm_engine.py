@@ -20,6 +20,7 @@ from persqa.generations import FinishReason, Generation
 from persqa.reasons import Reason
 from persqa.settings import Settings
 from tests.support.noise_model import build_noise_model, noise_settings
+from tests.support.one_process import engines_in_one_process
 from tests.support.requests import USER, picture, request
 from tests.support.running_engine import RunningEngine
 from tests.support.wait import wait_until
@@ -56,7 +57,7 @@ def running() -> Iterator[RunningEngine]:
     running = RunningEngine(noise_settings(max_images=2, max_model_len=512))
     try:
         told: list[str] = []
-        with pytest.MonkeyPatch.context() as patched:
+        with pytest.MonkeyPatch.context() as patched, engines_in_one_process():
             patched.setattr("worker.condition.CONDITION.enter", told.append)
             running.run(running.engine.start())
         assert told == ["weights", "profiling"], "its own process tells how far the loading is"

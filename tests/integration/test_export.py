@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import datasets
 import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
@@ -35,6 +34,8 @@ def colour(index: int) -> str:
 
 
 def test_every_format_has_the_same_pairs_in_the_inputs_order(site: Site, tmp_path: Path) -> None:
+    import datasets
+
     data = write_images(tmp_path / "data", 30)
     with data.open("a") as file:
         file.write('{"image": "images/none.png", "id": 30}\nnot json\n')
@@ -88,6 +89,8 @@ def test_dialogues_have_all_questions_of_a_record_and_no_answer_that_broke_the_r
 
 
 def test_images_that_came_as_bytes_leave_as_bytes(site: Site, tmp_path: Path) -> None:
+    import datasets
+
     write_images(tmp_path / "data", 2)
     settings = site.settings.model_copy(update={"blob_store": str(tmp_path / "blobs")})
     blobs = BlobStore(settings.blob_store)

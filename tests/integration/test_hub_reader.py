@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import datasets
 import pytest
 
 from persqa.errors import InputError
@@ -55,6 +54,8 @@ class Hub:
 
 @pytest.fixture
 def hub(tmp_path: Path) -> Iterator[Hub]:
+    import datasets
+
     served = tmp_path / "served"
     for name, rows in (("train", thousand()[:4]), ("test", thousand()[4:6])):
         path = served / "faces" / f"{name}.parquet"

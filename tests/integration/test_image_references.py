@@ -7,7 +7,6 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
 
-import boto3
 import fsspec
 import pytest
 from PIL import Image
@@ -34,6 +33,8 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Process]:
+    import boto3
+
     with s3_server() as server:
         for name, value in server.environment.items():
             monkeypatch.setenv(name, value)

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import datasets
 import pyarrow.parquet as pq
 import pytest
 
@@ -61,6 +60,8 @@ def digests(cells: Iterator[Any]) -> list[bytes]:
 def test_more_than_two_gigabytes_of_images_come_back_whole(
     folder: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
+    import datasets
+
     monkeypatch.chdir(folder)
     path = folder / name
     assert export(rows(), path, file_format=None if path.suffix else "hf", blobs=Drawn()) == SMALL + LARGE

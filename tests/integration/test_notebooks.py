@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 
 from persqa.errors import InputError, SettingsError
@@ -89,6 +88,8 @@ def test_what_goes_wrong_while_somebody_looks_is_said_in_its_place(portraits: Ru
 
 
 def test_a_data_frame_has_a_typed_column_for_all_that_a_row_has(portraits: RunHandle) -> None:
+    import pandas as pd
+
     rows = list(portraits.results())
     portraits.review([rows[0].item_id], decision=Decision.ACCEPTED, note="sharp")
     frame: Any = portraits.to_pandas()

@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-import boto3
 import fsspec
 import pytest
 
@@ -32,6 +31,8 @@ OPEN = ImageLimits(
 
 @pytest.fixture
 def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Process]:
+    import boto3
+
     with s3_server() as server:
         for name, value in server.environment.items():
             monkeypatch.setenv(name, value)

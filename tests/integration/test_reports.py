@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import datasets
 import pytest
 import yaml
 from huggingface_hub import DatasetCard
@@ -164,6 +163,8 @@ def test_a_card_is_one_that_the_hub_reads_and_hides_nothing(run: RunHandle, tmp_
 
 @pytest.mark.parametrize("split", [None, "train=80%,test=20%"])
 def test_a_data_set_has_its_card_where_the_hub_looks_for_it(run: RunHandle, tmp_path: Path, split: str | None) -> None:
+    import datasets
+
     parts = dict[str, int]()
     number = run.export(tmp_path / "set", file_format="hf", only="ok", split=split, on_part=parts.__setitem__)
     card = DatasetCard.load(tmp_path / "set" / "README.md")

@@ -9,7 +9,6 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import datasets
 import pyarrow.parquet as pq
 import zstandard
 from PIL import Image
@@ -51,6 +50,8 @@ def parquet_rows(path: Path) -> list[Any]:
 
 
 def data_set(path: Path) -> Any:
+    import datasets
+
     return datasets.load_from_disk(str(path))  # pyright: ignore[reportUnknownMemberType]
 
 

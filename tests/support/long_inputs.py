@@ -14,7 +14,6 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any, cast
 
-import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
@@ -75,6 +74,8 @@ def write_groups(path: Path, rows: int, width: int) -> None:
 
 
 def _data_set(path: Path, rows: int, width: int) -> None:
+    import datasets
+
     datasets.disable_progress_bars()
     datasets.Dataset(cast("Any", pa.concat_tables(list(_tables(rows, width))))).save_to_disk(str(path), num_shards=2)
 

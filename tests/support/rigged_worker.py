@@ -30,7 +30,6 @@ from persqa.errors import SettingsError, StoreUnavailable
 from persqa.store.results import Results
 from tests.support.scripted_engine import ScriptedEngine
 from tests.support.wait import give_way
-from worker import __main__ as worker_main
 from worker.images.loader import ImageLoader
 
 if TYPE_CHECKING:
@@ -182,6 +181,9 @@ def main() -> int:
     for argument in sys.argv[1:]:
         name, *values = argument.split(":")
         rigs[name](*values)
+    # Loads all of Celery's command line, and tests import this module, too.
+    from worker import __main__ as worker_main
+
     return worker_main.main([])
 
 

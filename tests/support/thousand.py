@@ -14,7 +14,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
-import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
@@ -103,6 +102,8 @@ def _hugging_face(folder: Path, records: Sequence[Record]) -> Path:
 
 
 def _hugging_face_splits(folder: Path, records: Sequence[Record]) -> Path:
+    import datasets
+
     path = folder / "thousand"
     datasets.DatasetDict({"train": as_data_set(records)}).save_to_disk(str(path))
     return path
@@ -110,6 +111,8 @@ def _hugging_face_splits(folder: Path, records: Sequence[Record]) -> Path:
 
 def as_data_set(records: Sequence[Record]) -> Any:
     """A Hugging Face data set of them."""
+    import datasets
+
     datasets.disable_progress_bars()
     return datasets.Dataset.from_list(list(records))
 

@@ -13,11 +13,11 @@ from http.client import responses
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Self, TypeAlias, cast
 
-from moto.server import ThreadedMotoServer
-
 if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
+
+    from moto.server import ThreadedMotoServer
 
 #: Says something to one request; waits, where it wants to be slow, on the event, which is set when the server closes.
 Page: TypeAlias = Callable[[Callable[[bytes], None], threading.Event], None]
@@ -173,6 +173,8 @@ class S3Process:
         self._server.stop()
 
     def _new(self) -> ThreadedMotoServer:
+        from moto.server import ThreadedMotoServer
+
         return ThreadedMotoServer("127.0.0.1", self._port, verbose=False)
 
 

@@ -11,7 +11,6 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
-import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -56,6 +55,8 @@ def shards(folder: Path) -> str:
 
 
 def hugging_face(folder: Path) -> str:
+    import datasets
+
     datasets.Dataset.from_list(ROWS).save_to_disk(folder / "people")
     return "people"
 

@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -133,6 +132,8 @@ def test_every_kind_of_file_can_be_read_and_written(tmp_path: Path, kind: str) -
 
 
 def test_a_storage_of_anybody_is_read_and_written_as_a_data_frame() -> None:
+    import pandas as pd
+
     class Theirs:
         def read(self, output_type: str) -> pd.DataFrame:
             assert output_type == "dataframe"

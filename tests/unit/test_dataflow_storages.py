@@ -9,7 +9,6 @@ import pickle
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -46,6 +45,8 @@ def test_csv_holds_lists_as_json_and_text_as_it_is(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["json", "jsonl", "csv", "parquet", "pickle"])
 def test_a_data_frame_is_written_as_pandas_does(tmp_path: Path, kind: str) -> None:
+    import pandas as pd
+
     rows = [{"n": 1, "text": "a"}, {"n": 2, "text": "b"}]
     made = storage(tmp_path, kind, allow_pickle=True)
     made.write(pd.DataFrame(rows))
@@ -61,6 +62,8 @@ def test_json_is_taken_literally(tmp_path: Path) -> None:
 
 
 def test_a_pickle_file_is_read_only_where_that_is_allowed(tmp_path: Path) -> None:
+    import pandas as pd
+
     marker = tmp_path / "executed"
 
     class Trap:
@@ -169,6 +172,8 @@ def test_the_input_is_never_written_over(tmp_path: Path) -> None:
 
 
 def test_values_of_the_libraries_become_ordinary_ones_and_bytes_go_to_parquet(tmp_path: Path) -> None:
+    import pandas as pd
+
     made = storage(tmp_path, "jsonl")
     row: dict[str, Any] = {"at": dt.date(2024, 1, 2), "n": pd.Series([3]).iloc[0]}
     made.write([row])

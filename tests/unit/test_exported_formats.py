@@ -10,7 +10,6 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import datasets
 import pytest
 import zstandard
 from hypothesis import given, settings
@@ -106,6 +105,8 @@ def test_a_hugging_face_data_set_has_the_records_in_their_order(tmp_path: Path) 
 
 
 def test_images_of_the_blob_store_are_bytes_again_where_a_format_can_hold_them(tmp_path: Path) -> None:
+    import datasets
+
     blobs = BlobStore(tmp_path / "blobs")
     one, two = png(1), png(2)
     first = blob_reference(blobs.put(one), "my cat.png")

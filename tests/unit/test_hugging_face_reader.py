@@ -7,7 +7,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import datasets
 import pytest
 
 from persqa.errors import InputError
@@ -21,6 +20,8 @@ def _is_even(record: dict[str, int]) -> bool:
 
 @pytest.fixture
 def splits(tmp_path: Path) -> Path:
+    import datasets
+
     given = as_data_set(thousand()[:6])
     both = datasets.DatasetDict({"train": given.select(range(4)), "test": given.select(range(4, 6))})
     both.save_to_disk(str(tmp_path / "faces"))
@@ -56,6 +57,8 @@ def test_rows_that_were_chosen_and_shuffled_come_in_their_new_order(tmp_path: Pa
 
 
 def test_labels_stay_numbers_and_arrays_become_lists(tmp_path: Path) -> None:
+    import datasets
+
     features = datasets.Features(
         {
             "image": datasets.Value("string"),

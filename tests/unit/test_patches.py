@@ -5,14 +5,19 @@
 
 from __future__ import annotations
 
+from functools import cache
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
-import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from worker.engines.vllm_patches import PatchMaker
+if TYPE_CHECKING:
+    import torch
+
+    from worker.engines.vllm_patches import PatchMaker
 
 _UNIT = 28
 
@@ -23,7 +28,11 @@ def _size(height: int, width: int) -> tuple[int, int]:
     return max(1, round(height / _UNIT)) * _UNIT, max(1, round(width / _UNIT)) * _UNIT
 
 
-MAKER = PatchMaker(patch=14, merge=2, frames=2, size_of=_size, most_pixels=2**20)
+@cache
+def maker() -> PatchMaker:
+    from worker.engines.vllm_patches import PatchMaker
+
+    return PatchMaker(patch=14, merge=2, frames=2, size_of=_size, most_pixels=2**20)
 
 
 def picture(width: int, height: int) -> Image.Image:
@@ -32,6 +41,8 @@ def picture(width: int, height: int) -> Image.Image:
 
 
 def plainly(image: Image.Image) -> torch.Tensor:
+    import torch
+
     height, width = _size(image.height, image.width)
     colours = torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
     if (height, width) != (image.height, image.width):
@@ -48,23 +59,29 @@ def plainly(image: Image.Image) -> torch.Tensor:
 @example(width=56, height=84)
 @example(width=1036, height=1008)
 def test_patches_are_those_of_the_plain_way(width: int, height: int) -> None:
+    import torch
+
     if height > 200 * width:
         return
     image = picture(width, height)
-    patches, (rows, columns) = MAKER(image)
+    patches, (rows, columns) = maker()(image)
     assert (rows * 14, columns * 14) == _size(height, width)
     assert torch.equal(patches, plainly(image))
 
 
 def test_a_picture_that_is_in_several_pieces_in_memory_is_the_same() -> None:
+    import torch
+
     image = picture(2600, 2000)
     with pytest.raises(ValueError, match="contiguous"):
         image.__arrow_c_array__()
-    assert torch.equal(MAKER(image)[0], plainly(image))
+    assert torch.equal(maker()(image)[0], plainly(image))
 
 
 def test_patches_outlive_their_picture() -> None:
-    patches, _ = MAKER(picture(56, 84))
+    import torch
+
+    patches, _ = maker()(picture(56, 84))
     for number in range(20):
         picture(56, 84 + number)
     assert torch.equal(patches, plainly(picture(56, 84)))
@@ -72,5 +89,5 @@ def test_patches_outlive_their_picture() -> None:
 
 def test_it_says_how_much_memory_it_takes() -> None:
     size = 28 * 36
-    patches, _ = MAKER(picture(size, size))
-    assert 4 * size**2 + patches.nbytes <= MAKER.most_bytes
+    patches, _ = maker()(picture(size, size))
+    assert 4 * size**2 + patches.nbytes <= maker().most_bytes
