@@ -134,7 +134,7 @@ def _seconds(url: str, records: int) -> list[float]:
                 # Idle workers look a few times a second by themselves: at any moment in between.
                 spend(chance.uniform(0.05, 0.35))
                 started = time.monotonic()
-                (item,) = run.add({"image": "small.jpg", "id": number}).place.items
+                (item,) = run.add({"image": "small.jpg", "id": number}).items
                 query = sa.text(f"SELECT 1 FROM results WHERE item_id = {item}")
                 while connection.execute(query).first() is None:
                     spend(_LOOK_SECONDS)
