@@ -144,7 +144,6 @@ def test_a_hostile_answer_takes_no_longer_than_others(piece: str) -> None:
     assert least < 0.01
 
 
-@pytest.mark.benchmark
 @pytest.mark.parametrize("what", flags.answers())
 def test_all_flags_of_an_item_take_microseconds_whatever_the_answer(what: str) -> None:
     cost = flags.microseconds(flags.answers()[what], rounds=300)
