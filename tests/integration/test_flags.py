@@ -82,8 +82,8 @@ def test_flags_choose_rows_and_are_told_of_wherever_rows_are(store: Store, datab
         assert run.flags() == {"refusal": 2, "blank": 1, "hedge": 1}
         assert [row.flags for row in run.results()] == [(_REFUSAL,), (_HEDGE, _REFUSAL), (_BLANK,), (), (), ()]
 
-        def chosen(**flags: str | list[str]) -> list[int]:
-            return [row.position for row in run.results(**flags)]  # pyright: ignore[reportArgumentType]
+        def chosen(*, flag: str | list[str] | None = None, without_flag: str | list[str] | None = None) -> list[int]:
+            return [row.position for row in run.results(flag=flag, without_flag=without_flag)]
 
         assert chosen(flag="refusal,blank") == [0, 1, 2]
         assert chosen(flag=["refusal"], without_flag="hedge") == [0]

@@ -29,7 +29,7 @@ from tests.support.oracle import check_rows
 from tests.support.workers import WorkerProcess, scripted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from producer import OpenRun
     from tests.conftest import Site
@@ -39,7 +39,7 @@ def records(*numbers: int) -> list[dict[str, object]]:
     return [{"id": number, "image": f"/pictures/{number}.png"} for number in numbers]
 
 
-def what_became(run: OpenRun, given: Sequence[dict[str, object]], *, replace: bool = False) -> list[str]:
+def what_became(run: OpenRun, given: Sequence[Mapping[str, object]], *, replace: bool = False) -> list[str]:
     return [ticket.added for ticket in run.add_many(given, replace=replace)]
 
 
@@ -151,7 +151,7 @@ def test_many_programs_add_at_once(site: Site) -> None:
     with Client(site.settings) as client:
         run = client.run("camera")
         rows = list(run.results())
-        assert became.count("added") == len(rows) == len({row.record["id"] for row in rows}) == 420
+        assert became.count("added") == len(rows) == len({str(row.record["id"]) for row in rows}) == 420
         assert [row.position for row in rows] == list(range(420))
         assert audit(client.store, run.run, None).holds
 
