@@ -207,9 +207,7 @@ class Settings(BaseSettings):
         description="Port on which a worker serves /healthz, /readyz and /metrics. Unset: it serves nothing.",
     )
     metrics_address: str = Field(
-        default="127.0.0.1",
-        min_length=1,
-        description="Address on which they are served; 0.0.0.0 or :: for all. There is no password.",
+        default="127.0.0.1", min_length=1, description="Address for these; 0.0.0.0 or :: for all. There is no password."
     )
     submit_token: SecretStr | None = Field(default=None, description=_TOKEN.format("open runs, add records and read"))
     read_token: SecretStr | None = Field(default=None, description=_TOKEN.format("only read"))
