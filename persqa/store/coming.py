@@ -19,6 +19,7 @@ record_keys = Table(
     Column("key", String(32), primary_key=True),
     Column("position", BigInteger, nullable=False),
     Column("content", String(32), nullable=False),
+    sqlite_with_rowid=False,
 )
 
 # Records whose place another one of the same key has taken, as they were.
@@ -44,4 +45,6 @@ endings = Table(
     Column("number", BigInteger, primary_key=True, autoincrement=False),
     Column("item_id", KEY, nullable=False),
     Column("requeues", Integer, nullable=False),
+    # Each row is in one tree then, and not in a second one for the key.
+    sqlite_with_rowid=False,
 )

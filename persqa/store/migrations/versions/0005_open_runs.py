@@ -39,6 +39,7 @@ def upgrade() -> None:
         sa.Column("key", sa.String(32), primary_key=True),
         sa.Column("position", sa.BigInteger, nullable=False),
         sa.Column("content", sa.String(32), nullable=False),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "earlier_records",
@@ -56,6 +57,7 @@ def upgrade() -> None:
         sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
         sa.Column("item_id", _KEY, nullable=False),
         sa.Column("requeues", sa.Integer, nullable=False),
+        sqlite_with_rowid=False,
     )
     op.execute(_ENDINGS)
 
