@@ -23,6 +23,7 @@ _OF_REASONS: Final = {
     Reason.BAD_CONVERSATION: f"{_MEND}: `conversation` must be a list of turns, each with a speaker and a text.",
     Reason.BAD_PROMPT: f"{_MEND}: this run asks what stands in `prompt`, so each record needs text there.",
     Reason.BAD_TAG: f"{_MEND}: a tag is a name of letters, digits, - and _, with or without < and >.",
+    Reason.BAD_KEY: f"{_MEND}, and add them again: each needs text or a number in the field that names the records.",
     Reason.OVERSIZED_MESSAGE: (
         "Shorten the text of these records, or raise PERSQA_MAX_MESSAGE_BYTES for producers and workers alike, and "
         "submit under another run name."
@@ -105,6 +106,7 @@ _OF_RECORDS: Final = frozenset(
         Reason.BAD_CONVERSATION,
         Reason.BAD_PROMPT,
         Reason.BAD_TAG,
+        Reason.BAD_KEY,
         Reason.OVERSIZED_MESSAGE,
         Reason.BAD_PATH,
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
@@ -44,14 +45,14 @@ class Followed(Iterator["Ending"]):
             read: reads what comes behind a cursor.
             after: the cursor.
         """
-        self._connections = connections
-        self._run = run
-        self._read = read
-        self._news: News | None = None
-        self._is_over = False
-        self._rows = self._follow(after)
-        #: How many more rows can be had without waiting.
-        self.at_hand = 0
+        # What follows must not know this one: what nobody has any longer is let go of at once, and its connection, too.
+        self._told = _Told()
+        self._rows = _follow(connections, run, read, after, self._told)
+
+    @property
+    def at_hand(self) -> int:
+        """How many more rows can be had without waiting."""
+        return self._told.at_hand
 
     def __next__(self) -> Ending:
         """The next one.
@@ -64,37 +65,48 @@ class Followed(Iterator["Ending"]):
 
     def close(self) -> None:
         """Let no more come, also while another thread waits for the next one."""
-        self._is_over = True
-        if (news := self._news) is not None:
+        self._told.is_over = True
+        if (news := self._told.news) is not None:
             news.wake()
 
-    def _follow(self, after: int) -> Iterator[Ending]:
-        patience = Patience()
-        with closing(self._connections.store.endings.news(self._run.id)) as self._news:
-            news = self._news
-            while not self._is_over:
-                page = patience.read(partial(self._read, after), news, over=lambda: self._is_over)
-                if page.rows:
-                    # Whoever takes them may take long.
-                    news.found()
-                    news.rest()
-                    for self.at_hand, row in zip(range(len(page.rows) - 1, -1, -1), page.rows, strict=True):
-                        yield row
-                after = page.cursor
-                if not page.last:
-                    continue
-                if page.progress.state is RunState.DONE:
-                    return
-                self._refuse_vain(page.progress)
-                self._connections.tend()
-                news.wait(LOOK_SECONDS)
 
-    def _refuse_vain(self, progress: Progress) -> None:
-        try:
-            refuse_vain(progress, self._run.name)
-        except RunStopped:
-            refuse_deleting(self._connections.store, self._run)
-            raise
+@dataclass(slots=True)
+class _Told:
+    """What who follows, and who has the rows, tell each other."""
+
+    news: News | None = None
+    at_hand: int = 0
+    is_over: bool = False
+
+
+def _follow(connections: Connections, run: Run, read: _ReadPage, after: int, told: _Told) -> Iterator[Ending]:
+    patience = Patience()
+    with closing(connections.store.endings.news(run.id)) as news:
+        told.news = news
+        while not told.is_over:
+            page = patience.read(partial(read, after), news, over=lambda: told.is_over)
+            if page.rows:
+                # Whoever takes them may take long.
+                news.found()
+                news.rest()
+                for told.at_hand, row in zip(range(len(page.rows) - 1, -1, -1), page.rows, strict=True):
+                    yield row
+            after = page.cursor
+            if not page.last:
+                continue
+            if page.progress.state is RunState.DONE:
+                return
+            _refuse_vain(connections, run, page.progress)
+            connections.tend()
+            news.wait(LOOK_SECONDS)
+
+
+def _refuse_vain(connections: Connections, run: Run, progress: Progress) -> None:
+    try:
+        refuse_vain(progress, run.name)
+    except RunStopped:
+        refuse_deleting(connections.store, run)
+        raise
 
 
 class Patience:

@@ -37,7 +37,20 @@ if TYPE_CHECKING:
 
 _ROOT = Path(__file__).parents[2]
 #: What the account of whoever only looks may do.
-_READ_ONLY = ("reset", "on", "nopass", "~persqa*", "-@all", "+llen", "+lindex", "+hlen", "+ping", "+hello", "+client")
+_READ_ONLY = (
+    "reset",
+    "on",
+    "nopass",
+    "~persqa*",
+    "-@all",
+    "+llen",
+    "+lindex",
+    "+hlen",
+    "+zrange",
+    "+ping",
+    "+hello",
+    "+client",
+)
 
 
 @contextmanager

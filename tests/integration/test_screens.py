@@ -16,6 +16,7 @@ from persqa.results import Outcome, Status
 from persqa.store import Store
 from persqa.tags import Tag
 from persqa.verdicts import ViolationKind
+from producer import Client
 from producer.cli import app
 from scripts.cli_docs import pages
 from tests.support.builders import a_stored_run, a_violation, an_item, an_outcome
@@ -23,15 +24,20 @@ from tests.support.builders import a_stored_run, a_violation, an_item, an_outcom
 if TYPE_CHECKING:
     from typer.testing import Result
 
+#: Options of examples that do not end, or need a server.
+_ELSEWHERE = {"--watch", "--follow", "--broker-url", "--database-url"}
 #: What is done to the run `portraits` without a broker.
 _EXAMPLES = [
     example
     for name, page in pages()
     if name
-    not in {"persqa", *(f"persqa {one}" for one in ("run", "pilot", "submit", "worker", "exporter", "ui", "doctor"))}
+    not in {
+        "persqa",
+        *(f"persqa {one}" for one in ("run", "pilot", "submit", "worker", "exporter", "ui", "serve", "doctor")),
+    }
     for example in page.examples
     # Nobody can be asked here.
-    if example != "persqa delete portraits" and not {"--watch", "--broker-url", "--database-url"} & set(example.split())
+    if example != "persqa delete portraits" and not _ELSEWHERE & set(example.split())
 ]
 
 
@@ -46,6 +52,8 @@ def portraits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store.results.commit([an_outcome(batch[0]), Outcome(an_outcome(batch[1], Status.NONCOMPLIANT).result, broken)])
     store.results.commit([an_outcome(batch[2], Status.INVALID, answer=None)])
     store.close()
+    with Client(database_url="sqlite:///persqa.db", local_worker=False) as client:
+        client.open_run("camera")
 
 
 def typed(line: str) -> Result:

@@ -48,7 +48,7 @@ from tests.support.looking import typed
 _MAY_BE_EMPTY = {"--tag-column", "--system-prompt"}
 #: What else each command must have, so that the option is what is wrong.
 _ARGUMENTS = {name: ["x"] for name in COMMANDS} | {
-    **{name: [] for name in ("worker", "migrate", "doctor", "exporter", "status", "audit", "ui")},
+    **{name: [] for name in ("worker", "migrate", "doctor", "exporter", "status", "audit", "ui", "serve")},
     "export": ["x", "out.json"],
     "rename": ["x", "y"],
     "priority": ["x", "high"],

@@ -43,7 +43,8 @@ def lengths(values: Numbers, addresses: Addresses) -> Figure:
 def times(key: str, title: str, span: Span, values: Numbers, addresses: Addresses) -> Figure:
     """How long a stage took, in seconds; the column has NaN where nothing was measured."""
     found = ordered(values)
-    most = float(found[-1]) if len(found) else 0.0
+    # The column has fewer digits than an edge: the next number that it can hold is beyond its last bin, too.
+    most = float(np.nextafter(found[-1], np.inf, dtype=found.dtype)) if len(found) else 0.0
     edges = growing_edges(max(_SHORTEST, quantile(found, 0.0)), max(most, _SHORTEST))
     if len(found) and found[0] < edges[0]:
         edges = [0.0, *edges]
