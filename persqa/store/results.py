@@ -147,8 +147,8 @@ def _wanted(connection: sa.Connection, asked: Sequence[Asked]) -> list[Want]:
 
 def insert_outcomes(database: Database, connection: sa.Connection, outcomes: Sequence[Outcome]) -> set[ItemId]:
     """The part of `Results.commit` inside its transaction."""
-    # In key order, against deadlocks; the first of two outcomes for one item wins.
-    unique = {outcome.result.item_id: outcome for outcome in reversed(outcomes)}
+    unique = _one_each(outcomes)
+    # In key order, against deadlocks.
     ordered = [unique[item_id] for item_id in sorted(unique)]
     if not ordered:
         return set()
@@ -169,6 +169,16 @@ def insert_outcomes(database: Database, connection: sa.Connection, outcomes: Seq
     count_flags(database, connection, flagged)
     number_endings(database, connection, written)
     return stored
+
+
+def _one_each(outcomes: Sequence[Outcome]) -> dict[ItemId, Outcome]:
+    """The outcome of each item: the first one of the last requeue, since those before are stale."""
+    chosen: dict[ItemId, Outcome] = {}
+    for outcome in outcomes:
+        before = chosen.setdefault(outcome.result.item_id, outcome)
+        if (outcome.requeues or 0) > (before.requeues or 0):
+            chosen[outcome.result.item_id] = outcome
+    return chosen
 
 
 def _take_out_stale(connection: sa.Connection, written: Sequence[Outcome]) -> set[ItemId]:

@@ -110,6 +110,16 @@ def test_a_record_that_takes_the_place_of_another_keeps_what_was_there(site: Sit
         assert run.progress().ended[Status.OK] == 4
 
 
+def test_the_answer_to_the_new_record_counts_where_both_are_committed_at_once(site: Site) -> None:
+    with Client(site.settings) as client:
+        run = client.open_run("camera", key="id")
+        (item,) = client.store.ledger.chosen(run.add({"id": "a", "image": "/a.png"}).items)
+        run.add({"id": "a", "image": "/z.png"}, replace=True)
+        stale, new = (replace(an_outcome(item, answer=f"<mam> {n}"), requeues=n) for n in (0, 1))
+        assert client.store.results.commit([stale, new, stale]) == {item.id}
+        assert [(row.image, row.answer) for row in run.results()] == [("/z.png", "<mam> 1")]
+
+
 def test_a_wrong_record_is_no_obstacle_and_may_be_mended(site: Site) -> None:
     with Client(site.settings) as client:
         run = client.open_run("camera", key="id", questions_per_image=2)
