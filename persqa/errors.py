@@ -38,7 +38,7 @@ from typing import TYPE_CHECKING
 from persqa.reasons import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 #: System errors that mean that this process or machine lacks a resource; they say nothing about a file.
 SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
@@ -97,7 +97,15 @@ class RunConflict(UserError):
 
 
 class KeyTaken(UserError):
-    """Another record of the same key was added to the run before."""
+    """Another record of the same key was added to the run before.
+
+    Attributes:
+        keys: of the records that were refused, in their order.
+    """
+
+    def __init__(self, message: str, keys: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.keys = tuple(keys)
 
 
 class RunNotFound(UserError):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import closing
 from functools import partial
 from itertools import islice
 from threading import Lock
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 from persqa.additions import Addition
 from persqa.blob_locks import Filling
@@ -14,7 +15,7 @@ from persqa.broker.keys import queue_of
 from persqa.errors import BrokerUnavailable, RecordError, RunConflict
 from persqa.questions import load_pool
 from persqa.reasons import Reason
-from persqa.records import place_of, record_id
+from persqa.records import RawRecord, place_of, record_id
 from persqa.urls import is_relative_path, without_password
 from producer.itemizing import Itemizer
 from producer.readers import open_input
@@ -22,13 +23,13 @@ from producer.readers.cells import Cells
 from producer.refusals import refuse_other_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from persqa.additions import Place
     from persqa.broker.publisher import Publisher
     from persqa.items import Item
-    from persqa.records import RawRecord, Record
+    from persqa.records import Record
     from persqa.results import Result
     from persqa.runs import Run
     from persqa.store.additions import Ledgered
@@ -87,7 +88,7 @@ class Adder:
         cells = Cells(self._blobs)
         # Whoever makes them may take long, and nobody waits for that.
         while some := list(islice(remaining, AT_ONCE)):
-            raws = (cells.record(f"record {number}", record) for number, record in enumerate(some, first))
+            raws = (_raw(cells, f"record {number}", record) for number, record in enumerate(some, first))
             yield from self.add_raw(raws, replacing=replacing, on_full=on_full)
             first += len(some)
 
@@ -154,7 +155,7 @@ class Adder:
             record = self._itemizer.parse(raw)
             if self.run.key_field is not None and key is None:
                 named = place_of(raw, self.run.options.id_column)
-                said = f"the field {self.run.key_field!r} names the records of this run, and is missing or no text"
+                said = f"the field {self.run.key_field!r} names the records of this run, and is no text and no number"
                 raise RecordError(Reason.BAD_KEY, f"{named}: {said}")
         except RecordError as error:
             return Addition(key, text, partial(self._wrong, text, error), str(error))
@@ -198,3 +199,10 @@ class Adder:
         except BrokerUnavailable as error:
             there = "what was added is in the ledger, and workers find it there once Redis answers"
             raise BrokerUnavailable(f"{error}; {there}; it may be added again, too") from error
+
+
+def _raw(cells: Cells, place: str, record: object) -> RawRecord:
+    if isinstance(record, Mapping):
+        return cells.record(place, cast("Mapping[str, object]", record))
+    # What is no object is a wrong record, whatever else it is.
+    return RawRecord(place=place, value=repr(record) if record is not None else None)

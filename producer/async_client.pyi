@@ -584,7 +584,7 @@ class AsyncOpenRun(AsyncRunHandle):
         """Add many records, a thousand in each transaction; returns their tickets in order.
 
         Arguments and errors are as of `add`. Where other records have the keys of some, all others are added, and
-        then `KeyTaken` is raised.
+        then `KeyTaken` is raised, with the keys: the tickets of the others come when they are added again.
         """
 
     async def append(

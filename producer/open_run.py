@@ -74,7 +74,7 @@ class OpenRun(RunHandle):
         """Add many records, a thousand in each transaction; returns their tickets in order.
 
         Arguments and errors are as of `add`. Where other records have the keys of some, all others are added, and
-        then `KeyTaken` is raised.
+        then `KeyTaken` is raised, with the keys: the tickets of the others come when they are added again.
         """
         tickets: list[Ticket] = []
         taken: list[str] = []
@@ -85,7 +85,7 @@ class OpenRun(RunHandle):
             are = "is there" if len(taken) == 1 else "are there"
             keys = listed(map(repr, taken), "and")
             raise KeyTaken(
-                f"in the run {self.name!r}, {keys} {are} with other content: to take the new one, say replace"
+                f"in the run {self.name!r}, {keys} {are} with other content: to take the new one, say replace", taken
             )
         return tickets
 

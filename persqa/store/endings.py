@@ -13,7 +13,7 @@ from persqa.pairs import Ending
 from persqa.store.coming import endings
 from persqa.store.counters import progresses
 from persqa.store.database import Database
-from persqa.store.news import News, news_of
+from persqa.store.news import FileNews, News
 from persqa.store.pair_rows import PAIR_COLUMNS, PAIRS, chosen_by, pair_row, with_flags
 from persqa.store.runs import gone
 from persqa.store.schema import items, results, reviews, runs
@@ -132,7 +132,12 @@ class Endings:
 
     def news(self, run_id: RunId) -> News:
         """What tells when an item of the run may have ended; close it in the end."""
-        return news_of(self._database, run_id)
+        if self._database.file is not None:
+            return FileNews(self._database.file)
+        # Who looks at a file does not wait for the driver of a server.
+        from persqa.store.server_news import ServerNews
+
+        return ServerNews(self._database, run_id)
 
     def _last(self, connection: sa.Connection, run_id: RunId) -> int:
         last = sa.select(sa.func.coalesce(sa.func.max(endings.c.number), 0)).where(endings.c.run_id == run_id)

@@ -21,9 +21,6 @@ from persqa.store.sqlite_files import Unlocked, open_to_look
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from persqa.runs import RunId
-    from persqa.store.database import Database
-
 #: A pause is such a part of the time since the last news, and has bounds, in seconds.
 _PART = 0.05
 _LOOKING_AT_A_FILE = (0.002, 0.1)
@@ -144,13 +141,3 @@ class FileNews(News):
         if self._connection is not None:
             self._connection.close()
         self._connection, self._unlocked = None, None
-
-
-def news_of(database: Database, run_id: RunId) -> News:
-    """What may be new of a run; close it in the end."""
-    if database.file is not None:
-        return FileNews(database.file)
-    # Who looks at a file does not wait for the driver of a server.
-    from persqa.store.server_news import ServerNews
-
-    return ServerNews(database, run_id)

@@ -49,4 +49,6 @@ def refuse_conflict(run: Run, *, options: RunOptions, pool_digest: str, fingerpr
         other.insert(0, "the data")
     if other:
         message = f"the run {run.name!r} exists and differs in: {', '.join(other)}"
+        if run.grows:
+            raise RunConflict(f"{message}; leave that out, as the run has it already, or choose another name")
         raise RunConflict(f"{message}; choose another name with {option('run')}, or submit what it was created with")

@@ -26,7 +26,7 @@ _LAST_PANELS = ("Options", "Where things are", "Output")
 _COMMANDS = {
     "Ask": ("run", "pilot", "submit", "worker"),
     "Look": ("status", "results", "report", "export", "audit"),
-    "Change a run": ("requeue", "pause", "resume", "cancel", "priority", "rename", "delete"),
+    "Change a run": ("requeue", "pause", "resume", "cancel", "close", "priority", "rename", "delete"),
 }
 _OTHERS = "Set up"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -65,4 +66,6 @@ def command(
                 if name in tokens.made:
                     made = f"the token to {name} is {token} (made now; {variable(f'{name}_token')} sets one)"
                     say(made, to=notes)
-            server.wait()
+            # Being told to end is how it ends.
+            with suppress(SystemExit):
+                server.wait()

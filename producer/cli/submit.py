@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 import typer
 
+from persqa.additions import Added
 from persqa.blobs import BlobStore
 from persqa.errors import BrokerUnavailable, SettingsError
 from persqa.required import require_broker
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 #: Options that an open run has no use for.
 _OF_DATA_SETS = ("run", "strict", "recheck", "reuse", "limit", "sample")
+#: Not all records were added: others have their keys.
+EXIT_REFUSED = 1
 #: Every item has ended, and none is `ok`.
 EXIT_FRUITLESS = 5
 
@@ -53,6 +56,9 @@ def command(
     ended and none is ok. An input that cannot be read, or of which no record can be used, ends with exit code 2, before
     anything is written.
 
+    With --append, records are added to a run that stays open: each once, wrong ones too. Exit code 1 says that some
+    were refused, since others have their keys.
+
     Examples:
         persqa submit people.jsonl --broker-url redis://localhost:6379/0
         persqa submit photos/ --run holiday --priority high --wait
@@ -66,8 +72,7 @@ def command(
         raise SettingsError("--key and --replace are for an open run: name it with --append")
     with Client(settings) as client:
         if added.append is not None:
-            fruitless = add_input(client, data, flags, added, wait=wait, as_json=as_json)
-            raise typer.Exit(EXIT_FRUITLESS if fruitless else 0)
+            raise typer.Exit(add_input(client, data, flags, added, wait=wait, as_json=as_json))
         with notes.status("reading the input and enqueueing its items"):
             handle = client.submit(data, on_full=full_queue_note(settings, "submit"), **flags.given())
         if as_json:
@@ -79,11 +84,13 @@ def command(
             raise typer.Exit(EXIT_FRUITLESS)
 
 
-def add_input(client: Client, data: str, flags: SubmitFlags, added: AppendFlags, *, wait: bool, as_json: bool) -> bool:
-    """Add an input to an open run, and print what became of it; returns whether nothing of it is ok."""
+def add_input(client: Client, data: str, flags: SubmitFlags, added: AppendFlags, *, wait: bool, as_json: bool) -> int:
+    """Add an input to an open run, and print what became of it; returns the exit code."""
     given = flags.given()
     if others := [name for name in _OF_DATA_SETS if given.get(name)]:
-        raise SettingsError(f"--append: {listed(map(option, others), 'and')} only go with a run of its own")
+        raise SettingsError(
+            f"--append: {listed(map(option, others), 'and')} is for a data set that is a run of its own"
+        )
     # What is not said stays as the run has it.
     said = {name: value for name, value in given.items() if name in GivenOpenOptions.__annotations__ and value}
     base = given.get("image_base") or _folder(client.settings, data, given)
@@ -106,7 +113,11 @@ def add_input(client: Client, data: str, flags: SubmitFlags, added: AppendFlags,
         for error in done.first_errors:
             say(f"  [magenta]wrong[/] {plain(error)}", to=notes)
     say_who_is_missing(client, handle)
-    return warn_if_fruitless(handle, handle.wait() if wait else handle.progress())
+    if done.became[Added.REFUSED]:
+        say("[red]some were refused:[/] other records of their keys are there; --replace takes the new ones", to=notes)
+    if wait and warn_if_fruitless(handle, handle.wait()):
+        return EXIT_FRUITLESS
+    return EXIT_REFUSED if done.became[Added.REFUSED] else 0
 
 
 def _folder(settings: Settings, data: str, given: GivenSubmitOptions) -> Path:

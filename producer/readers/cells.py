@@ -1,8 +1,8 @@
 """Cells: values that JSON lacks become JSON, in the same way for every format.
 
 Bytes go into the blob store, and a reference stays; a cell `{"bytes", "path"}` is an image as Hugging Face keeps it.
-Dates and times become ISO 8601, spans of time seconds, decimals and UUIDs text; tuples and NumPy arrays become lists.
-NaN and the infinities stay, as in the JSON readers. Anything else makes its record invalid.
+Dates and times become ISO 8601, spans of time seconds, decimals, UUIDs and paths text; tuples and NumPy arrays become
+lists. NaN and the infinities stay, as in the JSON readers. Anything else makes its record invalid.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 from warnings import catch_warnings, simplefilter
@@ -104,7 +105,7 @@ class Cells:
             return value.isoformat() if value == value else None
         if isinstance(value, timedelta):
             return value.total_seconds()
-        if isinstance(value, Decimal | UUID):
+        if isinstance(value, Decimal | UUID | PurePath):
             return str(value)
         plain = _without_numpy(value)
         if plain is value or type(plain) is type(value):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
+from urllib.request import Request, urlopen
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -231,3 +233,20 @@ def test_a_broker_or_database_that_is_away_is_no_fault_of_the_client(tmp_path: P
             broker.start()
             assert program.add("r", record).json["status"] in ("added", "known")
             assert client.run("r").progress().submitted == 2
+
+
+@pytest.mark.parametrize("site", ["valkey+sqlite"], indirect=True)
+def test_who_follows_is_told_that_the_server_ends_and_a_wrong_name_in_a_query_is_refused(site: Site) -> None:
+    with ExitStack() as following:
+        with served(with_tokens(site.settings)) as (client, program):
+            program.ask("PUT", "/runs/camera", {"key": "id"})
+            assert program.add("camera", {"id": "1", "image": "/1.png"}, "?replce=true").code == "bad_query"
+            assert program.results("camera", "?folow=true").code == "bad_query"
+            program.add("camera", {"id": "1", "image": "/1.png"})
+            end_all(client.store, client, "camera")
+            asked = Request(f"{program.root}/runs/camera/results?follow=true")
+            asked.add_header("Authorization", f"Bearer {READ}")
+            answer = following.enter_context(urlopen(asked, timeout=30))
+            assert json.loads(answer.readline())["cursor"] == 1
+        (last,) = [json.loads(line) for line in answer if line.strip()]
+        assert last["error"]["code"] == "ending"

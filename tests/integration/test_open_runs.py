@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from typer.testing import CliRunner
@@ -84,8 +84,9 @@ def test_another_record_of_the_same_key_is_refused_by_name_and_the_rest_is_added
         run = client.open_run("camera", key="id")
         run.add({"id": "a", "image": "/a.png"})
         batch = [{"id": "b", "image": "/b.png"}, {"id": "a", "image": "/c.png"}, {"id": "c", "image": "/c.png"}]
-        with pytest.raises(KeyTaken, match="in the run 'camera', 'a' is there with other content"):
+        with pytest.raises(KeyTaken, match="in the run 'camera', 'a' is there with other content") as taken:
             run.add_many(batch)
+        assert taken.value.keys == ("a",)
         assert [row.image for row in run.results()] == ["/a.png", "/b.png", "/c.png"]
 
 
@@ -135,6 +136,14 @@ def test_a_wrong_record_is_no_obstacle_and_may_be_mended(site: Site) -> None:
         end_all(client.store, run)
         assert audit(client.store, client.store.runs.reread(run.run), None).holds
         assert (run.progress().submitted, run.progress().pending) == (6, 0)
+
+
+def test_what_is_no_record_is_told_by_its_ticket_and_a_path_is_one(site: Site) -> None:
+    odd: Any = "no object"
+    with Client(site.settings) as client:
+        run = client.open_run("camera")
+        assert run.add(odd).result(timeout=10).reason == Reason.NOT_AN_OBJECT
+        assert run.add({"image": Path("/z.png")}).status == "pending"
 
 
 def test_a_batch_may_replace_what_it_has_just_added(site: Site) -> None:
@@ -225,18 +234,12 @@ def test_inputs_are_appended_and_the_run_is_closed_on_the_command_line(site: Sit
         {"run": "camera", **became, "added": 0, "known": 5},
     )
     more = str(tmp_path / "a" / "more.jsonl")
-    assert persqa("submit", more, "--append", "camera")[1] == {
-        "run": "camera",
-        **became,
-        "records": 2,
-        "added": 1,
-        "refused": 1,
-        "invalid": 1,
-    }
+    refused = {"run": "camera", **became, "records": 2, "added": 1, "refused": 1, "invalid": 1}
+    assert persqa("submit", more, "--append", "camera")[:2] == (1, refused)
     assert persqa("submit", more, "--append", "camera", "--replace")[1]["replaced"] == 1
     for wrong, said in (
         (("--append", "camera", "--tag", "leo"), "differs in: tag"),
-        (("--append", "camera", "--limit", "3"), "limit only go with a run of its own"),
+        (("--append", "camera", "--limit", "3"), "limit is for a data set"),
         (("--key", "id"), "name it with --append"),
     ):
         code, _, error = persqa("submit", more, *wrong)

@@ -17,7 +17,7 @@ from anyio import CapacityLimiter, to_thread
 from persqa.errors import SettingsError
 from persqa.questions import BUILT_IN_POOLS
 from persqa.runs import check_run_name
-from persqa.words import without_flags
+from persqa.words import listed, without_flags
 from producer.status import one_status
 from producer.web.door.bodies import Body, Spool
 from producer.web.door.calls import Call
@@ -29,7 +29,7 @@ from producer.web.door.records import Asked, Records
 from producer.web.door.tokens import Right
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
     from starlette.types import Receive, Scope, Send
 
@@ -97,6 +97,7 @@ class Door:
                 raise Problem(405, "bad_method", f"use {allowed} here", headers={"allow": allowed})
             self._let_in(call, way[0])
             _refuse_packed(call)
+            _refuse_unknown(call, _ASKED.get(way[1], ()))
             call.run = _name(found.groupdict().get("run"))
             return partial(way[1], self)
         raise Problem(404, "not_found", f"there is nothing at this address: see {ROOT}/openapi.json")
@@ -180,6 +181,11 @@ WAYS: dict[str, dict[str, tuple[Right, Callable[[Door, Call], Awaitable[None]]]]
     "/runs/{run}/results": {"GET": (Right.READ, Door.results)},
     "/runs/{run}/close": {"POST": (Right.SUBMIT, Door.close)},
 }
+#: What the query of an address may ask for.
+_ASKED: dict[Callable[[Door, Call], Awaitable[None]], tuple[str, ...]] = {
+    Door.add: ("replace",),
+    Door.results: ("after", "limit", "follow"),
+}
 _PATTERNS = [(re.compile(path.replace("{run}", "(?P<run>[^/]+)")), methods) for path, methods in WAYS.items()]
 
 
@@ -214,6 +220,13 @@ def _name(given: str | None) -> str:
         return check_run_name(given)
     except SettingsError as error:
         raise Problem(400, "bad_name", str(error)) from None
+
+
+def _refuse_unknown(call: Call, names: Sequence[str]) -> None:
+    for name in call.query:
+        if name not in names:
+            known = f"there is {listed(names, 'and')}" if names else "there is none here"
+            raise Problem(400, "bad_query", f"{name!r}: no such parameter of a query; {known}")
 
 
 def _refuse_packed(call: Call) -> None:

@@ -16,6 +16,7 @@ from anyio import CapacityLimiter, to_thread
 
 from persqa.errors import Infrastructure, RunStopped
 from persqa.runs import RunState
+from producer.web.door.problems import Problem
 from producer.web.door.rows import Line, Page, page_after
 
 if TYPE_CHECKING:
@@ -151,6 +152,9 @@ class _Feed:
             done, _ = await asyncio.wait({changed, gone}, timeout=_QUIET_SECONDS, return_when="FIRST_COMPLETED")
             if not done:
                 yield b"\n"
+        if not gone.done():
+            # Otherwise it would look like the end of the run.
+            raise Problem(503, "ending", "the server ends: go on behind the last cursor when there is one again")
 
     async def _behind(self, after: int) -> tuple[Sequence[Line], int, bool]:
         """The next rows behind a cursor, the cursor behind them, and whether these are all that there are."""
