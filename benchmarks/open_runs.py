@@ -38,10 +38,12 @@ class Beside:
     """Small open runs beside a large run.
 
     Attributes:
-        starts: seconds from `add` to the result of one record of an idle run, while the large one waits in the queue.
+        adds: seconds that `add` takes meanwhile; on SQLite it waits for the worker's commits.
+        starts: seconds from then to the result of one record of an idle run, while the large one waits in the queue.
         rates: items of the large run for a second of processor time of worker and Redis, with and without the others.
     """
 
+    adds: list[float]
     starts: list[float]
     rates: list[Pair]
 
@@ -69,7 +71,7 @@ def beside_a_large_run(*, items: int, small: int, seconds: float, pairs: int) ->
         wait_until(lambda: sum(large.progress().ended.values()) >= _WARM, describe="it is under way")
         rates = in_turn(measured.together, measured.alone, pairs=pairs)
         assert large.progress().pending > 0, "the large run has ended too soon: take more items"
-        return Beside(starts=measured.starts, rates=rates)
+        return Beside(adds=measured.adds, starts=measured.starts, rates=rates)
 
 
 class _Measured:
@@ -80,6 +82,7 @@ class _Measured:
         self._worker = psutil.Process(site.worker().process.pid)
         self._broker_url = site.broker.url
         self._added = 0
+        self.adds: list[float] = []
         self.starts: list[float] = []
 
     def alone(self) -> float:
@@ -104,9 +107,11 @@ class _Measured:
         self._added += 1
         started = time.monotonic()
         run.add({"image": "small.jpg", "id": self._added})
+        added = time.monotonic()
+        self.adds.append(added - started)
         while run.progress().pending:
             spend(_LOOK_SECONDS)
-        self.starts.append(time.monotonic() - started)
+        self.starts.append(time.monotonic() - added)
 
     @property
     def _ended(self) -> int:

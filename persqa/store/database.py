@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import time
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
@@ -16,6 +15,7 @@ from sqlalchemy import event, exc
 
 from persqa.errors import RowRefused, SettingsError, StoreUnavailable
 from persqa.store.sqlite_files import Unlocked, open_to_look, refuse_unwritable
+from persqa.store.sqlite_writing import LOCK_SECONDS, set_pragmas, wait_for_lock
 from persqa.urls import without_password
 
 if TYPE_CHECKING:
@@ -24,14 +24,10 @@ if TYPE_CHECKING:
     import psycopg
     from sqlalchemy.dialects import postgresql, sqlite
 
-#: Longest waits for SQLite's lock, and for a connection to PostgreSQL.
-_SQLITE_LOCK_SECONDS = 30
+#: Longest waits for a connection to PostgreSQL.
 _CONNECT_SECONDS = 5
 _LOOK_SECONDS = 3
-_SQLITE_POLL_SECONDS = 0.05
 _GIVE_WAY_SECONDS = 0.05
-#: What goes away when others go on; all else stays as it is, however long one waits.
-_SQLITE_PASSES = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
 #: For libpq: a host that has vanished is noticed within seconds and not within hours.
 _NOTICE_LOST_HOST = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 20_000}
 #: PostgreSQL's error classes about rows: bad data, broken constraints, errors raised by triggers, sizes.
@@ -77,8 +73,8 @@ class Database:
             engine = sa.create_engine(self._url, poolclass=sa.NullPool)
             event.listen(engine, "do_connect", _open_to_look)
         else:
-            engine = sa.create_engine(self._url, connect_args={"timeout": _SQLITE_LOCK_SECONDS}, **pool)
-            event.listen(engine, "connect", _set_pragmas)
+            engine = sa.create_engine(self._url, connect_args={"timeout": LOCK_SECONDS}, **pool)
+            event.listen(engine, "connect", set_pragmas)
         event.listen(engine, "begin", _begin)
         return engine
 
@@ -205,33 +201,15 @@ def _open_to_look(
     return connection
 
 
-def _set_pragmas(connection: sqlite3.Connection, _record: object) -> None:
-    # `_begin` begins transactions explicitly: the driver itself begins them too late to be safe.
-    connection.isolation_level = None
-    _set_wal(connection)
-    # With NORMAL, a power failure may lose commits whose messages were acknowledged.
-    connection.execute("PRAGMA synchronous=FULL")
-    connection.execute("PRAGMA foreign_keys=ON")
-
-
-def _set_wal(connection: sqlite3.Connection) -> None:
-    """When several processes open a new database at once, SQLite refuses all but one without waiting."""
-    until = time.monotonic() + _SQLITE_LOCK_SECONDS
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode=WAL")
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF not in _SQLITE_PASSES or time.monotonic() > until:
-                raise
-            time.sleep(_SQLITE_POLL_SECONDS)
-        else:
-            return
-
-
 def _begin(connection: sa.Connection) -> None:
     # A writer that begins as a reader fails at once if another one wrote in between; IMMEDIATE waits instead.
-    reading = connection.get_execution_options().get("persqa_reading", False)
-    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+    if connection.get_execution_options().get("persqa_reading", False):
+        connection.exec_driver_sql("BEGIN")
+        return
+    driver = cast("sqlite3.Connection", connection.connection.driver_connection)
+    wait_for_lock(driver)
+    if not driver.in_transaction:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 @contextmanager
