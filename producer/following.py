@@ -96,12 +96,13 @@ def _follow(connections: Connections, run: Run, read: _ReadPage, after: int, tol
                 continue
             if page.progress.state is RunState.DONE:
                 return
-            _refuse_vain(connections, run, page.progress)
+            refuse_given_up(connections, run, page.progress)
             connections.tend()
             news.wait(LOOK_SECONDS)
 
 
-def _refuse_vain(connections: Connections, run: Run, progress: Progress) -> None:
+def refuse_given_up(connections: Connections, run: Run, progress: Progress) -> None:
+    """Raise RunStopped if it is vain to wait for the run, also where that is being deleted."""
     try:
         refuse_vain(progress, run.name)
     except RunStopped:

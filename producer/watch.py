@@ -11,11 +11,9 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 from weakref import WeakSet
 
-from persqa.controls import refuse_deleting, refuse_vain
-from persqa.errors import RunStopped
 from persqa.items import ItemId
 from persqa.pairs import PairRow
-from producer.following import LOOK_SECONDS, Patience
+from producer.following import LOOK_SECONDS, Patience, refuse_given_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -195,11 +193,7 @@ class _Look(threading.Thread):
             return
         self._looked_after_run = time.monotonic()
         progress = self._when_there(partial(self._connections.store.queries.progress, self._run.id))
-        try:
-            refuse_vain(progress, self._run.name)
-        except RunStopped:
-            refuse_deleting(self._connections.store, self._run)
-            raise
+        refuse_given_up(self._connections, self._run, progress)
         self._connections.tend()
 
     def _when_there(self, read: Callable[[], Found]) -> Found:

@@ -16,6 +16,7 @@ from anyio import CapacityLimiter, to_thread
 
 from persqa.errors import Infrastructure, RunStopped
 from persqa.runs import RunState
+from producer.following import LOOK_SECONDS
 from producer.web.door.problems import Problem
 from producer.web.door.rows import Line, Page, page_after
 
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from persqa.store.news import News
 
 _T = TypeVar("_T")
-#: Longest time between two looks, in seconds, since nobody tells that a run was cancelled.
-_LOOK_SECONDS = 1.0
 #: How long what has come may wait for more, so that a busy database is not looked at without a pause.
 _TOGETHER_SECONDS = 0.02
 #: Bytes of rows that are kept for the followers of a run, and of what one of them is sent at once.
@@ -164,7 +163,7 @@ class _Feed:
         try:
             page = await self._feeds.page(self._run, after)
         except Infrastructure:
-            await self._feeds.pause(_LOOK_SECONDS)
+            await self._feeds.pause(LOOK_SECONDS)
             return [], after, False
         return page.lines, page.cursor, page.last
 
@@ -174,11 +173,11 @@ class _Feed:
             while self.followers and not self.over and not self._feeds.ending.is_set():
                 try:
                     if not await self._look_once() and not self.over:
-                        await self._feeds.wait(self._news, _LOOK_SECONDS)
+                        await self._feeds.wait(self._news, LOOK_SECONDS)
                         # What comes at the same time is read together.
                         await self._feeds.pause(_TOGETHER_SECONDS)
                 except Infrastructure:
-                    await self._feeds.pause(_LOOK_SECONDS)
+                    await self._feeds.pause(LOOK_SECONDS)
                 except Exception as error:  # noqa: BLE001 - its followers get it
                     self._error, self.over = error, True
                     self._tell()
