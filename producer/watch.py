@@ -26,6 +26,9 @@ Found = TypeVar("Found")
 #: How long it is kept ready for the next one who waits.
 _LINGER_SECONDS = 2.0
 
+#: Longest time that a fork waits for the end of a read.
+_FORK_SECONDS = 5.0
+
 #: An item's row, once it has a result.
 Awaited: TypeAlias = "Future[PairRow]"
 
@@ -98,6 +101,8 @@ class _Look(threading.Thread):
         #: Up to which ending all that somebody waits for is known; none where nobody does.
         self._cursor: int | None = None
         self._looked_after_run = self._wanted_at = time.monotonic()
+        self._is_still = threading.Event()
+        _looks.add(self)
 
     def ask(self, item_id: ItemId) -> Awaited:
         awaited: Awaited = Future()
@@ -111,7 +116,18 @@ class _Look(threading.Thread):
             self.is_over = True
             self._news.wake()
 
+    def stand_still(self) -> None:
+        """Wait until this thread stands before the gate, or has ended."""
+        self._news.wake()
+        self._is_still.wait(_FORK_SECONDS)
+
     def run(self) -> None:
+        try:
+            self._look()
+        finally:
+            self._is_still.set()
+
+    def _look(self) -> None:
         error: Exception | None = None
         try:
             self._go_on()
@@ -130,6 +146,7 @@ class _Look(threading.Thread):
 
     def _go_on(self) -> None:
         while not self._may_end():
+            self._let_fork()
             if self._is_wanted():
                 self._wanted_at = time.monotonic()
                 self._read()
@@ -197,18 +214,39 @@ class _Look(threading.Thread):
         self._connections.tend()
 
     def _when_there(self, read: Callable[[], Found]) -> Found:
-        return self._patience.read(read, self._news, over=lambda: self.is_over)
+        def read_then() -> Found:
+            self._let_fork()
+            return read()
+
+        return self._patience.read(read_then, self._news, over=lambda: self.is_over)
+
+    def _let_fork(self) -> None:
+        self._is_still.set()
+        with _gate:
+            self._is_still.clear()
 
 
 _watches: WeakSet[Watch] = WeakSet()
+_looks: WeakSet[_Look] = WeakSet()
+#: Held by whoever forks. No look is inside a call by then: what it holds in there, as SQLite's own locks, is never let
+#: go of in the child.
+_gate = threading.Lock()
 #: What must not be closed here.
 _of_parents: list[object] = []
+
+
+def _before_fork() -> None:
+    _gate.acquire()
+    for look in [*_looks]:
+        look.stand_still()
 
 
 def _after_fork() -> None:
     for watch in _watches:
         watch.after_fork()
+    _looks.clear()
+    _gate.release()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(before=_before_fork, after_in_parent=_gate.release, after_in_child=_after_fork)

@@ -18,12 +18,14 @@ from persqa.results import Status
 from persqa.runs import RunState
 from tests.support.builders import an_outcome
 from tests.support.servers import valkey_server
-from tests.support.wait import give_way, spend
+from tests.support.wait import give_way, spend, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from persqa.runs import RunId
     from persqa.store import Store
+    from persqa.store.endings import Numbers
     from producer.open_run import OpenRun
 
 
@@ -113,6 +115,29 @@ def test_a_fork_waits_for_itself(client: Client) -> None:
             os._exit(code)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     assert [ticket.result(timeout=30).status for ticket in (one, other)] == ["ok", "ok"]
+
+
+def test_no_fork_happens_within_a_look(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = client.open_run("camera", key="id")
+    tickets = run.add_many(records(0, 2))
+    inside = threading.Lock()
+    read = client.store.endings.numbers
+
+    def long(run_id: RunId, after: int) -> Numbers:
+        with inside:
+            spend(0.02)
+            return read(run_id, after)
+
+    monkeypatch.setattr(client.store.endings, "numbers", long)
+    with ThreadPoolExecutor(1, thread_name_prefix="test") as threads:
+        waiting = threads.submit(tickets[0].result, 30)
+        for _ in range(10):
+            wait_until(inside.locked, describe="it reads")
+            if not (pid := os.fork()):
+                os._exit(inside.locked())
+            assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        answer_all(client.store, run)
+        assert waiting.result().status == Status.OK
 
 
 def test_a_thousand_tickets_are_awaited_at_once_with_few_threads(client: Client) -> None:
