@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
 import time
-from contextlib import closing
+from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -20,7 +21,8 @@ from persqa.errors import BrokerUnavailable, SettingsError
 from persqa.messages import TASK_NAME, item_messages, task_id
 from persqa.runs import RunId
 from tests.support.builders import LEDGER, a_run, an_item
-from tests.support.wait import wait_until
+from tests.support.servers import broker_process, valkey_binary
+from tests.support.wait import spend, wait_until
 from worker.leases.claiming import Consumer
 from worker.leases.keeper import LeaseKeeper
 
@@ -225,3 +227,20 @@ def test_workers_share_a_short_queue(broker_url: str) -> None:
     finally:
         for keeper in keepers:
             keeper.close()
+
+
+def test_no_lease_is_taken_for_lost_while_nobody_could_renew_it() -> None:
+    with broker_process(valkey_binary()) as broker, ExitStack() as stack:
+        publish(broker.url, items=BATCH[:1])
+        other = stack.enter_context(closing(Leases(broker.url, worker="other:1", seconds=2)))
+        (held,) = other.claim([QUEUE], 1)
+        leases = Leases(broker.url, worker="w:1", seconds=2)
+        keeper = stack.enter_context(closing(LeaseKeeper(leases, lease_seconds=2)))
+        keeper.attach(Consumer(queues=[QUEUE], room=lambda: 1, deliver=lambda _claimed: None))
+        broker.signal(signal.SIGSTOP)
+        # Longer than a lease, and not so long that a call fails.
+        spend(3)
+        broker.signal(signal.SIGCONT)
+        spend(0.5)
+        assert keeper.held == 0
+        assert other.renew([held.tag]) == 1

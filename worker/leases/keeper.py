@@ -191,13 +191,16 @@ class LeaseKeeper:
             metrics.RENEWALS.inc(self._leases.renew(tags))
             self._renewed_at = now
         self._flush()
+        self._look_whether_late(now)
         if now - self._expired_at >= _EXPIRE_SECONDS:
             expired = self._leases.expire()
             self._expired_at = now
             if expired:
                 metrics.EXPIRED.inc(len(expired))
                 logger.warning("messages of dead workers, put back into the queue: %d", len(expired))
-        return self._claim()
+        claimed = self._claim()
+        self._look_whether_late(now)
+        return claimed
 
     def _flush(self) -> None:
         """Tell Redis what it does not know yet; the next turn repeats what fails."""
@@ -270,13 +273,20 @@ class LeaseKeeper:
         self._leases.close()
 
     def _note_failure(self, error: BrokerUnavailable) -> None:
-        # Other workers cannot renew their leases either. They get time to notice that Redis is back before this worker
-        # takes their leases for lost.
-        self._expired_at = time.monotonic() + self._mercy_seconds - _EXPIRE_SECONDS
+        self._be_merciful()
         if self._failing_since is None:
             self._failing_since = time.monotonic()
             metrics.OUTAGES.labels("broker").inc()
             logger.warning("%s; what is in hand is finished meanwhile (%d)", error, self.held)
+
+    def _look_whether_late(self, asked_at: float) -> None:
+        """Redis that answers so late is as good as away."""
+        if time.monotonic() - asked_at > self._renew_every:
+            self._be_merciful()
+
+    def _be_merciful(self) -> None:
+        """Other workers cannot renew their leases either: they get time for it before theirs are taken for lost."""
+        self._expired_at = time.monotonic() + self._mercy_seconds - _EXPIRE_SECONDS
 
     def _note_success(self) -> None:
         if self._failing_since is not None:
