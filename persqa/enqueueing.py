@@ -54,9 +54,14 @@ def enqueue(
         StoreUnavailable: the database does not answer.
         BrokerUnavailable: Redis does not answer.
     """
+    queue = queue_of(run, store.ledger.id)
     while True:
-        queue = queue_now(store, run)
-        if publisher.has_room(queue, len(batch)):
+        has_room = publisher.has_room(queue, len(batch))
+        # Asked afterwards, as room may have been made by a change of the priority.
+        queue, seen = queue_now(store, run), queue
+        if queue != seen:
+            continue
+        if has_room:
             entries = publisher.entries(batch, run, queue)
             if up_to is not None:
                 store.runs.mark_published(run.id, up_to)

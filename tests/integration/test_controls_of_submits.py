@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from persqa.broker.publisher import Publisher
 from persqa.errors import RunStopped, SettingsError
 from persqa.runs import Priority
 from producer import Client
@@ -73,3 +74,30 @@ def test_a_submit_under_way_goes_on_in_another_queue(site: Site, tmp_path: Path)
         assert client.submit(data, priority="low").run.priority is Priority.LOW
         with pytest.raises(SettingsError, match="there is no priority 'urgent'; choose high, normal or low"):
             client.submit(data, priority="urgent")
+
+
+def test_room_that_a_change_of_priority_makes_is_not_taken(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = site.settings.model_copy(update={"queue_bound": 1000})
+    has_room = Publisher.has_room
+    moved: list[int] = []
+
+    def move_then_look(publisher: Publisher, queue: str, number: int) -> bool:
+        if not moved and not has_room(publisher, queue, number):
+            moved.append(client.run("many").set_priority("high"))
+        return has_room(publisher, queue, number)
+
+    monkeypatch.setattr(Publisher, "has_room", move_then_look)
+    with Client(settings) as client:
+        with pytest.raises(_Enough):
+            client.submit(many_records(tmp_path / "data", 2000), on_full=_enough)
+        assert (moved, waiting(settings), waiting(settings, HIGH)) == ([1000], 0, 1000)
+
+
+class _Enough(Exception):
+    pass
+
+
+def _enough() -> None:
+    raise _Enough
