@@ -54,7 +54,7 @@ collected:
 # make chaos  the faults of tests/faults and tests/topology in full number and length
 chaos: setup
 	$(BIN)/pytest -n 3 --dist loadgroup --chaos --timeout 3600 tests/faults tests/topology tests/end_to_end/test_engine_faults.py \
-		tests/end_to_end/test_run_vllm.py -rA
+		tests/end_to_end/test_run_vllm.py tests/end_to_end/test_dataflow.py -rA
 
 # make soak   half an hour of random faults; SOAK_MINUTES=5 for less
 soak: setup

@@ -144,13 +144,21 @@ def _postgres() -> Iterator[sa.URL]:
         yield url
 
 
+@pytest.fixture(scope="session")
+def _with_tables(_postgres: sa.URL) -> Iterator[str]:
+    """The name of a database with all tables: copying that takes a third of the time of making them."""
+    with fresh_database(_postgres) as url:
+        Store.open(url).close()
+        yield str(sa.make_url(url).database)
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """A fresh database of each kind."""
+    """A fresh database of each kind: that of SQLite is not there yet, that of PostgreSQL has its tables."""
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path}/persqa.db"
         return
-    with fresh_database(request.getfixturevalue("_postgres")) as url:
+    with fresh_database(request.getfixturevalue("_postgres"), like=request.getfixturevalue("_with_tables")) as url:
         yield url
 
 
@@ -186,7 +194,8 @@ def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
             database = f"sqlite:///{tmp_path}/persqa.db"
         else:
             broker = stack.enter_context(broker_process(redis_binary()))
-            database = stack.enter_context(fresh_database(request.getfixturevalue("_postgres")))
+            tables = request.getfixturevalue("_with_tables")
+            database = stack.enter_context(fresh_database(request.getfixturevalue("_postgres"), like=tables))
         settings = load_settings(broker_url=broker.url, database_url=database, commit_seconds=0.05, drain_seconds=20)
         yield Site(settings, broker)
         check_audits(settings)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from persqa.settings import Settings
 from producer.demo.data import records_file, write_demo_data
 from tests.conftest import Size
+from tests.support.one_process import engines_in_one_process
 from tests.support.oracle import check_audits
 from tests.support.pages import free_port
 from tests.support.servers import broker_process, fresh_database, valkey_binary
@@ -31,18 +32,21 @@ class Demo:
         settings: the site's.
         people: their folder.
         records: one record for each of them.
+        whole: whether its engine has all the processes of a run without any setting.
     """
 
     settings: Settings
     people: Path
     records: list[dict[str, str]]
+    whole: bool
     _stack: ExitStack = field(default_factory=ExitStack)
     _worker: WorkerProcess | None = None
 
     def worker(self) -> WorkerProcess:
         """The one that runs, ready; a new one where the last has been ended."""
         if self._worker is None or self._worker.process.poll() is not None:
-            self._worker = self._stack.enter_context(WorkerProcess(self.settings, self.people))
+            with nullcontext() if self.whole else engines_in_one_process():
+                self._worker = self._stack.enter_context(WorkerProcess(self.settings, self.people))
             self._worker.wait_ready(seconds=LOAD_SECONDS)
         return self._worker
 
@@ -78,7 +82,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory, _postgres: sa.URL, size: Size
             # Below it is what any of the tests writes.
             image_roots=[tmp_path_factory.getbasetemp()],
         )
-        demo = Demo(settings, people, records)
+        demo = Demo(settings, people, records, whole=bool(size(False, True)))
         demo.worker()
         yield demo
         demo.close()

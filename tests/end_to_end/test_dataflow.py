@@ -123,9 +123,8 @@ _UNLOADABLE = {
 
 @pytest.mark.parametrize("arguments", _UNLOADABLE)
 def test_a_model_that_cannot_be_loaded_says_so_at_once(tmp_path: Path, arguments: str, size: Size) -> None:
-    # Each imports vLLM anew, and all come the same way.
-    if arguments not in list(_UNLOADABLE)[: size(1, len(_UNLOADABLE))]:
-        pytest.skip("imports vLLM anew: only with --chaos")
+    if not size(0, 1):
+        pytest.skip("imports vLLM anew, and a scripted engine shows the same: only with --chaos")
     program = f"""
 from persqa.errors import SettingsError
 from persqa.settings import Settings

@@ -62,7 +62,7 @@ def check_reasons(settings: Settings) -> None:
 def test_the_engine_may_die_hang_or_lose_its_worker_and_no_item_is_lost(demo: Demo, size: Size) -> None:
     settings, worker = demo.settings, demo.worker()
     with Client(settings) as client:
-        run = submit(client, demo, "struck", people=size(50, 320))
+        run = submit(client, demo, "struck", people=size(25, 320))
         # One that hangs is replaced in the same way; in a short run a scripted engine does.
         strikes = [signal.SIGKILL] * size(1, 10) + [signal.SIGSTOP] * size(0, 1)
         for number in strikes:
@@ -80,7 +80,7 @@ def test_the_engine_may_die_hang_or_lose_its_worker_and_no_item_is_lost(demo: De
         worker = demo.worker()
         finish(run, seconds=300)
         check_answers(run, settings)
-        told = submit(client, demo, "told", people=80)
+        told = submit(client, demo, "told", people=size(40, 80))
         wait_progress(told)
         before = told.progress().pending
         # As a terminal or a supervisor does that knows of no process but of a group of them.

@@ -97,7 +97,9 @@ def test_every_item_of_a_run_ends_with_exactly_one_result(folder: Path, policy: 
     _check_export(folder, policy)
 
 
-def test_a_run_that_is_stopped_while_the_model_loads_ends_soon_and_leaves_nothing(tmp_path: Path) -> None:
+def test_a_run_that_is_stopped_while_the_model_loads_ends_soon_and_leaves_nothing(tmp_path: Path, size: Size) -> None:
+    if not size(0, 1):
+        pytest.skip("imports vLLM anew, and scripted engines show the same: only with --chaos")
     data = write_images(tmp_path / "data", 3)
     environment = {**in_one_process(), "PYTHONPATH": str(_ROOT)}
     with subprocess.Popen(

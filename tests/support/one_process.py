@@ -1,8 +1,8 @@
 """An engine that calculates in its own process, as on a GPU, and in one thread.
 
 On a CPU vLLM has another process for that, which imports everything again: a dozen seconds of processor time at each
-start. What an engine answers is the same. The worker that most end-to-end tests share has both processes, as a run
-without any setting has.
+start. What an engine answers is the same. A first run without any setting has both processes, and with `--chaos` the
+worker that most end-to-end tests share.
 """
 
 from __future__ import annotations

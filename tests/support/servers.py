@@ -146,12 +146,12 @@ def postgres_server() -> Generator[sa.URL]:
 
 
 @contextmanager
-def fresh_database(server: sa.URL) -> Generator[str]:
-    """A new, empty database on the server; gives its URL."""
+def fresh_database(server: sa.URL, *, like: str = "template1") -> Generator[str]:
+    """A new database on the server, empty or like another one that nobody has open; gives its URL."""
     name = f"test_{uuid.uuid4().hex}"
     admin = sa.create_engine(server, isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+        connection.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE {like}")
     try:
         yield server.set(drivername="postgresql", database=name).render_as_string(hide_password=False)
     finally:
