@@ -51,10 +51,10 @@ limits:
 collected:
 	$(BIN)/pytest --collect-only --quiet --quiet >/dev/null
 
-# make chaos  the faults of tests/faults and tests/topology in full number and length
+# make chaos  the tests of whole systems on each site, and their faults in full number and length; about an hour
 chaos: setup
-	$(BIN)/pytest -n 3 --dist loadgroup --chaos --timeout 3600 tests/faults tests/topology tests/end_to_end/test_engine_faults.py \
-		tests/end_to_end/test_run_vllm.py tests/end_to_end/test_dataflow.py -rA
+	$(BIN)/pytest -n 3 --dist loadgroup --chaos --timeout 3600 -m "not benchmark and not long" tests/faults tests/topology \
+		tests/end_to_end tests/integration -rA
 
 # make soak   half an hour of random faults; SOAK_MINUTES=5 for less
 soak: setup

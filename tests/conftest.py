@@ -60,7 +60,9 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The soak runs only where it is asked for; a fault meets one site in a short run, and each in a long one.
+    """The soak runs only where asked for; a test of a whole site meets one in a short run, and each in a long one.
+
+    Its parts meet both databases and both brokers in tests of their own.
 
     With several processes (`-n`), what loads vLLM goes to three of them, and what looks at pages to one; xdist has to
     come second to see it.
@@ -75,8 +77,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if not config.getoption("--chaos"):
         sites: defaultdict[str, list[str]] = defaultdict(list)
         for item in items:
-            sites[_without_site(item.name)].append(item.name)
-        items[:] = [item for item in items if "/faults/" not in item.path.as_posix() or _on_its_site(item, sites)]
+            sites[_without_site(item.nodeid)].append(item.nodeid)
+        items[:] = [item for item in items if _on_its_site(item, sites)]
 
 
 def _vllm_group(item: pytest.Item) -> str:
@@ -99,13 +101,13 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 def _on_its_site(item: pytest.Item, sites: Mapping[str, list[str]]) -> bool:
-    """Whether this is the site that a fault meets in a short run; the same one every time."""
-    fault = _without_site(item.name)
-    return item.name == sorted(sites[fault])[zlib.crc32(fault.encode()) % len(sites[fault])]
+    """Whether this is the site that a test meets in a short run; the same one every time."""
+    of_test = sorted(sites[_without_site(item.nodeid)])
+    return item.nodeid == of_test[zlib.crc32(_without_site(item.name).encode()) % len(of_test)]
 
 
-def _without_site(name: str) -> str:
-    return name.replace("valkey+sqlite", "").replace("redis+postgresql", "")
+def _without_site(test: str) -> str:
+    return test.replace("valkey+sqlite", "").replace("redis+postgresql", "")
 
 
 @pytest.fixture(scope="session")

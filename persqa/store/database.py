@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy import event, exc
 
 from persqa.errors import RowRefused, SettingsError, StoreUnavailable
-from persqa.store.sqlite_files import Unlocked, open_to_look, refuse_unwritable
+from persqa.store.sqlite_files import OpenFile, Unlocked, open_to_look, refuse_unwritable
 from persqa.store.sqlite_writing import LOCK_SECONDS, set_pragmas, wait_for_lock
 from persqa.urls import without_password
 
@@ -57,8 +57,13 @@ class Database:
         self._url = _parsed(url)
         #: The file of a SQLite database.
         self.file = Path(self._url.database or "").absolute() if self.is_sqlite else None
+        if self.file is not None:
+            # Also where the process goes to another folder later.
+            self._url = self._url.set(database=str(self.file))
         pool = {} if connections is None else {"pool_size": connections, "max_overflow": 0}
-        self._engine = self._sqlite_engine(pool, looking) if self.is_sqlite else self._postgresql_engine(pool, looking)
+        self._engine = (
+            self._sqlite_engine(self.file, pool, looking) if self.file else self._postgresql_engine(pool, looking)
+        )
         _engines.add(self._engine)
         self._reader = self._engine.execution_options(persqa_reading=True)
         if not self.is_sqlite:
@@ -67,13 +72,14 @@ class Database:
         if not self.is_sqlite and looking:
             self._reader = self._reader.execution_options(postgresql_readonly=True)
 
-    def _sqlite_engine(self, pool: dict[str, int], looking: bool) -> sa.Engine:
+    def _sqlite_engine(self, file: Path, pool: dict[str, int], looking: bool) -> sa.Engine:
         if looking:
             # How a file can be read changes with what others do, so each transaction opens it anew.
             engine = sa.create_engine(self._url, poolclass=sa.NullPool)
             event.listen(engine, "do_connect", _open_to_look)
         else:
             engine = sa.create_engine(self._url, connect_args={"timeout": LOCK_SECONDS}, **pool)
+            _stay_with_one_file(engine, OpenFile(file))
             event.listen(engine, "connect", set_pragmas)
         event.listen(engine, "begin", _begin)
         return engine
@@ -199,6 +205,18 @@ def _open_to_look(
 ) -> sqlite3.Connection:
     connection, record.info[_UNLOCKED] = open_to_look(Path(arguments[0]))
     return connection
+
+
+def _stay_with_one_file(engine: sa.Engine, file: OpenFile) -> None:
+    def refuse_another(*_: object) -> None:
+        file.refuse_another()
+
+    def note(*_: object) -> None:
+        file.note()
+
+    event.listen(engine, "do_connect", refuse_another)
+    event.listen(engine, "connect", note)
+    event.listen(engine, "begin", refuse_another)
 
 
 def _begin(connection: sa.Connection) -> None:

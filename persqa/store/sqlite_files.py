@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import quote
 
-from persqa.errors import NoDatabase, SettingsError
+from persqa.errors import NoDatabase, SettingsError, StoreUnavailable
 from persqa.system_errors import in_words
 from persqa.words import to_type
 
@@ -47,6 +47,38 @@ class Unlocked:
     def written(self) -> bool:
         """Whether somebody has written one of them since."""
         return any(_state(file) != before for file, before in self.states.items())
+
+
+class OpenFile:
+    """The file that this process opened first: no other one of its name takes its place.
+
+    A file that was deleted can still be written, and nobody would ever see that; in another one, a run of the same
+    number may be another run.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Note the name; which file it is tells the first connection."""
+        self._path = path
+        self._which: tuple[int, int] | None = None
+
+    def note(self) -> None:
+        """Note which file it is, after connecting to it."""
+        self._which = self._which or self._now()
+
+    def refuse_another(self) -> None:
+        """Raise StoreUnavailable if the file that was opened has not its name any longer."""
+        if self._which is not None and self._now() != self._which:
+            raise StoreUnavailable(
+                f"the database {self._path} was deleted, moved or replaced while this program had it open, so nothing "
+                "more is written to it: put it back, or start this program again"
+            )
+
+    def _now(self) -> tuple[int, int] | None:
+        try:
+            found = self._path.stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
 
 
 def open_to_look(path: Path) -> tuple[sqlite3.Connection, Unlocked | None]:

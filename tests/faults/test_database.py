@@ -11,8 +11,10 @@ import sqlalchemy as sa
 
 from persqa.broker.connection import connect
 from persqa.broker.keys import HELD, QUEUE
+from persqa.errors import StoreUnavailable
 from persqa.results import Status
 from persqa.settings import load_settings
+from persqa.store import Store
 from producer import Client
 from tests.conftest import Site, Size
 from tests.faults.tools import finish, quick, rigged, wait_progress
@@ -53,6 +55,39 @@ def test_while_postgresql_is_down_nothing_is_acknowledged_and_nothing_lost(tmp_p
 def _in_redis(url: str | None) -> int:
     with closing(connect(url or "")) as redis:
         return redis.llen(QUEUE) + redis.hlen(HELD)
+
+
+@pytest.mark.parametrize("site", ["valkey+sqlite"], indirect=True)
+def test_into_a_file_that_was_moved_away_nothing_is_written_until_it_is_back(site: Site, tmp_path: Path) -> None:
+    settings = quick(site, "reads_colour", window=16)
+    file, elsewhere = tmp_path / "persqa.db", tmp_path / "moved"
+    elsewhere.mkdir()
+
+    def move(source: Path, target: Path) -> None:
+        for part in source.glob("persqa.db*"):
+            part.rename(target / part.name)
+
+    with Client(settings) as client, WorkerProcess(settings, tmp_path) as worker:
+        run = client.submit(write_images(tmp_path / "data", 500))
+        wait_progress(run)
+        move(tmp_path, elsewhere)
+        wait_until(lambda: "was deleted, moved or replaced" in worker.text(), describe="the worker says so")
+        with pytest.raises(StoreUnavailable, match=r"persqa.db was deleted, moved or replaced .* put it back"):
+            run.progress()
+        # Nobody makes an empty one in its place; and one that somebody else makes is not written.
+        assert not file.exists()
+        Store.open(settings.database_url).close()
+        spend(1)
+        with closing(Store.open(settings.database_url)) as other:
+            assert not other.runs.all()
+        with pytest.raises(StoreUnavailable):
+            run.progress()
+        for part in tmp_path.glob("persqa.db*"):
+            part.unlink()
+        move(elsewhere, tmp_path)
+        finish(run)
+        assert worker.process.poll() is None
+        check_rows(run, 500)
 
 
 @pytest.mark.parametrize("site", ["valkey+sqlite"], indirect=True)

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from anyio import CapacityLimiter, to_thread
 
-from persqa.errors import Infrastructure, RunStopped
+from persqa.controls import refuse_vain
+from persqa.errors import Infrastructure
 from persqa.runs import RunState
 from producer.following import LOOK_SECONDS
 from producer.web.door.problems import Problem
@@ -23,7 +24,6 @@ from producer.web.door.rows import Line, Page, page_after
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
 
-    from persqa.progress import Progress
     from persqa.runs import Run, RunId
     from persqa.store import Store
     from persqa.store.news import News
@@ -197,7 +197,7 @@ class _Feed:
             self._news.found()
             self._tell()
         if page.last and not self.over:
-            _refuse_given_up(page.progress, self._run.name)
+            refuse_vain(page.progress, self._run.name)
         return not page.last
 
     def _keep(self, page: Page) -> None:
@@ -211,14 +211,6 @@ class _Feed:
     def _tell(self) -> None:
         changed, self._changed = self._changed, asyncio.get_running_loop().create_future()
         changed.set_result(None)
-
-
-def _refuse_given_up(progress: Progress, name: str) -> None:
-    """Raise RunStopped if nobody goes on with a run unless somebody takes it up again; a pause is waited out."""
-    if progress.state is RunState.CANCELLED:
-        raise RunStopped(f"the run {name!r} is cancelled")
-    if progress.stop is not None:
-        raise RunStopped(f"the run {name!r} has paused itself: {progress.stop}")
 
 
 def _parts(page: Sequence[Line]) -> list[bytes]:
