@@ -101,6 +101,7 @@ class _Look(threading.Thread):
         #: Up to which ending all that somebody waits for is known; none where nobody does.
         self._cursor: int | None = None
         self._looked_after_run = self._wanted_at = time.monotonic()
+        #: Whether it stands before the gate, in no call.
         self._is_still = threading.Event()
         _looks.add(self)
 

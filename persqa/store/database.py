@@ -79,8 +79,11 @@ class Database:
             event.listen(engine, "do_connect", _open_to_look)
         else:
             engine = sa.create_engine(self._url, connect_args={"timeout": LOCK_SECONDS}, **pool)
-            _stay_with_one_file(engine, OpenFile(file))
+            opened = OpenFile(file)
+            event.listen(engine, "do_connect", opened.refuse_another)
+            event.listen(engine, "connect", opened.note)
             event.listen(engine, "connect", set_pragmas)
+            event.listen(engine, "begin", opened.refuse_another)
         event.listen(engine, "begin", _begin)
         return engine
 
@@ -205,18 +208,6 @@ def _open_to_look(
 ) -> sqlite3.Connection:
     connection, record.info[_UNLOCKED] = open_to_look(Path(arguments[0]))
     return connection
-
-
-def _stay_with_one_file(engine: sa.Engine, file: OpenFile) -> None:
-    def refuse_another(*_: object) -> None:
-        file.refuse_another()
-
-    def note(*_: object) -> None:
-        file.note()
-
-    event.listen(engine, "do_connect", refuse_another)
-    event.listen(engine, "connect", note)
-    event.listen(engine, "begin", refuse_another)
 
 
 def _begin(connection: sa.Connection) -> None:

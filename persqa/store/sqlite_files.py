@@ -50,7 +50,7 @@ class Unlocked:
 
 
 class OpenFile:
-    """The file that this process opened first: no other one of its name takes its place.
+    """The file that a database opened first, for SQLAlchemy's events: no other one of its name takes its place.
 
     A file that was deleted can still be written, and nobody would ever see that; in another one, a run of the same
     number may be another run.
@@ -61,11 +61,11 @@ class OpenFile:
         self._path = path
         self._which: tuple[int, int] | None = None
 
-    def note(self) -> None:
+    def note(self, *_: object) -> None:
         """Note which file it is, after connecting to it."""
         self._which = self._which or self._now()
 
-    def refuse_another(self) -> None:
+    def refuse_another(self, *_: object) -> None:
         """Raise StoreUnavailable if the file that was opened has not its name any longer."""
         if self._which is not None and self._now() != self._which:
             raise StoreUnavailable(

@@ -48,7 +48,7 @@ def command(
         persqa serve --host 0.0.0.0 --port 9760
     """
     settings = where.settings(image_roots=image_roots)
-    queue = without_password(require_broker(settings))
+    broker = without_password(require_broker(settings))
     try:
         from producer.web.door import Tokens
         from producer.web.server import Server
@@ -63,7 +63,7 @@ def command(
         with Server(client, host=host, port=port, tokens=tokens) as server:
             say(f"{server.elsewhere}the gallery is at [link]{plain(server.address)}[/link]")
             say(f"programs ask at {plain(server.for_programs)}, until Ctrl-C")
-            say(f"what they add goes to {plain(without_password(settings.database_url))}, {plain(queue)}")
+            say(f"what they add goes to {plain(without_password(settings.database_url))}, {plain(broker)}")
             for name, token in (("submit", tokens.submit), ("read", tokens.read)):
                 if name in tokens.made:
                     made = f"the token to {name} is {token} (made now; {variable(f'{name}_token')} sets one)"
