@@ -11,7 +11,8 @@ from contextlib import suppress
 from importlib import import_module
 from typing import NoReturn
 
-from celery.bin.celery import main as celery_main
+from celery.bin.base import CLIContext
+from celery.bin.worker import worker as celery_worker
 
 from persqa.errors import UserError
 from worker.process import exit_codes
@@ -44,9 +45,11 @@ def main(arguments: list[str]) -> int:
     # Our workers need not talk to each other, and start faster without mingle and gossip.
     standard = ["--loglevel=INFO", "--without-gossip", "--without-mingle", f"--hostname={node_name()}"]
     others = [argument for argument in arguments if argument not in (WITH_PARENT, WITH_BROKER)]
-    sys.argv = ["celery", "-A", "worker", "worker", *standard, *others]
+    sys.argv = ["celery", "-A", "worker", "worker", *standard, *others]  # Celery shows it as this process's title
     try:
-        code = celery_main() or 0
+        # Only this command: `celery` itself loads Flower, a shell and all its other commands, half as much again.
+        context = CLIContext(app=app, no_color=bool(os.environ.get("NO_COLOR")), workdir=None)
+        code = celery_worker.main([*standard, *others], "celery worker", obj=context) or 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else exit_codes.DEFECT if end.code else 0
     # Of two wishes to stop, Celery heeds the first.

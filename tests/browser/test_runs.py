@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import sqlalchemy as sa
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 from sqlalchemy import event
 
 from persqa.policies import Policy
@@ -20,7 +20,7 @@ from persqa.store import Store
 from producer import Client
 from producer.web.fleet_watch import FleetWatch
 from tests.browser.conftest import Open
-from tests.support.browsing import Gallery, assert_accessible
+from tests.support.browsing import Gallery, assert_accessible, gallery_of
 from tests.support.builders import a_stored_run, an_item, an_outcome
 from tests.support.servers import postgres_process
 
@@ -163,29 +163,35 @@ def test_without_a_run_it_says_how_to_start_one_and_finds_it_by_itself(open_gall
         expect(page.get_by_role("link", name="the-first")).to_be_visible()
 
 
-def test_a_database_that_is_away_is_waited_for(open_gallery: Open) -> None:
+def test_a_database_that_is_away_is_waited_for(browser: Browser) -> None:
     with postgres_process() as server:
         url = server.url.set(drivername="postgresql").render_as_string(hide_password=False)
         store = Store.open(url)
         a_stored_run(store, 2, "kept")
         store.close()
-        with Client(load_settings(database_url=url), local_worker=False) as client:
-            page = open_gallery(client).go()
+        # What a gallery is still asked when its client has gone would leave a connection behind.
+        with served(url, browser) as gallery:
+            page = gallery.go()
             expect(page.get_by_role("link", name="kept")).to_be_visible()
-            reading = f"{url}&options=-c%20default_transaction_read_only%3Don"
-            with Client(load_settings(database_url=reading), local_worker=False) as reader:
-                only = open_gallery(reader).go()
+            with served(f"{url}&options=-c%20default_transaction_read_only%3Don", browser) as reading:
+                only = reading.go()
                 expect(only.get_by_role("link", name="kept")).to_be_visible()
                 expect(only.get_by_role("button", name="Pause")).to_have_count(0)
-                # It would ask on, and leave connections behind.
-                only.goto("about:blank")
             expect(page.get_by_role("button", name="Pause")).to_be_visible()
             server.stop()
             expect(page.get_by_role("alert")).to_contain_text("The database does not answer")
             server.start()
             expect(page.get_by_role("link", name="kept")).to_be_visible()
             expect(page.get_by_role("alert")).to_have_count(0)
-            page.goto("about:blank")
+
+
+@contextmanager
+def served(database: str, browser: Browser) -> Generator[Gallery]:
+    with (
+        Client(load_settings(database_url=database), local_worker=False) as client,
+        gallery_of(client, browser) as shown,
+    ):
+        yield shown
 
 
 def test_a_broker_that_says_nothing_keeps_no_page_waiting(

@@ -25,15 +25,19 @@ from tests.support.wait import spend, wait_until
 from tests.support.workers import WorkerProcess
 
 
-def test_while_postgresql_is_down_nothing_is_acknowledged_and_nothing_lost(tmp_path: Path, size: Size) -> None:
+def test_while_postgresql_is_down_nothing_is_acknowledged_and_nothing_lost(
+    tmp_path: Path, size: Size, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    items = size(400, 2000)
+    monkeypatch.setenv("SCRIPT_SECONDS", "0.1")
     with broker_process(redis_binary()) as broker, postgres_process() as database:
         url = database.url.set(drivername="postgresql").render_as_string(hide_password=False)
         settings = load_settings(broker_url=broker.url, database_url=url, commit_seconds=0.05)
         site = Site(settings, broker)
-        settings = quick(site, "reads_colour", window=16)
+        settings = quick(site, "takes_about", window=16)
         with WorkerProcess(settings, tmp_path) as worker:
             with Client(settings) as client:
-                run = client.submit(write_images(tmp_path / "data", 2000))
+                run = client.submit(write_images(tmp_path / "data", items))
                 wait_progress(run)
                 database.stop()
                 in_redis = _in_redis(settings.broker_url)
@@ -47,7 +51,7 @@ def test_while_postgresql_is_down_nothing_is_acknowledged_and_nothing_lost(tmp_p
                 wait_progress(run, seconds=35)
                 print(f"committed again {time.monotonic() - back:.1f} s after the database was back")
                 finish(run)
-                check_rows(run, 2000)
+                check_rows(run, items)
             check_empty(settings)
         check_audits(settings)
 
@@ -91,11 +95,13 @@ def test_into_a_file_that_was_moved_away_nothing_is_written_until_it_is_back(sit
 
 
 @pytest.mark.parametrize("site", ["valkey+sqlite"], indirect=True)
-def test_a_locked_sqlite_is_waited_for(site: Site, tmp_path: Path, size: Size) -> None:
+def test_a_locked_sqlite_is_waited_for(site: Site, tmp_path: Path, size: Size, monkeypatch: pytest.MonkeyPatch) -> None:
+    items = size(300, 1500)
+    monkeypatch.setenv("SCRIPT_SECONDS", "0.1")
     # Items may take less time than the lock lasts: that is not theirs.
-    settings = quick(site, "reads_colour", window=16, item_seconds=3, hang_seconds=2)
+    settings = quick(site, "takes_about", window=16, item_seconds=3, hang_seconds=2)
     with Client(settings) as client, WorkerProcess(settings, tmp_path) as worker:
-        run = client.submit(write_images(tmp_path / "data", 1500))
+        run = client.submit(write_images(tmp_path / "data", items))
         wait_progress(run)
         locker = sa.create_engine(settings.database_url, isolation_level="AUTOCOMMIT")
         with locker.connect() as connection:
@@ -106,13 +112,17 @@ def test_a_locked_sqlite_is_waited_for(site: Site, tmp_path: Path, size: Size) -
         wait_progress(run, seconds=35)
         finish(run)
         assert worker.process.poll() is None
-        check_rows(run, 1500)
+        check_rows(run, items)
         check_empty(settings)
 
 
 @pytest.mark.parametrize("site", ["redis+postgresql"], indirect=True)
-def test_cut_database_connections_lose_and_double_nothing(site: Site, tmp_path: Path, size: Size) -> None:
-    settings = quick(site, "reads_colour", window=32)
+def test_cut_database_connections_lose_and_double_nothing(
+    site: Site, tmp_path: Path, size: Size, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    items = size(500, 8000)
+    monkeypatch.setenv("SCRIPT_SECONDS", "0.1")
+    settings = quick(site, "takes_about", window=32)
     admin = sa.create_engine(settings.database_url.replace("postgresql:", "postgresql+psycopg:"))
     cut = sa.text(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
@@ -121,14 +131,14 @@ def test_cut_database_connections_lose_and_double_nothing(site: Site, tmp_path: 
     with Client(settings) as client, WorkerProcess(settings, tmp_path) as worker:
         # One that is still being started ends of it.
         worker.wait_ready()
-        run = client.submit(write_images(tmp_path / "data", size(1500, 8000)))
+        run = client.submit(write_images(tmp_path / "data", items))
         for _ in range(size(5, 50)):
             spend(0.3)
             with admin.connect() as connection:
                 connection.execute(cut)
         finish(run)
         assert worker.process.poll() is None
-        check_rows(run, size(1500, 8000))
+        check_rows(run, items)
         check_empty(settings)
     admin.dispose()
 

@@ -55,12 +55,13 @@ def test_killed_workers_lose_and_double_nothing(
         check_empty(settings)
 
 
-def test_without_leases_killed_workers_lose_items(site: Site, tmp_path: Path) -> None:
+def test_without_leases_killed_workers_lose_items(site: Site, tmp_path: Path, size: Size) -> None:
     """The negative control: kombu's own transport pops a message, and writes down later who has it."""
+    items = size(3000, 6000)
     settings = quick(site, "reads_colour", window=64, reconcile_seconds=3600)
     redis = connect(settings.broker_url or "")
     with Client(settings) as client:
-        run = client.submit(write_images(tmp_path / "data", 6000))
+        run = client.submit(write_images(tmp_path / "data", items))
         lost: set[str] = set()
         for _ in range(40):
             with rigged(settings, tmp_path, "stock") as worker:
@@ -75,7 +76,7 @@ def test_without_leases_killed_workers_lose_items(site: Site, tmp_path: Path) ->
         redis.flushall()  # pyright: ignore[reportUnknownMemberType]
         with WorkerProcess(quick(site, "reads_colour", window=256), tmp_path):
             finish(run, seconds=200)
-        check_rows(run, 6000)
+        check_rows(run, items)
     redis.close()
 
 

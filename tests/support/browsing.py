@@ -40,8 +40,11 @@ def chromium() -> str | None:
 def browsing(program: str) -> Generator[Browser]:
     """A browser without a window; its processes end with the block."""
     before = set(psutil.Process().children(recursive=True))
-    # The superuser's browser refuses to start behind its own walls.
-    flags = ["--no-sandbox"] if os.geteuid() == 0 else []
+    # One process for all pages: starting one for each takes a tenth of the time of all that is done in them.
+    flags = ["--renderer-process-limit=1", "--process-per-site"]
+    if os.geteuid() == 0:
+        # The superuser's browser refuses to start behind its own walls.
+        flags.append("--no-sandbox")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=flags)
         started = set(psutil.Process().children(recursive=True)) - before

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _MAGIC = b"\x89PNG\r\n\x1a\n"
-#: Unpacks to 64 MiB.
-_BOMB = zlib.compress(bytes(2**26), 9)
 GARBAGE = bytes(range(7, 255)) * 3
 
 
@@ -40,21 +38,27 @@ def photo(width: int = 96, height: int = 64) -> Image.Image:
     return image
 
 
+@cache
+def _bomb() -> bytes:
+    """What unpacks to 64 MiB."""
+    return zlib.compress(bytes(2**26), 9)
+
+
 def pngs() -> Iterator[Odd]:
     """PNG: notes, profiles, checksums, what is behind the pixels, and animations."""
     clean = encoded(photo(), "PNG")
     head, *rest = png_chunks(clean)
     before = {
         "profile of 1.6 MB": png_chunk(b"iCCP", b"press\0\0" + zlib.compress(bytes(range(256)) * 6250)),
-        "profile that is a bomb": png_chunk(b"iCCP", b"press\0\0" + _BOMB),
+        "profile that is a bomb": png_chunk(b"iCCP", b"press\0\0" + _bomb()),
         "profile packed in no known way": png_chunk(b"iCCP", b"press\0\7" + GARBAGE),
         "profile that is garbage": png_chunk(b"iCCP", b"press\0\0" + GARBAGE),
         "profile without a name": png_chunk(b"iCCP", b""),
-        "packed text that is a bomb": png_chunk(b"zTXt", b"Comment\0\0" + _BOMB),
+        "packed text that is a bomb": png_chunk(b"zTXt", b"Comment\0\0" + _bomb()),
         "packed text in no known way": png_chunk(b"zTXt", b"Comment\0\7" + GARBAGE),
-        "international text that is a bomb": png_chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + _BOMB),
+        "international text that is a bomb": png_chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + _bomb()),
         "much text": png_chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(2**20 - 1))) * 80,
-        "exif that is a bomb": png_chunk(b"zTXt", b"Raw profile type exif\0\0" + _BOMB),
+        "exif that is a bomb": png_chunk(b"zTXt", b"Raw profile type exif\0\0" + _bomb()),
         "exif in text that is garbage": png_chunk(b"tEXt", b"Raw profile type exif\0\nexif\nzz\nnothing"),
         "text with a wrong checksum": wrong_checksum(png_chunk(b"tEXt", b"Comment\0hello")),
         "gamma with a wrong checksum": wrong_checksum(png_chunk(b"gAMA", struct.pack(">I", 45455))),
@@ -87,7 +91,7 @@ def _pngs_with_an_end(clean: bytes) -> Iterator[Odd]:
         "end with a wrong checksum": wrong_checksum(end),
         "junk behind the end": end + GARBAGE,
         "text behind the pixels with a wrong checksum": wrong_checksum(png_chunk(b"tEXt", b"Comment\0hello")) + end,
-        "text behind the pixels that is a bomb": png_chunk(b"zTXt", b"Comment\0\0" + _BOMB) + end,
+        "text behind the pixels that is a bomb": png_chunk(b"zTXt", b"Comment\0\0" + _bomb()) + end,
         "text that is cut": png_chunk(b"tEXt", b"Comment\0" + bytes(500))[:100],
         "packed text that is cut": png_chunk(b"zTXt", b"Comment\0\0" + GARBAGE)[:40],
         "garbage behind the pixels": GARBAGE,

@@ -40,7 +40,7 @@ _LIBRARIES = (
     "celery.app.events",
     "celery.app.log",
     "celery.apps.worker",
-    "celery.bin.celery",
+    "celery.bin.worker",
     "celery.fixups.django",
     "celery.worker.autoscale",
     "celery.worker.components",

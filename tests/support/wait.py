@@ -11,14 +11,22 @@ if TYPE_CHECKING:
 
 Found = TypeVar("Found")
 
+#: Looking takes one part in so many of the time, so that those who wait leave the machine to those who work; and the
+#: least and the longest time between two looks.
+_PARTS = 10
+_LEAST_SECONDS, _MOST_SECONDS = 0.01, 0.25
+
 
 def wait_until(condition: Callable[[], Found], *, describe: str, seconds: float = 30) -> Found:
     """Poll until the condition gives something true, and return that; fail with what never happened."""
     end = time.monotonic() + seconds
+    began = time.monotonic()
     while not (found := condition()):
-        if time.monotonic() > end:
+        looked = time.monotonic()
+        if looked > end:
             raise AssertionError(f"after {seconds} s still not: {describe}")
-        time.sleep(0.02)
+        time.sleep(min(max(_LEAST_SECONDS, _PARTS * (looked - began)), _MOST_SECONDS))
+        began = time.monotonic()
     return found
 
 

@@ -6,6 +6,7 @@ import platform
 import re
 import shlex
 from dataclasses import fields
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,17 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from persqa.errors import SettingsError
-from producer.cli import app
+from producer.cli import COMMANDS, app
 from producer.cli.help import Page, parse_help
 from producer.cli.submit_flags import SubmitFlags
 from scripts.cli_docs import DOCS, pages, written
 
-PAGES = dict(pages())
-COMMANDS = [name for name in PAGES if name != "persqa"]
+NAMES = [f"persqa {command}" for command in COMMANDS]
+
+
+@cache
+def all_pages() -> dict[str, Page]:
+    return dict(pages())
 
 
 def said(*arguments: str, columns: int = 80) -> str:
@@ -38,9 +43,9 @@ def test_the_page_of_the_docs_is_what_the_commands_say() -> None:
     assert DOCS.read_text() == written(), "make docs writes it anew"
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", NAMES)
 def test_every_command_has_two_examples_that_fit_the_narrowest_terminal_and_can_be_typed(name: str) -> None:
-    examples = PAGES[name].examples
+    examples = all_pages()[name].examples
     assert len(examples) >= 2
     group: Any = get_command(app)
     of_all = group.make_context("persqa", [], resilient_parsing=True)
@@ -52,24 +57,24 @@ def test_every_command_has_two_examples_that_fit_the_narrowest_terminal_and_can_
         group.get_command(of_all, command).make_context(command, arguments, parent=of_all)
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", ["persqa", *NAMES])
 def test_every_option_says_what_it_is_for_in_a_sentence(name: str) -> None:
-    for option, meaning in options_of(PAGES[name]).items():
+    for option, meaning in options_of(all_pages()[name]).items():
         assert re.fullmatch(r"[A-Za-z.\-$].{5,}[.)]", meaning), (option, meaning)
 
 
 @pytest.mark.parametrize("columns", [40, 80, 120])
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", ["persqa", *NAMES])
 def test_help_fits_the_terminal_and_shows_nothing_of_types(name: str, columns: int) -> None:
     text = said(*name.split()[1:], "-h", columns=columns)
     assert text == said(*name.split()[1:], "--help", columns=columns)
-    examples = {f"  {example}" for example in PAGES[name].examples}
+    examples = {f"  {example}" for example in all_pages()[name].examples}
     assert all(len(line) <= columns for line in text.splitlines() if line not in examples)
     assert all(f"\n{example}\n" in text for example in examples)
     for noise in ("<str>", "<int", "<bool>", "<path>", "[[", "{INPUT}", "{RUN}", "[bold]"):
         assert noise not in text
     usage = " ".join(text.split("\n\n")[0].split())
-    assert usage == f"Usage: {PAGES[name].usage}"
+    assert usage == f"Usage: {all_pages()[name].usage}"
 
 
 def test_paragraphs_flow_at_any_width() -> None:
@@ -89,17 +94,17 @@ def test_paragraphs_flow_at_any_width() -> None:
 
 
 def test_options_stand_in_panels() -> None:
-    panels = list(PAGES["persqa run"].panels)
+    panels = list(all_pages()["persqa run"].panels)
     assert panels == ["Input", "Questions", "Tag", "Model", "Run", "Where things are", "Output"]
-    flags = {name.split()[0] for name in options_of(PAGES["persqa submit"])}
+    flags = {name.split()[0] for name in options_of(all_pages()["persqa submit"])}
     for field in fields(SubmitFlags):
         option = {"input_format": "--format"}.get(field.name, "--" + field.name.replace("_", "-"))
         assert option in flags
 
 
 def test_a_usage_says_what_must_be_there_and_what_may() -> None:
-    assert PAGES["persqa run"].usage == "persqa run [OPTIONS] INPUT"
-    assert PAGES["persqa status"].usage == "persqa status [OPTIONS] [RUN]"
+    assert all_pages()["persqa run"].usage == "persqa run [OPTIONS] INPUT"
+    assert all_pages()["persqa status"].usage == "persqa status [OPTIONS] [RUN]"
     wrong = CliRunner().invoke(app, ["status", "a", "b"], prog_name="persqa")
     assert (wrong.exit_code, wrong.stderr.splitlines()[0]) == (2, "Usage: persqa status [OPTIONS] [RUN]")
 
