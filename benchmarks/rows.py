@@ -156,13 +156,13 @@ def _spent(spent: list[Spent]) -> Iterator[Row]:
 
 def _overhead(form: Form) -> Iterator[Row]:
     """All but the engine."""
-    pairs = overhead.against_stock_celery(items=3000 if form.short else 10_000, pairs=1 if form.short else 5)
+    pairs = overhead.against_stock_celery(items=2000 if form.short else 10_000, pairs=1 if form.short else 5)
     yield _ratio("items/s, an engine that answers at once ÷ stock Celery no-op tasks", pairs, least=2.0)
 
 
 def _submit(form: Form) -> Iterator[Row]:
     """Submitting, for time."""
-    pairs = submitting.against_send_task(items=10_000 if form.short else 50_000, pairs=4 if form.short else 5)
+    pairs = submitting.against_send_task(items=5000 if form.short else 50_000, pairs=3 if form.short else 5)
     yield Row(
         measure="submit",
         value=statistics.median(pair.ours for pair in pairs),
@@ -191,7 +191,7 @@ def _workers(form: Form) -> Iterator[Row]:
 
 def _sizes(form: Form) -> Iterator[Row]:
     """A large run beside a small one."""
-    large, small = (20_000, 1500) if form.short else (1_000_000, 10_000)
+    large, small = (10_000, 1500) if form.short else (1_000_000, 10_000)
     costs = sizes.large_against_small(large=large, small=small)
     status = costs.pop("status")
     for name, pairs in costs.items():
@@ -217,7 +217,7 @@ def _pictures(form: Form) -> Iterator[Row]:
 
 def _gallery(form: Form) -> Iterator[Row]:
     """Looking at a large run while a worker writes."""
-    items, seconds, pairs = (100_000, 2, 1) if form.short else (1_000_000, 60, 7)
+    items, seconds, pairs = (30_000, 2, 1) if form.short else (1_000_000, 60, 7)
     for database, looked in gallery.on_each_database(items=items, seconds=seconds, pairs=pairs):
         of = f"{items:,} items, {database}"
         yield Row(measure=f"into memory, {of}", value=looked.loading, unit="s")

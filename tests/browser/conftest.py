@@ -34,7 +34,7 @@ def browser() -> Iterator[Browser]:
     """The browser; where there is none these tests are skipped, but never where CI runs them."""
     program = chromium()
     if program is None:
-        said = "no browser on this machine: these tests want Chromium (on Debian: apt-get install chromium)"
+        said = "no browser on this machine: these tests want Chromium (Debian: chromium-headless-shell)"
         if os.environ.get("CI"):
             pytest.fail(said)
         pytest.skip(said)

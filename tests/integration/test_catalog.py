@@ -27,6 +27,7 @@ from persqa.tags import Tag
 from persqa.verdicts import ViolationKind
 from producer.web.catalog import Catalog, Catalogs, Facet, Order, View
 from producer.web.catalog.columns import BITS
+from tests.conftest import Size
 from tests.support.builders import a_stored_run, a_violation, an_item, an_outcome
 from tests.support.catalogs import review, settled, small_parts
 from tests.support.wait import wait_until
@@ -214,10 +215,10 @@ def look_once(catalog: Catalog) -> None:
     assert len(set(page.items)) == len(page.items) == page.total
 
 
-def test_a_catalog_is_right_while_others_write(store: Store, catalogs: Catalogs) -> None:
+def test_a_catalog_is_right_while_others_write(store: Store, catalogs: Catalogs, size: Size) -> None:
     """Submitted, answered, asked again, reviewed and read, all at once; torn rows would not add up."""
-    size = 600
-    run = store.runs.create("r", options=parse_options(), pool_digest="p", fingerprint="f", base="/", item_count=size)
+    items = size(320, 1200)
+    run = store.runs.create("r", options=parse_options(), pool_digest="p", fingerprint="f", base="/", item_count=items)
     done = threading.Event()
 
     def look() -> int:
@@ -230,10 +231,10 @@ def test_a_catalog_is_right_while_others_write(store: Store, catalogs: Catalogs)
     with ThreadPoolExecutor(3) as pool:
         readers = [pool.submit(look) for _ in range(2)]
         try:
-            pool.submit(write_all, store, run, size).result()
+            pool.submit(write_all, store, run, items).result()
             catalog = catalogs.of(run)
             wait_until(
-                lambda: catalog.loaded == size and catalog.upkeep.is_settled, describe="all is known", seconds=60
+                lambda: catalog.loaded == items and catalog.upkeep.is_settled, describe="all is known", seconds=60
             )
         finally:
             done.set()

@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.rows import MEASURES, Form
 
-#: A tenth of the items takes a tenth of the time, so this is a hundred times of what it takes.
+#: A thirtieth of the items takes a thirtieth of the time, so this is three hundred times of what it takes.
 _TIMES = 10
 
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from persqa.settings import Settings
     from producer import RunHandle
-    from tests.conftest import Site
+    from tests.conftest import Site, Size
 
 
 class _Killed(BaseException):
@@ -250,7 +250,7 @@ def _keys(client: redis.Redis, pattern: str) -> Iterator[bytes]:
 
 @pytest.mark.parametrize("site", ["valkey+sqlite"], indirect=True)
 def test_whatever_happens_in_whatever_order_nothing_pending_is_invisible(
-    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    site: Site, tmp_path: Path, size: Size, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("persqa.reconciler._SECOND_LOOK_SECONDS", 0.0)
     monkeypatch.setattr("persqa.enqueueing.BATCH", 2)
@@ -259,7 +259,7 @@ def test_whatever_happens_in_whatever_order_nothing_pending_is_invisible(
     run_state_machine_as_test(
         Work,
         settings=settings(
-            max_examples=30,
+            max_examples=size(16, 100),
             stateful_step_count=20,
             deadline=None,
             # To find a shorter case would take longer than to read a long one.
