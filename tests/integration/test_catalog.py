@@ -217,7 +217,7 @@ def look_once(catalog: Catalog) -> None:
 
 def test_a_catalog_is_right_while_others_write(store: Store, catalogs: Catalogs, size: Size) -> None:
     """Submitted, answered, asked again, reviewed and read, all at once; torn rows would not add up."""
-    items = size(320, 1200)
+    items = size(320, 1000)
     run = store.runs.create("r", options=parse_options(), pool_digest="p", fingerprint="f", base="/", item_count=items)
     done = threading.Event()
 
