@@ -191,7 +191,7 @@ def _workers(form: Form) -> Iterator[Row]:
 
 def _sizes(form: Form) -> Iterator[Row]:
     """A large run beside a small one."""
-    large, small = (10_000, 1500) if form.short else (1_000_000, 10_000)
+    large, small = (20_000, 1500) if form.short else (1_000_000, 10_000)
     costs = sizes.large_against_small(large=large, small=small)
     status = costs.pop("status")
     for name, pairs in costs.items():

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import os
-import shutil
 import sys
 import tempfile
 from dataclasses import dataclass, replace
@@ -17,18 +15,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from PIL import Image
-from playwright.sync_api import Browser, Error, Page, sync_playwright
+from playwright.sync_api import Browser, Error, Page
 
 from persqa.settings import load_settings
 from producer import Client
 from producer.web.server import Server
+from tests.support.browsing import browsing, chromium
 
 if TYPE_CHECKING:
     from producer import RunHandle
 
 #: Of a picture, in bytes: they are in the repository for good.
 _MOST_BYTES = 150_000
-_NAMES = ("chromium", "chromium-browser", "google-chrome")
 #: For a page to be there, and for its pictures and figures to be on it, in milliseconds.
 _PATIENCE = 20_000
 #: Width and height of the window in pixels, and light or dark.
@@ -61,22 +59,23 @@ def main() -> None:
     parser.add_argument("--all", action="store_true", help="each screen in each window, to look at")
     asked = parser.parse_args()
     asked.folder.mkdir(parents=True, exist_ok=True)
+    program = chromium()
+    if program is None:
+        sys.exit("there is no Chromium on this machine")
     with (
         tempfile.TemporaryDirectory() as folder,
         Client(load_settings(database_url=asked.database_url), local_worker=False) as client,
         Server(client) as server,
-        sync_playwright() as playwright,
+        browsing(program) as browser,
     ):
         run = client.run(asked.run) if asked.run else client.runs()[0]
         sent = Path(folder) / "page.html"
         run.export(sent, gallery=True, sample=60)
         screens = [*_screens(server.address.rstrip("/"), run, asked.other), _Screen("gallery-page", sent.as_uri())]
-        browser = playwright.chromium.launch(executable_path=_chromium(), args=_flags())
         taken = {
             one.name: all(_take(browser, one, window, asked.folder) for window in _WINDOWS if window in one.windows)
             for one in (replace(one, windows=tuple(_WINDOWS)) if asked.all else one for one in screens)
         }
-        browser.close()
     if not all(taken.values()):
         sys.exit(f"not taken: {', '.join(name for name, is_there in taken.items() if not is_there)}")
 
@@ -134,18 +133,6 @@ def _packed(picture: Image.Image) -> bytes:
     # Of the ways to choose colours this one keeps the rare ones, such as those of labels.
     picture.quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(packed, "PNG", optimize=True)
     return packed.getvalue()
-
-
-def _chromium() -> str:
-    found = next(filter(None, map(shutil.which, _NAMES)), None)
-    if found is None:
-        sys.exit("there is no Chromium on this machine")
-    return found
-
-
-def _flags() -> list[str]:
-    # The superuser's browser refuses to start behind its own walls.
-    return ["--no-sandbox"] if os.geteuid() == 0 else []
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 #: What takes seconds to load, which each process of the tests would spend on collecting them: tests import these where
 #: they use them.
-_HEAVY = frozenset({"boto3", "celery.bin.celery", "datasets", "moto", "pandas", "torch", "transformers", "vllm"})
+_HEAVY = frozenset({"boto3", "celery.bin.worker", "datasets", "moto", "pandas", "torch", "transformers", "vllm"})
 
 #: Chooses between the short amount and the long one.
 Size: TypeAlias = Callable[[int, int], int]

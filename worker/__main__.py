@@ -45,11 +45,12 @@ def main(arguments: list[str]) -> int:
     # Our workers need not talk to each other, and start faster without mingle and gossip.
     standard = ["--loglevel=INFO", "--without-gossip", "--without-mingle", f"--hostname={node_name()}"]
     others = [argument for argument in arguments if argument not in (WITH_PARENT, WITH_BROKER)]
-    sys.argv = ["celery", "-A", "worker", "worker", *standard, *others]  # Celery shows it as this process's title
+    given = [*standard, *others]
+    sys.argv = ["celery", "-A", "worker", "worker", *given]  # Celery shows it as this process's title
     try:
         # Only this command: `celery` itself loads Flower, a shell and all its other commands, half as much again.
         context = CLIContext(app=app, no_color=bool(os.environ.get("NO_COLOR")), workdir=None)
-        code = celery_worker.main([*standard, *others], "celery worker", obj=context) or 0
+        code = celery_worker.main(given, "celery worker", obj=context, auto_envvar_prefix="CELERY_WORKER") or 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else exit_codes.DEFECT if end.code else 0
     # Of two wishes to stop, Celery heeds the first.

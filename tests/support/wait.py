@@ -20,14 +20,14 @@ _LEAST_SECONDS, _MOST_SECONDS = 0.01, 0.25
 def wait_until(condition: Callable[[], Found], *, describe: str, seconds: float = 30) -> Found:
     """Poll until the condition gives something true, and return that; fail with what never happened."""
     end = time.monotonic() + seconds
-    began = time.monotonic()
-    while not (found := condition()):
+    while True:
+        began = time.monotonic()
+        if found := condition():
+            return found
         looked = time.monotonic()
         if looked > end:
             raise AssertionError(f"after {seconds} s still not: {describe}")
         time.sleep(min(max(_LEAST_SECONDS, _PARTS * (looked - began)), _MOST_SECONDS))
-        began = time.monotonic()
-    return found
 
 
 def spend(seconds: float) -> None:
