@@ -118,7 +118,7 @@ def test_programs_workers_and_the_broker_die_and_each_record_is_answered_once(
         run.close()
         finish(run, seconds=size(120, 900))
         check_rows(run, records)
-        follower.result(60)
+        follower.result(size(60, 900))
         assert sorted(seen) == list(range(records)), "each followed row comes once"
         wait_until(lambda: client.run("camera").audit().holds, describe="nothing is missing")
         check_audits(settings)

@@ -79,6 +79,6 @@ def test_a_cancel_in_which_redis_and_the_worker_die_can_be_repeated_and_taken_ba
             check_empty(settings)
             assert items - run.progress().pending == ended, "a cancelled run is not begun"
             assert run.resume() == items - ended
-            finish(run)
+            finish(run, seconds=size(120, 600))
         check_rows(run, items)
         check_empty(settings)

@@ -233,7 +233,7 @@ def test_runs_of_the_schema_before_can_be_reviewed_and_views_of_people_stay(data
 
 
 def test_a_large_batch_goes_in_steps_and_takes_little_memory(store: Store, database_url: str, size: Size) -> None:
-    items = size(10_000, 100_000)
+    items = size(10_000, 40_000)
     run, _ = a_stored_run(store, 1)
     first = run.id * MAX_ITEMS
     numbers = f"WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {items - 1})"
