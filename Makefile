@@ -53,7 +53,7 @@ collected:
 
 # make chaos  the tests of whole systems on each site, and their faults in full number and length; about an hour
 chaos: setup
-	$(BIN)/pytest -n 3 --dist loadgroup --chaos --timeout 3600 -m "not benchmark and not long" tests/faults tests/topology \
+	$(BIN)/pytest -n 5 --dist loadgroup --chaos --timeout 3600 -m "not benchmark and not long" tests/faults tests/topology \
 		tests/end_to_end tests/integration -rA
 
 # make soak   half an hour of random faults; SOAK_MINUTES=5 for less
