@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import sys
@@ -10,7 +11,7 @@ import time
 import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -42,6 +43,9 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 #: What takes seconds to load, which each process of the tests would spend on collecting them: tests import these where
 #: they use them.
 _HEAVY = frozenset({"boto3", "celery.bin.worker", "datasets", "moto", "pandas", "torch", "transformers", "vllm"})
+
+#: Where Linux lists the children of a thread; not every kernel does.
+_LISTS_CHILDREN = Path("/proc/thread-self/children")
 
 #: Chooses between the short amount and the long one.
 Size: TypeAlias = Callable[[int, int], int]
@@ -91,10 +95,12 @@ def _vllm_group(item: pytest.Item) -> str:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Collecting loads nothing that takes long.
+    """Collecting loads nothing that takes long, and what it has loaded stays.
 
     What shares a server must stay together; there were versions of pytest with which xdist ignored it silently.
     """
+    # Looking for garbage among thousands of tests that are none would take a twentieth of their time.
+    gc.freeze()
     if loaded := _HEAVY & sys.modules.keys():
         raise pytest.UsageError(f"some test module imports {', '.join(sorted(loaded))} at its top: import it inside")
     grouped = [item for item in session.items if item.get_closest_marker("xdist_group") is not None]
@@ -223,12 +229,24 @@ def _our_threads() -> list[str]:
 
 def _children() -> list[psutil.Process]:
     """The processes that this one has started, and theirs."""
-    try:
-        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-    except ChildProcessError:
-        # There are none, as for most tests, which need not look at every process of the machine.
-        return []
-    return psutil.Process().children(recursive=True)
+    if not _LISTS_CHILDREN.exists():
+        return psutil.Process().children(recursive=True)
+    return [process for pid in _pids_below(os.getpid()) if (process := _process(pid)) is not None]
+
+
+def _pids_below(pid: int) -> Iterator[int]:
+    """As the kernel lists them; `psutil` reads every process of the machine, which took longer than most tests."""
+    for threads in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):
+            for child in map(int, threads.read_text().split()):
+                yield child
+                yield from _pids_below(child)
+
+
+def _process(pid: int) -> psutil.Process | None:
+    with suppress(psutil.NoSuchProcess):
+        return psutil.Process(pid)
+    return None
 
 
 def _is_server(process: psutil.Process) -> bool:

@@ -63,6 +63,8 @@ class EnginePool(BasePool):
             report_failure(error)
             code = exit_codes.USER_ERROR if isinstance(error, UserError) else exit_codes.INFRASTRUCTURE
             raise SystemExit(code) from error
+        # Python's own, which `python -m worker` has raised: failed images must not wait in garbage for long.
+        gc.set_threshold(700)
         signals.task_revoked.connect(self._bury_revoked)
 
     def on_apply(  # pyright: ignore[reportIncompatibleMethodOverride] - its stub says None, Celery wants a handle
