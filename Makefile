@@ -26,7 +26,7 @@ run: setup
 
 # More processes than cores, as most of them wait most of the time: for servers, leases and clocks.
 test: check
-	$(BIN)/pytest -n 5 --dist loadgroup -m "not benchmark and not long"
+	$(BIN)/pytest -n 7 --dist loadgroup -m "not benchmark and not long"
 
 # make check  everything of `make test` that takes seconds
 check: setup

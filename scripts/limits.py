@@ -1,4 +1,4 @@
-"""What `make check` holds in place: how long a module and a function may be, and how many parameters one may have."""
+"""What `make check` holds in place: names of a package, lengths of modules and functions, numbers of parameters."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 _MODULE_LINES = 300
 _FUNCTION_LINES = 60
 _PARAMETERS = 8
+#: Modules and rooms at the top of a package.
+_NAMES = {"worker": 20}
 #: Each makes the tables at once, so that one file tells what it changes.
 _MIGRATIONS = Path("persqa/store/migrations")
 #: The signatures are the original's.
@@ -35,6 +37,13 @@ def excesses(path: Path) -> Iterator[str]:
                 yield f"{where}: {count} parameters, {_PARAMETERS} at most"
 
 
+def crowds(folder: Path) -> Iterator[str]:
+    """What a package shows too much of at its top."""
+    names = sum(path.suffix == ".py" or (path / "__init__.py").exists() for path in folder.iterdir())
+    if names > (most := _NAMES.get(folder.name, names)):
+        yield f"{folder}: {names} names, {most} at most: find a room for one"
+
+
 def _parameters(given: ast.arguments) -> int:
     """All but the object or class that a method is called on."""
     plain = [*given.posonlyargs, *given.args]
@@ -43,8 +52,9 @@ def _parameters(given: ast.arguments) -> int:
 
 
 def main(folders: list[str]) -> int:
-    """Print what goes beyond a limit in the modules of these folders; returns how much does."""
-    found = [line for folder in folders for path in sorted(Path(folder).rglob("*.py")) for line in excesses(path)]
+    """Print what goes beyond a limit in these folders; returns whether anything does."""
+    found = [line for folder in map(Path, folders) for line in crowds(folder)]
+    found += [line for folder in folders for path in sorted(Path(folder).rglob("*.py")) for line in excesses(path)]
     for line in found:
         sys.stdout.write(f"{line}\n")
     return min(len(found), 1)

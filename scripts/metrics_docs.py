@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from persqa.settings import Settings
 from producer.fleet_metrics import FleetMetrics
-from worker import metrics
+from worker.process import metrics
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

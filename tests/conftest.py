@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import shutil
 import sys
 import threading
 import time
@@ -24,6 +23,7 @@ from hypothesis.configuration import set_hypothesis_home_dir
 
 from persqa.settings import Settings, load_settings
 from persqa.store import Store
+from tests.support.databases import with_tables
 from tests.support.oracle import check_audits, check_keys
 from tests.support.programs import is_server
 from tests.support.servers import (
@@ -162,14 +162,6 @@ def _with_tables(_postgres: sa.URL) -> Iterator[str]:
         yield str(sa.make_url(url).database)
 
 
-@pytest.fixture(scope="session")
-def _file_with_tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same for SQLite, where copying takes a tenth of the time."""
-    file = tmp_path_factory.mktemp("tables") / "persqa.db"
-    Store.open(f"sqlite:///{file}").close()
-    return file
-
-
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """A fresh database of each kind: that of SQLite is not there yet, that of PostgreSQL has its tables."""
@@ -181,10 +173,10 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
 
 
 @pytest.fixture
-def store(database_url: str, request: pytest.FixtureRequest) -> Iterator[Store]:
+def store(database_url: str) -> Iterator[Store]:
     """An open store on it."""
     if database_url.startswith("sqlite:///"):
-        shutil.copyfile(request.getfixturevalue("_file_with_tables"), database_url.removeprefix("sqlite:///"))
+        with_tables(Path(database_url.removeprefix("sqlite:///")))
     opened = Store.open(database_url)
     yield opened
     opened.close()
@@ -211,8 +203,7 @@ def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
     with ExitStack() as stack:
         if request.param == "valkey+sqlite":
             broker = stack.enter_context(broker_process(valkey_binary()))
-            shutil.copyfile(request.getfixturevalue("_file_with_tables"), tmp_path / "persqa.db")
-            database = f"sqlite:///{tmp_path}/persqa.db"
+            database = with_tables(tmp_path / "persqa.db")
         else:
             broker = stack.enter_context(broker_process(redis_binary()))
             tables = request.getfixturevalue("_with_tables")

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from persqa.errors import RowRefused
 from persqa.reasons import Reason
 from persqa.results import Outcome
-from worker import metrics
+from worker.process import metrics
 from worker.process.batching import Batcher
-from worker.retries import retry_database
+from worker.process.retries import retry_database
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -13,9 +13,9 @@ from persqa.messages import item_of
 from persqa.reasons import Reason
 from persqa.results import Outcome
 from persqa.store import Want
-from worker import metrics
 from worker.parsing import DeadMessage, parse_item
-from worker.retries import retry_database
+from worker.process import metrics
+from worker.process.retries import retry_database
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

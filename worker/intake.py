@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 from persqa.errors import Rejected
 from persqa.reasons import Reason
 from persqa.store import Want
-from worker import metrics
 from worker.images.budget import Budget, give_back_at_once
 from worker.images.cache import ImageCache
 from worker.images.loader import ImageLoader, NamedImage
 from worker.parsing import DeadMessage
+from worker.process import metrics
 from worker.process.batching import Batcher
-from worker.retries import retry_database
+from worker.process.retries import retry_database
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence

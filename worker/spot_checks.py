@@ -25,7 +25,7 @@ from persqa.store.spot_checks import SpotCheck
 from persqa.tags import Tag
 from persqa.verdicts import judge
 from worker.engines.engine import Request
-from worker.retries import retry_database
+from worker.process.retries import retry_database
 from worker.trials.time_limits import TimeLimits
 
 if TYPE_CHECKING:

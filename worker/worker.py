@@ -19,20 +19,20 @@ from persqa.own_code import own_code_only
 from persqa.phases import Phase
 from persqa.store import Store
 from persqa.words import counted
-from worker import metrics
 from worker.answerer import Answerer
 from worker.committer import Committer
-from worker.condition import CONDITION
 from worker.dead_letters import DeadLetters
 from worker.engines.engine import engine_maker
 from worker.engines.orphans import sweep_orphans
+from worker.engines.provenance import finding
 from worker.engines.supervisor import Supervisor
 from worker.intake import Intake
 from worker.leases.keeper import LeaseKeeper
 from worker.leases.transport import Hands, Transport
 from worker.pipeline import Pipeline
-from worker.process import exit_codes
+from worker.process import exit_codes, metrics
 from worker.process.awaiting import await_broker, await_database
+from worker.process.condition import CONDITION
 from worker.process.ending import end_worker, leave_if_told_to_stop, told_to_hurry, told_to_stop
 from worker.process.gpus import Gpu, gpus_in_use
 from worker.process.health import Health
@@ -43,7 +43,6 @@ from worker.process.ready_pipe import report_ready
 from worker.process.reconciling import Reconciling
 from worker.process.reporting import Reporting
 from worker.process.watchdog import Watchdog
-from worker.provenance import finding
 from worker.spot_checks import SpotChecker
 from worker.trials.resolver import Resolver
 

@@ -14,6 +14,7 @@ from playwright.sync_api import Browser
 from persqa.settings import load_settings
 from producer import Client
 from tests.support.browsing import Gallery, Scheme, browsing, chromium, gallery_of
+from tests.support.databases import with_tables
 from tests.support.shown_runs import a_shown_run
 
 
@@ -56,7 +57,7 @@ def open_gallery(browser: Browser) -> Iterator[Open]:
 @pytest.fixture
 def portraits(tmp_path: Path) -> Iterator[Client]:
     """A client of a SQLite database with the run `portraits`, and its pictures in `data/` below the test's folder."""
-    with Client(load_settings(database_url=f"sqlite:///{tmp_path}/persqa.db"), local_worker=False) as client:
+    with Client(load_settings(database_url=with_tables(tmp_path / "persqa.db")), local_worker=False) as client:
         a_shown_run(client, tmp_path / "data")
         yield client
 

@@ -58,7 +58,7 @@ def running() -> Iterator[RunningEngine]:
     try:
         told: list[str] = []
         with pytest.MonkeyPatch.context() as patched, engines_in_one_process():
-            patched.setattr("worker.condition.CONDITION.enter", told.append)
+            patched.setattr("worker.process.condition.CONDITION.enter", told.append)
             running.run(running.engine.start())
         assert told == ["weights", "profiling"], "its own process tells how far the loading is"
         yield running

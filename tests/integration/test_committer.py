@@ -19,7 +19,7 @@ from tests.integration.test_store import a_stored_run
 from tests.support.builders import an_item, an_outcome
 from tests.support.wait import wait_until
 from worker.committer import Committer
-from worker.condition import CONDITION
+from worker.process.condition import CONDITION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,7 +62,7 @@ def commit_all(results: object, outcomes: list[Outcome], stop: threading.Event |
 def test_a_database_that_another_program_has_locked_is_told_of_before_it_fails(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("worker.condition._SLOW_SECONDS", 0.2)
+    monkeypatch.setattr("worker.process.condition._SLOW_SECONDS", 0.2)
     run, batch = a_stored_run(store, 1)
     with closing(sqlite3.connect(tmp_path / "persqa.db", isolation_level=None, check_same_thread=False)) as other:
         other.execute("BEGIN IMMEDIATE")

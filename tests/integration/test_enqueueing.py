@@ -16,6 +16,7 @@ from persqa.errors import BrokerUnavailable, RunStopped
 from persqa.runs import Priority, RunState
 from persqa.store import Store
 from tests.support.builders import a_stored_run
+from tests.support.databases import with_tables
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -27,7 +28,7 @@ HIGH = queue_for(None, Priority.HIGH)
 
 @pytest.fixture
 def store(tmp_path: Path) -> Generator[Store]:
-    with closing(Store.open(f"sqlite:///{tmp_path}/x.db")) as opened:
+    with closing(Store.open(with_tables(tmp_path / "x.db"))) as opened:
         yield opened
 
 

@@ -22,6 +22,7 @@ from producer.texts import MOST_SHOWN, shown
 from producer.web.guard import MOST_BODY_BYTES, Guard
 from producer.web.server import MOST_CONNECTIONS, Server
 from tests.support.asking import ask, status_of
+from tests.support.databases import with_tables
 from tests.support.servers import fresh_database
 from tests.support.shown_runs import a_shown_run
 from tests.support.wait import wait_until
@@ -38,7 +39,7 @@ _PICTURE = "/runs/portraits/items/10000000000/pictures/0"
 
 @pytest.fixture
 def client(tmp_path: Path) -> Iterator[Client]:
-    with Client(load_settings(database_url=f"sqlite:///{tmp_path}/persqa.db"), local_worker=False) as made:
+    with Client(load_settings(database_url=with_tables(tmp_path / "persqa.db")), local_worker=False) as made:
         a_shown_run(made, tmp_path / "data", records=2)
         yield made
 

@@ -17,19 +17,18 @@ from persqa.policies import Rung
 from persqa.results import Outcome, Status, Violation
 from persqa.runs import parse_options
 from persqa.settings import load_settings
-from persqa.store import Store
 from persqa.verdicts import ViolationKind
 from producer import Client, RunHandle
 from producer.cli import main
 from tests.support.answered import picture
 from tests.support.builders import a_violation, an_item, an_outcome
+from tests.support.databases import with_tables
 from tests.support.hostile_rows import SCRIPT, TEXTS, a_hostile_run
 
 
 @pytest.fixture
 def client(tmp_path: Path) -> Iterator[Client]:
-    with Client(load_settings(database_url=f"sqlite:///{tmp_path}/persqa.db"), local_worker=False) as client:
-        Store.open(client.settings.database_url).close()
+    with Client(load_settings(database_url=with_tables(tmp_path / "persqa.db")), local_worker=False) as client:
         yield client
 
 

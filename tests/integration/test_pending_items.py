@@ -22,6 +22,7 @@ from persqa.results import Outcome, Result, Status
 from persqa.runs import Priority, RunState
 from persqa.store import Want
 from producer import Client
+from tests.support.databases import with_tables
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
@@ -48,10 +49,9 @@ class Work(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        database = f"sqlite:///{self.folder}/{len(list(self.folder.iterdir()))}.db"
+        database = with_tables(self.folder / f"{len(list(self.folder.iterdir()))}.db")
         self.settings = self.site.model_copy(update={"database_url": database})
         self.client = Client(self.settings)
-        self.client.store.make_ledger()
         self.elsewhere = Client(self.settings.model_copy(update={"broker_url": None}), local_worker=False)
         self.redis: redis.Redis = connect(self.settings.broker_url or "")
         self.redis.flushall()  # pyright: ignore[reportUnknownMemberType]

@@ -20,6 +20,7 @@ from producer import Client
 from producer.cli import app
 from scripts.cli_docs import pages
 from tests.support.builders import a_stored_run, a_violation, an_item, an_outcome
+from tests.support.databases import with_tables
 
 if TYPE_CHECKING:
     from typer.testing import Result
@@ -46,6 +47,7 @@ def portraits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder with a database with a run."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("PERSQA_DATABASE_URL", raising=False)
+    with_tables(Path("persqa.db"))
     store = Store.open("sqlite:///persqa.db")
     _run, batch = a_stored_run(store, 5, "portraits")
     broken = (a_violation(batch[1], Rung.FREE, ViolationKind.LATE_TAG),)

@@ -13,10 +13,10 @@ from PIL import Image
 from persqa.items import Item, item_id
 from persqa.runs import parse_options
 from persqa.settings import load_settings
-from persqa.store import Store
 from producer import Client
 from producer.exporters.copies import Left
 from tests.support.builders import MAM, an_outcome
+from tests.support.databases import with_tables
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -63,8 +63,7 @@ class Answered:
 @contextmanager
 def answered_below(folder: Path) -> Generator[Answered]:
     """A client and its folders, in a folder."""
-    settings = load_settings(database_url=f"sqlite:///{folder}/persqa.db", blob_store=str(folder / "blobs"))
-    Store.open(settings.database_url).close()
+    settings = load_settings(database_url=with_tables(folder / "persqa.db"), blob_store=str(folder / "blobs"))
     for name in ("data", "out"):
         (folder / name).mkdir()
     with Client(settings) as client:

@@ -21,6 +21,7 @@ import pytest
 from persqa.store import Store
 from producer.cli import main
 from tests.support.builders import a_stored_run, an_outcome
+from tests.support.databases import with_tables
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Sequence
@@ -124,7 +125,7 @@ def a_database(folder: Path, state: str) -> Generator[Path]:
     """
     origin = folder / "origin"
     origin.mkdir()
-    url = f"sqlite:///{origin}/persqa.db"
+    url = with_tables(origin / "persqa.db")
     with closing(Store.open(url)) as store:
         _, batch = a_stored_run(store, 2)
         store.results.commit([an_outcome(batch[0])])

@@ -16,6 +16,7 @@ from producer import Client
 from producer.web.server import Server
 from tests.support.asking import Answered, ask
 from tests.support.builders import an_item
+from tests.support.databases import with_tables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -47,7 +48,7 @@ def showing(tmp_path: Path) -> Generator[Callable[..., Shown]]:
     with ExitStack() as stack:
 
         def shown(references: Sequence[str | Sequence[str]], **settings: Any) -> Shown:
-            database = f"sqlite:///{tmp_path}/persqa.db"
+            database = with_tables(tmp_path / "persqa.db")
             with closing(Store.open(database)) as store:
                 run = store.runs.create(
                     "r", options=parse_options(), pool_digest="p", fingerprint="f", base=str(tmp_path),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from persqa.phases import Phase
-from worker.condition import Condition
+from worker.process.condition import Condition
 
 
 def test_a_phase_begins_once_and_the_last_one_stays() -> None:
@@ -61,7 +61,7 @@ def test_what_takes_long_is_said_unless_there_is_more_to_say(monkeypatch: pytest
     condition = Condition()
     with condition.hindered(slow="the database takes long") as hindered:
         assert condition.hindrances == ()
-        monkeypatch.setattr("worker.condition._SLOW_SECONDS", 0.0)
+        monkeypatch.setattr("worker.process.condition._SLOW_SECONDS", 0.0)
         assert [one.sentence for one in condition.hindrances] == ["the database takes long"]
         hindered("the disk is full")
         assert [one.sentence for one in condition.hindrances] == ["the disk is full"]

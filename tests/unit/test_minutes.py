@@ -10,7 +10,7 @@ import pytest
 from persqa.logs import format_logs
 from persqa.results import Status
 from persqa.settings import LogFormat
-from worker import metrics
+from worker.process import metrics
 from worker.process.minutes import IDLE_SECONDS, MINUTE, Doing, Minutes
 
 

@@ -11,7 +11,7 @@ import pytest
 from persqa.models import engine_version
 from persqa.provenance import digest_of
 from persqa.settings import load_settings
-from worker.provenance import provenance_of
+from worker.engines.provenance import provenance_of
 
 
 def _model(folder: Path) -> Path:

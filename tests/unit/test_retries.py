@@ -7,8 +7,8 @@ import threading
 import pytest
 
 from persqa.errors import StoreUnavailable
-from worker.condition import CONDITION
-from worker.retries import retry_database
+from worker.process.condition import CONDITION
+from worker.process.retries import retry_database
 
 
 class Clock(threading.Event):

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from persqa.errors import EngineDead
-from worker import metrics
+from worker.process import metrics
 
 if TYPE_CHECKING:
     from persqa.generations import Generation

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from persqa.errors import EngineDead, EngineLost, PersqaError
 from persqa.phases import Phase
 from persqa.words import counted
-from worker import metrics
-from worker.condition import CONDITION
 from worker.engines.in_flight import InFlight
+from worker.process import metrics
+from worker.process.condition import CONDITION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine

@@ -33,7 +33,6 @@ from persqa.errors import EngineDead, Infrastructure, Rejected, SettingsError, s
 from persqa.generations import FinishReason, Generation
 from persqa.models import default_model
 from persqa.reasons import Reason
-from worker.condition import CONDITION
 from worker.engines.chat_prompts import ChatPrompts
 from worker.engines.loading_steps import hearing_steps
 from worker.engines.orphans import ending_with, kill_stamped, new_stamp, stamping
@@ -41,6 +40,7 @@ from worker.engines.vllm_inner import chat_template, close_sockets, hear_outputs
 from worker.engines.vllm_logprobs import confidence_of
 from worker.engines.vllm_pictures import VllmPictures
 from worker.engines.vllm_sizes import resolution_of
+from worker.process.condition import CONDITION
 
 if TYPE_CHECKING:
     from vllm import RequestOutput

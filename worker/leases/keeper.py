@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING
 from persqa.broker.leases import SUSPECT_DELIVERIES
 from persqa.broker.pushes import Pushes
 from persqa.errors import BrokerUnavailable
-from worker import metrics
 from worker.leases.bell import Bell
 from worker.leases.claiming import NOTICE_SECONDS, Consumer, SlowStart, claim_order
 from worker.leases.holding import Holding
+from worker.process import metrics
 
 if TYPE_CHECKING:
     from persqa.broker.leases import Leases

@@ -16,7 +16,7 @@ from redis.retry import Retry
 from persqa.broker.depth import Inspector
 from persqa.broker.keys import queues_for
 from persqa.errors import BrokerUnavailable
-from worker import metrics
+from worker.process import metrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from persqa.errors import Infrastructure
 from persqa.reconciler import Reconciler
-from worker import metrics
+from worker.process import metrics
 
 if TYPE_CHECKING:
     from persqa.settings import Settings

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 from persqa.broker.workers import GpuInfo, WorkerInfo, Workers
 from persqa.errors import BrokerUnavailable, SettingsError
 from persqa.models import default_model
-from worker.condition import CONDITION
+from worker.process.condition import CONDITION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, assert_never
 from persqa.errors import EngineLost, Infrastructure, Rejected, shortage
 from persqa.reasons import Reason
 from worker.intake import Admitted
-from worker.retries import retry_blobs
+from worker.process.retries import retry_blobs
 from worker.trials.lanes import Lanes
 from worker.trials.suspicion import Suspicion
 from worker.trials.time_limits import TimeLimits

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from persqa.settings import Settings
 
-_DEMO_FOLDER = Path(__file__).parent / "engines" / "demo_model"
+_DEMO_FOLDER = Path(__file__).parent / "demo_model"
 #: Of the hub's cache: MODEL/snapshots/COMMIT holds the files of one commit.
 _SNAPSHOTS = "snapshots"
 _LONGEST_NAME = 100

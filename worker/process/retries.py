@@ -8,8 +8,8 @@ import random
 from typing import TYPE_CHECKING, TypeVar
 
 from persqa.errors import BlobsUnavailable, StoreUnavailable
-from worker import metrics
-from worker.condition import CONDITION
+from worker.process import metrics
+from worker.process.condition import CONDITION
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
