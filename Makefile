@@ -1,5 +1,5 @@
 # make run    sets everything up and answers the questions of examples/
-# make test   sets everything up and passes every check and test; a quarter of an hour on two cores
+# make test   sets everything up and passes every check and test; some 17 minutes on two cores
 
 SHELL := /bin/sh
 BIN := .venv/bin
@@ -26,7 +26,7 @@ run: setup
 
 # More processes than cores, as most of them wait most of the time: for servers, leases and clocks.
 test: check
-	$(BIN)/pytest -n 7 --dist loadgroup -m "not benchmark and not long"
+	$(BIN)/pytest -n 6 --dist loadgroup -m "not benchmark and not long"
 
 # make check  everything of `make test` that takes seconds
 check: setup
