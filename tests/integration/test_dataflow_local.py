@@ -185,7 +185,7 @@ def test_it_may_be_called_from_several_threads(local: LocalModelVLMServing_vllm)
 
 
 # The interrupt may come while a socket is opened, which nobody has then, and which Python closes.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning")
 def test_a_call_that_is_broken_off_is_not_answered_behind_the_callers_back_and_goes_on_when_made_again(
     tmp_path: Path, local: LocalModelVLMServing_vllm, notes: Path
 ) -> None:

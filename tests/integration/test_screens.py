@@ -47,8 +47,7 @@ def portraits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder with a database with a run."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("PERSQA_DATABASE_URL", raising=False)
-    with_tables(Path("persqa.db"))
-    store = Store.open("sqlite:///persqa.db")
+    store = Store.open(with_tables(Path("persqa.db")))
     _run, batch = a_stored_run(store, 5, "portraits")
     broken = (a_violation(batch[1], Rung.FREE, ViolationKind.LATE_TAG),)
     store.results.commit([an_outcome(batch[0]), Outcome(an_outcome(batch[1], Status.NONCOMPLIANT).result, broken)])
