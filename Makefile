@@ -37,7 +37,7 @@ style:
 	$(BIN)/ruff check --quiet $(CODE)
 
 types:
-	$(BIN)/basedpyright
+	$(BIN)/pyrefly check --progress-bar no
 
 imports:
 	$(BIN)/lint-imports --no-logo

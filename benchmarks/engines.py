@@ -9,8 +9,10 @@ from persqa.generations import FinishReason, Generation
 from tests.support.wait import give_way
 
 if TYPE_CHECKING:
+    from persqa.images import Resolution
     from persqa.settings import Settings
     from worker.engines.engine import Request
+    from worker.pictures import Prepares
 
 _SLOTS = 25
 
@@ -20,8 +22,8 @@ class InstantEngine:
 
     def __init__(self, settings: Settings) -> None:
         self.model = "instant"
-        self.resolution = None
-        self.prepare = None
+        self.resolution: Resolution | None = None
+        self.prepare: Prepares | None = None
         self._settings = settings
         self.heard_at = 0.0
         self.waiting = 0

@@ -164,7 +164,7 @@ class _Server:
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(command) + "\n")
         self._process.stdin.flush()
-        return lambda: json.loads(self._process.stdout.readline() or "null")  # pyright: ignore[reportOptionalMemberAccess]
+        return lambda: json.loads(self._process.stdout.readline() or "null")
 
 
 @contextmanager

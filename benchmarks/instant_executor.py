@@ -3,9 +3,6 @@
 Nothing is loaded, and no picture is looked at. Each request gets words from a table, as many as it asks for.
 """
 
-# vLLM ships inline types with holes in them.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import json
@@ -50,7 +47,7 @@ class InstantExecutor(Executor):
         self._prompts: dict[str, int] = {}
         self._next: ModelRunnerOutput | None = None
 
-    def collective_rpc(  # pyright: ignore[reportIncompatibleMethodOverride] - without the overloads
+    def collective_rpc(  # pyrefly: ignore[bad-override] - without the overloads
         self,
         method: str | Callable[..., Any],
         timeout: float | None = None,  # noqa: ARG002

@@ -121,7 +121,7 @@ class _Measured:
     def _spent(self) -> float:
         """Seconds of processor time of the worker and of Redis."""
         with closing(connection(self._broker_url)) as client:
-            info = cast("dict[str, float]", client.info("cpu"))  # pyright: ignore[reportUnknownMemberType]
+            info = cast("dict[str, float]", client.info("cpu"))
         worker = self._worker.cpu_times()
         return worker.user + worker.system + info["used_cpu_user"] + info["used_cpu_sys"]
 

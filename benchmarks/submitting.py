@@ -95,7 +95,7 @@ class _Drain(threading.Thread):
         """Until every item was seen."""
         seen: set[str] = set()
         while len(seen) < self._items:
-            info = cast("dict[str, int]", self._client.info("memory"))  # pyright: ignore[reportUnknownMemberType]
+            info = cast("dict[str, int]", self._client.info("memory"))
             self.most_memory = max(self.most_memory, info["used_memory"])
             waiting = self._client.llen(QUEUE)
             nearly_all = len(seen) + waiting >= self._items

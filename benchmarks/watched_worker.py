@@ -23,7 +23,7 @@ _STATE_BYTES = 4096
 
 def main() -> None:
     """Listen, and be a worker."""
-    from worker.__main__ import _end, main  # pyright: ignore[reportPrivateUsage] - as `python -m worker` does
+    from worker.__main__ import _end, main
 
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(sys.argv[1])

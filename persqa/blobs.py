@@ -178,9 +178,9 @@ def open_file_system(url: str, *, what: str) -> tuple[FileSystem, str]:
     scheme = url.partition("://")[0]
     extra = _EXTRAS.get(scheme, "data")
     try:
-        from fsspec.core import url_to_fs  # pyright: ignore[reportUnknownVariableType]
+        from fsspec.core import url_to_fs
 
-        found = url_to_fs(url)  # pyright: ignore[reportUnknownVariableType]
+        found = url_to_fs(url)
     except ImportError as error:
         sentence = f"{what} {without_password(url)} needs a library that is not installed"
         raise SettingsError(not_installed(sentence, error, extra=extra)) from error

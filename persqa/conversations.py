@@ -101,7 +101,7 @@ def _content(turn: Turn) -> JsonValue:
 
 
 def _are_parts(content: JsonValue) -> bool:
-    return isinstance(content, list) and all(isinstance(part, str | dict) for part in content)
+    return isinstance(content, list) and all(isinstance(part, (str, dict)) for part in content)
 
 
 def _text_of(part: JsonValue) -> str | None:

@@ -130,7 +130,7 @@ class _PageHandler(BaseHTTPRequestHandler):
     server_version = "persqa"
     sys_version = ""
     timeout = _CLIENT_SECONDS
-    server: PageServer  # pyright: ignore[reportIncompatibleVariableOverride] - it is never another one
+    server: PageServer  # pyrefly: ignore[bad-override-mutable-attribute] - it is never another one
 
     def do_GET(self) -> None:
         """Send the page of the path, or a list of all paths."""

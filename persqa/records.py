@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
-from json.encoder import c_make_encoder, encode_basestring_ascii  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType] - not in its stubs
+from json.encoder import c_make_encoder, encode_basestring_ascii  # pyrefly: ignore[missing-module-attribute] - not in its stubs
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from persqa.bare_base64 import SHORTEST

@@ -268,7 +268,7 @@ def _check_storable(value: str) -> str:
 
 def _rejected(value: object) -> object:
     """Flags that are named with commas; those of pictures are none of them, as another answer mends no picture."""
-    if not isinstance(value, str | list | tuple):
+    if not isinstance(value, (str, list, tuple)):
         return value
     names = value if isinstance(value, str) else map(str, cast("list[object]", value))
     try:

@@ -274,7 +274,7 @@ def load_settings(**overrides: object) -> Settings:
 def read_settings(kind: type[Settings], given: Mapping[str, object]) -> Settings:
     """Read the settings, but for these; raises SettingsError as `load_settings`, with the lines by setting if known."""
     try:
-        return kind(_secrets_dir=SECRETS if SECRETS.is_dir() else None, **given)  # pyright: ignore
+        return kind(_secrets_dir=SECRETS if SECRETS.is_dir() else None, **given)  # pyrefly: ignore[bad-argument-type]
     except UnreadableSetting as error:
         # A variable is not JSON; the library's sentence has the field in quotes.
         name = next(iter(re.findall(r'"(\w+)"', str(error))), "settings")

@@ -44,7 +44,7 @@ def parse_shares(given: object) -> dict[Check, float] | None:
     if isinstance(given, Mapping):
         pairs = [(str(name), value) for name, value in cast("Mapping[object, object]", given).items()]
     else:
-        texts = list(cast("Iterable[object]", given)) if isinstance(given, list | tuple) else [given]
+        texts = list(cast("Iterable[object]", given)) if isinstance(given, (list, tuple)) else [given]
         parts = [part for text in texts for part in str(text).split(",")]
         pairs = [(name.strip(), value.strip()) for name, _, value in (part.partition("=") for part in parts)]
     shares: dict[Check, float] = {}

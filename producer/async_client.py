@@ -102,7 +102,7 @@ class AsyncOpenRun(AsyncRunHandle):
 class AsyncTicket(Asked):
     """`Ticket` for a loop; no thread waits for it, but that of the watch, which all tickets share."""
 
-    _asked: Ticket
+    _asked: Ticket  # pyrefly: ignore[bad-override-mutable-attribute] - it is never another one
 
     def __await__(self) -> Generator[Any, None, PairRow]:
         """Wait for `result`."""
@@ -120,7 +120,7 @@ class AsyncTicket(Asked):
 class AsyncClient(Asked):
     """`Client` for a loop."""
 
-    _asked: Client
+    _asked: Client  # pyrefly: ignore[bad-override-mutable-attribute] - it is never another one
 
     def __init__(self, *given: Any, **named: Any) -> None:
         """Prepare, without connecting, as `Client` does."""

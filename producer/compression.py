@@ -36,7 +36,7 @@ def open_bytes(path: Path) -> BinaryIO:
     import pyarrow as pa
 
     packed = pa.OSFile(str(path), "rb")
-    return cast("BinaryIO", io.BufferedReader(pa.CompressedInputStream(packed, kind), 1 << 20))  # pyright: ignore[reportArgumentType] - a file in all but its type
+    return cast("BinaryIO", io.BufferedReader(pa.CompressedInputStream(packed, kind), 1 << 20))  # pyrefly: ignore[bad-argument-type, bad-specialization] - a file in all but its type
 
 
 def create_bytes(path: Path) -> BinaryIO:
@@ -50,4 +50,4 @@ def create_bytes(path: Path) -> BinaryIO:
         return path.open("wb")
     import pyarrow as pa
 
-    return cast("BinaryIO", io.BufferedWriter(pa.CompressedOutputStream(str(path), kind), 1 << 20))  # pyright: ignore[reportArgumentType] - a file in all but its type
+    return cast("BinaryIO", io.BufferedWriter(pa.CompressedOutputStream(str(path), kind), 1 << 20))  # pyrefly: ignore[bad-argument-type, bad-specialization] - a file in all but its type

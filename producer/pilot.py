@@ -114,7 +114,7 @@ class PilotRunner:
         Raises:
             InputError: the input can be read only once.
         """
-        if str(data) == "-" or not isinstance(data, str | Path | list | tuple):
+        if str(data) == "-" or not isinstance(data, (str, Path, list, tuple)):
             raise InputError("a pilot reads its input for each variant: write it into a file, or give a list")
         self._connections, self._data = connections, data
         self._watch = watch or Watch()

@@ -159,7 +159,7 @@ class _Lines:
         self._console = console
         self._share = -1.0
         self._sentence = ""
-        self._log = None
+        self._log: str | None = None
         #: When that began which was said to take longer than usual.
         self._late: datetime | None = None
         self._hindrances: tuple[Hindrance, ...] = ()

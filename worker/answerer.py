@@ -77,9 +77,9 @@ class Answerer:
             engine_seconds=time.monotonic() - started,
             worker=self._worker,
             model=self._engine.model,
-            logprob_mean=confidence and confidence.mean,
-            logprob_min=confidence and confidence.lowest,
-            logprob_min_token=confidence and confidence.token,
+            logprob_mean=confidence.mean if confidence else None,
+            logprob_min=confidence.lowest if confidence else None,
+            logprob_min_token=confidence.token if confidence else None,
         )
         return _with_evidence(Outcome(result, tuple(violations)), judged, admitted.images)
 

@@ -1,8 +1,5 @@
 """Parsing: from the text of a message to what Celery takes, and from a task's arguments to an item."""
 
-# The content of Redis can be anything.
-# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import json

@@ -67,7 +67,7 @@ class EnginePool(BasePool):
         gc.set_threshold(700)
         signals.task_revoked.connect(self._bury_revoked)
 
-    def on_apply(  # pyright: ignore[reportIncompatibleMethodOverride] - its stub says None, Celery wants a handle
+    def on_apply(  # pyrefly: ignore[bad-override] - its stub says None, Celery wants a handle
         self,
         target: Callable[..., Any],
         args: tuple[Any, ...] = (),
@@ -125,4 +125,4 @@ class EnginePool(BasePool):
         self._worker.dead_letters.bury_revoked(arguments, task_id=str(request.id), expired=expired)
 
     def _get_info(self) -> dict[str, Any]:
-        return {**super()._get_info(), **self._worker.facts()}  # pyright: ignore - not in the stubs
+        return {**super()._get_info(), **self._worker.facts()}  # pyrefly: ignore[missing-attribute] - not in the stubs

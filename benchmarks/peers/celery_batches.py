@@ -17,10 +17,6 @@ from persqa.settings import load_settings
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# Celery and its friends have holes in their types; this one is not even installed where types are checked.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportMissingImports=false, reportAttributeAccessIssue=false, reportUntypedBaseClass=false, reportUntypedFunctionDecorator=false
-
 _LIBRARIES = Path(sys.prefix) / "celery-batches"
 _QUEUE = "celery-batches"
 _TASK = "celery_batches.answer"
@@ -42,7 +38,7 @@ def install() -> None:
 def application() -> Any:
     """The Celery program; its only task takes what was collected."""
     from celery import Celery
-    from celery_batches import Batches
+    from celery_batches import Batches  # pyrefly: ignore[missing-import] - installed for this alone
 
     url = celery_url(load_settings().broker_url or "memory://")
     app = Celery("celery_batches_peer", broker=url, backend=url)
@@ -67,7 +63,7 @@ def main() -> None:
     from celery import group
 
     answer = application().tasks[_TASK]
-    worker = subprocess.Popen([sys.executable, "-m", __spec__.name, "worker"], stdout=sys.stderr)
+    worker = subprocess.Popen([sys.executable, "-m", __spec__.name, "worker"], stdout=sys.stderr)  # pyrefly: ignore[unknown-attribute-access]
     try:
         serve(lambda items: group(answer.s(item) for item in items).apply_async().get(timeout=1800))
     finally:

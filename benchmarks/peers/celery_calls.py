@@ -21,9 +21,6 @@ from persqa.settings import load_settings
 if TYPE_CHECKING:
     from vllm import LLM
 
-# Celery and vLLM have holes in their types.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 _QUEUE = "celery-calls"
 _SECONDS = 1800
 

@@ -13,9 +13,6 @@ from persqa.settings import load_settings
 if TYPE_CHECKING:
     from vllm import LLM
 
-# vLLM's types have holes, above all around the messages of a chat.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 
 def load() -> LLM:
     """The engine, started with what the worker gives its own, and with leave to read pictures from disk."""

@@ -12,17 +12,13 @@ from typing import Any
 from benchmarks.peers.serving import serve
 from persqa.settings import load_settings
 
-# Ray is not installed where types are checked.
-# pyright: reportMissingImports=false, reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
-
 _BATCH = 64
 
 
 def main() -> None:
     """Build the pipeline, and give it what is asked."""
-    import ray
-    from ray.data.llm import build_processor, vLLMEngineProcessorConfig
+    import ray  # pyrefly: ignore[missing-import] - not installed here
+    from ray.data.llm import build_processor, vLLMEngineProcessorConfig  # pyrefly: ignore[missing-import]
 
     from worker.engines.vllm_arguments import engine_arguments
 

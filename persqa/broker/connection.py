@@ -52,7 +52,7 @@ def connect(url: str, *, timeout_seconds: float = 15, retry: Retry | None = None
     plain = "unix://" + url.removeprefix(_SOCKET).replace("virtual_host=", "db=") if url.startswith(_SOCKET) else url
     options: dict[str, object] = {} if retry is None else {"retry": retry}
     try:
-        return redis.Redis.from_url(  # pyright: ignore[reportUnknownMemberType] - its options are not typed
+        return redis.Redis.from_url(
             plain, socket_timeout=timeout_seconds, socket_connect_timeout=5, health_check_interval=10, **options
         )
     except ValueError as error:
@@ -150,7 +150,7 @@ def ask_server(url: str, *, timeout_seconds: float = 15, retry: Retry | None = N
 
 def _info(client: redis.Redis) -> dict[str, object]:
     try:
-        return cast("dict[str, object]", client.info())  # pyright: ignore[reportUnknownMemberType] - not typed
+        return cast("dict[str, object]", client.info())
     except exceptions.ResponseError:
         # This account may not ask, or nobody may.
         return {}

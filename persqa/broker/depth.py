@@ -63,7 +63,7 @@ class Inspector(BrokerClient):
         with translated(self.url):
             beside = self._beside(queues)
             every = [one for queue in queues for one in (queue, *beside[queue])]
-            looks = self._redis.pipeline(transaction=False)  # pyright: ignore[reportUnknownMemberType] - not typed
+            looks = self._redis.pipeline(transaction=False)
             for queue in every:
                 looks.llen(queue)
                 looks.lindex(queue, -1)
@@ -97,9 +97,9 @@ class Inspector(BrokerClient):
 
     def _beside(self, queues: Sequence[str]) -> dict[str, list[str]]:
         """The queues of runs that have messages, by the queue that they stand beside."""
-        looks = self._redis.pipeline(transaction=False)  # pyright: ignore[reportUnknownMemberType] - not typed
+        looks = self._redis.pipeline(transaction=False)
         for queue in queues:
-            looks.zrange(turns_of(queue), 0, -1)  # pyright: ignore[reportUnknownMemberType] - not typed
+            looks.zrange(turns_of(queue), 0, -1)
         found = cast("list[list[bytes]]", looks.execute())
         return {
             queue: [one.decode() for one in own if one.decode() != queue]
@@ -115,7 +115,7 @@ class Inspector(BrokerClient):
             start += _CHUNK
 
     def _held(self) -> Iterator[bytes]:
-        held = cast("Iterator[tuple[bytes, bytes]]", self._redis.hscan_iter(HELD, count=_CHUNK))  # pyright: ignore
+        held = cast("Iterator[tuple[bytes, bytes]]", self._redis.hscan_iter(HELD, count=_CHUNK))
         for _tag, entry in held:
             yield entry.split(b"\n", 2)[2]
 

@@ -50,11 +50,11 @@ class Publisher(BrokerClient):
         Idle workers are woken. Returns how many messages wait in the queue now.
         """
         base = base_of(queue)
-        steps = self._redis.pipeline()  # pyright: ignore[reportUnknownMemberType] - not typed
+        steps = self._redis.pipeline()
         steps.lpush(queue, *entries)
         if queue != base:
             # Below all who were served already: a run that was idle comes first.
             steps.zadd(turns_of(queue), {queue: 0}, nx=True)
-        steps.publish(f"{PUSHED}:{base}", len(entries))  # pyright: ignore[reportUnknownMemberType] - not typed
+        steps.publish(f"{PUSHED}:{base}", len(entries))
         with translated(self.url):
             return cast("int", steps.execute()[0])

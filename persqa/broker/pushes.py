@@ -27,7 +27,7 @@ class Pushes(BrokerClient):
         """Begin to listen, instead of to what was listened to before."""
         self.close()
         with translated(self.url):
-            self._heard = self._redis.pubsub()  # pyright: ignore[reportUnknownMemberType] - not typed
+            self._heard = self._redis.pubsub()
             self._heard.subscribe(*(f"{PUSHED}:{queue}" for queue in queues))
 
     def wait(self, seconds: float) -> bool:

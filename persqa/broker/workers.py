@@ -72,7 +72,7 @@ class Workers(BrokerClient):
     def report(self, worker: WorkerInfo) -> None:
         """Tell of one worker; it is listed for some seconds."""
         with translated(self.url):
-            steps = self._redis.pipeline()  # pyright: ignore[reportUnknownMemberType] - not typed
+            steps = self._redis.pipeline()
             steps.zadd(WORKERS, {worker.name: 0})
             steps.set(_key(worker.name), _INFO.dump_json(worker), ex=LISTED_SECONDS)
             steps.execute()
@@ -102,7 +102,7 @@ class Workers(BrokerClient):
         return sorted(found, key=_order)
 
     def _names(self) -> list[str]:
-        names = self._redis.zrange(WORKERS, 0, -1)  # pyright: ignore[reportUnknownMemberType] - not typed
+        names = self._redis.zrange(WORKERS, 0, -1)
         return [name.decode() for name in cast("list[bytes]", names)]
 
     def _said(self, names: list[str]) -> list[bytes | None]:

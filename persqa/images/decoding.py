@@ -259,7 +259,7 @@ def _rgb(
     if isinstance(image, JpegImageFile) and image.mode == "RGB" and image.size == size == extent:
         # Its pixels, without the rest of it. Pillow has no public way to do so, but for a copy, which would take up to
         # a half of the time of decoding.
-        return image._new(image.im)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+        return image._new(image.im)  # noqa: SLF001  # pyrefly: ignore[protected-access]
     return rgb(image, size, extent, resolution)
 
 

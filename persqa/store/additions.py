@@ -150,7 +150,7 @@ class _Adding:
     """One call of `Additions.add`, inside its transaction."""
 
     def __init__(
-        self, database: Database, connection: sa.Connection, row: sa.Row[Any], batch: Sequence[Addition]
+        self, database: Database, connection: sa.Connection, row: sa.Row[*tuple[Any, ...]], batch: Sequence[Addition]
     ) -> None:
         self._database, self._connection = database, connection
         self._run = _not_given_up(run_of(row))

@@ -77,7 +77,7 @@ class CloseUps:
         written = [items.c.images.contains(json.dumps(image), autoescape=True) for image in images]
         return self._siblings(query.where(sa.or_(*written), items.c.position != own))
 
-    def _siblings(self, query: sa.Select[Any]) -> list[Sibling]:
+    def _siblings(self, query: sa.Select[*tuple[Any, ...]]) -> list[Sibling]:
         with self._database.reading() as connection:
             found = connection.execute(query.order_by(items.c.id).limit(_MOST)).mappings()
             return [_sibling(dict(row)) for row in found]
@@ -105,7 +105,7 @@ _CLOSE_UP_COLUMNS = (
 )
 
 
-def _tile(row: sa.Row[Any]) -> Tile:
+def _tile(row: sa.Row[*tuple[Any, ...]]) -> Tile:
     return Tile(
         item_id=ItemId(row.item_id),
         images=len(json.loads(row.images)),

@@ -24,7 +24,7 @@ from persqa.store.schema import asks, has_no_result, items, items_and_results, l
 from persqa.store.taking_back import take_back
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from persqa.runs import Run
 
@@ -57,7 +57,7 @@ class Ledger:
         unended = sa.case((runs.c.ended_to >= first, first - 1), else_=runs.c.ended_to)
         among = sa.select(items.c.id).where(items.c.id.between(first, max(ids)))
         asked = (dict[str, object](zip(STORED, row_of_item(item), strict=True)) for item in batch)
-        taken = {} if reuse is None else reuse.take(asked)
+        taken: Mapping[ItemId, ItemId] = {} if reuse is None else reuse.take(asked)
         with self._database.writing() as connection:
             # Locks the run's row first, as `reopen` does; and whoever looks for pending items looks here again.
             kept = sa.update(runs).where(runs.c.id == run_id, runs.c.deleting.is_(False)).values(ended_to=unended)
@@ -122,7 +122,7 @@ class Ledger:
         query = _pending(run_id, items.c.id).limit(chunk)
         with self._database.reading() as connection:
             known = connection.execute(sa.select(runs.c.ended_to).where(runs.c.id == run_id)).scalar()
-        after = max(known or 0, run_id * MAX_ITEMS - 1)
+        after: int = max(known or 0, run_id * MAX_ITEMS - 1)
         while True:
             with self._database.reading() as connection:
                 found = connection.execute(query, {"after": after}).scalars().all()
@@ -141,7 +141,7 @@ class Ledger:
             touch = sa.update(runs).where(runs.c.id == run_id).values(ended_to=runs.c.ended_to)
             # A run that was never enqueued may have been removed.
             known = connection.execute(touch.returning(runs.c.ended_to)).scalar()
-            after = max(known or 0, run_id * MAX_ITEMS - 1)
+            after: int = max(known or 0, run_id * MAX_ITEMS - 1)
             first = connection.execute(_pending(run_id, items.c.id).limit(1), {"after": after}).scalar()
             if first is None:
                 return ItemId(after)
@@ -232,7 +232,7 @@ _REOPENED_AT_ONCE = 5000
 _of_wrong_record = items.c.question == ""
 
 
-def _pending(run_id: RunId, *columns: sa.FromClause | sa.ColumnElement[Any]) -> sa.Select[Any]:
+def _pending(run_id: RunId, *columns: sa.FromClause | sa.ColumnElement[Any]) -> sa.Select[*tuple[Any, ...]]:
     """Selects the run's pending items behind the item `after`, in order."""
     return (
         sa.select(*columns)

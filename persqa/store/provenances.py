@@ -57,4 +57,4 @@ class Provenances:
         query = sa.select(*columns).where(provenances.c.run_id == run_id)
         with self._database.reading() as connection:
             rows = connection.execute(query.order_by(provenances.c.since, provenances.c.model)).mappings()
-            return [Provenance(**row) for row in rows]
+            return [Provenance(**{name: row[name] for name in _NAMES}) for row in rows]

@@ -150,7 +150,7 @@ class Reviews:
         source = sa.select(*(values[name].label(name) for name in _COPIED)).select_from(_results_and_reviews)
         self._replace(connection, source.where(results.c.item_id.in_(item_ids)))
 
-    def _replace(self, connection: sa.Connection, source: sa.Select[Any]) -> None:
+    def _replace(self, connection: sa.Connection, source: sa.Select[*tuple[Any, ...]]) -> None:
         """Write the rows of a query, whose columns are those of the table, over those that are there."""
         insert = self._database.insert(reviews).from_select(_COPIED, source)
         own = {name: insert.excluded[name] for name in _COPIED if name != "item_id"}
@@ -259,7 +259,7 @@ def _keep(connection: sa.Connection, item_ids: Sequence[ItemId], *, replaced_by:
     connection.execute(insert)
 
 
-def _review(row: sa.Row[Any], *, replaced_at: datetime | None = None) -> Review:
+def _review(row: sa.Row[*tuple[Any, ...]], *, replaced_at: datetime | None = None) -> Review:
     return Review(
         item_id=ItemId(row.item_id),
         decision=None if row.decision is None else Decision(row.decision),

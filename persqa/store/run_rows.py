@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
 
-def run_of(row: sa.Row[Any]) -> Run:
+def run_of(row: sa.Row[*tuple[Any, ...]]) -> Run:
     """The run of a row."""
     return Run(
         id=RunId(row.id),

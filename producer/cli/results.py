@@ -147,7 +147,7 @@ def command(  # noqa: PLR0913 - one parameter an option
         if item is not None:
             _show_item(handle, item, as_json=as_json)
             return
-        rows = handle.violations(question=which.question) if violations else handle.results(**asdict(which))
+        rows = handle.violations(question=which.question) if violations else handle.results(**asdict(which))  # pyrefly: ignore[no-matching-overload]
         if as_json:
             for row in islice(rows, limit or None):
                 print_json(asdict(row), at_once=which.follow)
@@ -254,7 +254,7 @@ def _moment(at: datetime) -> str:
 def _print_results(handle: RunHandle, which: Which, limit: int | None) -> None:
     heads = ["item", "id", "image", "question", "status", "rung", "flags", "review", "answer"]
     shown = table(heads, keys=["item", "status", "rung", "review"], names=["id", "image"])
-    rows = once_each(handle.results(**asdict(which)))
+    rows = once_each(handle.results(**asdict(which)))  # pyrefly: ignore[no-matching-overload]
     for row in islice(rows, limit):
         shown.add_row(
             str(row.item_id), plain(row.record_id), image(row.image), plain(row.question),

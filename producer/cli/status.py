@@ -153,7 +153,7 @@ def _run_cells(fact: dict[str, Any]) -> list[object]:
     rate, priority = fact["items_per_second"], fact["priority"]
     more = [str(RunState.OPEN)] * bool(fact["open"] and fact["state"] != RunState.OPEN)
     more += [priority] * (priority != Priority.NORMAL)
-    state = ", ".join([fact["state"], *more])
+    state: str = ", ".join([fact["state"], *more])
     counts = [fact[name] for name in _COUNTS.values()]
     return [fact["run"], *counts, f"{rate:.1f}" if rate else None, _duration(fact["seconds_left"]), state]
 

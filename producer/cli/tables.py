@@ -70,8 +70,9 @@ class Table:
             grid = grid.one_line_each()
             yield from grid.lines(console, grid.natural_widths())
             return
-        widths: list[int] | None = grid.natural_widths()
-        if _total(widths) > options.max_width:
+        natural = grid.natural_widths()
+        widths: list[int] | None = natural
+        if _total(natural) > options.max_width:
             grid = grid.without(lambda column, cell: column.kind is Kind.NUMBER and _is_zero(cell))
             widths = grid.fitting_widths(options.max_width)
         if widths is None:

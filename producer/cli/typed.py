@@ -55,7 +55,7 @@ def repeat_where(params: Mapping[str, object]) -> None:
 def _texts(value: object) -> Iterator[str]:
     if isinstance(value, str):
         yield value
-    elif isinstance(value, list | tuple):
+    elif isinstance(value, (list, tuple)):
         for one in cast("Iterable[object]", value):
             yield from _texts(one)
 

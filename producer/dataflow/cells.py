@@ -112,7 +112,7 @@ def _parts(cell: object) -> Iterable[object] | None:
     found: object = json_cell(cell) if isinstance(cell, str) else cell
     if hasattr(found, "tolist"):
         found = cast("Any", found).tolist()
-    return cast("Iterable[object]", found) if isinstance(found, list | tuple) else None
+    return cast("Iterable[object]", found) if isinstance(found, (list, tuple)) else None
 
 
 def _kept(data: object, path: str | None, keep: KeepBytes | None) -> JsonValue:

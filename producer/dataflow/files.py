@@ -1,8 +1,7 @@
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportUnknownParameterType=false, reportMissingTypeArgument=false, reportArgumentType=false
-# Neither pandas nor datasets have types for what is read and written here, and the stubs of pyarrow type arrays by
-# element, which is known here only at run time.
 """Files of records, read and written whole: as dictionaries exactly, as DataFrames by pandas."""
+
+# The stubs of pyarrow type arrays by element, which is known here only at run time.
+# pyrefly: ignore-errors[implicit-any-type-argument, unknown-argument-type, unknown-attribute-access, unknown-variable-type]
 
 from __future__ import annotations
 
@@ -42,10 +41,10 @@ def read_rows(source: str, *, allow_pickle: bool) -> Rows:
     if not source:
         return []
     if source.startswith(_HUB):
-        return _from_hub(source).to_dict(orient="records")
+        return _from_hub(source).to_dict(orient="records")  # pyrefly: ignore[bad-return] - names of columns are text
     kind = _kind(source)
     if kind == "pickle":
-        return _unpickled(source, allow_pickle=allow_pickle).to_dict(orient="records")
+        return _unpickled(source, allow_pickle=allow_pickle).to_dict(orient="records")  # pyrefly: ignore[bad-return] - names of columns are text
     readers: dict[str, Callable[[Path], Rows]] = {
         "json": _read_json,
         "jsonl": _read_json_lines,

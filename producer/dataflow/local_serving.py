@@ -143,7 +143,7 @@ def _downloaded(name: str, folder: str) -> str:
     """The folder with a model of the hub, downloaded where it is no folder already."""
     if Path(name).exists():
         return name
-    from huggingface_hub import snapshot_download  # pyright: ignore[reportUnknownVariableType]
+    from huggingface_hub import snapshot_download
 
     return snapshot_download(name, local_dir=folder)
 

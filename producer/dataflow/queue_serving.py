@@ -18,7 +18,7 @@ from producer.dataflow.asks import Answer, Ask
 from producer.dataflow.servings import PersQAServing, VllmParameters, vllm_sampling
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
     from typing import Unpack
 
@@ -53,7 +53,7 @@ class RunServing(PersQAServing):
         self._timeout_seconds = timeout_seconds
         self._display = display
         self._client: Client | None = None
-        self._end = None
+        self._end: Callable[[], object] | None = None
         self.start_serving()
 
     def start_serving(self) -> None:

@@ -1,8 +1,7 @@
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportUnknownParameterType=false, reportMissingTypeArgument=false, reportArgumentType=false
-# pyright: reportCallIssue=false
-# The stubs of pyarrow type arrays by element, which is known here only at run time.
 """Columns: records as typed Arrow tables; a column whose values have no common type holds JSON text."""
+
+# The stubs of pyarrow type arrays by element, which is known here only at run time.
+# pyrefly: ignore-errors[implicit-any-type-argument, no-any-return-implicit, unknown-argument-type, unknown-attribute-access, unknown-variable-type]
 
 from __future__ import annotations
 
@@ -54,7 +53,7 @@ class _Found:
         if self.mixed:
             return
         try:
-            self.common = _common(self.common or pa.null(), pa.array(values).type)
+            self.common = _common(self.common or pa.null(), pa.array(values).type)  # pyrefly: ignore[no-matching-overload]
         except (pa.ArrowException, UnicodeError, OverflowError):
             self.mixed = True
 
@@ -91,7 +90,7 @@ class Columns:
         #: Records without a row: dialogues that lack an image.
         self.left_out = 0
         #: The columns of images, and whether a cell holds several.
-        self.images = {
+        self.images: dict[str, bool] = {
             field.name: field.type != _IMAGE for field in self.schema if field.type in (_IMAGE, pa.list_(_IMAGE))
         }
 

@@ -1,5 +1,3 @@
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# The library of data sets types little of what is used here.
 """A Hugging Face data set: a folder that `datasets.load_from_disk` reads."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
 """Parquet: a record a row, columns typed as the data is; images of the blob store, and copies, are bytes in it."""
 
 from __future__ import annotations

@@ -1,5 +1,3 @@
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# The stubs of pyarrow type arrays by element, which is known here only at run time.
 """Rows of Arrow batches as records; Parquet and Hugging Face data sets both come as such batches.
 
 pyarrow takes long to load, so only reading loads it.
@@ -75,7 +73,7 @@ def _one_row(batch: pa.RecordBatch, index: int) -> tuple[dict[str, object], Reco
     error: RecordError | None = None
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
         try:
-            fields[name] = column[index].as_py()
+            fields[name] = column[index].as_py()  # pyrefly: ignore[unknown-argument-type, unknown-attribute-access]
         except (ValueError, OverflowError, pa.ArrowException) as problem:
             fields[name] = None
             error = error or RecordError(Reason.BAD_VALUE, f"the field {name!r} cannot be read: {problem}")

@@ -1,5 +1,3 @@
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# The libraries of Hugging Face have no types that hold.
 """A Hugging Face data set by name, streamed from the hub: `hf://org/name`, `hf://org/name@revision:subset`."""
 
 from __future__ import annotations

@@ -1,5 +1,3 @@
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# The library `datasets` has no types.
 """A Hugging Face data set on disk: a folder written by `save_to_disk`, with one data set or one for each split."""
 
 from __future__ import annotations

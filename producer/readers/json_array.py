@@ -70,7 +70,7 @@ class Elements:
     def _peek(self) -> str:
         """The next character that is no white space; empty at the end of the file."""
         while True:
-            self._at = _SPACE.match(self._text, self._at).end()  # pyright: ignore[reportOptionalMemberAccess] - matches always
+            self._at = _SPACE.match(self._text, self._at).end()  # pyrefly: ignore[missing-attribute] - matches always
             if self._at < len(self._text) or not self._read():
                 return self._text[self._at : self._at + 1]
 

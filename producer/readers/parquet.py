@@ -1,5 +1,3 @@
-# pyright: reportUnknownMemberType=false
-# The stubs of pyarrow leave some arguments untyped.
 """Parquet: a row is a record; its images are paths, bytes, or cells as Hugging Face writes them."""
 
 from __future__ import annotations

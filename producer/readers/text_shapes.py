@@ -131,20 +131,20 @@ def _members(text: str) -> Iterator[tuple[str, str]]:
     while text.startswith(mark, at):
         try:
             name, at = _decoded(text, at + 1)
-            at = _SPACE.match(text, at).end()  # pyright: ignore[reportOptionalMemberAccess] - matches always
+            at = _SPACE.match(text, at).end()  # pyrefly: ignore[missing-attribute] - matches always
             if not isinstance(name, str) or not text.startswith(":", at):
                 return
-            value = _SPACE.match(text, at + 1).end()  # pyright: ignore[reportOptionalMemberAccess]
+            value = _SPACE.match(text, at + 1).end()  # pyrefly: ignore[missing-attribute]
             yield name, text[value : value + _PEEK]
             _, at = _decoded(text, value)
         except (ValueError, RecursionError):
             return
-        at, mark = _SPACE.match(text, at).end(), ","  # pyright: ignore[reportOptionalMemberAccess]
+        at, mark = _SPACE.match(text, at).end(), ","  # pyrefly: ignore[missing-attribute]
 
 
 def _decoded(text: str, at: int) -> tuple[object, int]:
     """The value at a place, and where it ends."""
-    start = _SPACE.match(text, at).end()  # pyright: ignore[reportOptionalMemberAccess]
+    start = _SPACE.match(text, at).end()  # pyrefly: ignore[missing-attribute]
     return cast("tuple[object, int]", json.JSONDecoder().raw_decode(text, start))
 
 

@@ -71,4 +71,4 @@ def describing(
 
 
 def _listed(value: object) -> str:
-    return ", ".join(map(str, cast("list[object]", value))) if isinstance(value, list | tuple) else str(value)
+    return ", ".join(map(str, cast("list[object]", value))) if isinstance(value, (list, tuple)) else str(value)

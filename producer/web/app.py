@@ -66,7 +66,7 @@ class _Static(StaticFiles):
     """Our own files; their addresses change with them."""
 
     def file_response(self, *args: object, **more: object) -> Response:
-        response = super().file_response(*args, **more)  # pyright: ignore[reportArgumentType]
+        response = super().file_response(*args, **more)  # pyrefly: ignore[bad-argument-type]
         response.headers["cache-control"] = f"max-age={_HOUR_SECONDS}"
         return response
 

@@ -176,7 +176,7 @@ class _ManyConnections(_Connection):
 
         async def with_abort(scope: Scope, receive: Receive, send: Send) -> None:
             scope["extensions"] = {ABORT: transport.abort}
-            await app(scope, receive, send)
+            await app(scope, receive, send)  # pyrefly: ignore[bad-argument-type] - uvicorn types the same otherwise
 
         self.app = with_abort
 

@@ -1,7 +1,5 @@
 """Train the demo model; see the model card for what came out."""
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import argparse

@@ -1,7 +1,5 @@
 """Accuracy: how the saved model answers about held-out portraits, word for word."""
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 from collections import Counter
@@ -143,7 +141,8 @@ def _answers(
         open_rows &= tokens[:, 0] != end
         if not open_rows.any():
             break
-        for row in open_rows.nonzero()[:, 0].tolist():
+        still_open: list[int] = open_rows.nonzero()[:, 0].tolist()
+        for row in still_open:
             answers[row].append(int(tokens[row, 0]))
     return answers
 

@@ -1,8 +1,5 @@
 """Architecture: the demo model's layers, and its folder."""
 
-# transformers ships no usable types for most of what is built here.
-# pyright: reportUnknownVariableType=false, reportUnknownMemberType=false
-
 from __future__ import annotations
 
 from typing import TYPE_CHECKING

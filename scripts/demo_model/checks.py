@@ -1,7 +1,5 @@
 """Checks: what is trained is what will be served."""
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import random

@@ -1,7 +1,5 @@
 """Dialogues: prompts and answers as tokens, exactly as the worker's chat prompts make them."""
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Optimiser: AdamW with warm-up and cosine decay, and a state that an interrupted training goes on from."""
 
-# pyright: reportUnknownMemberType=false
-
 from __future__ import annotations
 
 import math

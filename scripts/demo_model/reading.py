@@ -1,7 +1,5 @@
 """Reading: the text model over prompts that share their beginnings, which are read once."""
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast

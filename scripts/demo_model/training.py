@@ -1,7 +1,5 @@
 """Training: the second stage, in which the whole model learns to answer."""
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import random
@@ -80,7 +78,8 @@ def train_answers(  # noqa: PLR0913 - what a stage is made of
         chosen = batch_of(step, amount.batch, len(pictures), stream.seed + len(name))
         chance = torch.Generator().manual_seed(stream.seed * 1_000_003 + step)
         pixels = augmented(torch.from_numpy(pictures[chosen.numpy()]), chance)
-        truths = [true_answers(stream.person(index)) for index in chosen.tolist()]
+        numbers: list[int] = chosen.tolist()
+        truths = [true_answers(stream.person(index)) for index in numbers]
         segments = dialogues.segments(truths, amount.questions, random.Random(f"{name}/{stream.seed}/{step}"))
         with torch.autocast("cpu", torch.bfloat16):
             seen = image_features(model, pixels)

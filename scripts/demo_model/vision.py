@@ -3,8 +3,6 @@
 A picture costs a fraction here of what it costs in the whole model, and says fifteen things at once.
 """
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 from dataclasses import asdict
@@ -95,7 +93,7 @@ def report_vision(
         with torch.autocast("cpu", torch.bfloat16):
             scores = heads(image_features(model, normalised(torch.from_numpy(pictures[some].copy()))))
         right.append(torch.stack([one.argmax(1) for one in scores], 1) == labels[some])
-    shares = dict(zip(ATTRIBUTES, torch.cat(right).float().mean(0).tolist(), strict=True))
+    shares: dict[str, float] = dict(zip(ATTRIBUTES, torch.cat(right).float().mean(0).tolist(), strict=True))
     say("seen by the vision part alone, held-out pictures")
     for name, share in shares.items():
         say(f"  {name:<20}{share:8.2%}")

@@ -1,8 +1,5 @@
 """Vocabulary: tokenizer, chat template and processor of the demo model."""
 
-# Neither tokenizers nor transformers ship usable types.
-# pyright: reportUnknownVariableType=false, reportUnknownMemberType=false
-
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final

@@ -35,7 +35,7 @@ pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(600)]
 
 def check_that_a_killed_one_leaves_nothing_open(running: RunningEngine) -> None:
     """A worker loads the next one in the same loop at once, and garbage is collected there."""
-    client: Any = running.engine._engine.engine_core  # pyright: ignore
+    client: Any = running.engine._engine.engine_core  # pyrefly: ignore[missing-attribute, protected-access]
     (core,) = (child for child in psutil.Process().children() if "EngineCore" in " ".join(child.cmdline()))
 
     async def lose() -> list[bool]:
@@ -91,7 +91,7 @@ def test_what_this_machine_lacks_is_no_fault_of_the_request(
         # As vLLM passes on what its threads raise.
         raise ValueError("Failed to apply the processor") from error
 
-    monkeypatch.setattr(running.engine._engine.renderer, "render_cmpl_async", fail)  # pyright: ignore
+    monkeypatch.setattr(running.engine._engine.renderer, "render_cmpl_async", fail)  # pyrefly: ignore[missing-attribute, protected-access]
     with pytest.raises(Infrastructure, match="this machine"):
         running.answer(request("short", images=[picture()]))
 
@@ -240,8 +240,8 @@ def test_cancelling_aborts_only_that_request(running: RunningEngine) -> None:
     running.answer(request("meanwhile"))
     cancelled.cancel()
     assert kept.result(timeout=120).output_tokens == 400
-    assert running.engine._engine is not None  # pyright: ignore[reportPrivateUsage]
-    assert running.engine._engine.output_processor.get_num_unfinished_requests() == 0  # pyright: ignore[reportPrivateUsage]
+    assert running.engine._engine is not None  # pyrefly: ignore[protected-access]
+    assert running.engine._engine.output_processor.get_num_unfinished_requests() == 0  # pyrefly: ignore[protected-access]
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,7 @@ def test_without_leases_restarts_of_redis_begin_items_twice_or_lose_them(
             raise AssertionError("twenty restarts, and nothing begun twice, nothing lost, and the worker lives")
         worker.process.kill()
         worker.process.wait()
-        redis.flushall()  # pyright: ignore[reportUnknownMemberType]
+        redis.flushall()
         with WorkerProcess(quick(site, "reads_colour"), tmp_path):
             finish(run)
     redis.close()
@@ -111,8 +111,8 @@ def test_cut_connections_begin_nothing_twice(
         run = client.submit(write_images(tmp_path / "data", 60 * cuts))
         for _ in range(cuts):
             wait_progress(run)
-            redis.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")  # pyright: ignore
-            redis.execute_command("CLIENT", "KILL", "TYPE", "pubsub")  # pyright: ignore
+            redis.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+            redis.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
         finish(run)
         assert worker.process.poll() is None
         assert set(notes(begun).values()) == {1}
@@ -173,14 +173,14 @@ def test_a_full_redis_loses_nothing_and_a_submit_waits_for_room(site: Site, tmp_
     with Client(settings) as client, WorkerProcess(settings, tmp_path) as worker:
         run = client.submit(write_images(tmp_path / "data", 40))
         wait_progress(run)
-        redis.config_set("maxmemory-policy", "noeviction")  # pyright: ignore[reportUnknownMemberType]
-        redis.config_set("maxmemory", _FULL)  # pyright: ignore[reportUnknownMemberType]
+        redis.config_set("maxmemory-policy", "noeviction")
+        redis.config_set("maxmemory", _FULL)
 
         def make_room() -> None:
             # What is queued can still be worked off, and held for longer than a lease.
             finish(run)
             assert worker.process.poll() is None
-            redis.config_set("maxmemory", 0)  # pyright: ignore[reportUnknownMemberType]
+            redis.config_set("maxmemory", 0)
 
         more = client.submit(write_images(tmp_path / "more", 10), run="more", on_full=make_room)
         finish(more)
@@ -199,7 +199,7 @@ def test_without_leases_a_full_redis_loses_items(site: Site, tmp_path: Path) -> 
             worker.wait_ready()
             run = client.submit(write_images(tmp_path / "data", 200))
             wait_progress(run)
-            redis.config_set("maxmemory", _FULL)  # pyright: ignore[reportUnknownMemberType]
+            redis.config_set("maxmemory", _FULL)
             wait_until(
                 lambda: (
                     run.progress().pending > redis.llen(QUEUE) + redis.hlen("persqa:unacked") + 4
@@ -211,8 +211,8 @@ def test_without_leases_a_full_redis_loses_items(site: Site, tmp_path: Path) -> 
             worker.process.wait()
         lost = run.progress().pending - redis.llen(QUEUE) - redis.hlen("persqa:unacked")
         assert lost > 0
-        redis.config_set("maxmemory", 0)  # pyright: ignore[reportUnknownMemberType]
-        redis.flushall()  # pyright: ignore[reportUnknownMemberType]
+        redis.config_set("maxmemory", 0)
+        redis.flushall()
         with WorkerProcess(quick(site, "reads_colour"), tmp_path):
             finish(run)
     redis.close()
@@ -225,7 +225,7 @@ def test_a_queue_that_is_flushed_is_filled_again_from_the_ledger(site: Site, tmp
         run = client.submit(write_images(tmp_path / "data", 60))
         with WorkerProcess(settings, tmp_path):
             wait_progress(run)
-            redis.flushall()  # pyright: ignore[reportUnknownMemberType]
+            redis.flushall()
             finish(run)
             check_empty(settings)
         assert run.progress().ended[Status.OK] == 60

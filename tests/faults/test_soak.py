@@ -83,12 +83,12 @@ class Soak:
 
     def cut_redis_connections(self) -> None:
         redis = connect(self._settings.broker_url or "")
-        redis.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")  # pyright: ignore
+        redis.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
         redis.close()
 
     def flush_redis(self) -> None:
         redis = connect(self._settings.broker_url or "")
-        redis.flushall()  # pyright: ignore[reportUnknownMemberType]
+        redis.flushall()
         redis.close()
 
     def cut_database_connections(self) -> None:

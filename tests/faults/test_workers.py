@@ -73,7 +73,7 @@ def test_without_leases_killed_workers_lose_items(site: Site, tmp_path: Path, si
                 break
         assert lost
         # The ledger knows them all the same.
-        redis.flushall()  # pyright: ignore[reportUnknownMemberType]
+        redis.flushall()
         with WorkerProcess(quick(site, "reads_colour", window=256), tmp_path):
             finish(run, seconds=200)
         check_rows(run, items)

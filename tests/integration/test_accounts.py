@@ -159,7 +159,7 @@ def test_the_monitor_changes_no_work(fleet: Fleet) -> None:
 @pytest.mark.parametrize("password", [None, "", "guessed"])
 def test_without_its_password_nobody_is_served(fleet: Fleet, account: str, password: str | None) -> None:
     given = {} if password is None else {"username": account, "password": password}
-    client = redis.Redis(port=fleet.broker.port, retry=Retry(NoBackoff(), 0), **given)  # pyright: ignore
+    client = redis.Redis(port=fleet.broker.port, retry=Retry(NoBackoff(), 0), **given)  # pyrefly: ignore[bad-argument-type]
     with closing(client), pytest.raises((redis.AuthenticationError, redis.ResponseError)):
         client.llen(QUEUE)
 
@@ -245,5 +245,5 @@ def test_no_role_is_made_without_a_password(tmp_path: Path) -> None:
 def _refused(client: redis.Redis, command: tuple[str, ...]) -> None:
     """A script is told in words of its own that it was refused something."""
     with pytest.raises(redis.ResponseError, match=_NO) as caught:
-        client.execute_command(*command)  # pyright: ignore
+        client.execute_command(*command)
     assert command[0] == "EVAL" or isinstance(caught.value, NoPermissionError), command

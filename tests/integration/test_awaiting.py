@@ -66,7 +66,7 @@ def test_a_worker_that_waits_ends_when_it_is_told_to(tmp_path: Path, how: signal
 def test_what_waiting_does_not_mend_is_said_at_once(tmp_path: Path, password: str | None) -> None:
     with broker_process(redis_binary()) as broker:
         with closing(connect(broker.url)) as redis:
-            redis.config_set("requirepass", "right")  # pyright: ignore[reportUnknownMemberType]
+            redis.config_set("requirepass", "right")
         given = "" if password is None else f"?password={password}"
         settings = scripted(load_settings(broker_url=f"{broker.url}{given}"), "compliant")
         with WorkerProcess(settings, tmp_path) as worker:

@@ -80,7 +80,7 @@ class TestKnownBad:
             known = client.store.bad_images.known([_digest(tmp_path / "broken.png")])
             second = client.submit(data, run="second", recheck=True)
             broker = connect(settings.broker_url or "")
-            broker.flushall()  # pyright: ignore[reportUnknownMemberType]
+            broker.flushall()
             broker.close()
             # The same submit without the option goes on with what was asked for.
             client.submit(data, run="second")

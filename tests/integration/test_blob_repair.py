@@ -37,7 +37,7 @@ def in_text(folder: Path) -> Path:
 
 def in_cells(folder: Path) -> Path:
     cells = [base64.b64decode(uri(number).partition(",")[2]) for number in range(4)]
-    pq.write_table(pa.table({"image": cells}), folder / "faces.parquet")  # pyright: ignore[reportUnknownMemberType]
+    pq.write_table(pa.table({"image": cells}), folder / "faces.parquet")
     return folder / "faces.parquet"
 
 

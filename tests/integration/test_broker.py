@@ -171,8 +171,8 @@ def test_with_a_full_server_all_that_a_worker_has_to_say_is_still_taken(broker_u
     publish(broker_url, items=BATCH[:3])
     client = connect(broker_url)
     leases = Leases(broker_url, worker="one:1", seconds=0.001)
-    client.config_set("maxmemory-policy", "noeviction")  # pyright: ignore[reportUnknownMemberType]
-    client.config_set("maxmemory", 1)  # pyright: ignore[reportUnknownMemberType]
+    client.config_set("maxmemory-policy", "noeviction")
+    client.config_set("maxmemory", 1)
     one, two, three = (claimed.tag for claimed in leases.claim([QUEUE], 3))
     leases.renew([one])
     leases.count(one, 3)
@@ -180,7 +180,7 @@ def test_with_a_full_server_all_that_a_worker_has_to_say_is_still_taken(broker_u
     leases.put_back([two], count=True)
     assert wait_until(leases.expire, describe="the lease has run out") == [three]
     assert client.llen(QUEUE) == 2
-    client.config_set("maxmemory", 0)  # pyright: ignore[reportUnknownMemberType]
+    client.config_set("maxmemory", 0)
     leases.close()
     client.close()
 
@@ -195,11 +195,11 @@ def test_a_queue_has_room_up_to_its_bound_and_an_empty_one_for_any_batch(broker_
 
 def test_a_full_server_is_told_clearly_and_nothing_is_half_done(broker_url: str) -> None:
     client = connect(broker_url)
-    client.config_set("maxmemory-policy", "noeviction")  # pyright: ignore
-    client.config_set("maxmemory", "1mb")  # pyright: ignore
+    client.config_set("maxmemory-policy", "noeviction")
+    client.config_set("maxmemory", "1mb")
     with pytest.raises(BrokerUnavailable, match="maxmemory"):
         publish(broker_url)
-    client.config_set("maxmemory", "0")  # pyright: ignore
+    client.config_set("maxmemory", "0")
     assert client.llen(QUEUE) == 0
     client.close()
 

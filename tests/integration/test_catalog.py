@@ -150,9 +150,9 @@ def test_flags_that_come_later_are_found_and_those_that_are_rejected_are_kinds(s
     store.results.commit(seen[200:])
     check(settled(catalog), store)
     # What a look over the run adds and takes back, beside a new answer.
-    with store.hindsight._database.writing() as connection:  # pyright: ignore[reportPrivateUsage]
+    with store.hindsight._database.writing() as connection:  # pyrefly: ignore[protected-access]
         rows = [flag_row(item.id, run.id, Finding(Flag.STOCK_ANSWER, 0.5)) for item in batch[3:200:7]]
-        count_flags(store.hindsight._database, connection, insert_flags(store.hindsight._database, connection, rows))  # pyright: ignore[reportPrivateUsage]
+        count_flags(store.hindsight._database, connection, insert_flags(store.hindsight._database, connection, rows))  # pyrefly: ignore[protected-access]
     check(settled(catalog), store)
     assert store.hindsight.look_over(run.id).removed == len(rows)
     check(settled(catalog), store)

@@ -49,7 +49,7 @@ class Failing:
 def commit_all(results: object, outcomes: list[Outcome], stop: threading.Event | None = None) -> None:
     async def main() -> None:
         settings = load_settings(commit_items=64, commit_seconds=0.05)
-        committer = Committer(results, settings, stop=stop or threading.Event())  # pyright: ignore[reportArgumentType]
+        committer = Committer(results, settings, stop=stop or threading.Event())  # pyrefly: ignore[bad-argument-type]
         try:
             await asyncio.gather(*(committer.commit(outcome) for outcome in outcomes))
         finally:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 def forget_that_somebody_looked(settings: Settings) -> None:
     with closing(connect(settings.broker_url or "")) as redis:
-        redis.delete("none", *redis.keys(f"{RECONCILED}:*"))  # pyright: ignore
+        redis.delete("none", *redis.keys(f"{RECONCILED}:*"))
 
 
 @pytest.mark.parametrize("site", ["redis+postgresql"], indirect=True)

@@ -122,8 +122,8 @@ def _of_views(run: str, client: Client) -> tuple[dict[str, int], dict[str, int]]
         with engine.connect() as connection:
             progress = sa.text("SELECT ok, noncompliant, invalid, dead, pending FROM run_progress WHERE run = :run")
             pairs = sa.text("SELECT status, COUNT(*) AS items FROM pairs WHERE run = :run GROUP BY status")
-            summed = dict(connection.execute(progress, {"run": run}).mappings().one())
-            return _counts(**summed), _counts(
+            summed = connection.execute(progress, {"run": run}).mappings().one()
+            return {status: summed[status] for status in _STATUSES}, _counts(
                 **{row.status: row.items for row in connection.execute(pairs, {"run": run})}
             )
     finally:

@@ -1,5 +1,3 @@
-# pyright: reportUnknownMemberType=false
-# The stubs of pyarrow leave some arguments untyped.
 """Data as people have it, from the input to the export: other formats, and other names for the columns."""
 
 from __future__ import annotations
@@ -81,7 +79,7 @@ def test_other_columns_for_a_run_that_exists_are_refused(site: Site, tmp_path: P
             ({"image_column": "photo"}, "id_column"),
         ):
             with pytest.raises(RunConflict, match=f"differs in: .*{named}"):
-                client.submit(table, **options)  # pyright: ignore[reportArgumentType]
+                client.submit(table, **options)  # pyrefly: ignore[bad-argument-type]
         with pytest.raises(SettingsError, match="'tag' has a meaning of its own"):
             client.submit(table, image_column="tag")
         assert len(client.runs()) == 1

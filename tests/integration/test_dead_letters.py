@@ -33,6 +33,6 @@ def test_the_item_of_a_task_that_celery_drops_ends_as_dead(store: Store, expired
 @pytest.mark.parametrize("arguments", [[], ["x"], [{"v": 99}], [1, 2]])
 def test_a_task_that_carries_no_item_and_is_dropped_leaves_a_letter(store: Store, arguments: list[object]) -> None:
     letters = DeadLetters(store, worker="w")
-    letters.bury_revoked(arguments, task_id="1", expired=False).result(30)  # pyright: ignore[reportArgumentType]
+    letters.bury_revoked(arguments, task_id="1", expired=False).result(30)  # pyrefly: ignore[bad-argument-type]
     letters.close()
     assert store.dead_letters.counts() == {Reason.REVOKED: 1}

@@ -49,7 +49,7 @@ def conforms(told: Told, schema: str) -> Told:
     """Check an answer against its description."""
     described = {**description(), "$ref": f"#/components/schemas/{schema if told.status == 200 else 'Problem'}"}
     for row in told.rows:
-        assert list(Draft202012Validator(described).iter_errors(row)) == []  # pyright: ignore[reportUnknownMemberType]
+        assert list(Draft202012Validator(described).iter_errors(row)) == []
     return told
 
 
@@ -156,14 +156,14 @@ def test_singles_that_come_together_share_transactions_and_harm_nobody(
     client, program = door
     program.ask("PUT", "/runs/r", {"key": "id"})
     first, go_on, groups, all_lanes = threading.Event(), threading.Event(), list[int](), list[lanes.Lanes]()
-    add_all = lanes.Lanes._add_all  # pyright: ignore[reportPrivateUsage]
+    add_all = lanes.Lanes._add_all  # pyrefly: ignore[protected-access]
 
     def slowly(self: lanes.Lanes, run: str, loads: list[object]) -> object:
         groups.append(len(loads))
         all_lanes.append(self)
         first.set()
         assert go_on.wait(60)
-        return add_all(self, run, loads)  # pyright: ignore[reportArgumentType]
+        return add_all(self, run, loads)  # pyrefly: ignore[bad-argument-type]
 
     monkeypatch.setattr(lanes.Lanes, "_add_all", slowly)
     with ThreadPoolExecutor(30) as threads:
@@ -174,7 +174,7 @@ def test_singles_that_come_together_share_transactions_and_harm_nobody(
         ]
         # Of one that is refused the others hear nothing.
         sent.append(threads.submit(program.add, "r", {"id": "1", "image": "/other.png"}))
-        waiting = all_lanes[0]._waiting["r"]  # pyright: ignore[reportPrivateUsage]
+        waiting = all_lanes[0]._waiting["r"]  # pyrefly: ignore[protected-access]
         wait_until(lambda: len(waiting) == 20, describe="all wait for the first")
         go_on.set()
         told = [one.result(60) for one in sent]

@@ -65,14 +65,14 @@ def test_a_full_queue_is_waited_for(store: Store, publisher: Publisher, client: 
 
 def test_a_full_memory_is_waited_for(store: Store, publisher: Publisher, client: redis.Redis) -> None:
     run, items = a_stored_run(store, 10)
-    client.config_set("maxmemory-policy", "noeviction")  # pyright: ignore[reportUnknownMemberType]
-    client.config_set("maxmemory", 1)  # pyright: ignore[reportUnknownMemberType]
+    client.config_set("maxmemory-policy", "noeviction")
+    client.config_set("maxmemory", 1)
     told: list[int] = []
 
     def on_full() -> None:
         told.append(client.llen(QUEUE))
         if len(told) == 2:
-            client.config_set("maxmemory", 0)  # pyright: ignore[reportUnknownMemberType]
+            client.config_set("maxmemory", 0)
 
     enqueue(store, publisher, run, items, on_full=on_full, up_to=items[9].id)
     assert (told, client.llen(QUEUE)) == ([0, 0], 10)

@@ -47,8 +47,8 @@ def test_every_format_has_the_same_pairs_in_the_inputs_order(site: Site, tmp_pat
     report = json.loads(export(site, str(tmp_path / "pairs"), "--format", "hf", "--output-key", "pers_qa", "--json"))
     assert report == {"run": "records", "file": str(tmp_path / "pairs"), "rows": 32}
     expected = [f"<mam> is {colour(index)}" for index in range(30)] + [None, None]
-    loaded: Any = datasets.load_from_disk(str(tmp_path / "pairs"))  # pyright: ignore[reportUnknownMemberType]
-    table: Any = pq.read_table(tmp_path / "out.parquet")  # pyright: ignore[reportUnknownMemberType]
+    loaded: Any = datasets.load_from_disk(str(tmp_path / "pairs"))
+    table: Any = pq.read_table(tmp_path / "out.parquet")
     array = json.loads((tmp_path / "out.json").read_text())
     assert loaded["pers_qa"][:] == table["pers_qa"].to_pylist() == [record["pers_qa"] for record in array] == expected
     assert array[31] == {"record": "not json", "pers_qa": None}
@@ -100,10 +100,10 @@ def test_images_that_came_as_bytes_leave_as_bytes(site: Site, tmp_path: Path) ->
         run = client.submit(records, run="bytes")
         run.export(tmp_path / "out.parquet")
         run.export(tmp_path / "pairs", file_format="hf")
-    table: Any = pq.read_table(tmp_path / "out.parquet")  # pyright: ignore[reportUnknownMemberType]
+    table: Any = pq.read_table(tmp_path / "out.parquet")
     cells = [{"bytes": data, "path": f"{index}.png"} for index, data in enumerate(pictures)]
     assert table["image"].to_pylist() == cells
-    loaded: Any = datasets.load_from_disk(str(tmp_path / "pairs"))  # pyright: ignore[reportUnknownMemberType]
+    loaded: Any = datasets.load_from_disk(str(tmp_path / "pairs"))
     assert [image.getpixel((0, 0)) for image in loaded["image"]] == [colour_of(0), colour_of(1)]
 
 

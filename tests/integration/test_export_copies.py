@@ -239,7 +239,7 @@ def test_a_folder_of_somebody_else_is_not_replaced(answered: Answered) -> None:
     with pytest.raises(SettingsError, match="there is no kind of paths 'copies'; did you mean copy"):
         answered.client.run("r").export(answered.out / "x.json", paths="copies")
     with pytest.raises(SettingsError, match="no option of an export"):
-        answered.client.run("r").export(answered.out / "x.json", where="copy")  # pyright: ignore[reportCallIssue]
+        answered.client.run("r").export(answered.out / "x.json", where="copy")  # pyrefly: ignore[unexpected-keyword]
 
 
 def test_each_format_has_its_usual_paths(answered: Answered) -> None:

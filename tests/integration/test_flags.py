@@ -178,6 +178,6 @@ def _later(items: list[Item], pictures: list[int]) -> set[int]:
 
 
 def _set_positions(store: Store, items: list[Item]) -> None:
-    with store.deletion._database.writing() as connection:  # pyright: ignore[reportPrivateUsage]
+    with store.deletion._database.writing() as connection:  # pyrefly: ignore[protected-access]
         for item in items:
             connection.exec_driver_sql(f"UPDATE items SET position = {item.position} WHERE id = {item.id}")

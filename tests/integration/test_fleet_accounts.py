@@ -78,7 +78,7 @@ def test_what_waits_is_withdrawn_by_the_producer(fleet: Fleet) -> None:
                 assert backlog["waiting"] == 10
     with closing(fleet.redis("producer")) as client:
         assert [client.llen(queue) for queue in QUEUES] == [0] * len(QUEUES)
-        assert [client.zrange(turns_of(queue), 0, -1) for queue in QUEUES] == [[]] * len(QUEUES)  # pyright: ignore
+        assert [client.zrange(turns_of(queue), 0, -1) for queue in QUEUES] == [[]] * len(QUEUES)
 
 
 def test_flower_sees_the_workers_and_may_not_change_them(fleet: Fleet, tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def _status(fleet: Fleet, environment: dict[str, str], run: str) -> dict[str, li
 def _refusals(fleet: Fleet) -> list[int]:
     """What anybody was refused so far, where the server counts it: Valkey, and Redis from 7.2 on."""
     with closing(fleet.redis("producer")) as client:
-        counted: dict[str, int] = client.info("stats")  # pyright: ignore
+        counted: dict[str, int] = client.info("stats")
     return [counted.get(f"acl_access_denied_{what}", 0) for what in ("cmd", "key", "channel")]
 
 

@@ -205,7 +205,7 @@ def test_sizes_fit_and_look_like_the_picture(show: Callable[..., Shown], tmp_pat
             image = shown.picture(index, size)
             assert image.size == wanted
             difference = ImageChops.difference(image, photo.resize(wanted, Image.Resampling.LANCZOS))
-            assert max(high for _, high in difference.getextrema()) < 12, size  # pyright: ignore[reportGeneralTypeIssues, reportUnknownVariableType, reportUnknownArgumentType]
+            assert max(high for _, high in difference.getextrema()) < 12, size  # pyrefly: ignore[not-iterable]
     assert shown.picture(2).size == (320, 2)
     assert shown.picture(3).size == (3, 3)
     assert "size" in shown.get(0, "huge").text

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
-from producer.web.pictures import _Room  # pyright: ignore[reportPrivateUsage]
+from producer.web.pictures import _Room
 from tests.support.pictures import encoded, png_of_zeros, quarters
 from tests.support.showing import Shown, showing
 

@@ -1,5 +1,3 @@
-# pyright: reportUnknownMemberType=false
-# The library `datasets` has no types.
 """Data sets by name: streamed from a hub, and refused in a sentence where there is no way to it.
 
 The libraries read where the hub is when they are imported, so what reads from it is a process of its own.
@@ -63,7 +61,7 @@ def hub(tmp_path: Path) -> Iterator[Hub]:
         as_data_set(rows).to_parquet(str(path))
     cells = [{"image": {"bytes": picture(index), "path": f"{index}.png"}} for index in range(3)]
     (served / "photos").mkdir()
-    pictures = datasets.Dataset.from_list(cells).cast_column("image", datasets.Image())
+    pictures: Any = datasets.Dataset.from_list(cells).cast_column("image", datasets.Image())
     pictures.to_parquet(str(served / "photos" / "train.parquet"))
     with local_hub(served) as (url, asked):
         yield Hub(tmp_path, url, asked)

@@ -75,7 +75,7 @@ def test_paths_start_at_the_base_in_workers_and_in_exports(site: Site, tmp_path:
         run.export(tmp_path / "copied" / "out.jsonl", paths="copy")
         for line in (tmp_path / "copied" / "out.jsonl").read_text().splitlines()[:4]:
             record = json.loads(line)
-            path = record["image"]["path"] if isinstance(record["image"], dict) else record["image"]
+            path: str = record["image"]["path"] if isinstance(record["image"], dict) else record["image"]
             assert (tmp_path / "copied" / path).read_bytes() == picture(record["id"])
 
 

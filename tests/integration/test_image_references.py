@@ -112,7 +112,7 @@ def test_bytes_of_records_do_not_travel_through_redis(site: Site, tmp_path: Path
         # The same bytes are there once, however many records and questions name them.
         assert len(list((tmp_path / "blobs").glob("??/??/*"))) == 2
         # What Redis forgets is enqueued again with the same short references.
-        broker.flushall()  # pyright: ignore[reportUnknownMemberType]
+        broker.flushall()
         assert run.resume() == 6
         again = cast("list[bytes]", broker.lrange(queue_for(None), 0, -1))
         assert max(map(len, again)) < 4000

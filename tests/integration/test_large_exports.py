@@ -1,5 +1,3 @@
-# pyright: reportUnknownMemberType=false
-# The stubs of pyarrow leave some arguments untyped.
 """More image bytes in one export than an array of Arrow holds, which is 2 GiB."""
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ def test_a_clock_that_is_set_takes_nothing_from_a_live_worker(
 def test_what_a_live_worker_holds_is_held_again_after_all_was_forgotten(clocks: Clocks, alive: Peer) -> None:
     publish(clocks.redis, ["x", "y"])
     alive.claim(2)
-    clocks.redis.flushdb()  # pyright: ignore[reportUnknownMemberType]
+    clocks.redis.flushdb()
     clocks.set(0)
     pass_time(clocks, 10, alive)
     assert set(cast("list[bytes]", clocks.redis.hkeys(HELD))) == {b"x", b"y"}
@@ -113,14 +113,14 @@ def test_a_full_server_still_lets_leases_be_mended(clocks: Clocks, dead: Peer, a
     alive.claim(1)
     clocks.redis.delete(LEASES)
     clocks.redis.hdel(HELD, "x")
-    clocks.redis.config_set("maxmemory", 1)  # pyright: ignore[reportUnknownMemberType]
+    clocks.redis.config_set("maxmemory", 1)
     try:
         # The clock of this test needs memory, which the real one does not.
         alive.leases.expire()
         assert alive.leases.renew(["x"]) == 1
         assert clocks.redis.zcard(LEASES) == clocks.redis.hlen(HELD) == 1 + len(dead.hand)
     finally:
-        clocks.redis.config_set("maxmemory", 0)  # pyright: ignore[reportUnknownMemberType]
+        clocks.redis.config_set("maxmemory", 0)
 
 
 def test_one_call_takes_a_thousand_at_most(clocks: Clocks, alive: Peer) -> None:

@@ -41,7 +41,7 @@ class Fleet:
 
     def __init__(self, url: str, clocks: Clocks) -> None:
         self._url, self._clocks, self._redis = url, clocks, clocks.redis
-        self._redis.flushdb()  # pyright: ignore[reportUnknownMemberType]
+        self._redis.flushdb()
         clocks.set(0)
         self._count = 0
         self._live: list[Peer] = []
@@ -121,7 +121,7 @@ class Fleet:
         self.start(40)
         self.spend(210)
         now = self._clocks.server
-        found = self._redis.zrange(LEASES, 0, -1, withscores=True)  # pyright: ignore[reportUnknownMemberType]
+        found = self._redis.zrange(LEASES, 0, -1, withscores=True)
         leases = dict(cast("list[tuple[bytes, float]]", found))
         assert self._held == self._hands == {tag.decode() for tag in leases}
         assert set(waiting(self._redis)) == self._open - self._hands - self._lost

@@ -105,7 +105,7 @@ def test_a_deleted_database_leaves_no_answers_to_the_next_one(site: Site, tmp_pa
         assert client.store.dead_letters.counts() == {}
     # What belongs to nobody any longer stays until somebody deletes it.
     with closing(connect(settings.broker_url or "")) as redis:
-        (key,) = cast("list[bytes]", redis.keys("persqa:ledger:*"))  # pyright: ignore
+        (key,) = cast("list[bytes]", redis.keys("persqa:ledger:*"))
         assert redis.llen(key.decode()) == ITEMS
         redis.delete(key)
 

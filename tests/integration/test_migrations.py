@@ -19,7 +19,7 @@ from persqa.errors import SettingsError, StoreUnavailable
 from persqa.pairs import Choice
 from persqa.store import Store
 from persqa.store.database import Database
-from persqa.store.migrate import _config, inspect, migrate  # pyright: ignore[reportPrivateUsage]
+from persqa.store.migrate import _config, inspect, migrate
 from persqa.store.schema import metadata
 from tests.support.builders import a_stored_run, an_outcome
 from tests.support.schemas import NEXT, next_version

@@ -46,7 +46,7 @@ def test_a_run_shows_how_far_it_is_and_some_pictures(portraits: RunHandle) -> No
     assert "portraits" in html
     for status, number in progress.ended.items():
         assert f"{status} {number}" in html
-    assert f'aria-label="{progress.ended["ok"]} ok, ' in html  # pyright: ignore[reportArgumentType]
+    assert f'aria-label="{progress.ended["ok"]} ok, ' in html  # pyrefly: ignore[bad-index]
     # One of the first six records has no picture, and says what it would have been called.
     assert html.count("data:image/jpeg;base64,") == 5
     assert "images/not-there.jpg" in html

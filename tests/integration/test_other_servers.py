@@ -42,8 +42,8 @@ def cluster(request: pytest.FixtureRequest) -> Generator[BrokerProcess]:
     options = ("--port", str(free_port() % 20_000 + 20_000), "--cluster-enabled", "yes")
     with broker_process(request.param, *options) as broker:
         with closing(connect(broker.url)) as client:
-            client.execute_command("CLUSTER", "ADDSLOTS", *range(_SLOTS))  # pyright: ignore
-            wait_until(lambda: b"cluster_state:ok" in client.execute_command("CLUSTER", "INFO"), describe="it is up")  # pyright: ignore
+            client.execute_command("CLUSTER", "ADDSLOTS", *range(_SLOTS))
+            wait_until(lambda: b"cluster_state:ok" in client.execute_command("CLUSTER", "INFO"), describe="it is up")  # pyrefly: ignore[not-iterable]
         yield broker
 
 
@@ -59,7 +59,7 @@ def sentinel(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[str]:
     def answers() -> bool:
         with closing(connect(url)) as client:
             try:
-                return bool(client.ping())  # pyright: ignore[reportUnknownMemberType]
+                return bool(client.ping())  # pyrefly: ignore[unnecessary-type-conversion]
             except redis.ConnectionError:
                 return False
 
@@ -119,7 +119,7 @@ def test_a_worker_says_that_its_broker_would_drop_messages(tmp_path: Path) -> No
             assert "maxmemory-policy is allkeys-lru" in worker.text()
             assert "set noeviction" in worker.text()
         with closing(connect(broker.url)) as client:
-            client.execute_command("ACL", "SETUSER", "default", "-config", "-info")  # pyright: ignore
+            client.execute_command("ACL", "SETUSER", "default", "-config", "-info")
         assert ask_server(broker.url).evicts is None, "who may not ask is told nothing"
 
 
@@ -132,15 +132,15 @@ def test_a_keeper_follows_its_address_to_the_new_primary(binary: Path, tmp_path:
             stack.enter_context(broker_process(binary, "--port", str(port), "--bind", "127.0.0.1")) for port in ports
         )
         of_old, of_new = (stack.enter_context(closing(connect(broker.url))) for broker in (old, new))
-        of_new.replicaof("127.0.0.1", ports[0])  # pyright: ignore[reportUnknownMemberType]
+        of_new.replicaof("127.0.0.1", ports[0])
         address.symlink_to(old.socket)
         keeper = LeaseKeeper(Leases(f"redis+socket://{address}", worker="w:1", seconds=2), lease_seconds=2)
         keeper.attach(Consumer(queues=[QUEUE], room=lambda: 256, deliver=lambda _claimed: None))
         stack.callback(keeper.close)
         publish(of_old, "abcde")
         wait_until(lambda: of_new.hlen(HELD) == keeper.held == 5, describe="what it holds is known to the replica")
-        of_new.replicaof("NO", "ONE")  # pyright: ignore[reportUnknownMemberType]
-        of_old.replicaof("127.0.0.1", ports[1])  # pyright: ignore[reportUnknownMemberType]
+        of_new.replicaof("NO", "ONE")
+        of_old.replicaof("127.0.0.1", ports[1])
         (tmp_path / "next").symlink_to(new.socket)
         (tmp_path / "next").replace(address)
         publish(of_new, "fghij")

@@ -54,7 +54,7 @@ class Work(RuleBasedStateMachine):
         self.client = Client(self.settings)
         self.elsewhere = Client(self.settings.model_copy(update={"broker_url": None}), local_worker=False)
         self.redis: redis.Redis = connect(self.settings.broker_url or "")
-        self.redis.flushall()  # pyright: ignore[reportUnknownMemberType]
+        self.redis.flushall()
         self.leases = Leases(self.settings.broker_url or "", worker="hand:1", seconds=3600)
         self.inputs: dict[str, list[dict[str, str]]] = {}
         #: The pictures of what was added to each open run, by key.
@@ -159,7 +159,7 @@ class Work(RuleBasedStateMachine):
     def forget(self, everything: bool) -> None:
         """The server forgets."""
         if everything:
-            self.redis.flushall()  # pyright: ignore[reportUnknownMemberType]
+            self.redis.flushall()
         else:
             self.redis.delete(*places_for(self.client.store.ledger.id, None))
 
@@ -245,7 +245,7 @@ def _answer(message: ItemMessage) -> Outcome:
 
 
 def _keys(client: redis.Redis, pattern: str) -> Iterator[bytes]:
-    return iter(cast("list[bytes]", client.keys(pattern)))  # pyright: ignore[reportUnknownMemberType]
+    return iter(cast("list[bytes]", client.keys(pattern)))
 
 
 @pytest.mark.parametrize("site", ["valkey+sqlite"], indirect=True)

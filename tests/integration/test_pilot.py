@@ -62,7 +62,7 @@ def test_variants_are_asked_the_same_and_the_whole_takes_the_answers_of_one(site
 
 def _take_over(client: Client, data: Path, pilot: RunHandle, given: GivenSubmitOptions) -> None:
     """Ask the whole input, but for what the pilot's run has asked."""
-    whole = client.submit(data, **given)
+    whole = client.submit(data, **given)  # pyrefly: ignore[open-unpacking]
     assert whole.submission is not None
     assert (whole.submission.reused, whole.submission.enqueued) == (20, 40)
     whole.wait(timeout_seconds=60, display=quiet)
@@ -114,7 +114,7 @@ def test_each_answer_is_taken_once_with_all_that_belongs_to_it(database_url: str
 def _written(client: Client, data: Path, **given: str) -> RunHandle:
     """A run in the ledger; there is no broker to enqueue it."""
     with pytest.raises(BrokerUnavailable):
-        client.submit(data, **given)  # pyright: ignore[reportArgumentType]
+        client.submit(data, **given)  # pyrefly: ignore[bad-argument-type]
     return client.run(given.get("run", data.stem))
 
 

@@ -149,7 +149,7 @@ def test_a_wrong_option_is_refused_before_anything_is_written(
     data = write_images(tmp_path / "data", 1)
     with Client(load_settings(database_url=f"sqlite:///{tmp_path}/x.db")) as client:
         with pytest.raises(SettingsError, match=words):
-            client.submit(data, **options)  # pyright: ignore[reportArgumentType]
+            client.submit(data, **options)  # pyrefly: ignore[bad-argument-type]
         assert runs_of(client) == []
 
 

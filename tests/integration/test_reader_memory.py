@@ -1,5 +1,3 @@
-# pyright: reportUnknownMemberType=false
-# The stubs of pyarrow leave some arguments untyped.
 """Readers hold a few records at a time, however long the input is."""
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ def lose(settings: Settings, *, but: int = 0) -> None:
 def look_again(settings: Settings) -> None:
     """Forget that somebody has looked."""
     with closing(connect(settings.broker_url or "")) as redis:
-        redis.delete("none", *cast("list[bytes]", redis.keys(f"{RECONCILED}:*")))  # pyright: ignore
+        redis.delete("none", *cast("list[bytes]", redis.keys(f"{RECONCILED}:*")))
 
 
 def depth(settings: Settings) -> int:
@@ -161,7 +161,7 @@ def test_a_queue_that_is_gone_as_a_whole_blames_no_item(site: Site, tmp_path: Pa
             lose(site.settings)
             if how == "everything":
                 with closing(connect(site.settings.broker_url or "")) as redis:
-                    redis.flushall()  # pyright: ignore[reportUnknownMemberType]
+                    redis.flushall()
                 # One run is enqueued again by its producer, a part of the other before the look.
                 assert other.requeue("dead").taken_back == 0
                 client.submit(tmp_path / "other" / "records.jsonl", run="other")
@@ -186,11 +186,11 @@ def test_only_the_runs_of_its_own_broker_are_looked_after(site: Site, tmp_path: 
         assert run.audit().holds
         # A server that has lost everything is the same broker.
         with closing(connect(site.settings.broker_url or "")) as redis:
-            redis.flushall()  # pyright: ignore[reportUnknownMemberType]
+            redis.flushall()
         assert Reconciler(client.store, site.settings).reconcile() == 20
         # What is submitted there is looked after there, from now on.
         with Client(other) as there:
-            assert there.submit(tmp_path / "data" / "records.jsonl").submission.enqueued == 20  # pyright: ignore
+            assert there.submit(tmp_path / "data" / "records.jsonl").submission.enqueued == 20  # pyrefly: ignore[missing-attribute]
         lose(site.settings)
         assert Reconciler(client.store, site.settings).reconcile() == 0
         lose(other)
@@ -249,9 +249,9 @@ def test_a_look_reads_each_queue_once_however_many_runs_there_are(site: Site) ->
             run, items = a_stored_run(store, 3, f"run-{number}")
             store.runs.begin_publishing(run, publisher.identity())
             enqueue(store, publisher, run, items, on_full=lambda: None, up_to=items[-1].id)
-        before = calls(redis.info("commandstats"), "lrange")  # pyright: ignore
+        before = calls(redis.info("commandstats"), "lrange")
         assert Reconciler(store, site.settings).reconcile() == 0
-        assert calls(redis.info("commandstats"), "lrange") - before <= 8  # pyright: ignore
+        assert calls(redis.info("commandstats"), "lrange") - before <= 8
 
 
 def calls(statistics: object, command: str) -> int:

@@ -169,7 +169,7 @@ def test_a_data_set_has_its_card_where_the_hub_looks_for_it(run: RunHandle, tmp_
     number = run.export(tmp_path / "set", file_format="hf", only="ok", split=split, on_part=parts.__setitem__)
     card = DatasetCard.load(tmp_path / "set" / "README.md")
     (config,) = card.data.to_dict()["configs"]
-    loaded: Any = datasets.load_from_disk(str(tmp_path / "set"))  # pyright: ignore[reportUnknownMemberType]
+    loaded: Any = datasets.load_from_disk(str(tmp_path / "set"))
     found = loaded if split else {"train": loaded}
     assert {name: len(rows) for name, rows in found.items()} == (parts or {"train": 90})
     assert number == 90

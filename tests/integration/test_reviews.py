@@ -21,7 +21,7 @@ from persqa.results import Outcome, Status
 from persqa.reviews import Decision, GivenReview
 from persqa.store import Store
 from persqa.store.database import Database
-from persqa.store.migrate import _config, inspect  # pyright: ignore[reportPrivateUsage]
+from persqa.store.migrate import _config, inspect
 from tests.support.builders import a_stored_run, an_outcome
 from tests.support.reviewing import MODEL_ANSWER, answered, content, in_small_steps, said
 from tests.support.sql import change, select

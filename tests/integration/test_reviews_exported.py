@@ -184,14 +184,14 @@ def test_many_are_reviewed_and_that_is_undone(reviewed: RunHandle, monkeypatch: 
 def test_what_cannot_be_said_is_refused(client: Client, reviewed: RunHandle) -> None:
     own = next(reviewed.results()).item_id
     _, others = a_stored_run(client.store, 1, "other")
-    said: dict[str, Any]
-    for items, said, message in (
+    wrong: tuple[tuple[list[int], dict[str, Any], str], ...] = (
         ([own, others[0].id], {"starred": True}, "the run 'people' has no item 2"),
         ([own, -1], {"starred": True}, "the run 'people' has no item -1"),
         ([own], {}, "say what is reviewed: decision, answer, starred or note"),
         ([own], {"decision": "reject"}, "there is no decision 'reject'; did you mean rejected?"),
         ([own], {"stared": True}, "there is no part of a review 'stared'; did you mean starred?"),
-    ):
+    )
+    for items, said, message in wrong:
         with pytest.raises(SettingsError, match=message.replace("?", r"\?")):
             reviewed.review(items, **said)
     assert reviewed.earlier_reviews(own) == []

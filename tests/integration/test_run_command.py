@@ -269,4 +269,4 @@ def test_run_brings_a_worker_to_a_broker_that_is_named_and_leaves_the_broker(dat
     with valkey_server() as url:
         done = persqa(tmp_path, "run", str(data), "--broker-url", url)
         assert done.returncode == 0, done.stderr
-        assert connect(url).ping()  # pyright: ignore[reportUnknownMemberType]
+        assert connect(url).ping()

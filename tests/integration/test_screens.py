@@ -93,7 +93,7 @@ def test_a_record_is_an_object_in_python_as_for_scripts() -> None:
 def test_a_question_is_found_as_it_stands_in_its_pool_whatever_the_tag(store: Store) -> None:
     run, _ = a_stored_run(store, 2)
     own = replace(an_item(run.id, 3, question="Is it <a_b>?"), tag=Tag("<a_b>"))
-    wrong = replace(an_item(run.id, 4, question=""), tag="")
+    wrong = replace(an_item(run.id, 4, question=""), tag=Tag(""))
     store.ledger.add([an_item(run.id, 2, question="100% <mam>?"), own, wrong], [])
 
     def found(question: str) -> list[int]:

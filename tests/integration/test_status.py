@@ -51,7 +51,7 @@ class _Counts:
 
     def _told(self) -> tuple[int, int]:
         with closing(connect(self._broker)) as redis:
-            told = cast("dict[str, int]", redis.info("stats"))  # pyright: ignore[reportUnknownMemberType]
+            told = cast("dict[str, int]", redis.info("stats"))
         return told["total_commands_processed"], told["total_connections_received"]
 
 

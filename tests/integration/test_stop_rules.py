@@ -61,7 +61,7 @@ def test_a_rule_stops_a_run_once_it_is_sure_and_after_a_resume_only_by_what_came
     def after(ok: int, bad: int) -> tuple[RunState, str | None]:
         store.results.commit(_some(items, ok, bad))
         found = store.queries.progress(run.id)
-        return found.state, found.stop and re.sub(r".*rule ", "", str(found.stop))
+        return found.state, re.sub(r".*rule ", "", str(found.stop)) if found.stop else None
 
     assert after(0, 99) == (RunState.ACTIVE, None)
     paused = (

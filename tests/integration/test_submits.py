@@ -18,6 +18,7 @@ from PIL import Image
 from persqa.broker.connection import connect
 from persqa.broker.keys import QUEUE
 from persqa.errors import InputError, RunConflict, SettingsError
+from persqa.items import ItemId
 from persqa.results import Status
 from persqa.store.ledger import Ledger
 from producer import Client, RunHandle, submit, survey
@@ -189,7 +190,7 @@ def test_who_writes_a_run_that_another_submit_has_removed_is_told(site: Site, tm
         )
         assert new.id != half.id, "nobody takes the items of the one for those of the other"
         with pytest.raises(RunConflict, match="submit it again"):
-            client.store.ledger.add([replace(items[0], id=half.id * 10**10, run_id=half.id)], [])
+            client.store.ledger.add([replace(items[0], id=ItemId(half.id * 10**10), run_id=half.id)], [])
 
 
 @pytest.mark.parametrize(("first", "then"), [(1, 4), (4, 1)])
@@ -275,7 +276,7 @@ def test_names_that_are_not_utf_8_are_refused_with_a_sentence(site: Site, tmp_pa
         assert run.progress().pending == 1
         for option in ("system_prompt", "model", "image_column", "id_column"):
             with pytest.raises(SettingsError, match=f"{option}: "):
-                client.submit(tmp_path / "photos", **{option: "caf\udce9"})  # pyright: ignore[reportArgumentType]
+                client.submit(tmp_path / "photos", **{option: "caf\udce9"})  # pyrefly: ignore[bad-argument-type]
         with pytest.raises(SettingsError, match="not UTF-8"):
             client.submit(tmp_path / "photos", sampling={"stop": ["caf\udce9"]})
     command = [sys.executable, "-m", "producer.cli", "run", "faces.jsonl"]

@@ -79,8 +79,8 @@ class Turns:
         return self.inspector.backlog([QUEUE]).queues[0].waiting
 
     def in_turns(self, queue: str = QUEUE) -> list[str]:
-        names = self.redis.zrange(turns_of(queue), 0, -1)  # pyright: ignore[reportUnknownMemberType]
-        return [name.decode() for name in names]  # pyright: ignore
+        names = self.redis.zrange(turns_of(queue), 0, -1)
+        return [name.decode() for name in names]  # pyrefly: ignore[missing-attribute]
 
 
 def _of(claimed: Claimed) -> tuple[int, int]:
@@ -104,7 +104,7 @@ _PUSHES = st.tuples(st.integers(0, 4), st.integers(1, 9))
 def test_each_gets_an_equal_part_in_its_own_order_and_nothing_is_left_over(
     turns: Turns, steps: Sequence[tuple[int, int] | int], most: int
 ) -> None:
-    turns.redis.flushdb()  # pyright: ignore[reportUnknownMemberType]
+    turns.redis.flushdb()
     left, taken, pushed = Counter[int](), list[tuple[int, int]](), Counter(turns.pushed)
     first = dict(pushed)
 
@@ -210,14 +210,14 @@ def test_a_full_server_takes_nothing_more_and_gives_all_it_has(turns: Turns) -> 
     turns.push(0, 5)
     turns.push(1, 5)
     own = places_of(turns.run(1), LEDGER)
-    turns.redis.config_set("maxmemory", 1)  # pyright: ignore[reportUnknownMemberType]
+    turns.redis.config_set("maxmemory", 1)
     with pytest.raises(BrokerFull):
         turns.push(1)
     held = turns.held(4)
     assert sorted(map(_of, held)) == [(0, 0), (0, 1), (1, 0), (1, 1)]
     assert turns.leases.put_back([one.tag for one in held], count=False) == 4
     assert turns.withdrawal.move(RunId(2), own, to=turns.queue(1, Priority.HIGH)) == 5
-    turns.redis.config_set("maxmemory", 0)  # pyright: ignore[reportUnknownMemberType]
+    turns.redis.config_set("maxmemory", 0)
     assert len(turns.claim(9, queue_for(None, Priority.HIGH))) == len(turns.claim(9)) == 5
 
 
@@ -231,7 +231,7 @@ def test_who_waits_hears_of_a_push_and_of_nothing_else(turns: Turns) -> None:
         turns.push(0, 3)
         assert wait_until(lambda: pushes.wait(0.1), describe="it hears")
         assert not pushes.wait(0.1), "all that came together is told once"
-        turns.redis.publish(f"{PUSHED}:{queue_for('another')}", 1)  # pyright: ignore[reportUnknownMemberType]
+        turns.redis.publish(f"{PUSHED}:{queue_for('another')}", 1)
         assert not pushes.wait(0.1)
 
 
@@ -241,9 +241,9 @@ def test_an_idle_worker_is_woken_and_without_that_it_looks_by_itself(turns: Turn
     keeper.attach(Consumer([QUEUE], room=lambda: 9, deliver=taken.extend, ledger=LEDGER))
     try:
         for heard in (True, False):
-            wait_until(lambda: turns.redis.pubsub_numsub(f"{PUSHED}:{QUEUE}")[0][1] == 1, describe="it listens")  # pyright: ignore
+            wait_until(lambda: turns.redis.pubsub_numsub(f"{PUSHED}:{QUEUE}")[0][1] == 1, describe="it listens")
             if not heard:
-                turns.redis.execute_command("CLIENT", "KILL", "TYPE", "pubsub")  # pyright: ignore
+                turns.redis.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
             before = len(taken)
             turns.push(1)
             wait_until(lambda before=before: len(taken) > before, describe="it has taken the message")

@@ -53,7 +53,7 @@ def redis(broker_url: str) -> Iterator[Redis]:
 
 def a_worker(name: str, **more: object) -> WorkerInfo:
     fields: dict[str, object] = {"model": "m", "in_flight": 0, "window": 256, "phase": Phase.READY, **more}
-    return WorkerInfo(name=name, since=now(), **fields)  # pyright: ignore[reportArgumentType]
+    return WorkerInfo(name=name, since=now(), **fields)  # pyrefly: ignore[bad-argument-type]
 
 
 def test_workers_are_listed_as_long_as_they_tell_of_themselves(broker_url: str, redis: Redis) -> None:
@@ -263,7 +263,7 @@ def _records(folder: Path, number: int) -> list[dict[str, object]]:
 
 
 def _connections(run: RunHandle) -> Connections:
-    return run._connections  # pyright: ignore[reportPrivateUsage]
+    return run._connections  # pyrefly: ignore[protected-access]
 
 
 def _status(settings: Settings, capsys: pytest.CaptureFixture[str]) -> str:

@@ -135,19 +135,19 @@ def test_a_full_server_can_be_relieved(broker_url: str) -> None:
     put(broker_url, 1, range(300))
     put(broker_url, 2, range(300))
     with closing(connect(broker_url)) as client, closing(Withdrawal(broker_url, ledger=LEDGER)) as withdrawal:
-        client.config_set("maxmemory-policy", "noeviction")  # pyright: ignore
-        client.config_set("maxmemory", "1mb")  # pyright: ignore
+        client.config_set("maxmemory-policy", "noeviction")
+        client.config_set("maxmemory", "1mb")
         assert withdrawal.move(RunId(1), [QUEUE], to=HIGH) == 300
         assert withdrawal.withdraw(RunId(1), [QUEUE, HIGH]) == 300
         assert len(waiting(broker_url)) == 300
-        client.config_set("maxmemory", "0")  # pyright: ignore
+        client.config_set("maxmemory", "0")
 
 
 def test_an_account_that_may_pop_nothing_can_withdraw(broker_url: str) -> None:
     put(broker_url, 1, range(10))
     pops = ["lpop", "rpop", "blpop", "brpop", "lmove", "blmove", "rpoplpush", "brpoplpush"]
     with closing(connect(broker_url)) as client:
-        client.execute_command("ACL", "SETUSER", "default", *(f"-{command}" for command in pops))  # pyright: ignore
+        client.execute_command("ACL", "SETUSER", "default", *(f"-{command}" for command in pops))
         with pytest.raises(NoPermissionError):
             client.rpop(QUEUE)
     with closing(Withdrawal(broker_url, ledger=LEDGER)) as withdrawal:

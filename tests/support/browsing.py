@@ -124,7 +124,7 @@ def gallery_of(
 
 def assert_accessible(page: Page) -> None:
     """Find what would keep somebody out: labels, contrast, headings, roles."""
-    found = Axe().run(page)  # pyright: ignore[reportUnknownMemberType]
+    found = Axe().run(page)
     assert found.violations_count == 0, found.generate_report()
     assert_fits(page)
 

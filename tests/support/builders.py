@@ -78,7 +78,7 @@ def an_outcome(
 ) -> Outcome:
     """An outcome without violations."""
     fields: dict[str, object] = {"worker": "w", "model": "m", "generations": 1, "answer": answer, **more}
-    return Outcome(Result(item_id=item.id, run_id=item.run_id, status=status, **fields))  # pyright: ignore[reportArgumentType]
+    return Outcome(Result(item_id=item.id, run_id=item.run_id, status=status, **fields))  # pyrefly: ignore[bad-argument-type]
 
 
 def answer_one(client: Client, run: RunHandle) -> None:

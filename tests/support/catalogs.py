@@ -45,7 +45,7 @@ def settled(catalog: Catalog) -> Catalog:
 
 
 def review(store: Store, run: Run, items: list[ItemId], action: str = "a", **given: object) -> None:
-    said: GivenReview = given  # pyright: ignore[reportAssignmentType]
+    said: GivenReview = given  # pyrefly: ignore[bad-assignment]
     assert store.reviews.change(run.id, items, said, reviewer="me", action=action) == items
 
 

@@ -46,13 +46,13 @@ def export(
 
 
 def parquet_rows(path: Path) -> list[Any]:
-    return pq.read_table(path).to_pylist()  # pyright: ignore[reportUnknownMemberType]
+    return pq.read_table(path).to_pylist()
 
 
 def data_set(path: Path) -> Any:
     import datasets
 
-    return datasets.load_from_disk(str(path))  # pyright: ignore[reportUnknownMemberType]
+    return datasets.load_from_disk(str(path))
 
 
 def read_json(path: Path) -> list[Any]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
-import redis
+from redis import Redis
 
 from persqa.broker.connection import connect
 from tests.support.compose import environment_of
@@ -51,7 +51,7 @@ class Fleet:
         """One command, as a person types it."""
         return run_program("producer.cli", *arguments, env=environment, cwd=self.folder)
 
-    def redis(self, account: str) -> redis.Redis:
+    def redis(self, account: str) -> Redis:
         """A connection of that account."""
         return connect(self.url(account))
 

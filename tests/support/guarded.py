@@ -198,7 +198,7 @@ def _answers(port: int) -> bool:
 def _listens(port: int) -> bool:
     with closing(redis.Redis(port=port, socket_timeout=5)) as client:
         try:
-            client.ping()  # pyright: ignore[reportUnknownMemberType]
+            client.ping()
         except redis.AuthenticationError:
             return True
         except (redis.ConnectionError, redis.TimeoutError):

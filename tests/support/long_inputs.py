@@ -1,5 +1,3 @@
-# pyright: reportUnknownMemberType=false
-# The stubs of pyarrow leave some arguments untyped.
 """Inputs of any length."""
 
 from __future__ import annotations
@@ -91,7 +89,7 @@ def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
     member = tarfile.TarInfo(name)
     member.size = len(content)
     archive.addfile(member, io.BytesIO(content))
-    archive.members.clear()  # pyright: ignore[reportAttributeAccessIssue] - it would keep all of them
+    archive.members.clear()  # pyrefly: ignore[missing-attribute] - it would keep all of them
 
 
 def _pictures(path: Path, rows: int, _: int) -> None:

@@ -1,8 +1,5 @@
 """Builds the noise model from a seed, in the ordinary Hugging Face layout, so that vLLM loads it by path."""
 
-# transformers ships no usable types for most of what is built here.
-# pyright: reportUnknownVariableType=false, reportUnknownMemberType=false
-
 from __future__ import annotations
 
 from pathlib import Path

@@ -47,7 +47,7 @@ def check_audits(settings: Settings) -> None:
 def check_keys(broker: str) -> None:
     """Only the queues may be left in Redis, what killed workers told, and what kombu keeps of its exchanges."""
     client = connect(broker)
-    keys = {key.decode() for key in cast("Iterable[bytes]", client.scan_iter())}  # pyright: ignore
+    keys = {key.decode() for key in cast("Iterable[bytes]", client.scan_iter())}
     client.close()
     ours = {key for key in keys if not key.startswith("_kombu.binding")}
     known = (BROKER, MEMORY, PUBLISHING, RECONCILED, WORKER, WORKERS, *queues_for(""))

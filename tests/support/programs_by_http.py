@@ -71,7 +71,7 @@ class Program:
             given["content-type"] = kind
         sent = body if body is None or isinstance(body, bytes) or hasattr(body, "__next__") else json.dumps(body)
         with closing(http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)) as connection:
-            connection.request(method, parts.path + path, sent, given)  # pyright: ignore[reportArgumentType]
+            connection.request(method, parts.path + path, sent, given)  # pyrefly: ignore[bad-argument-type]
             answer = connection.getresponse()
             return Told(answer.status, dict(answer.headers), answer.read())
 

@@ -5,8 +5,7 @@ tokens, the form of a chat. The vocabulary is small and all weights are random.
 """
 
 # transformers ships no usable types for most of what is built here.
-# pyright: reportUnknownVariableType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
-# pyright: reportUnknownParameterType=false
+# pyrefly: ignore-errors[unknown-attribute-access, unknown-variable-type]
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from persqa.store.migrate import _folders  # pyright: ignore[reportPrivateUsage]
+from persqa.store.migrate import _folders
 
 if TYPE_CHECKING:
     from collections.abc import Generator

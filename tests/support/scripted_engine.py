@@ -25,6 +25,7 @@ from tests.support.wait import wait_until
 if TYPE_CHECKING:
     from persqa.settings import Settings
     from worker.engines.engine import Request
+    from worker.pictures import Prepares
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +52,7 @@ class ScriptedEngine:
         self.model = settings.model or "scripted"
         edge = settings.engine_args.get("edge")
         self.resolution = Resolution(edge=edge) if isinstance(edge, int) else None
-        self.prepare = None
+        self.prepare: Prepares | None = None
         self._script = script or _named(str(settings.engine_args["script"]))
         self.in_flight = 0
         self.most_in_flight = 0

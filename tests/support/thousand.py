@@ -1,5 +1,3 @@
-# pyright: reportUnknownMemberType=false
-# The libraries of the field have no types that hold.
 """The same thousand records, written in every format by the library that the field uses for it."""
 
 from __future__ import annotations

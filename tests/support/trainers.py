@@ -1,10 +1,11 @@
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# What is not installed has no types, and the library of data sets few.
 """How trainers read an export of dialogues: by their own loaders where these are small, else by their rules.
 
 As a program, in a process of its own, it lets the loader of one trainer read files: what trains is left out of it, and
 loading that would take a minute. It prints, for each file, what came out.
 """
+
+# What JSON holds is of no known type.
+# pyrefly: ignore-errors[unknown-argument-type, unknown-variable-type]
 
 from __future__ import annotations
 

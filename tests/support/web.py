@@ -54,7 +54,7 @@ class WebServer:
         #: Every request's head, in order.
         self.asked: list[str] = []
         self._closing = threading.Event()
-        self._tls = None
+        self._tls: ssl.SSLContext | None = None
         if certificate is not None:
             self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self._tls.load_cert_chain(certificate)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from urllib3.util import connection as urllib3_connection
@@ -18,12 +19,12 @@ OPEN = ImageLimits(
 )
 
 
-def read(url: str, **limits: object) -> bytes:
+def read(url: str, **limits: Any) -> bytes:
     found = read_image(url, base=Path("/nowhere"), limits=replace(OPEN, **limits))
     return found.data
 
 
-def refusal(url: str, **limits: object) -> Rejected:
+def refusal(url: str, **limits: Any) -> Rejected:
     with pytest.raises(Rejected) as caught:
         read(url, **limits)
     return caught.value
@@ -52,7 +53,7 @@ def route(monkeypatch: pytest.MonkeyPatch, routes: dict[str, int]) -> list[str]:
         connected.append(address[0])
         if address[0] in routes:
             address = "127.0.0.1", routes[address[0]]
-        return real(address, *args, **options)  # pyright: ignore[reportArgumentType]
+        return real(address, *args, **options)  # pyrefly: ignore[bad-argument-type]
 
     monkeypatch.setattr(urllib3_connection, "create_connection", create_connection)
     return connected

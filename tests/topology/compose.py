@@ -85,7 +85,11 @@ class _Loader(yaml.SafeLoader):
     """Knows Compose's own tag for what the file below says and this one takes back."""
 
 
-_Loader.add_constructor("!reset", lambda _loader, _node: _RESET)
+def _reset(_loader: yaml.SafeLoader, _node: yaml.Node) -> object:
+    return _RESET
+
+
+_Loader.add_constructor("!reset", _reset)
 
 
 @dataclass(frozen=True, slots=True)

@@ -153,7 +153,7 @@ def _broker_url(deployment: Deployment, account: str) -> str:
 
 def _refused(url: str, command: Sequence[str]) -> None:
     with closing(connect(url)) as client, pytest.raises(redis.ResponseError, match=r"(?i)perm"):
-        client.execute_command(*command)  # pyright: ignore[reportUnknownMemberType] - not typed
+        client.execute_command(*command)
 
 
 def _database(deployment: Deployment, role: str) -> psycopg.Connection:

@@ -177,7 +177,7 @@ def _wait_for_more(results: Results, than: dict[str, int]) -> None:
 def _in_hand(deployment: Deployment, worker: Container) -> set[int]:
     """The items it holds, as Redis has it."""
     with closing(connect(deployment.settings("monitor", "reader").broker_url or "")) as redis:
-        entries = cast("Iterator[tuple[bytes, bytes]]", redis.hscan_iter(HELD))  # pyright: ignore
+        entries = cast("Iterator[tuple[bytes, bytes]]", redis.hscan_iter(HELD))
         held = [entry.decode().split("\n", 2) for _, entry in entries]
     # A task's id ends with that of its item.
     tasks = [json.loads(text)["headers"]["id"] for who, _, text in held if who.split(":")[0] == worker.host.name]

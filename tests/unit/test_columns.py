@@ -1,5 +1,3 @@
-# pyright: reportUnknownMemberType=false
-# The stubs of pyarrow leave some arguments untyped.
 """A column that an input lacks as a whole is found before anything is written, whatever the format."""
 
 from __future__ import annotations

@@ -141,7 +141,7 @@ def test_wrong_arguments_are_refused(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"none\.json"):
         made.read()
     with pytest.raises(ValueError, match="neither 'dataframe' nor 'dict'"):
-        made.read("list")  # pyright: ignore[reportArgumentType]
+        made.read("list")  # pyrefly: ignore[bad-argument-type]
     for data in ("text", [1], None):
         with pytest.raises(ValueError, match="expected a DataFrame"):
             made.write(data)

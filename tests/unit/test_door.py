@@ -28,6 +28,7 @@ from producer.web.door.tokens import Right
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from pydantic import JsonValue
     from starlette.types import Message
 
 _PLENTY = Limits(file=10**6, text=10**6, files=4)
@@ -242,12 +243,12 @@ def test_the_description_is_openapi_and_names_every_way() -> None:
         assert name in described["components"][kind], found
 
 
-def _references(value: Any) -> Iterable[str]:
+def _references(value: JsonValue) -> Iterable[str]:
     if isinstance(value, dict):
-        if isinstance(found := value.get("$ref"), str):  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        if isinstance(found := value.get("$ref"), str):
             yield found
-        for inner in value.values():  # pyright: ignore[reportUnknownVariableType]
+        for inner in value.values():
             yield from _references(inner)
     elif isinstance(value, list):
-        for inner in value:  # pyright: ignore[reportUnknownVariableType]
+        for inner in value:
             yield from _references(inner)

@@ -110,7 +110,7 @@ def test_every_kind_of_image_field(tmp_path: Path) -> None:
 
 def test_a_record_has_its_image_field_changed_and_no_other(tmp_path: Path) -> None:
     place = placement(str(tmp_path / "in"), tmp_path, Paths.RELATIVE)
-    record: JsonValue = {"photo": "a.png", "image": "a.png", "x": "a.png"}
+    record: dict[str, JsonValue] = {"photo": "a.png", "image": "a.png", "x": "a.png"}
     found = exported_record(a_row(record), "out", image_column="photo", place=place)
     assert {name: found[name] for name in ("photo", "image", "x")} == {**record, "photo": "in/a.png"}
     # An answer, and what was no record, are no references.

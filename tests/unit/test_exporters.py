@@ -19,6 +19,7 @@ from pydantic import JsonValue
 from persqa.errors import InputError
 from persqa.pairs import Broken, PairRow
 from persqa.policies import Rung
+from persqa.results import Status
 from persqa.verdicts import ViolationKind
 from producer.exporters.drafts import draft_file, draft_folder
 from producer.exporters.shapes import Pair, Shape, exported_record
@@ -50,7 +51,7 @@ def test_what_was_no_object_is_not_dropped(value: JsonValue) -> None:
 
 
 def test_a_wrong_record_keeps_its_conversation() -> None:
-    record: JsonValue = {"image": 5, "conversation": "?"}
+    record: dict[str, JsonValue] = {"image": 5, "conversation": "?"}
     assert exported_record(a_row(record, answer=None, question=""), "out") == {**record, "out": None}
 
 
@@ -80,7 +81,7 @@ def test_an_unknown_suffix_is_refused_and_a_failed_export_leaves_the_old_file(tm
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        export((broken() for _ in range(1)), path, output_key="out")  # pyright: ignore[reportArgumentType]
+        export((broken() for _ in range(1)), path, output_key="out")  # pyrefly: ignore[bad-argument-type]
     assert path.read_text() == "old"
     assert [found.name for found in tmp_path.iterdir()] == ["out.json"]
 
@@ -192,8 +193,8 @@ def test_meta_says_how_an_answer_came_about(tmp_path: Path) -> None:
         "logprob_min": None,
         "logprob_min_token": None,
     }
-    noncompliant = dataclasses.replace(row, status="noncompliant", reason="late_tag")
-    invalid = dataclasses.replace(row, status="invalid", reason="not_found", answer=None)
+    noncompliant = dataclasses.replace(row, status=Status.NONCOMPLIANT, reason="late_tag")
+    invalid = dataclasses.replace(row, status=Status.INVALID, reason="not_found", answer=None)
     for other, verdict in ((noncompliant, "late_tag"), (invalid, None)):
         (record,) = Shape(with_meta=True).records([Pair(row=other)])
         assert record["persqa"] is not None

@@ -258,7 +258,7 @@ def test_half_of_the_values_are_below_the_median() -> None:
 
 
 def _span(address: str, span: Span) -> tuple[float, float]:
-    view = View.parse([tuple(pair.split("=", 1)) for pair in address.partition("?")[2].split("&")])  # pyright: ignore[reportArgumentType]
+    view = View.parse([tuple(pair.split("=", 1)) for pair in address.partition("?")[2].split("&")])  # pyrefly: ignore[bad-argument-type]
     return view.spans[span]
 
 

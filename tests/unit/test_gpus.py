@@ -71,7 +71,7 @@ def test_every_choice_is_found_by_number_and_by_uuid(gpus: list[Gpu], data: st.D
     wanted = data.draw(st.lists(st.sampled_from(gpus), unique=True, min_size=1))
     visible = visible_gpus(gpus, None)
     for name in ("number", "uuid"):
-        assert chosen_gpus(",".join(getattr(gpu, name) for gpu in wanted), visible) == wanted
+        assert chosen_gpus(",".join(str(getattr(gpu, name)) for gpu in wanted), visible) == wanted
     assert chosen_gpus("all", visible) == gpus
 
 

@@ -1,5 +1,3 @@
-# pyright: reportUnknownMemberType=false
-# The library `datasets` has no types.
 """Data sets on disk, as `save_to_disk` writes them."""
 
 from __future__ import annotations

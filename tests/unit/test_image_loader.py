@@ -74,7 +74,7 @@ def load(
     async def load_all() -> list[Picture | BaseException]:
         settings = load_settings(blob_store="blobs")
         options = {"resolution": None, "prepare": prepare, "stop": threading.Event()}
-        loader = ImageLoader(memory, settings, **options)  # pyright: ignore[reportArgumentType]
+        loader = ImageLoader(memory, settings, **options)  # pyrefly: ignore[bad-argument-type]
         with closing(loader):
             named = [NamedImage(base=str(Path.cwd()), reference=name, recheck=recheck) for name in references]
             budget = Budget(settings.image_memory_bytes)
@@ -171,7 +171,7 @@ def test_without_a_database_images_are_tried(memory: Memory) -> None:
 def test_a_store_without_its_library_is_found_at_the_start(memory: Memory) -> None:
     settings = load_settings(image_stores="nonsense://bucket")
     with pytest.raises(SettingsError, match="the image store"):
-        ImageLoader(memory, settings, resolution=None, stop=threading.Event())  # pyright: ignore[reportArgumentType]
+        ImageLoader(memory, settings, resolution=None, stop=threading.Event())  # pyrefly: ignore[bad-argument-type]
 
 
 @pytest.mark.parametrize("library", ["urllib3", "fsspec", "PIL.ImageGrab"])

@@ -34,7 +34,7 @@ BOXES = [{"image_id": 1, "bbox": [1, 2]}]
 
 def parquet() -> bytes:
     kept = io.BytesIO()
-    pq.write_table(pa.table({"image": ["a"]}), kept)  # pyright: ignore[reportUnknownMemberType]
+    pq.write_table(pa.table({"image": ["a"]}), kept)
     return kept.getvalue()
 
 

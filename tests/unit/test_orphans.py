@@ -46,7 +46,7 @@ def started(*command: str, stamp: str | None = None) -> Generator[subprocess.Pop
 
 def test_what_a_dead_worker_has_left_behind_is_killed_and_nothing_of_a_living_one() -> None:
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    owners = [subprocess.Popen([sys.executable, "-c", _OWNER], cwd=_ROOT, **pipes) for _ in range(2)]  # pyright: ignore
+    owners = [subprocess.Popen([sys.executable, "-c", _OWNER], cwd=_ROOT, **pipes) for _ in range(2)]
     dead, living = (psutil.Process(int(owner.stdout.readline())) for owner in owners if owner.stdout)
     owners[0].kill()
     try:

@@ -1,5 +1,3 @@
-# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
-# The stubs of pyarrow type arrays by element, which is known here only at run time.
 """Parquet: what its types become, and what is wrong with a file or a row."""
 
 from __future__ import annotations

@@ -1,8 +1,5 @@
 """Patches are the same as those of a plain way to make them, which is how Qwen2-VL's image processor does it."""
 
-# torch comes with types that leave much unknown.
-# pyright: reportUnknownMemberType=false
-
 from __future__ import annotations
 
 from functools import cache

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from persqa.errors import SettingsError
 from persqa.results import Status
 from persqa.store.measured import MeasuredItem
-from producer.cli.pilot import _parse_vary, _time  # pyright: ignore[reportPrivateUsage]
+from producer.cli.pilot import _parse_vary, _time
 from producer.pilots import busy_seconds, cost_of, differences, figures_of
 
 _START = datetime(2030, 1, 1, tzinfo=UTC)
@@ -28,7 +28,7 @@ def an_answer(
     **more: object,
 ) -> MeasuredItem:
     fields: dict[str, object] = {"tokens": 4, "begun": _START, "finished": _START + timedelta(seconds=1), **more}
-    return MeasuredItem(place=(place, slot), status=status, first=first, answer=answer, **fields)  # pyright: ignore[reportArgumentType]
+    return MeasuredItem(place=(place, slot), status=status, first=first, answer=answer, **fields)  # pyrefly: ignore[bad-argument-type]
 
 
 def seconds(*spans: tuple[float, float]) -> float:

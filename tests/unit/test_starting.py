@@ -14,7 +14,7 @@ from typer.main import get_command
 
 from persqa.store import Store
 from producer.cli import COMMANDS, app
-from producer.cli import _loaded as loaded  # pyright: ignore[reportPrivateUsage]
+from producer.cli import _loaded as loaded
 from tests.support.builders import a_stored_run
 
 #: Libraries that take long to load; what comes with them is not listed.

@@ -40,7 +40,7 @@ def test_a_record_is_written_as_the_standard_library_writes_it(value: JsonValue)
     assert json_text(value) == json.dumps(value)
 
 
-@given(st.from_regex(records._SHORT_PATH, fullmatch=True))  # pyright: ignore[reportPrivateUsage]
+@given(st.from_regex(records._SHORT_PATH, fullmatch=True))
 def test_a_path_that_is_taken_at_a_glance_is_one_that_nothing_else_would_refuse(path: str) -> None:
     assert scheme_of(path) == ""
     in_a_list = RawRecord(place="line 1", value={"image": [path]})

@@ -39,7 +39,7 @@ from producer.cli import COMMANDS, app
 from producer.cli.printing import say, whole_line
 from producer.demo.data import records_file
 from producer.exporters import FORMATS, choose_format
-from producer.lookout import _news_of  # pyright: ignore[reportPrivateUsage]
+from producer.lookout import _news_of
 from producer.readers.opening import FORMATS as INPUT_FORMATS
 from producer.wait_bar import News, wait_bar
 from tests.support.builders import a_stored_run
@@ -113,7 +113,7 @@ def test_an_empty_text_is_refused_in_python_too(tmp_path: Path) -> None:
     with Client(database_url=f"sqlite:///{tmp_path}/x.db") as client:
         for data, given in (("", {}), ("x.jsonl", {"pool": ""}), ("x.jsonl", {"input_format": ""})):
             with pytest.raises((InputError, SettingsError), match="is empty"):
-                client.submit(data, **given)  # pyright: ignore[reportArgumentType]
+                client.submit(data, **given)  # pyrefly: ignore[bad-argument-type]
 
 
 def test_hints_repeat_where_things_are() -> None:

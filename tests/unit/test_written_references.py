@@ -150,7 +150,7 @@ class TestCells:
         import pyarrow.parquet as pq
 
         cell = {"bytes": PNG} if name == "q12-bytes-only" else {"bytes": PNG, "path": "a.png", "width": 64}
-        pq.write_table(pa.table({"image": [cell]}), tmp_path / "a.parquet")  # pyright: ignore[reportUnknownMemberType]
+        pq.write_table(pa.table({"image": [cell]}), tmp_path / "a.parquet")
         (value,) = values(opened(tmp_path / "a.parquet"))
         assert isinstance(value, dict)
         assert images_of(value["image"]) == (blob_reference(digest_of(PNG)),)

@@ -1,8 +1,5 @@
 """ChatPrompts: turns a request into the tokens of one model's chat, without letting user text become special."""
 
-# Tokenizers come without usable types.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import copy

@@ -1,8 +1,5 @@
 """vLLM's environment variables, set when this is imported, and its engine arguments."""
 
-# vLLM ships inline types with holes in them.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import os

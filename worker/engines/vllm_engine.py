@@ -1,8 +1,5 @@
 """VllmEngine: vLLM behind the engine protocol."""
 
-# vLLM ships inline types with holes in them, above all around its lazily loaded names and the tokenizers.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import gc
@@ -170,7 +167,7 @@ class VllmEngine:
 
     async def _take_pictures(self, engine: AsyncLLM, prompts: ChatPrompts) -> None:
         images = engine.renderer.mm_processor
-        self.resolution = None if images is None else resolution_of(images.info)
+        self.resolution = None if images is None else resolution_of(images.info)  # pyrefly: ignore[unknown-argument-type, unknown-attribute-access]
         self._pictures = VllmPictures(engine)
         await self._pictures.start(self.resolution, prompts)
         if self._pictures.prepare is not None and self.resolution is not None:

@@ -4,7 +4,7 @@ Where one of them is only of use, and not needed, nothing happens without it.
 """
 
 # vLLM ships inline types with holes in them.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyrefly: ignore-errors[unknown-attribute-access, unknown-variable-type]
 
 from __future__ import annotations
 
@@ -266,4 +266,4 @@ def keep_generators_during_chunked_prefill() -> None:
         finally:
             batch.generators.update(aside)
 
-    GPUModelRunner.sample_tokens = sample_tokens  # pyright: ignore[reportAttributeAccessIssue] - meant
+    GPUModelRunner.sample_tokens = sample_tokens  # pyrefly: ignore[bad-assignment] - meant

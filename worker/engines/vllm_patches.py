@@ -4,8 +4,8 @@ Theirs runs in one thread and holds the interpreter's lock for half of the time.
 time is spent in a few long calls that hold no lock.
 """
 
-# numpy and torch come with types that leave much unknown.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# numpy types what is seen as numbers of another size as unknown.
+# pyrefly: ignore-errors[unknown-argument-type, unknown-attribute-access, unknown-variable-type]
 
 from __future__ import annotations
 

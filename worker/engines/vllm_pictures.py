@@ -4,9 +4,6 @@ The second way serves every model. The first one is for models of which the patc
 own processor makes of the same pictures, each time that an engine starts.
 """
 
-# vLLM ships inline types with holes in them.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import logging

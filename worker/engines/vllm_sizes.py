@@ -1,8 +1,5 @@
 """What a model makes of pictures, by the word of its own image processor, and the engine arguments that fit it."""
 
-# vLLM and transformers ship inline types with holes in them.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import logging

@@ -95,7 +95,7 @@ class ImageLoader:
         self._blobs = BlobStore(settings.blob_store)
         self._bad_images = bad_images
         # By itself each decoder of AVIF has a thread for each core.
-        AvifImagePlugin.DEFAULT_MAX_THREADS = 1
+        AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # pyrefly: ignore[bad-assignment] - its stub has only the default
         self._threads = ThreadPoolExecutor(settings.image_threads, thread_name_prefix="persqa-images")
         self._fetching = ThreadPoolExecutor(settings.fetch_threads, thread_name_prefix="persqa-fetch")
         self._lookup: Batcher[tuple[str, bool], BadImage | None] = Batcher(

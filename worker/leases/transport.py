@@ -10,8 +10,6 @@ of kombu 5.7 (`Channel._brpop_start`, `QoS.append`, `ack` and `reject`, `Transpo
 
 # kombu is not typed, and its seams are private.
 # ruff: noqa: SLF001
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportAttributeAccessIssue=false, reportOperatorIssue=false
 
 from __future__ import annotations
 
@@ -104,7 +102,7 @@ class Channel(redis.Channel):
         return answer
 
     def _basic_cancel(self, consumer_tag: str) -> Any:
-        answer = super()._basic_cancel(consumer_tag)
+        answer = super()._basic_cancel(consumer_tag)  # pyrefly: ignore[missing-attribute]
         self._follow_queues()
         return answer
 
@@ -128,7 +126,7 @@ class Channel(redis.Channel):
         """Deliver in Celery's own thread; the keeper's thread calls this."""
         # A closed channel has given its messages back.
         if (transport := self.connection) is not None:
-            transport.hub.call_soon(self._deliver, claimed)
+            transport.hub.call_soon(self._deliver, claimed)  # pyrefly: ignore[missing-attribute]
 
     def _deliver(self, claimed: list[Claimed]) -> None:
         if self.connection is None:
@@ -138,7 +136,7 @@ class Channel(redis.Channel):
                 # The keeper has given it back meanwhile.
                 continue
             queue = base_of(message.queue).removesuffix(aside("", Transport.hands.ledger))
-            if queue not in self.connection._callbacks:
+            if queue not in self.connection._callbacks:  # pyrefly: ignore[not-iterable]
                 Transport.hands.keeper.give_back(message.tag)
                 continue
             try:

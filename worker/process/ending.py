@@ -23,7 +23,7 @@ def told_to_stop() -> bool:
 
 def end_worker(code: int) -> None:
     """Let Celery stop this worker soon, with this exit code."""
-    state.should_stop = code
+    state.should_stop = code  # pyrefly: ignore[bad-assignment] - its stub has only the default
 
 
 def told_to_hurry() -> bool:
@@ -53,7 +53,7 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 
 def _hurry(_signal: int, _frame: FrameType | None) -> None:
-    state.should_terminate = exit_codes.INTERRUPTED
+    state.should_terminate = exit_codes.INTERRUPTED  # pyrefly: ignore[bad-assignment] - as above
 
 
 def leave_if_told_to_stop() -> None:

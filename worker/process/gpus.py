@@ -90,9 +90,9 @@ def parse(text: str) -> tuple[list[Gpu], list[str]]:
             gpus.append(whole)
         elif gpus and (found := _MIG_LINE.fullmatch(line)):
             name, number, uuid = found.groups()
-            if gpus[-1] is whole:  # pyright: ignore[reportPossiblyUnboundVariable] - bound with the first GPU
+            if gpus[-1] is whole:  # pyrefly: ignore[unbound-name] - bound with the first GPU
                 gpus.pop()
-            gpus.append(Gpu(f"{whole.number}:{number}", f"{whole.name} {name}", uuid))  # pyright: ignore[reportPossiblyUnboundVariable]
+            gpus.append(Gpu(f"{whole.number}:{number}", f"{whole.name} {name}", uuid))
         elif line.strip():
             others.append(line.strip())
     return gpus, others

@@ -90,7 +90,7 @@ class Health:
         once = Retry(NoBackoff(), 0)
         # A new connection each time, to see whether one can be made.
         with translated(url), closing(connect(url, timeout_seconds=_LIMIT_SECONDS, retry=once)) as redis:
-            redis.ping()  # pyright: ignore[reportUnknownMemberType] - not typed
+            redis.ping()
 
 
 def _probe(name: str, ask: Callable[[], None]) -> Probe[None]:

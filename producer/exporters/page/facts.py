@@ -133,8 +133,8 @@ def _row(question: str, kept: Kept) -> Markup:
         element("th", shown(question, _SHORT), scope="row", class_="words"),
         element("td", f"{kept.answers:,}", class_="number"),
         element("td", "unknown" if share is None else str(share), class_="number"),
-        element("td", share and share.between, class_="number"),
-        element("td", share and _interval(share)),
+        element("td", share.between if share else None, class_="number"),
+        element("td", _interval(share) if share else None),
         element("td", percent(kept.in_the_end / kept.answers), class_="number"),
     )
 

@@ -50,7 +50,7 @@ class RecordIds:
         first, last = pairs[0][0], pairs[-1][0]
         dense = last - first + 1 == len(pairs)
         indexes = range(first, last + 1) if dense else np.array([index for index, _ in pairs], np.int64)
-        self._parts.append(_Names(lines, indexes))  # pyright: ignore[reportArgumentType] - an array does as well
+        self._parts.append(_Names(lines, indexes))  # pyrefly: ignore[bad-argument-type] - an array does as well
 
     def found(self, text: str, *, after: int) -> list[int]:
         """The indexes of the first items of records whose name has the text, in all parts but the first so many."""

@@ -128,5 +128,6 @@ class Search:
             self._ids_seen = len(self._ids)
             self.version += 1
         # The number of an item means that item, and no number that happens to have the same digits.
-        if self.text.isdecimal() and 0 <= (index := int(self.text) - self._run_id * MAX_ITEMS) < len(self._named):
+        index = int(self.text) - self._run_id * MAX_ITEMS if self.text.isdecimal() else -1
+        if 0 <= index < len(self._named):
             self._named[index] = True

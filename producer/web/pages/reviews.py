@@ -205,7 +205,7 @@ def ask_shown(request: Request) -> Response:
     _, searched = catalog.searched(view)
     answered = _answered(view)
     items = array("q", b"" if answered is None else catalog.chosen(answered).tobytes())
-    statuses = [] if answered is None else _statuses(site, run, answered)
+    statuses: list[tuple[str, int]] = [] if answered is None else _statuses(site, run, answered)
     batch = site.batches.prepare(run.run, decision, items, reviewer=site.reviewer(request))
     return site.page(
         request,
