@@ -116,7 +116,7 @@ def _drawn(number: int) -> Image.Image:
     return draw(random_person(chance), chance, _SIDE)
 
 
-def portraits(folder: Path, images: int, *, first: int = 0, records: int | None = None) -> Load:
+def portraits(folder: Path, images: int, *, first: int = 0, records: int | None = None, people: int = _PEOPLE) -> Load:
     """Records with JPEGs, 512 pixels wide and high; by default one record for each, else they take turns.
 
     No two pictures are the same, as each has its number written on it; to draw each person anew would take longer than
@@ -126,7 +126,7 @@ def portraits(folder: Path, images: int, *, first: int = 0, records: int | None 
     def picture(number: int) -> str:
         name = f"portrait-{number}.jpg"
         if not (folder / name).exists():
-            image = _drawn(number % _PEOPLE).copy()
+            image = _drawn(number % people).copy()
             ImageDraw.Draw(image).text((8, 8), str(number), "black", font_size=32)
             image.save(folder / name, quality=_JPEG_QUALITY)
         return name
