@@ -70,9 +70,9 @@ bench: setup
 versions: setup
 	@scripts/versions.sh
 
-# make unit   the tests without a server and without vLLM
+# make unit   the tests without a server and without vLLM, but for those of programs and whole files; a minute
 unit: setup
-	$(BIN)/pytest -n 2 -m "not long and not benchmark" tests/unit
+	$(BIN)/pytest -n 3 -m "not long and not benchmark" tests/unit
 
 # make long   every reader at a million rows, exports of more than 2 GiB; half an hour and 8 GB of disk for temporary files
 long: setup
