@@ -66,7 +66,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def demo(tmp_path_factory: pytest.TempPathFactory, _postgres: sa.URL, size: Size) -> Iterator[Demo]:
     """With its worker ready; every run's audit must hold at the end."""
     people = tmp_path_factory.mktemp("people")
-    list(write_demo_data(size(120, 320), people, seed=1234))
+    list(write_demo_data(size(80, 320), people, seed=1234))
     records = [json.loads(line) for line in records_file(people).read_text().splitlines()]
     with broker_process(valkey_binary()) as broker, fresh_database(_postgres) as database:
         # Commits are smaller than the window, so that some are in flight whenever one is seen.

@@ -79,7 +79,7 @@ def accuracies(rows: list[PairRow], truth: Callable[[PairRow], dict[str, str]]) 
 
 
 def test_answers_about_people_never_seen_are_true(asking: Asking, size: Size) -> None:
-    images = list(asking.truth)[: size(120, 320)]
+    images = list(asking.truth)[: size(80, 320)]
     records = [{"image": image} for image in images]
     run = asking.run(
         "people", records, tag="mam", tag_policy="check", questions_per_image=len(_QUESTIONS), sampling=_GREEDY
