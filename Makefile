@@ -1,5 +1,5 @@
 # make run    sets everything up and answers the questions of examples/
-# make test   sets everything up and passes every check and test; some 18 minutes on two cores
+# make test   sets everything up and passes every check and test; a quarter of an hour on two cores
 
 SHELL := /bin/sh
 BIN := .venv/bin

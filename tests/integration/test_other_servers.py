@@ -59,7 +59,7 @@ def sentinel(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[str]:
     def answers() -> bool:
         with closing(connect(url)) as client:
             try:
-                return bool(client.ping())  # pyrefly: ignore[unnecessary-type-conversion]
+                return bool(client.ping())
             except redis.ConnectionError:
                 return False
 

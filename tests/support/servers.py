@@ -163,7 +163,7 @@ def fresh_database(server: sa.URL, *, like: str = "template1") -> Generator[str]
 def _answers(url: str) -> bool:
     client = connect(url)
     try:
-        return bool(client.ping())  # pyrefly: ignore[unnecessary-type-conversion]
+        return bool(client.ping())
     except redis.ConnectionError:
         return False
     finally:
