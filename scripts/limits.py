@@ -1,4 +1,4 @@
-"""What `make check` holds in place: names of a package, lengths of modules and functions, numbers of parameters."""
+"""What `make check` holds in place: words, names of a package, lengths of modules and functions, parameters."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ _FUNCTION_LINES = 60
 _PARAMETERS = 8
 #: Modules and rooms at the top of a package.
 _NAMES = {"worker": 20}
+#: Has the glossary, and of these packages each module in it, by itself or with its room.
+_GLOSSARY = Path("CONTRIBUTING.md")
+_EXPLAINED = frozenset({"persqa", "producer", "worker"})
 #: Each makes the tables at once, so that one file tells what it changes.
 _MIGRATIONS = Path("persqa/store/migrations")
 #: The signatures are the original's.
@@ -44,6 +47,15 @@ def crowds(folder: Path) -> Iterator[str]:
         yield f"{folder}: {names} names, {most} at most: find a room for one"
 
 
+def unexplained(folder: Path, files: str) -> Iterator[str]:
+    """The modules of a package whose word is not in the glossary."""
+    if folder.name not in _EXPLAINED:
+        return
+    for path in sorted(folder.rglob("[!_]*.py")):
+        if not any(f"`{place}`" in files for place in (path, *(f"{room}/" for room in path.parents))):
+            yield f"{path}: nobody finds its word in the glossary of {_GLOSSARY}"
+
+
 def _parameters(given: ast.arguments) -> int:
     """All but the object or class that a method is called on."""
     plain = [*given.posonlyargs, *given.args]
@@ -53,7 +65,8 @@ def _parameters(given: ast.arguments) -> int:
 
 def main(folders: list[str]) -> int:
     """Print what goes beyond a limit in these folders; returns whether anything does."""
-    found = [line for folder in map(Path, folders) for line in crowds(folder)]
+    explained = _GLOSSARY.read_text().partition("## Glossary")[2]
+    found = [line for folder in map(Path, folders) for line in (*crowds(folder), *unexplained(folder, explained))]
     found += [line for folder in folders for path in sorted(Path(folder).rglob("*.py")) for line in excesses(path)]
     for line in found:
         sys.stdout.write(f"{line}\n")
