@@ -26,7 +26,7 @@ from producer.choosing import OnPart, OnRow
 from producer.exporters.copies import OnLeft
 from producer.local_fleet import LocalFleet
 from producer.options import GivenExportOptions, GivenOpenOptions, GivenSettings, GivenSubmitOptions
-from producer.pilot import Pilot, Watch
+from producer.pilot import Pilot, PilotListener
 from producer.progress import WaitDisplay
 from producer.reports import Report
 from producer.run_notebook import GalleryLink
@@ -122,7 +122,7 @@ class AsyncClient:
         *,
         vary: Mapping[str, Sequence[object]] | None = None,
         price_per_hour: float | None = None,
-        watch: Watch | None = None,
+        listener: PilotListener | None = None,
         **given: Unpack[GivenSubmitOptions],
     ) -> Pilot:
         """Ask about a seeded sample of a data set, in several variants, and say what each comes to.
@@ -136,7 +136,7 @@ class AsyncClient:
             vary: values of `tag_policy`, `model`, `system_prompt`, or numbers of the sampling such as `temperature`;
                 every combination of them is a variant.
             price_per_hour: of the machines that answer, in whatever money.
-            watch: what is told of each variant, and shown while it is waited for.
+            listener: what is told of each variant, and shown while it is waited for.
             given: the options that all variants share, among them `sample`: how many records are drawn by the seed, by
                 default 300, and all where there are fewer.
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from producer.local_fleet import LocalFleet
     from producer.open_run import OpenRun
     from producer.options import GivenOpenOptions, GivenSettings, GivenSubmitOptions
-    from producer.pilot import Pilot, Watch
+    from producer.pilot import Pilot, PilotListener
 
 
 class Client:
@@ -150,7 +150,7 @@ class Client:
         *,
         vary: Mapping[str, Sequence[object]] | None = None,
         price_per_hour: float | None = None,
-        watch: Watch | None = None,
+        listener: PilotListener | None = None,
         **given: Unpack[GivenSubmitOptions],
     ) -> Pilot:
         """Ask about a seeded sample of a data set, in several variants, and say what each comes to.
@@ -164,7 +164,7 @@ class Client:
             vary: values of `tag_policy`, `model`, `system_prompt`, or numbers of the sampling such as `temperature`;
                 every combination of them is a variant.
             price_per_hour: of the machines that answer, in whatever money.
-            watch: what is told of each variant, and shown while it is waited for.
+            listener: what is told of each variant, and shown while it is waited for.
             given: the options that all variants share, among them `sample`: how many records are drawn by the seed, by
                 default 300, and all where there are fewer.
 
@@ -174,7 +174,7 @@ class Client:
         """
         from producer.pilot import PilotRunner
 
-        runner = PilotRunner(self._connections, data, watch=watch)
+        runner = PilotRunner(self._connections, data, listener=listener)
         return runner.ask(vary=vary or {}, price_per_hour=price_per_hour, given=given)
 
     def run(self, name: str) -> RunHandle:

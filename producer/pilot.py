@@ -84,7 +84,7 @@ class _Variation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Watch:
+class PilotListener:
     """What is told of a pilot while it goes on.
 
     Attributes:
@@ -102,14 +102,18 @@ class PilotRunner:
     """Asks all variants, one after the other, so that their times can be compared."""
 
     def __init__(
-        self, connections: Connections, data: str | Path | Sequence[Mapping[str, object]], *, watch: Watch | None = None
+        self,
+        connections: Connections,
+        data: str | Path | Sequence[Mapping[str, object]],
+        *,
+        listener: PilotListener | None = None,
     ) -> None:
         """Prepare.
 
         Args:
             connections: the database, and the broker of a fleet; or how a worker on this machine is to be started.
             data: the input, which is read several times.
-            watch: what is told of each variant.
+            listener: what is told of each variant.
 
         Raises:
             InputError: the input can be read only once.
@@ -117,7 +121,7 @@ class PilotRunner:
         if str(data) == "-" or not isinstance(data, (str, Path, list, tuple)):
             raise InputError("a pilot reads its input for each variant: write it into a file, or give a list")
         self._connections, self._data = connections, data
-        self._watch = watch or Watch()
+        self._listener = listener or PilotListener()
 
     def ask(
         self,
@@ -166,8 +170,8 @@ class PilotRunner:
             for variation, options in variations:
                 handle = self._submit(own or self._connections, variation, options, named)
                 assert handle.submission is not None
-                self._watch.submitted(handle, variation.varied)
-                handle.wait(display=self._watch.display)
+                self._listener.submitted(handle, variation.varied)
+                handle.wait(display=self._listener.display)
                 done = handle.submission
                 runs[variation.number] = handle.run, done.records, done.whole or done.records
         finally:
@@ -181,7 +185,7 @@ class PilotRunner:
             name = named.take(options.asked)
             try:
                 given = cast("GivenSubmitOptions", {**variation.given, "run": name})
-                return RunHandle(connections, *submit(connections, self._data, on_full=self._watch.full, **given))
+                return RunHandle(connections, *submit(connections, self._data, on_full=self._listener.full, **given))
             except RunConflict:
                 # Of other data, or of another version of them: it stays as it is.
                 if not named.is_known(name):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from persqa.flags import Finding, Flag
-from persqa.flags.likeness import NearAnswers, near_pictures
+from persqa.flags.near import NearAnswers, near_pictures
 from persqa.flags.overview import Overview, StockAnswer
 from persqa.flags.stock import may_be_often, normal_answer, stock_answers
 from persqa.items import MAX_ITEMS, ItemId

@@ -106,7 +106,7 @@ def command(  # noqa: PLR0913 - each is an option of its own
     prompts: _Prompts = {}
     varied = _parse_vary(own.vary or [], prompts)
     from producer import Client
-    from producer.pilot import Watch
+    from producer.pilot import PilotListener
 
     with Client(settings) as client:
 
@@ -117,9 +117,9 @@ def command(  # noqa: PLR0913 - each is an option of its own
             if settings.broker_url is not None:
                 say_who_is_missing(client, handle)
 
-        watch = Watch(full=full_queue_note(settings, "pilot"), submitted=submitted)
+        listener = PilotListener(full=full_queue_note(settings, "pilot"), submitted=submitted)
         given = cast("GivenSubmitOptions", {**flags.given(), "sample": own.sample})
-        pilot = client.pilot(data, vary=varied, price_per_hour=own.price_per_hour, watch=watch, **given)
+        pilot = client.pilot(data, vary=varied, price_per_hour=own.price_per_hour, listener=listener, **given)
     common = ["persqa", "run" if settings.broker_url is None else "submit", data]
     if settings.broker_url is None:
         common += _worker_options(engine, image_roots)

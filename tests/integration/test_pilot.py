@@ -15,7 +15,7 @@ from persqa.policies import Rung
 from persqa.results import Outcome, Status
 from persqa.verdicts import ViolationKind
 from producer import Client
-from producer.pilot import Watch
+from producer.pilot import PilotListener
 from tests.integration.test_run_command import persqa
 from tests.integration.test_worker import quiet
 from tests.support.builders import a_violation, an_outcome, write_images
@@ -35,10 +35,10 @@ def test_variants_are_asked_the_same_and_the_whole_takes_the_answers_of_one(site
     settings = scripted(site.settings, "reads_colour")
     data = write_images(tmp_path / "data", 60)
     told: list[tuple[str, object]] = []
-    watch = Watch(submitted=lambda run, varied: told.append((run.name, varied)), display=quiet)
+    listener = PilotListener(submitted=lambda run, varied: told.append((run.name, varied)), display=quiet)
     with Client(settings) as client, WorkerProcess(settings, tmp_path):
         pilot = client.pilot(
-            data, sample=20, vary={"tag_policy": ["check", "prefill"]}, price_per_hour=2, watch=watch, seed=5
+            data, sample=20, vary={"tag_policy": ["check", "prefill"]}, price_per_hour=2, listener=listener, seed=5
         )
         assert told == [("records-pilot-1", {"tag_policy": "check"}), ("records-pilot-2", {"tag_policy": "prefill"})]
         assert (pilot.sample, pilot.records) == (20, 60)
@@ -53,7 +53,7 @@ def test_variants_are_asked_the_same_and_the_whole_takes_the_answers_of_one(site
         # Again: nothing is asked again, and another variant has a run of its own.
         told.clear()
         more = {"tag_policy": ["prefill", "repair"]}
-        again = client.pilot(data, sample=20, vary=more, watch=watch, seed=5)
+        again = client.pilot(data, sample=20, vary=more, listener=listener, seed=5)
         assert [variant.run for variant in again.variants] == ["records-pilot-2", "records-pilot-3"]
         assert second.progress().submitted == 20
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
 
 from persqa.flags import Flag, look_at
-from persqa.flags.likeness import NEAR_BITS, near_pictures
+from persqa.flags.near import NEAR_BITS, near_pictures
 from producer.demo import draw, random_person
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from persqa.flags.likeness import NearAnswers
+from persqa.flags.near import NearAnswers
 from persqa.flags.stock import may_be_often, normal_answer, stock_answers
 
 _STOCK, _OTHER_STOCK = 900, 901

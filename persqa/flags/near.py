@@ -1,4 +1,4 @@
-"""Likeness: which pictures and answers of many are nearly the same, without comparing each with each."""
+"""Near: which pictures and answers of many are nearly the same, without comparing each with each."""
 
 from __future__ import annotations
 
