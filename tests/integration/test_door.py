@@ -15,8 +15,9 @@ from jsonschema import Draft202012Validator
 from persqa.blobs import BlobStore, parse_blob_reference
 from persqa.settings import load_settings
 from persqa.store import Store
-from producer.web.door import lanes, records
+from producer.web.door import records
 from producer.web.door.description import description
+from producer.web.door.group_commit import GroupCommit
 from tests.support.builders import an_outcome
 from tests.support.programs_by_http import READ, Program, form, served, with_tokens
 from tests.support.servers import broker_process, valkey_binary, valkey_server
@@ -155,17 +156,17 @@ def test_singles_that_come_together_share_transactions_and_harm_nobody(
 ) -> None:
     client, program = door
     program.ask("PUT", "/runs/r", {"key": "id"})
-    first, go_on, groups, all_lanes = threading.Event(), threading.Event(), list[int](), list[lanes.Lanes]()
-    add_all = lanes.Lanes._add_all  # pyrefly: ignore[protected-access]
+    first, go_on, groups, all_commits = threading.Event(), threading.Event(), list[int](), list[GroupCommit]()
+    add_all = GroupCommit._add_all  # pyrefly: ignore[protected-access]
 
-    def slowly(self: lanes.Lanes, run: str, loads: list[object]) -> object:
+    def slowly(self: GroupCommit, run: str, loads: list[object]) -> object:
         groups.append(len(loads))
-        all_lanes.append(self)
+        all_commits.append(self)
         first.set()
         assert go_on.wait(60)
         return add_all(self, run, loads)  # pyrefly: ignore[bad-argument-type]
 
-    monkeypatch.setattr(lanes.Lanes, "_add_all", slowly)
+    monkeypatch.setattr(GroupCommit, "_add_all", slowly)
     with ThreadPoolExecutor(30) as threads:
         sent = [threads.submit(program.add, "r", {"id": "0", "image": "/0.png"})]
         assert first.wait(60)
@@ -174,7 +175,7 @@ def test_singles_that_come_together_share_transactions_and_harm_nobody(
         ]
         # Of one that is refused the others hear nothing.
         sent.append(threads.submit(program.add, "r", {"id": "1", "image": "/other.png"}))
-        waiting = all_lanes[0]._waiting["r"]  # pyrefly: ignore[protected-access]
+        waiting = all_commits[0]._waiting["r"]  # pyrefly: ignore[protected-access]
         wait_until(lambda: len(waiting) == 20, describe="all wait for the first")
         go_on.set()
         told = [one.result(60) for one in sent]

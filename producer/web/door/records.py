@@ -18,7 +18,7 @@ from producer.adding import AT_ONCE
 from producer.web.door.answers import Tally, outcome
 from producer.web.door.bodies import Lines, Spool
 from producer.web.door.forms import Form, Limits
-from producer.web.door.lanes import BYTES_AT_ONCE, Lanes
+from producer.web.door.group_commit import BYTES_AT_ONCE, GroupCommit
 from producer.web.door.problems import QUEUE_FULL, Problem, problem_of, too_large
 from producer.web.door.reading import elements_of, is_list, most_bytes, record_of_form, records_of, single
 from producer.web.door.room import Room, Space
@@ -66,7 +66,7 @@ class Records:
 
     def __init__(self, client: Client, ending: asyncio.Event) -> None:
         self._client = client
-        self._lanes = Lanes(client)
+        self._group_commit = GroupCommit(client)
         self._room = Room(_MEMORY_BYTES)
         #: Of all bodies.
         self.space = Space(_DISK_BYTES)
@@ -111,7 +111,7 @@ class Records:
         try:
             while batch := await self._in_thread(lambda: list(islice(elements, AT_ONCE))):
                 size = min(spool.size, BYTES_AT_ONCE)
-                done = await self._lanes.add(asked.run.name, batch, size, replacing=asked.replacing)
+                done = await self._group_commit.add(asked.run.name, batch, size, replacing=asked.replacing)
                 outcomes += [outcome(*one) for one in done]
         except (PersqaError, Problem) as error:
             problem = problem_of(error)
@@ -120,7 +120,7 @@ class Records:
         return {"run": asked.run.name, "records": outcomes}
 
     async def _add_one(self, asked: Asked, record: RawRecord, size: int) -> dict[str, object]:
-        ((addition, place),) = await self._lanes.add(asked.run.name, [record], size, replacing=asked.replacing)
+        ((addition, place),) = await self._group_commit.add(asked.run.name, [record], size, replacing=asked.replacing)
         if place.added is Added.REFUSED:
             said = f"in the run {asked.run.name!r}, {addition.key!r} is there with other content"
             raise KeyTaken(f"{said}: to take the new one, add it with replace=true")
@@ -158,7 +158,7 @@ class Records:
                         records = await self._in_thread(lambda: records_of(spool, at))
                         while some := records[start : start + AT_ONCE]:
                             size = min(spool.size, BYTES_AT_ONCE)
-                            done = await self._lanes.add(asked.run.name, some, size, replacing=asked.replacing)
+                            done = await self._group_commit.add(asked.run.name, some, size, replacing=asked.replacing)
                             tally.add(some, done)
                             start += len(some)
                     return

@@ -1,4 +1,4 @@
-"""Lanes: what comes for one run at the same moment is added together, since each transaction costs milliseconds."""
+"""GroupCommit: what comes for one run at the same moment is added together, as each transaction costs milliseconds."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class _Load:
     done: asyncio.Future[Done]
 
 
-class Lanes:
-    """A lane for each run that something is added to; for one event loop."""
+class GroupCommit:
+    """One transaction at a time for each run that something is added to; for one event loop."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
