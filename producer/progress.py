@@ -53,7 +53,7 @@ def wait_for(  # noqa: PLR0913 - what is waited for, and what is done meanwhile
         until: whether this progress is what is waited for.
 
     Raises:
-        TimeoutError: it took longer.
+        TimeoutError: it took longer; the message says what was waited for.
         RunStopped: the run was cancelled, or has paused itself by a stop rule.
     """
     with wait_bar(name) if display is None else nullcontext(_logging(display)) as show:
@@ -66,12 +66,14 @@ def wait_for(  # noqa: PLR0913 - what is waited for, and what is done meanwhile
             if found is not None and until(found):
                 show(found, News())
                 return found
-            show(found, _with(away, news(found)))
+            said = _with(away, news(found))
+            show(found, said)
             if found is not None:
                 pending = counted(found.pending, "item")
                 refuse_vain(found, name)
             if timeout_seconds is not None and time.monotonic() - started > timeout_seconds:
-                raise TimeoutError(f"the run {name!r} has {pending} pending after {timeout_seconds:g} s")
+                late = f"the run {name!r} has {pending} pending after {timeout_seconds:g} s"
+                raise TimeoutError(": ".join(filter(None, [late, said.reason])))
             check()
             time.sleep(pause)
             pause = min(pause * 1.5, _LONGEST_POLL_SECONDS)

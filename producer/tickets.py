@@ -126,7 +126,7 @@ class Ticket:
                 for item_id, awaited in asked.items():
                     self._keep(item_id, await self._arrived(awaited))
         except TimeoutError:
-            raise self._late(timeout) from None
+            raise await asyncio.to_thread(self._late, timeout) from None
         finally:
             _withdraw(asked)
         return [self._rows[item_id] for item_id in item_ids]
@@ -144,7 +144,8 @@ class Ticket:
         return (await self.arrive([self.first], None))[0]
 
     def _late(self, timeout: float | None) -> TimeoutError:
-        return TimeoutError(f"{self!r} has no result after {timeout} s")
+        late = f"{self!r} has no result after {timeout} s"
+        return TimeoutError(": ".join(filter(None, [late, self._watch.reason()])))
 
     def _closed(self) -> RunStopped:
         return RunStopped(f"the client was closed while {self!r} was waited for")

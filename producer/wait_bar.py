@@ -54,6 +54,11 @@ class News:
         return f"{self.doing} (usually {self.usual})" if self.usual else self.doing
 
     @property
+    def reason(self) -> str:
+        """Why answers do not come, for who has waited long enough; empty where they do."""
+        return "; ".join(one.sentence for one in self.hindrances) or self.doing
+
+    @property
     def is_late(self) -> bool:
         """Whether it takes longer than usual."""
         return self.since is not None and self.longest is not None and seconds_since(self.since) > self.longest

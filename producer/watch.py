@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import time
 from collections import defaultdict
 from concurrent.futures import Future
+from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 from weakref import WeakSet
@@ -42,6 +44,7 @@ class Watch:
         self._run = run
         self._lock = threading.Lock()
         self._look: _Look | None = None
+        self._reason, self._reason_at, self._reasoning = "", -math.inf, threading.Lock()
         _watches.add(self)
         connections.watches.add(self)
 
@@ -65,6 +68,19 @@ class Watch:
                 self._look.start()
             return self._look.ask(item_id)
 
+    def reason(self) -> str:
+        """Why results do not come, for those who have waited long enough; empty where they do, or nobody can tell."""
+        # Imported here, as few wait in vain.
+        from producer.lookout import Lookout
+
+        with self._reasoning:
+            # Many may have begun to wait at the same moment.
+            if time.monotonic() - self._reason_at > LOOK_SECONDS:
+                with closing(Lookout(self._connections, self._run)) as lookout:
+                    self._reason = lookout.look(None).reason
+                self._reason_at = time.monotonic()
+            return self._reason
+
     def close(self) -> None:
         """Let nobody wait any longer, and end the thread."""
         with self._lock:
@@ -78,7 +94,7 @@ class Watch:
         """In a child process: the thread that looks is the parent's, and so are those who wait."""
         # What the parent has is left as it is, for closing it would be felt there.
         _of_parents.append(self._look)
-        self._lock, self._look = threading.Lock(), None
+        self._lock, self._look, self._reasoning = threading.Lock(), None, threading.Lock()
 
 
 class _Look(threading.Thread):
