@@ -44,6 +44,8 @@ def test_killed_workers_lose_and_double_nothing(
         for _ in range(kills):
             victim = random.randrange(2)
             workers[victim].wait_ready()
+            # While the machine stands still, nobody could prove anything.
+            wait_progress(run)
             spend(random.uniform(0.5, 2.5))
             workers[victim].process.kill()
             workers[victim] = stack.enter_context(WorkerProcess(settings, tmp_path))

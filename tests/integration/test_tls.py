@@ -116,7 +116,7 @@ def _ask_workers(url: str, *, answers: str) -> None:
         "from persqa.broker.keys import TRANSPORT_OPTIONS\n"
         "app = Celery('peer', broker=celery_url(sys.argv[1]), set_as_current=False, fixups=[])\n"
         "app.conf.broker_transport_options = TRANSPORT_OPTIONS\n"
-        "try: print(list(app.control.inspect().stats() or {}))\n"
+        "try: print(list(app.control.inspect(timeout=30, limit=1).stats() or {}))\n"
         "except Exception as error: print(error)"
     )
     ended = subprocess.run(

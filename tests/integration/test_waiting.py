@@ -234,6 +234,8 @@ def test_what_was_stopped_when_all_had_begun_goes_on_when_it_is_asked_again(
 def test_each_of_two_programs_in_one_folder_has_a_log_of_its_own(tmp_path: Path) -> None:
     data = write_images(tmp_path / "data", 3)
     log = tmp_path / "persqa-worker.log"
+    # What starts commands takes longer than the first one's run, where it is not loaded yet.
+    assert persqa(tmp_path, "--version").returncode == 0
     with subprocess.Popen(
         [sys.executable, "-m", "producer.cli", "run", str(data)],
         cwd=tmp_path, env=environment(tmp_path, "slow"), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
