@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
 from contextlib import closing
@@ -152,7 +151,7 @@ def test_what_hinders_a_worker_is_told_to_who_waits_and_in_status(
             (said,) = lookout.look(run.progress()).hindrances
             assert said.sentence == "2 of 3 workers: database or disk is full"
             shown = _status(store_settings, capsys)
-            assert re.search(r"a@host: database or disk is full \(\d:\d\d\)", " ".join(shown.split()))
+            assert "a@host: database or disk is full (0:0" in " ".join(shown.split())
             for name in ("a@host", "b@host"):
                 workers.report(a_worker(name))
             assert lookout.look(run.progress()).hindrances == ()
@@ -188,7 +187,7 @@ def test_who_waits_for_the_end_of_a_worker_sees_what_is_in_the_way_and_how_long_
         workers.report(a_worker("worker-123-a@host", hindrances=(full,)))
         assert "full" not in shown(), "another one's trouble"
         workers.report(a_worker("worker-12-b@host", hindrances=(full,)))
-        assert re.search(r"\ndatabase or disk is full \(\d:\d\d\)$", shown())
+        assert shown().endswith("\ndatabase or disk is full (0:00)")
         workers.report(a_worker("worker-12-b@host"))
         assert "full" not in shown()
 
