@@ -57,7 +57,7 @@ def as_they_are(_connection: sa.Connection, rows: Sequence[sa.RowMapping]) -> li
 def with_flags(connection: sa.Connection, rows: Sequence[sa.RowMapping]) -> list[dict[str, Any]]:
     """The rows of `PAIRS`, each with the flags of its item."""
     found = findings_of_items(connection, sorted(row["item_id"] for row in rows))
-    return [{**dict(row), "flags": found.get(row["item_id"], ())} for row in rows]
+    return [dict(row, flags=found.get(row["item_id"], ())) for row in rows]
 
 
 def chosen_by(
